@@ -1,0 +1,1 @@
+"""The published baselines, registered through the entry points an outside package would use."""

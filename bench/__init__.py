@@ -1,0 +1,1 @@
+"""docre-bench: one harness for document-level relation extraction."""

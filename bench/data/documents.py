@@ -1,0 +1,66 @@
+"""The document: sentences of words, entities with their mentions, labelled triples. Every reader makes these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Mention(NamedTuple):
+    """Words `start` to `end` (exclusive) of sentence `sentence`."""
+
+    sentence: int
+    start: int
+    end: int
+    name: str
+    type: str
+
+
+class Label(NamedTuple):
+    """`relation` holds from entity `head` to entity `tail`; `evidence` are the sentences that say so, if known."""
+
+    head: int
+    tail: int
+    relation: str
+    evidence: tuple[int, ...] = ()
+
+
+Triple = tuple[str, int, int, str]
+"""(title, head entity, tail entity, relation): what a submission consists of."""
+
+Fact = tuple[str, str, str]
+"""(head mention name, tail mention name, relation): what Ign F1 leaves out when training has seen it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document. `entities[i]` are the mentions of entity i, in the order of the file."""
+
+    title: str
+    sentences: tuple[tuple[str, ...], ...]
+    entities: tuple[tuple[Mention, ...], ...]
+    labels: tuple[Label, ...] = field(default=())
+
+    def entity_type(self, entity: int) -> str:
+        """The type of the entity's first mention ('' for an entity without mentions)."""
+        mentions = self.entities[entity]
+        return mentions[0].type if mentions else ""
+
+    def triples(self) -> set[Triple]:
+        """The labelled triples, duplicates counted once."""
+        return {(self.title, label.head, label.tail, label.relation) for label in self.labels}
+
+
+def facts_of(documents: Sequence[Document]) -> frozenset[Fact]:
+    """Every (head name, tail name, relation) of the labels, over all pairs of mention names.
+
+    The facts Ign F1 ignores (Yao et al., ACL 2019): computed from the human training documents.
+    """
+    return frozenset(
+        (head.name, tail.name, label.relation)
+        for document in documents
+        for label in document.labels
+        for head in document.entities[label.head]
+        for tail in document.entities[label.tail]
+    )

@@ -1,0 +1,29 @@
+"""What the command line shows a user instead of a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """A run that failed for a reason the message explains (exit status 1)."""
+
+    exit_status = 1
+
+
+class UsageError(BenchError):
+    """Something the user asked for cannot be: an unknown name, a bad file, a bad option (exit status 2)."""
+
+    exit_status = 2
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], hint: str = "") -> UsageError:
+    """An error naming the nearest and all valid choices: `raise unknown("model", "tmre", names)`."""
+    choices = sorted(valid)
+    close = difflib.get_close_matches(name, choices, n=1)
+    lines = [f"unknown {kind} {name!r}." + (f" Did you mean {close[0]!r}?" if close else "")]
+    lines.append(f"Choices: {', '.join(choices) if choices else '(none)'}")
+    if hint:
+        lines.append(hint)
+    return UsageError("\n".join(lines))
