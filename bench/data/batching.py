@@ -1,0 +1,142 @@
+"""Documents to batches: seeded, bucketed by length, padded as little as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.features import Features
+
+BATCHES_PER_BUCKET = 16
+"""Documents are sorted by length within shuffled groups of this many batches: random enough, little padding."""
+
+CandidatePairs = Callable[[Features], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class DocumentLayout:
+    """Where things are in one document of a batch: n entities, m mentions, p candidate pairs, l word pieces.
+
+    mention_entity, mention_position: [m].   pairs: [p, 2], entity indices.   sentences: [S, 2], piece spans.
+    """
+
+    title: str
+    length: int
+    entities: int
+    mention_entity: Tensor
+    mention_position: Tensor
+    pairs: Tensor
+    sentences: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B documents, L the longest of them, P candidate pairs in all, R relations.
+
+    input_ids, attention_mask: [B, L].   labels: [P, R], true where the relation is labelled.
+    evidence: for each labelled (pair of the batch, relation) the supporting sentences, where the data has them.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    documents: tuple[DocumentLayout, ...]
+    labels: Tensor
+    evidence: tuple[tuple[int, int, tuple[int, ...]], ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on `device`; lengths and counts stay Python numbers, so nothing waits."""
+        if self.input_ids.device == device:
+            return self
+        move = {"device": device, "non_blocking": True}
+        documents = tuple(
+            replace(
+                d,
+                mention_entity=d.mention_entity.to(**move),
+                mention_position=d.mention_position.to(**move),
+                pairs=d.pairs.to(**move),
+                sentences=d.sentences.to(**move),
+            )
+            for d in self.documents
+        )
+        return replace(
+            self,
+            input_ids=self.input_ids.to(**move),
+            attention_mask=self.attention_mask.to(**move),
+            documents=documents,
+            labels=self.labels.to(**move),
+        )
+
+
+def all_ordered_pairs(features: Features) -> NDArray[np.int64]:
+    """DocRED's candidates: every ordered pair of two different entities, [n (n - 1), 2], row by row."""
+    n = features.entities
+    head, tail = np.divmod(np.arange(n * n), max(n, 1))
+    keep = head != tail
+    return np.stack([head[keep], tail[keep]], axis=1)
+
+
+def collate(rows: Sequence[Features], relations: int, pad_id: int, candidates: CandidatePairs) -> Batch:
+    """A batch of the documents `rows`, padded to the longest of them."""
+    longest = max(len(row) for row in rows)
+    input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    documents, labels, evidence = [], [], []
+    offset = 0
+    for b, row in enumerate(rows):
+        input_ids[b, : len(row)] = row.input_ids
+        mask[b, : len(row)] = 1
+        pairs = candidates(row)
+        pair_of = np.full((row.entities, row.entities), -1, dtype=np.int64)
+        pair_of[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
+        positive = np.zeros((len(pairs), relations), dtype=bool)
+        at = pair_of[row.labels[:, 0], row.labels[:, 1]]
+        # A label on a pair that is no candidate cannot be learnt; the metric counts it as missed.
+        positive[at[at >= 0], row.labels[at >= 0, 2]] = True
+        labels.append(positive)
+        evidence.extend(
+            (int(pair) + offset, int(label[2]), sentences)
+            for pair, label, sentences in zip(at, row.labels, row.evidence, strict=True)
+            if pair >= 0 and sentences
+        )
+        offset += len(pairs)
+        documents.append(
+            DocumentLayout(
+                title=row.title,
+                length=len(row),
+                entities=row.entities,
+                mention_entity=torch.from_numpy(row.mention_entity.astype(np.int64)),
+                mention_position=torch.from_numpy(row.mention_position.astype(np.int64)),
+                pairs=torch.from_numpy(pairs),
+                sentences=torch.from_numpy(row.sentences.astype(np.int64)),
+            )
+        )
+    return Batch(
+        input_ids=torch.from_numpy(input_ids),
+        attention_mask=torch.from_numpy(mask),
+        documents=tuple(documents),
+        labels=torch.from_numpy(np.concatenate(labels)),
+        evidence=tuple(evidence),
+    )
+
+
+def training_order(lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The batches of one epoch as document indices: a function of (seed, epoch) alone, every document once."""
+    random = np.random.default_rng((seed, epoch))
+    shuffled = random.permutation(len(lengths))
+    batches = []
+    for start in range(0, len(shuffled), batch_size * BATCHES_PER_BUCKET):
+        bucket = shuffled[start : start + batch_size * BATCHES_PER_BUCKET]
+        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+        batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def evaluation_order(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Batches of documents of like length, longest first (too little memory shows at once)."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -1,0 +1,104 @@
+"""The head all models share: pair features and the grouped bilinear classifier (Zhou et al., AAAI 2021, eq. 3-5)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.nn.contraction import contract
+from bench.nn.pooling import Pairs
+
+PAIRS_PER_BLOCK = 512
+"""Pairs contracted at once: 512 outer products of 64 x 64 are 8 MB, about a core's share of the cache."""
+
+
+class EntityInContext(nn.Module):
+    """`tanh(W [h ; c] + b)` for one side of a pair, with `W h` computed once per entity rather than once per pair."""
+
+    def __init__(self, encoder_size: int, pair_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * encoder_size, pair_size)
+
+    def forward(self, entities: Tensor, context: Tensor, index: Tensor) -> Tensor:
+        """entities: [E, d].   context: [P, d].   index: [P], the entity of each pair.   Returns [P, e]."""
+        of_entity, of_context = self.linear.weight.chunk(2, dim=1)
+        projected = (entities @ of_entity.T).index_select(0, index)
+        return torch.tanh(projected + torch.addmm(self.linear.bias, context, of_context.T))
+
+
+class PairFeatures(nn.Module):
+    """`z_h` and `z_t` of every pair (eq. 3, 4): two projections, one for heads and one for tails."""
+
+    def __init__(self, encoder_size: int, pair_size: int) -> None:
+        super().__init__()
+        self.head = EntityInContext(encoder_size, pair_size)
+        self.tail = EntityInContext(encoder_size, pair_size)
+
+    def forward(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Two tensors [P, e]."""
+        return (
+            self.head(pairs.entities, pairs.context, pairs.head),
+            self.tail(pairs.entities, pairs.context, pairs.tail),
+        )
+
+
+class GroupedBilinear(nn.Module):
+    """`logit_r = b_r + sum_g z_h^g B_r^g z_t^g` over e / block groups (eq. 5)."""
+
+    def __init__(self, pair_size: int, block_size: int, classes: int) -> None:
+        super().__init__()
+        if pair_size % block_size:
+            raise ValueError(f"pair_size {pair_size} is not a multiple of block_size {block_size}")
+        self.groups = pair_size // block_size
+        fan_in = pair_size * block_size
+        bound = 1.0 / math.sqrt(fan_in)  # nn.Linear's, over the e x block products it stands for
+        self.weight = nn.Parameter(torch.empty(classes, self.groups, block_size, block_size).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(classes).uniform_(-bound, bound))
+
+    def forward(self, head: Tensor, tail: Tensor) -> Tensor:
+        """head, tail: [P, e].   Returns [P, classes], in float32 or wider."""
+        head, tail = (z.unflatten(1, (self.groups, -1)) for z in (head, tail))
+        logits: Tensor = _GroupedProduct.apply(head, tail, self.weight)
+        return logits + self.bias
+
+
+class _GroupedProduct(torch.autograd.Function):
+    """The sum over groups, block of pairs by block; backward computes each outer product again.
+
+    Autograd through an einsum would keep all P x e x block products for the backward pass (400 MB for 2,120 pairs).
+    """
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cuda")
+    def forward(ctx: Any, head: Tensor, tail: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(head, tail, weight)
+        weight = weight.to(head.dtype)
+        logits = head.new_zeros(len(head), len(weight), dtype=torch.promote_types(head.dtype, torch.float32))
+        for rows in _blocks(len(head)):
+            for g in range(head.shape[1]):
+                logits[rows] += contract("pa,pb,rab->pr", head[rows, g], tail[rows, g], weight[:, g])
+        return logits
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cuda")
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        head, tail, weight = ctx.saved_tensors
+        d_head, d_tail = torch.empty_like(head), torch.empty_like(tail)
+        d_weight = torch.zeros_like(weight)
+        cast = weight.to(head.dtype)
+        for rows in _blocks(len(head)):
+            d_logits = grad[0][rows].to(head.dtype)
+            for g in range(head.shape[1]):
+                a, b = head[rows, g], tail[rows, g]
+                d_outer = contract("pr,rab->pab", d_logits, cast[:, g])
+                d_head[rows, g] = contract("pab,pb->pa", d_outer, b)
+                d_tail[rows, g] = contract("pab,pa->pb", d_outer, a)
+                d_weight[:, g] += contract("pr,pa,pb->rab", d_logits, a, b)
+        return d_head, d_tail, d_weight
+
+
+def _blocks(pairs: int) -> list[slice]:
+    return [slice(start, start + PAIRS_PER_BLOCK) for start in range(0, pairs, PAIRS_PER_BLOCK)]

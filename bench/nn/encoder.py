@@ -1,0 +1,217 @@
+"""The encoder: token states of every document, and attention rows at its mention markers only.
+
+Pooling needs the last layers' attention, and of it only the rows of the mention markers. So all layers run fused
+attention, which returns no weights, and those rows alone are computed again from the layer's queries and keys.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from bench.data.batching import Batch
+
+ATTENTION = "docre_bench_sdpa"
+
+
+class LayerQueries(NamedTuple):
+    """What one layer's attention was computed from: query, key [W, heads, L, head size], its scale and dropout."""
+
+    query: Tensor
+    key: Tensor
+    scale: float
+    dropout: float
+
+
+_kept: ContextVar[deque[LayerQueries] | None] = ContextVar("kept", default=None)
+
+
+def _remembering_sdpa(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    kept = _kept.get()
+    if kept is not None:
+        kept.append(LayerQueries(query, key, scaling or query.shape[-1] ** -0.5, dropout))
+    return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+
+
+AttentionInterface.register(ATTENTION, _remembering_sdpa)
+# Without a mask function of the same name transformers would hand the layers no padding mask, silently.
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+class DocumentEncoding(NamedTuple):
+    """One encoded document: l word pieces, m surviving mentions, d wide, A heads.
+
+    states: [l, d].   attention: [m, A, l], each row the attention from a mention's opening marker.
+    """
+
+    states: Tensor
+    attention: Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pieces `start` to `stop` of document `document`; `skip` pieces of special tokens stand before them."""
+
+    document: int
+    start: int
+    stop: int
+    skip: int
+
+
+class Encoder(nn.Module):
+    """A Hugging Face encoder over documents of up to two windows.
+
+    model: any bidirectional encoder with `last_hidden_state`.   start_ids, end_ids: what opens and closes a window.
+    window: the longest input the model takes.   layers: states and attention are the mean over the last `layers`.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        start_ids: Sequence[int],
+        end_ids: Sequence[int],
+        window: int = 512,
+        layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.start_ids, self.end_ids = list(start_ids), list(end_ids)
+        self.window = window
+        self.layers = layers
+
+    @property
+    def size(self) -> int:
+        """d, the width of the token states."""
+        return int(self.model.config.hidden_size)
+
+    def forward(self, batch: Batch) -> list[DocumentEncoding]:
+        """Encode every document of the batch."""
+        windows = plan_windows(
+            [d.length for d in batch.documents], self.window, len(self.start_ids), len(self.end_ids)
+        )
+        input_ids, mask = self._window_inputs(batch, windows)
+        rows = _rows_at(batch, windows)
+        states, attention = self._encode(input_ids, mask, rows)
+        return _merge(batch, windows, states, attention, rows)
+
+    def _window_inputs(self, batch: Batch, windows: Sequence[Window]) -> tuple[Tensor, Tensor]:
+        if len(windows) == len(batch.documents):
+            return batch.input_ids, batch.attention_mask
+        start = batch.input_ids.new_tensor(self.start_ids)
+        end = batch.input_ids.new_tensor(self.end_ids)
+        pieces = []
+        for w in windows:
+            ids = batch.input_ids[w.document, w.start : w.stop]
+            if w.skip:
+                ids = torch.cat([start, ids])
+            if w.stop < batch.documents[w.document].length:
+                ids = torch.cat([ids, end])
+            pieces.append(ids)
+        input_ids = nn.utils.rnn.pad_sequence(pieces, batch_first=True)
+        lengths = torch.tensor([len(ids) for ids in pieces], device=input_ids.device)
+        mask = torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None]
+        return input_ids, mask.long()
+
+    def _encode(self, input_ids: Tensor, mask: Tensor, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`."""
+        token = _kept.set(deque(maxlen=self.layers))
+        try:
+            output = self.model(input_ids=input_ids, attention_mask=mask, output_hidden_states=self.layers > 1)
+            kept = _kept.get() or deque()
+        finally:
+            _kept.reset(token)
+        if len(kept) < self.layers:
+            raise RuntimeError(
+                f"{type(self.model).__name__} did not run its attention through transformers' AttentionInterface"
+            )
+        states = output.last_hidden_state
+        if self.layers > 1:
+            states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
+        attention = [_attention_rows(layer, mask, rows) for layer in kept]
+        return states, [torch.stack(window).mean(0) for window in zip(*attention, strict=True)]
+
+
+def _attention_rows(layer: LayerQueries, mask: Tensor, rows: list[Tensor]) -> list[Tensor]:
+    """`softmax(q K^T)` at some positions of each window, with the attention dropout of the layer: [r, A, L] each."""
+    query, key = layer.query.float(), layer.key.float()
+    weights = []
+    for q, k, keep, at in zip(query.unbind(0), key.unbind(0), mask.bool().unbind(0), rows, strict=True):
+        scores = torch.einsum("arh,alh->ral", q.index_select(1, at), k) * layer.scale
+        probabilities = scores.masked_fill(~keep, -torch.inf).softmax(-1)
+        weights.append(F.dropout(probabilities, layer.dropout, training=layer.dropout > 0))
+    return weights
+
+
+def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> list[Window]:
+    """One window for a document that fits, else the first and the last `window` pieces.
+
+    start, end: how many special tokens open and close a window that is cut out of a document.
+    Raises ValueError for a document that two windows cannot cover.
+    """
+    windows = []
+    for b, length in enumerate(lengths):
+        if length <= window:
+            windows.append(Window(b, 0, length, 0))
+            continue
+        if length > 2 * window - start - end:
+            raise ValueError(f"a document of {length} word pieces does not fit into two windows of {window}")
+        windows += [Window(b, 0, window - end, 0), Window(b, length - window + start, length, start)]
+    return windows
+
+
+def _rows_at(batch: Batch, windows: Sequence[Window]) -> list[Tensor]:
+    """For each window the positions in it of its document's mention markers; -1 becomes 0 for those outside it.
+
+    Every window has a row for every mention of its document, so that sizes never depend on values on the device.
+    """
+    rows = []
+    for w in windows:
+        at = batch.documents[w.document].mention_position - w.start + w.skip
+        inside = (at >= w.skip) & (at < w.stop - w.start + w.skip)
+        rows.append(torch.where(inside, at, torch.zeros_like(at)))
+    return rows
+
+
+def _merge(
+    batch: Batch, windows: Sequence[Window], states: Tensor, attention: list[Tensor], rows: list[Tensor]
+) -> list[DocumentEncoding]:
+    """Back to documents: states averaged where both windows cover a piece, attention added and renormalised."""
+    by_document: list[list[tuple[Window, Tensor, Tensor]]] = [[] for _ in batch.documents]
+    for w, window_states, weights in zip(windows, states.unbind(0), attention, strict=True):
+        span = slice(w.skip, w.skip + w.stop - w.start)
+        by_document[w.document].append((w, window_states[span], weights[..., span]))
+    merged = []
+    for document, parts in zip(batch.documents, by_document, strict=True):
+        if len(parts) == 1:
+            merged.append(DocumentEncoding(parts[0][1], parts[0][2]))
+            continue
+        state_sum = covered = attention_sum = torch.zeros((), device=states.device)
+        for w, window_states, weights in parts:
+            after = document.length - w.stop
+            at = document.mention_position
+            inside = ((at >= w.start) & (at < w.stop)).to(weights.dtype)
+            state_sum = state_sum + F.pad(window_states, (0, 0, w.start, after))
+            covered = covered + F.pad(window_states.new_ones(w.stop - w.start), (w.start, after))
+            attention_sum = attention_sum + F.pad(weights * inside[:, None, None], (w.start, after))
+        total = attention_sum.sum(-1, keepdim=True) + 1e-10
+        merged.append(DocumentEncoding(state_sum / covered[:, None], attention_sum / total))
+    return merged

@@ -1,0 +1,98 @@
+"""Localized context pooling (Zhou et al., AAAI 2021, section 3.1-3.2): from token states to entity pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.data.batching import Batch, DocumentLayout
+from bench.nn.contraction import contract
+from bench.nn.encoder import DocumentEncoding
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The P candidate pairs of a batch, E entities, d wide; what a model's `forward` is given.
+
+    entities: [E, d], every entity of the batch.   context: [P, d].   head, tail: [P], indices into `entities`.
+    sizes: pairs of each document, in order (they sum to P).
+    token_attention: for each document [p, l], where the pair's head and tail both attend, summing to 1 over tokens.
+    """
+
+    entities: Tensor
+    context: Tensor
+    head: Tensor
+    tail: Tensor
+    sizes: tuple[int, ...]
+    token_attention: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.head)
+
+
+def pool(encodings: Sequence[DocumentEncoding], batch: Batch, epsilon: float = 1e-5) -> Pairs:
+    """Entities, contexts and pairs of a batch. Always float32 or wider: products of attention are tiny.
+
+    epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
+    """
+    entities, contexts, heads, tails, attentions = [], [], [], [], []
+    offset = 0
+    with torch.autocast(batch.input_ids.device.type, enabled=False):
+        for encoding, document in zip(encodings, batch.documents, strict=True):
+            states = encoding.states if encoding.states.dtype == torch.float64 else encoding.states.float()
+            attention = entity_attention(encoding.attention.to(states.dtype), document)
+            weights = pair_attention(attention, document.pairs, epsilon)
+            entities.append(entity_embeddings(states, document))
+            contexts.append(weights @ states)
+            heads.append(document.pairs[:, 0] + offset)
+            tails.append(document.pairs[:, 1] + offset)
+            attentions.append(weights)
+            offset += document.entities
+    return Pairs(
+        entities=torch.cat(entities),
+        context=torch.cat(contexts),
+        head=torch.cat(heads),
+        tail=torch.cat(tails),
+        sizes=tuple(len(d.pairs) for d in batch.documents),
+        token_attention=tuple(attentions),
+    )
+
+
+def entity_embeddings(states: Tensor, document: DocumentLayout) -> Tensor:
+    """`h_i = logsumexp` over the states at the entity's markers (ATLOP, eq. 2): [n, d], zeros without a marker.
+
+    states: [l, d].
+    """
+    marked = states.index_select(0, document.mention_position)
+    index = document.mention_entity[:, None].expand_as(marked)
+    empty = states.new_full((document.entities, states.shape[1]), -torch.inf)
+    # The largest term is taken out before the exponential, so that it cannot overflow; it carries no gradient.
+    largest = empty.scatter_reduce(0, index, marked.detach(), "amax")
+    present = largest > -torch.inf
+    largest = largest.masked_fill(~present, 0.0)
+    terms = (marked - largest.index_select(0, document.mention_entity)).exp()
+    total = torch.zeros_like(empty).index_add(0, document.mention_entity, terms)
+    return torch.where(present, total, 1.0).log() + largest
+
+
+def entity_attention(attention: Tensor, document: DocumentLayout) -> Tensor:
+    """Mean attention over an entity's markers: [m, A, l] -> [n, A, l], zeros without a marker."""
+    member = attention.new_zeros(document.entities, len(attention))
+    member[document.mention_entity, torch.arange(len(attention), device=attention.device)] = 1.0
+    mean = member / member.sum(1, keepdim=True).clamp(min=1.0)
+    return contract("nm,mal->nal", mean, attention)
+
+
+def pair_attention(attention: Tensor, pairs: Tensor, epsilon: float) -> Tensor:
+    """Where head and tail both attend (ATLOP, eq. 7-8): [p, l], summing to 1; zeros where they share nothing.
+
+    attention: [n, A, l], per entity.   pairs: [p, 2].
+    """
+    n, heads, length = attention.shape
+    # All n x n products at once: gathering [p, A, l] twice would move A times as much memory.
+    shared = contract("ial,jal->ijl", attention, attention) / heads
+    shared = shared.reshape(n * n, length).index_select(0, pairs[:, 0] * n + pairs[:, 1])
+    return shared / (shared.sum(-1, keepdim=True) + epsilon)
