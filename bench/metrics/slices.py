@@ -1,0 +1,229 @@
+"""Scores of parts of a split: frequent and rare relations, one sentence or several, few entities or many.
+
+Two protocols, because published numbers use both:
+
+- `strict`: a slice's precision divides by the predictions *in the slice*.
+- `released`: it divides by *all* predictions of the split, as the released TTM-RE script does. The precisions of
+  slices that together make up the split then sum to the overall precision, and a slice's precision and F1 are low
+  even for a perfect model. Shown only to be comparable with Table 5 of the paper.
+
+Recall is the same in both. A slice keeps the counts of each document, so that documents can be resampled
+(`bench.metrics.official`). Percent, unrounded.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from bench.data.documents import Document, Fact, Triple
+from bench.metrics.official import Counts, DocumentCounts, Judged, Judgement, count, counts_of, judge, mentions_of
+
+Protocol = Literal["strict", "released"]
+PROTOCOLS: tuple[Protocol, ...] = ("strict", "released")
+
+ENTITY_EDGES = (10, 15, 20, 25)
+"""Upper ends of the bins by number of entities; half of Re-DocRED's test documents have at most 19, none above 42."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A way to cut a split into slices, each triple in at most one of them.
+
+    `slice_of(document, triple)` names the triple's slice, or None; document is None where no gold document has the
+    triple's title. `slices` are the names, in the order of a table; `relations` the members of a slice defined by
+    listing relations.
+    """
+
+    name: str
+    slices: tuple[str, ...]
+    slice_of: Callable[[Document | None, Triple], str | None]
+    relations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The counts of one slice, under both protocols. `overall` are those of the whole split."""
+
+    group: str
+    name: str
+    strict: DocumentCounts
+    overall: DocumentCounts
+    relations: tuple[str, ...] = ()
+
+    @property
+    def released(self) -> DocumentCounts:
+        """The same with the predictions of the whole split as denominator of precision."""
+        documents = tuple(
+            replace(ours, predicted=all_.predicted)
+            for ours, all_ in zip(self.strict.documents, self.overall.documents, strict=True)
+        )
+        return DocumentCounts(documents, self.overall.unknown)
+
+    def counts(self, protocol: Protocol) -> DocumentCounts:
+        """The per-document counts under a protocol."""
+        return self.strict if protocol == "strict" else self.released
+
+    @property
+    def share(self) -> float:
+        """Share of the split's labels that are in the slice, in percent (Appendix H: 2.7 for the rare relations)."""
+        labels = self.overall.total.gold
+        return 100.0 * self.strict.total.gold / labels if labels else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SlicedEvaluation:
+    """The slices of an evaluation, in the order of a table, and the counts of the whole split."""
+
+    overall: DocumentCounts
+    slices: tuple[Slice, ...]
+
+    def __getitem__(self, name: tuple[str, str]) -> Slice:
+        """The slice of (group, name): `result["top_10", "all_but_top_10"]`. Raises `KeyError`."""
+        for part in self.slices:
+            if (part.group, part.name) == name:
+                return part
+        raise KeyError(name)
+
+
+def relation_frequency(documents: Sequence[Document]) -> dict[str, int]:
+    """Distinct labels of each relation in `documents`, most frequent first, ties by relation id."""
+    counts = Counter(triple[3] for document in documents for triple in document.triples())
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def by_relations(name: str, inside: str, outside: str, relations: Iterable[str]) -> Group:
+    """Slice `inside`: the triples of `relations`; slice `outside`: all others.
+
+    Only the relation decides, so a prediction of an unknown title or an impossible entity is a wrong prediction of the
+    slice of its relation.
+    """
+    listed = tuple(relations)
+    members = frozenset(listed)
+    return Group(
+        name,
+        (inside, outside),
+        lambda _, triple: inside if triple[3] in members else outside,
+        {inside: listed},
+    )
+
+
+def top_relations(frequency: Mapping[str, int], k: int) -> Group:
+    """The `k` most frequent relations and the rest; equal frequencies are ordered by relation id."""
+    ranked = sorted(frequency, key=lambda relation: (-frequency[relation], relation))
+    return by_relations(f"top_{k}", f"top_{k}", f"all_but_top_{k}", ranked[:k])
+
+
+def rare_relations(frequency: Mapping[str, int]) -> Group:
+    """Relations *strictly* below the 25th percentile of frequency and the rest (Appendix H of the TTM-RE paper).
+
+    The percentile is over the relations with a label, linearly interpolated. A relation without any label has
+    frequency 0: predictions of it are in the rare slice unless the percentile is undefined (no labels at all).
+    """
+    values = [value for value in frequency.values() if value > 0]
+    # quantiles needs two values; one relation is its own percentile.
+    threshold = statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else float(sum(values))
+    rare = tuple(sorted(relation for relation, value in frequency.items() if 0 < value < threshold))
+    below, rest = "below_25th_percentile", "not_below_25th_percentile"
+    return Group(
+        "rarity",
+        (below, rest),
+        lambda _, triple: below if frequency.get(triple[3], 0) < threshold else rest,
+        {below: rare},
+    )
+
+
+def by_sentence() -> Group:
+    """`intra`: some mention of the head and some mention of the tail share a sentence; `inter`: all others.
+
+    Where this cannot be told (unknown title, impossible entity, entity without mentions) no two mentions share a
+    sentence, so the triple is in `inter`: the two slices always make up the split.
+    """
+
+    def slice_of(document: Document | None, triple: Triple) -> str:
+        if document is None:
+            return "inter"
+        heads, tails = (
+            {mention.sentence for mention in mentions_of(document, entity)} for entity in (triple[1], triple[2])
+        )
+        return "intra" if heads & tails else "inter"
+
+    return Group("sentences", ("intra", "inter"), slice_of)
+
+
+def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
+    """Documents by their number of entities: at most `edges[0]`, then up to and including each further edge, more.
+
+    A prediction of an unknown title is in no bin (nobody knows how many entities its document has), so the strict bins
+    leave it out; the overall score and the released protocol count it. Raises `ValueError` unless edges increase.
+    """
+    if not edges or list(edges) != sorted(set(edges)):
+        raise ValueError(f"edges of the bins by number of entities must increase: {list(edges)}")
+    lower = [edge + 1 for edge in edges[:-1]]
+    middle = [f"{low}-{high}" for low, high in zip(lower, edges[1:], strict=True)]
+    names = (f"at_most_{edges[0]}", *middle, f"more_than_{edges[-1]}")
+
+    def slice_of(document: Document | None, _: Triple) -> str | None:
+        return None if document is None else names[sum(len(document.entities) > edge for edge in edges)]
+
+    return Group("entities", names, slice_of)
+
+
+def each_relation(relations: Iterable[str]) -> Group:
+    """One slice per relation."""
+    return Group("relation", tuple(relations), lambda _, triple: triple[3])
+
+
+def default_groups(documents: Sequence[Document], judged: Judged) -> tuple[Group, ...]:
+    """The groups of the protocol; relation frequencies are those of the labels of the evaluated split.
+
+    The slices per relation are all labelled or predicted ones, most frequent first.
+    """
+    frequency = relation_frequency(documents)
+    predicted = {j.triple[3] for judgements in judged.documents for j in judgements} | {t[3] for t in judged.unknown}
+    return (
+        top_relations(frequency, 10),
+        top_relations(frequency, 5),
+        by_sentence(),
+        rare_relations(frequency),
+        by_entities(),
+        each_relation([*frequency, *sorted(predicted - frequency.keys())]),
+    )
+
+
+def slice_counts(judged: Judged, documents: Sequence[Document], group: Group) -> dict[str, DocumentCounts]:
+    """Strict per-document counts of each slice of a group, in the order of `documents` (those that were judged)."""
+    rows = {name: [Counts()] * len(documents) for name in group.slices}
+    for index, (document, judgements) in enumerate(zip(documents, judged.documents, strict=True)):
+        members: dict[str | None, list[Judgement]] = defaultdict(list)
+        for judgement in judgements:
+            members[group.slice_of(document, judgement.triple)].append(judgement)
+        for name, inside in members.items():
+            if name in rows:
+                rows[name][index] = count(inside)
+    unknown = Counter(group.slice_of(None, triple) for triple in judged.unknown)
+    return {name: DocumentCounts(tuple(counts), unknown[name]) for name, counts in rows.items()}
+
+
+def evaluate_slices(
+    predictions: Iterable[Triple],
+    documents: Sequence[Document],
+    facts: Collection[Fact] | None = None,
+    groups: Sequence[Group] | None = None,
+) -> SlicedEvaluation:
+    """Score every slice of `groups` (None: those of `default_groups`).
+
+    Predictions and facts as in `bench.metrics.official.evaluate`. Raises `UsageError` where two documents share a
+    title.
+    """
+    judged = judge(predictions, documents, facts or ())
+    overall = counts_of(judged)
+    slices = [
+        Slice(group.name, name, strict, overall, group.relations.get(name, ()))
+        for group in (default_groups(documents, judged) if groups is None else groups)
+        for name, strict in slice_counts(judged, documents, group).items()
+    ]
+    return SlicedEvaluation(overall, tuple(slices))

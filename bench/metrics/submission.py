@@ -1,0 +1,122 @@
+"""Submissions: predictions in DocRED's JSON form, read with every problem reported at once, and written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.data.docred import SHOWN_PROBLEMS, kind_of, read_json
+from bench.data.documents import Triple
+from bench.data.storage import write_atomically
+from bench.errors import UsageError
+
+
+class Prediction(NamedTuple):
+    """One row of a submission. `evidence` are sentence indices; None where evidence or score were not predicted."""
+
+    title: str
+    head: int
+    tail: int
+    relation: str
+    evidence: tuple[int, ...] | None = None
+    score: float | None = None
+
+    @property
+    def triple(self) -> Triple:
+        """What is evaluated."""
+        return (self.title, self.head, self.tail, self.relation)
+
+
+def read_submission(path: Path | str) -> list[Prediction]:
+    """The predictions of a submission file, in its order, duplicates included.
+
+    A JSON list of `{"title", "h_idx", "t_idx", "r"}`, optionally with `"evidence"` (sentence indices) and `"score"`;
+    other fields are ignored. Raises `UsageError` naming every row and field that is not as expected (the first 50 in
+    full), or why the file cannot be read.
+    """
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        expected = 'a list of {"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}'
+        raise UsageError(f"{path}: expected {expected}, found {kind_of(rows)}")
+    problems = [(index, problem) for index, row in enumerate(rows) for problem in _prediction_problems(row)]
+    if problems:
+        raise UsageError(_report(path, len(rows), problems))
+    return [
+        Prediction(
+            row["title"],
+            row["h_idx"],
+            row["t_idx"],
+            row["r"],
+            None if row.get("evidence") is None else tuple(row["evidence"]),
+            row.get("score"),
+        )
+        for row in rows
+    ]
+
+
+def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> None:
+    """Write predictions in the form `read_submission` reads, one row a line; the file appears whole or not at all.
+
+    Raises `ValueError` for a score that is not finite (JSON has no such number).
+    """
+    rows = ",\n".join(json.dumps(_row(prediction), allow_nan=False) for prediction in predictions)
+    write_atomically(Path(path), f"[\n{rows}\n]\n".encode("ascii"))
+
+
+def _report(path: Path | str, rows: int, problems: list[tuple[int, str]]) -> str:
+    wrong = len({row for row, _ in problems})
+    lines = [f"{path}: {len(problems):,} problem{'s' * (len(problems) > 1)} in {wrong:,} of {rows:,} rows (from row 0)"]
+    lines += [f"  row {row}: {problem}" for row, problem in problems[:SHOWN_PROBLEMS]]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"  and {len(problems) - SHOWN_PROBLEMS:,} more")
+    return "\n".join(lines)
+
+
+def _prediction_problems(row: Any) -> Iterator[str]:
+    if not isinstance(row, Mapping):
+        yield f"{_shown(row)}: expected an object with title, h_idx, t_idx, r"
+        return
+    for name in ("title", "r"):
+        expected = "the document's title" if name == "title" else "a relation id"
+        if not (isinstance(row.get(name), str) and row[name]):
+            yield f"{_field(row, name)}: expected {expected}, a non-empty string"
+    for name in ("h_idx", "t_idx"):
+        if not _is_index(row.get(name)):
+            yield f"{_field(row, name)}: expected the index of an entity in the document's vertexSet, 0 or more"
+    evidence = row.get("evidence")
+    if evidence is not None and not (isinstance(evidence, list) and all(map(_is_index, evidence))):
+        yield f"{_field(row, 'evidence')}: expected a list of sentence indices, 0 or more"
+    if row.get("score") is not None and not _is_number(row["score"]):
+        yield f"{_field(row, 'score')}: expected a finite number"
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _field(row: Mapping[str, Any], name: str) -> str:
+    return f"{name} = {_shown(row[name])}" if name in row else f"{name} is missing"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    title, head, tail, relation = prediction.triple
+    row: dict[str, Any] = {"title": title, "h_idx": head, "t_idx": tail, "r": relation}
+    if prediction.evidence is not None:
+        row["evidence"] = list(prediction.evidence)
+    if prediction.score is not None:
+        row["score"] = prediction.score
+    return row

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.errors import UsageError
+from bench.metrics.submission import Prediction, read_submission, write_submission
+
+GOOD = {"title": "a", "h_idx": 0, "t_idx": 1, "r": "P1"}
+
+
+def write(tmp_path, content):
+    path = tmp_path / "pred file.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def message(path):
+    with pytest.raises(UsageError) as error:
+        read_submission(path)
+    return str(error.value)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    predictions = [
+        Prediction('Malmö "x"\n', 0, 1, "P1"),
+        Prediction("b", 1, 0, "P2", evidence=(), score=0.25),
+        Prediction("\ud800", 1, 0, "P2", evidence=(0, 3)),
+    ]
+    path = tmp_path / "out.json"
+    write_submission(path, predictions)
+    assert read_submission(path) == predictions
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_predictions_are_a_submission(tmp_path):
+    write_submission(tmp_path / "out.json", [])
+    assert read_submission(tmp_path / "out.json") == []
+
+
+def test_a_failed_write_leaves_the_file_before_it_and_nothing_else(tmp_path):
+    path = tmp_path / "out.json"
+    write_submission(path, [Prediction("a", 0, 1, "P1")])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="JSON"):
+        write_submission(path, [Prediction("a", 0, 1, "P1", score=float("nan"))])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_fields_of_other_programs_are_ignored(tmp_path):
+    path = write(tmp_path, [{**GOOD, "h_name": "x", "evidence": None, "score": None}])
+    assert read_submission(path) == [Prediction("a", 0, 1, "P1")]
+
+
+def test_every_problem_of_a_submission_is_reported_at_once(tmp_path):
+    rows = [
+        GOOD,
+        {**GOOD, "h_idx": "3", "r": ""},
+        {"title": "a", "t_idx": True, "h_idx": 1.0, "r": "P1"},
+        ["a", 0, 1, "P1"],
+        {**GOOD, "t_idx": -1},
+        {**GOOD, "evidence": [0, "1"], "score": "high"},
+        {"h_idx": 0, "t_idx": 1, "r": 27},
+    ]
+    text = message(write(tmp_path, rows))
+    assert "pred file.json: 10 problems in 6 of 7 rows" in text
+    for problem in (
+        'row 1: h_idx = "3": expected',
+        'row 1: r = "": expected a relation id',
+        "row 2: h_idx = 1.0",
+        "row 2: t_idx = true",
+        'row 3: ["a", 0, 1, "P1"]: expected an object',
+        "row 4: t_idx = -1: expected",
+        'row 5: evidence = [0, "1"]: expected a list of sentence indices',
+        'row 5: score = "high": expected a finite number',
+        "row 6: title is missing: expected",
+        "row 6: r = 27",
+    ):
+        assert problem in text
+
+
+def test_a_score_that_is_not_finite_is_refused(tmp_path):
+    assert "score = NaN" in message(write(tmp_path, [{**GOOD, "score": float("nan")}]))
+
+
+def test_a_file_wrong_throughout_shows_the_first_problems_and_the_total(tmp_path):
+    text = message(write(tmp_path, [1] * 1000))
+    assert "1,000 problems in 1,000 of 1,000 rows" in text
+    assert "and 950 more" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "empty file"),
+        ('[\n{"title": }]', "line 2, column 11"),
+        ('{"title": "a"}', 'expected a list of {"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}, found an object'),
+        ("[" * 100_000, "nested too deep"),
+    ],
+)
+def test_a_file_that_is_not_a_json_list_is_refused_with_the_reason(content, said, tmp_path):
+    assert said in message(write(tmp_path, content))
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
+    assert "absent.json: cannot be read: No such file" in message(tmp_path / "absent.json")
