@@ -1,0 +1,49 @@
+"""Where the project keeps what it downloads, registers and generates, and how it writes there: whole files or none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def home() -> Path:
+    """BENCH_HOME, or `docre-bench` in the user's cache folder. Read anew at every call; not created here."""
+    chosen = os.environ.get("BENCH_HOME")
+    if chosen:
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "docre-bench"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "docre-bench"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "docre-bench"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, in one step: a reader sees the old file or the new one, never a part.
+
+    Makes the folder. Raises OSError (full disk, no permission); the old file is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files only their owner can read; a shared BENCH_HOME needs the usual permissions.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 (hex) of a file's bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
