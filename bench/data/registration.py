@@ -1,0 +1,303 @@
+"""What the project knows of a data set: where its files are, what was in them, and the rules they had to pass.
+
+A registration is a small JSON file under `home()/datasets`. The documents stay where they are; their size, time of
+change and sha256 are kept, and a file that changed since is refused rather than silently used under the old name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.data.docred import SHOWN_PROBLEMS, Scan, kind_of, read_facts, read_json, scan, titles
+from bench.data.storage import home, sha256_of, write_atomically
+from bench.errors import UsageError, unknown
+
+SPLITS = ("train", "dev", "test", "distant", "ext", "dev_ext")
+NO_RELATION = frozenset({"na", "n/a", "no_relation"})
+"""Names (lower case) under which a rel2id file lists the threshold class, which is no relation."""
+
+
+class FileRecord(BaseModel):
+    """A file as it was when it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    def verify(self, again: str) -> None:
+        """Raise UsageError if the file is gone or its content changed. `again`: what the user can do about it.
+
+        Size and time of change first, the hash only when they differ: a copied or touched file is still the file.
+        """
+        try:
+            stat = os.stat(self.path)
+            if (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns):
+                return
+            changed = stat.st_size != self.size or sha256_of(Path(self.path)) != self.sha256
+        except OSError as error:
+            raise UsageError(f"{self.path}: cannot be read: {error.strerror or error}\n{again}") from None
+        if changed:
+            raise UsageError(f"{self.path}: has changed since it was registered\n{again}")
+
+
+class SplitFile(FileRecord):
+    """A file of documents. `documents`, `labels`: what of it is used; `left_out`: documents that are not."""
+
+    documents: int
+    labels: int
+    labelled: bool
+    left_out: int = 0
+
+
+class Registration(BaseModel):
+    """A data set. `relations[r]` is column r + 1 of a model's logits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    name: str
+    relations: tuple[str, ...]
+    relation_names: dict[str, str]
+    splits: dict[str, SplitFile]
+    facts: FileRecord | None = None
+    ext_seed: int = 0
+
+    @property
+    def what_to_do(self) -> str:
+        """The hint of an error about one of its files."""
+        return f"Put the file back, or register the new one: bench data add {self.name} ... --replace"
+
+    def save(self, path: Path) -> None:
+        """Write it, in one step."""
+        write_atomically(path, (json.dumps(self.model_dump(mode="json"), indent=2) + "\n").encode("ascii"))
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What registering needs of a file once it is read; the documents themselves are let go."""
+
+    record: SplitFile
+    titles: frozenset[str]
+    relations: Counter[str]
+    notes: tuple[str, ...]
+
+
+def registration_path(name: str) -> Path:
+    """Where the data set of that name is registered."""
+    return home() / "datasets" / f"{name}.json"
+
+
+def registered_names() -> list[str]:
+    """The names registered in `home()`, sorted."""
+    folder = home() / "datasets"
+    return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+
+
+def load_registration(path: Path) -> Registration:
+    """Read a registration. Raises UsageError if it is damaged or of another version."""
+    try:
+        return Registration.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"{path}: not a registration this version reads ({reason})\nDelete it and add it again"
+        ) from None
+
+
+def read_relations(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The relations, in order, and their names, from files in two forms.
+
+    rel2id, `{"P1": 3, ..., "Na": 0}`, gives the order (by number; "Na", the threshold class, is no relation);
+    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Raises UsageError.
+    """
+    order: tuple[str, ...] | None = None
+    names: dict[str, str] = {}
+    for path in paths:
+        value = read_json(path)
+        if not isinstance(value, dict) or not value:
+            raise UsageError(f"{path}: expected an object of relations, found {kind_of(value) if value else 'none'}")
+        if all(type(number) is int for number in value.values()):
+            if len(set(value.values())) < len(value):
+                raise UsageError(f"{path}: two relations have the same number")
+            order = tuple(r for r in sorted(value, key=lambda r: value[r]) if r.casefold() not in NO_RELATION)
+        elif all(isinstance(name, str) for name in value.values()):
+            names.update(value)
+        else:
+            raise UsageError(f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info)')
+    if order is None:
+        order = tuple(sorted(names))
+    return order, {relation: names.get(relation, relation) for relation in order}
+
+
+def register(
+    name: str,
+    files: Mapping[str, Path],
+    *,
+    facts: Path | None = None,
+    relations: Sequence[Path] = (),
+    ext_seed: int = 0,
+    force: bool = False,
+    check: Callable[[str, Scan], list[str]] = lambda split, result: [],
+) -> tuple[Registration, list[str]]:
+    """Read and check every file of a data set; return its registration (not saved) and notes for the user.
+
+    `files`: path by split (SPLITS); train, dev and test at least. `check(split, scan)`: further problems, one line
+    each. Raises one UsageError with the problems of all files together.
+
+    Leaks: no file but test's may hold a document of test, by title, unless `force`. SSR-PU's `dev_ext.json` covers all
+    of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of dev: the rest
+    is left out, counted, and said in a note. What remains is held to the same rule.
+    """
+    for split in files:
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+    missing = [split for split in ("train", "dev", "test") if split not in files]
+    if missing:
+        raise UsageError(f"a data set needs train, dev and test; missing: {', '.join(missing)}")
+    complaints: list[str] = []
+    order: tuple[str, ...] | None = None
+    names: dict[str, str] = {}
+    fact_record: FileRecord | None = None
+    try:
+        if relations:
+            order, names = read_relations(relations)
+    except UsageError as error:
+        complaints.append(str(error))
+    try:
+        if facts:
+            fact_record = _fact_file(facts)
+    except UsageError as error:
+        complaints.append(str(error))
+    found: dict[str, FileFacts] = {}
+    for split in (split for split in SPLITS if split in files):
+        result = scan(_absolute(files[split]), order)
+        if result.problems:
+            complaints.append(result.report(at_most=SHOWN_PROBLEMS))
+        elif wrong := check(split, result):
+            complaints.append("\n".join([f"{result.path}: not the file expected", *(f"  {line}" for line in wrong)]))
+        elif not result.labels and split != "test":
+            complaints.append(f"{result.path}: no labels (only a test file may be without)")
+        else:
+            found[split] = _facts_of_file(split, result, found)
+            if not found[split].record.documents:
+                complaints.append(f"{result.path}: none of its documents is in dev (compared by title)")
+    if not force:
+        complaints += _leaks(found)
+    if complaints:
+        raise UsageError(f"data set {name!r} not registered\n" + "\n".join(complaints))
+    if order is None:
+        order = tuple(sorted(set().union(*(item.relations for item in found.values()))))
+        names = {relation: relation for relation in order}
+    registration = Registration(
+        name=name,
+        relations=order,
+        relation_names=names,
+        splits={split: item.record for split, item in found.items()},
+        facts=fact_record,
+        ext_seed=ext_seed,
+    )
+    return registration, [note for item in found.values() for note in item.notes] + _overlaps(found, force)
+
+
+def check_name(name: str, reserved: Sequence[str], replace: bool) -> None:
+    """Raise UsageError unless a data set may be registered under `name`."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise UsageError(f"{name!r} cannot name a data set: letters, digits, '.', '_', '-', a letter or digit first")
+    if name.casefold() in {other.casefold() for other in reserved}:
+        raise UsageError(
+            f"{name!r} is a data set of its own; choose another name. Taken: {', '.join(sorted(reserved))}"
+        )
+    if not replace and registration_path(name).exists():
+        raise UsageError(f"{name!r} is already registered; --replace registers these files in its place")
+
+
+def _absolute(path: Path) -> Path:
+    absolute = os.path.abspath(path)
+    try:
+        absolute.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(f"{absolute!r}: the path is not UTF-8 and cannot be registered; rename it") from None
+    return Path(absolute)
+
+
+def _fact_file(path: Path) -> FileRecord:
+    path = _absolute(path)
+    if not read_facts(path):
+        raise UsageError(f"{path}: no facts")
+    stat = path.stat()
+    return FileRecord(path=str(path), size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=sha256_of(path))
+
+
+def _facts_of_file(split: str, result: Scan, found: Mapping[str, FileFacts]) -> FileFacts:
+    notes = []
+    if result.notes:
+        oddities = ", ".join(f"{count:,} {what}" for what, count in sorted(result.notes.items()))
+        notes.append(f"{result.path}: kept as they are: {oddities}")
+    documents = result.documents
+    if split == "dev_ext" and "dev" in found:
+        documents = tuple(document for document in documents if document.title in found["dev"].titles)
+        left_out = titles(result.documents) - found["dev"].titles
+        if left_out:
+            of_test = len(left_out & found["test"].titles) if "test" in found else 0
+            notes.append(
+                f"{result.path}: {len(left_out):,} of {result.count:,} documents are not in dev and are left out"
+                + (f" ({of_test:,} of them are test documents)" if of_test else "")
+            )
+    record = SplitFile(
+        path=str(result.path),
+        size=result.size,
+        mtime_ns=result.path.stat().st_mtime_ns,
+        sha256=result.sha256,
+        documents=len(documents),
+        labels=sum(len(document.labels) for document in documents),
+        labelled=result.labelled,
+        left_out=result.count - len(documents),
+    )
+    relations = Counter(label.relation for document in documents for label in document.labels)
+    return FileFacts(record, titles(documents), relations, tuple(notes))
+
+
+def _leaks(found: Mapping[str, FileFacts]) -> list[str]:
+    if "test" not in found:
+        return []
+    return [
+        f"{item.record.path} ({split}): {len(shared):,} of {len(item.titles):,} documents are also in the test file, "
+        f"{found['test'].record.path}: what is trained or selected on them leaks the test labels\n{_named(shared)}\n"
+        "  Leave them out of that file (--force accepts them, and no number on this test file means anything then)"
+        for split, item in found.items()
+        if split != "test" and (shared := item.titles & found["test"].titles)
+    ]
+
+
+def _overlaps(found: Mapping[str, FileFacts], force: bool) -> list[str]:
+    """Overlaps that are allowed and worth knowing."""
+    notes = []
+    if force:
+        notes += [f"forced although: {leak}" for leak in _leaks(found)]
+    for split in ("train", "ext", "distant"):
+        shared = found[split].titles & found["dev"].titles if split in found else frozenset()
+        if shared:
+            notes.append(
+                f"{split} and dev share {len(shared):,} documents: selection on dev sees them\n{_named(shared)}"
+            )
+    if "ext" in found and (others := found["ext"].titles - found["train"].titles):
+        notes.append(f"{len(others):,} documents of ext are not in train")
+    return notes
+
+
+def _named(some: frozenset[str], at_most: int = 20) -> str:
+    names = [repr(title) for title in sorted(some)]
+    more = f" and {len(names) - at_most:,} more" if len(names) > at_most else ""
+    return f"  {', '.join(names[:at_most])}{more}"
