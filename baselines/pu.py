@@ -14,11 +14,8 @@ from torch import Tensor
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import Estimator, NnCorrection, above_threshold, positive_unlabeled_risk
+from bench.nn.losses import PRIOR_FLOOR, Estimator, NnCorrection, above_threshold, positive_unlabeled_risk
 from bench.nn.pooling import Pairs
-
-PRIOR_FLOOR = 1e-9
-"""Added to the labelled rates: a class without a label would have prior 0 and an infinite class weight."""
 
 
 class PuHyperparameters(Hyperparameters):

@@ -46,6 +46,7 @@ class Training(BaseModel):
     clip: Rate = Field(1.0, description="largest gradient norm; 0 for none")
     adam_epsilon: Rate = Field(1e-6, description="AdamW's epsilon")
     weight_decay: Rate = Field(0.0, description="AdamW's weight decay")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast on a GPU, else fp32")
     select: Literal["best", "last"] = Field("best", description="which epoch's model is kept, by dev F1")
     select_on: Literal["dev", "dev_ext"] = Field("dev", description="the labels that choose the epoch")
 

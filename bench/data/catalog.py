@@ -22,8 +22,8 @@ from bench.data.registration import (
     registration_path,
 )
 from bench.data.splits import RULE_VERSION, extremely_unlabeled
-from bench.data.storage import home, write_atomically
 from bench.errors import UsageError, unknown
+from bench.filesystem import home, write_atomically
 
 __all__ = ["SAMPLE", "Dataset", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
 

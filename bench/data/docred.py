@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from bench.data.checks import DocumentChecker, Problem
 from bench.data.documents import Document, Fact
-from bench.data.storage import write_atomically
 from bench.errors import UsageError
+from bench.filesystem import write_atomically
 
 SHOWN_PROBLEMS = 50
 """How many problems of one file an error shows; `bench data validate` shows all."""

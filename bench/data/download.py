@@ -13,8 +13,8 @@ from pathlib import Path
 from bench.data.docred import SHOWN_PROBLEMS, Scan, scan
 from bench.data.official import OFFICIAL, Entry, OfficialFile, wrong_in
 from bench.data.registration import Registration, register, registration_path
-from bench.data.storage import home, sha256_of
 from bench.errors import BenchError, UsageError, unknown
+from bench.filesystem import home, sha256_of
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as lost."""

@@ -18,8 +18,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.docred import SHOWN_PROBLEMS, Scan, kind_of, read_facts, read_json, scan, titles
-from bench.data.storage import home, sha256_of, write_atomically
 from bench.errors import UsageError, unknown
+from bench.filesystem import home, sha256_of, write_atomically
 
 SPLITS = ("train", "dev", "test", "distant", "ext", "dev_ext")
 NO_RELATION = frozenset({"na", "n/a", "no_relation"})

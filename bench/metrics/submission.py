@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from bench.data.docred import SHOWN_PROBLEMS, kind_of, read_json
 from bench.data.documents import Triple
-from bench.data.storage import write_atomically
 from bench.errors import UsageError
+from bench.filesystem import write_atomically
 
 
 class Prediction(NamedTuple):

@@ -1,0 +1,1 @@
+"""What the models share: encoder, pooling, head, losses."""

@@ -2,6 +2,7 @@
 
 Pooling needs the last layers' attention, and of it only the rows of the mention markers. So all layers run fused
 attention, which returns no weights, and those rows alone are computed again from the layer's queries and keys.
+Architectures whose attention is not pluggable (DeBERTa, MPNet) run their own and return all of it.
 """
 
 from __future__ import annotations
@@ -15,20 +16,32 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import MODEL_MAPPING, AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from bench.data.batching import Batch
 
 ATTENTION = "docre_bench_sdpa"
+"""The attention an `Encoder`'s model is to be loaded with, where its architecture allows."""
+
+
+def attention_implementation(config: PreTrainedConfig) -> str:
+    """The `attn_implementation` to load the model of `config` with: ATTENTION, or "eager" where that cannot work."""
+    # Remote code and classes without the flag may take any name and then ignore it.
+    cls = MODEL_MAPPING.get(type(config), None)
+    return ATTENTION if getattr(cls, "_supports_attention_backend", False) else "eager"
 
 
 class LayerQueries(NamedTuple):
-    """What one layer's attention was computed from: query, key [W, heads, L, head size], its scale and dropout."""
+    """What one layer's attention was computed from.
+
+    query, key: [W, heads, L, head size].   mask: which keys a query sees, for [W, heads, L, L], or None for all.
+    """
 
     query: Tensor
     key: Tensor
+    mask: Tensor | None
     scale: float
     dropout: float
 
@@ -48,7 +61,7 @@ def _remembering_sdpa(
 ) -> tuple[Tensor, None]:
     kept = _kept.get()
     if kept is not None:
-        kept.append(LayerQueries(query, key, scaling or query.shape[-1] ** -0.5, dropout))
+        kept.append(LayerQueries(query, key, attention_mask, scaling or query.shape[-1] ** -0.5, dropout))
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
 
 
@@ -80,7 +93,8 @@ class Window:
 class Encoder(nn.Module):
     """A Hugging Face encoder over documents of up to two windows.
 
-    model: any bidirectional encoder with `last_hidden_state`.   start_ids, end_ids: what opens and closes a window.
+    model: any bidirectional encoder with `last_hidden_state`, loaded with the `attention_implementation` of its
+    configuration.   start_ids, end_ids: what opens and closes a window.
     window: the longest input the model takes.   layers: states and attention are the mean over the last `layers`.
     """
 
@@ -97,6 +111,7 @@ class Encoder(nn.Module):
         self.start_ids, self.end_ids = list(start_ids), list(end_ids)
         self.window = window
         self.layers = layers
+        self.returns_attention = model.config._attn_implementation != ATTENTION
 
     @property
     def size(self) -> int:
@@ -105,9 +120,7 @@ class Encoder(nn.Module):
 
     def forward(self, batch: Batch) -> list[DocumentEncoding]:
         """Encode every document of the batch."""
-        windows = plan_windows(
-            [d.length for d in batch.documents], self.window, len(self.start_ids), len(self.end_ids)
-        )
+        windows = plan_windows([d.length for d in batch.documents], self.window, len(self.start_ids), len(self.end_ids))
         input_ids, mask = self._window_inputs(batch, windows)
         rows = _rows_at(batch, windows)
         states, attention = self._encode(input_ids, mask, rows)
@@ -133,31 +146,50 @@ class Encoder(nn.Module):
 
     def _encode(self, input_ids: Tensor, mask: Tensor, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`."""
-        token = _kept.set(deque(maxlen=self.layers))
+        kept: deque[LayerQueries] = deque(maxlen=self.layers)
+        token = _kept.set(kept)
         try:
-            output = self.model(input_ids=input_ids, attention_mask=mask, output_hidden_states=self.layers > 1)
-            kept = _kept.get() or deque()
+            output = self.model(
+                input_ids=input_ids,
+                attention_mask=mask,
+                output_hidden_states=self.layers > 1,
+                output_attentions=self.returns_attention,
+            )
         finally:
             _kept.reset(token)
-        if len(kept) < self.layers:
+        if self.returns_attention:
+            # Every layer's L x L maps are in memory until here: slow and large, but right for any architecture.
+            by_layer = [_rows_of(weights, rows) for weights in output.attentions[-self.layers :]]
+        elif len(kept) == self.layers:
+            by_layer = [_recomputed_rows(layer, rows) for layer in kept]
+        else:
             raise RuntimeError(
                 f"{type(self.model).__name__} did not run its attention through transformers' AttentionInterface"
             )
         states = output.last_hidden_state
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
-        attention = [_attention_rows(layer, mask, rows) for layer in kept]
-        return states, [torch.stack(window).mean(0) for window in zip(*attention, strict=True)]
+        return states, [torch.stack(window).mean(0) for window in zip(*by_layer, strict=True)]
 
 
-def _attention_rows(layer: LayerQueries, mask: Tensor, rows: list[Tensor]) -> list[Tensor]:
+def _rows_of(weights: Tensor, rows: list[Tensor]) -> list[Tensor]:
+    """Rows of whole attention maps [W, A, L, L] at some positions of each window: [r, A, L] each."""
+    return [window.index_select(1, at).transpose(0, 1) for window, at in zip(weights.unbind(0), rows, strict=True)]
+
+
+def _recomputed_rows(layer: LayerQueries, rows: list[Tensor]) -> list[Tensor]:
     """`softmax(q K^T)` at some positions of each window, with the attention dropout of the layer: [r, A, L] each."""
-    query, key = layer.query.float(), layer.key.float()
+    wide = torch.promote_types(layer.query.dtype, torch.float32)
     weights = []
-    for q, k, keep, at in zip(query.unbind(0), key.unbind(0), mask.bool().unbind(0), rows, strict=True):
-        scores = torch.einsum("arh,alh->ral", q.index_select(1, at), k) * layer.scale
-        probabilities = scores.masked_fill(~keep, -torch.inf).softmax(-1)
-        weights.append(F.dropout(probabilities, layer.dropout, training=layer.dropout > 0))
+    with torch.autocast(layer.query.device.type, enabled=False):
+        for w, at in enumerate(rows):
+            query = layer.query[w].index_select(1, at).to(wide)
+            scores = torch.einsum("arh,alh->ral", query, layer.key[w].to(wide)) * layer.scale
+            if layer.mask is not None:
+                # Per layer, not the padding mask: some architectures see only a neighbourhood in some of their layers.
+                seen = layer.mask[w].expand(-1, scores.shape[-1], -1).index_select(1, at).transpose(0, 1)
+                scores = scores.masked_fill(~seen, -torch.inf) if seen.dtype == torch.bool else scores + seen
+            weights.append(F.dropout(scores.softmax(-1), layer.dropout, training=layer.dropout > 0))
     return weights
 
 
@@ -165,14 +197,15 @@ def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> l
     """One window for a document that fits, else the first and the last `window` pieces.
 
     start, end: how many special tokens open and close a window that is cut out of a document.
-    Raises ValueError for a document that two windows cannot cover.
+    As in the reference programs, a document of almost `2 * window` pieces leaves start + end pieces in its middle that
+    neither window covers; they get zeros. Raises ValueError for a longer one.
     """
     windows = []
     for b, length in enumerate(lengths):
         if length <= window:
             windows.append(Window(b, 0, length, 0))
             continue
-        if length > 2 * window - start - end:
+        if length > 2 * window:
             raise ValueError(f"a document of {length} word pieces does not fit into two windows of {window}")
         windows += [Window(b, 0, window - end, 0), Window(b, length - window + start, length, start)]
     return windows
@@ -213,5 +246,5 @@ def _merge(
             covered = covered + F.pad(window_states.new_ones(w.stop - w.start), (w.start, after))
             attention_sum = attention_sum + F.pad(weights * inside[:, None, None], (w.start, after))
         total = attention_sum.sum(-1, keepdim=True) + 1e-10
-        merged.append(DocumentEncoding(state_sum / covered[:, None], attention_sum / total))
+        merged.append(DocumentEncoding(state_sum / covered.clamp(min=1)[:, None], attention_sum / total))
     return merged

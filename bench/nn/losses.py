@@ -10,6 +10,9 @@ from torch import Tensor
 Estimator = Literal["s-pu", "pu", "pn"]
 NnCorrection = Literal["ascent", "clamp"]
 
+PRIOR_FLOOR = 1e-9
+"""Added to the labelled rates: a class without a label would have prior 0 and an infinite class weight."""
+
 
 def adaptive_threshold_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Adaptive threshold loss (Zhou et al., AAAI 2021, eq. 9-11), the mean over pairs.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
 def home() -> Path:
@@ -47,3 +49,16 @@ def sha256_of(path: Path) -> str:
     """The sha256 (hex) of a file's bytes. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """`value` as JSON, atomically."""
+    write_atomically(path, (json.dumps(value, ensure_ascii=False, indent=indent) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in `path`, or None where the file is absent, truncated or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,162 @@
+"""From run records to rows: mean and sample standard deviation over seeds, with how many of the expected are there."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.plan import RunPlan
+from bench.records import RunRecord, Scores, SplitRecord, run_folders
+
+METRICS = ("f1", "ign_f1", "ign_f1_distant", "precision", "recall")
+MACRO = "macro_f1"
+ALL = "all"
+RELEASED = "released:"
+"""How the slices of the released protocol are called, beside the strict ones."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a table. mean, std (ddof 1) in percent; None where there are too few seeds for it.
+
+    n: seeds with a record.   expected: seeds planned.   seeds: each one's value.
+    """
+
+    model: str
+    variant: str
+    dataset: str
+    setting: str
+    encoder: str
+    configuration: str
+    split: str
+    slice: str
+    metric: str
+    mean: float | None
+    std: float | None
+    n: int
+    expected: int
+    seeds: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, as `bench table --json` prints them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs that differ in their seed alone, planned and recorded."""
+
+    plans: tuple[RunPlan, ...]
+    records: tuple[RunRecord, ...]
+    errors: tuple[str, ...]
+
+
+def load_cells(out: Path) -> list[Cell]:
+    """Every cell ever planned in `out`, in the order of setting and model."""
+    plans: dict[tuple[str, ...], list[RunPlan]] = defaultdict(list)
+    records: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
+    errors: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for folder in run_folders(out):
+        plan = folder.plan()
+        if plan is None:
+            continue
+        cell = (plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder, plan.configuration)
+        plans[cell].append(plan)
+        record = folder.record()
+        if record is not None:
+            records[cell].append(record)
+        elif error := folder.error():
+            errors[cell].append(f"seed {plan.seed}: {error}")
+    return [
+        Cell(
+            plans=tuple(sorted(plans[cell], key=lambda plan: plan.seed)),
+            records=tuple(sorted(records[cell], key=lambda record: record.seed)),
+            errors=tuple(errors[cell]),
+        )
+        for cell in sorted(plans)
+    ]
+
+
+def rows_of(cells: Iterable[Cell]) -> Iterator[Row]:
+    """Every number of every cell: split, slice and metric. A cell without a record gives its dev and test F1s empty."""
+    for cell in cells:
+        places = _places(cell.records[0].splits) if cell.records else _empty_places()
+        for split, part, metric in places:
+            values = {str(r.seed): _value(r.splits[split], part, metric) for r in cell.records}
+            yield _row(cell, split, part, metric, {seed: v for seed, v in values.items() if v is not None})
+
+
+def _row(cell: Cell, split: str, part: str, metric: str, seeds: dict[str, float]) -> Row:
+    plan, values = cell.plans[0], list(seeds.values())
+    return Row(
+        model=plan.model,
+        variant=plan.variant,
+        dataset=plan.dataset,
+        setting=plan.setting,
+        encoder=plan.encoder,
+        configuration=plan.configuration,
+        split=split,
+        slice=part,
+        metric=metric,
+        mean=statistics.fmean(values) if values else None,
+        std=statistics.stdev(values) if len(values) > 1 else None,
+        n=len(values),
+        expected=len(cell.plans),
+        seeds=seeds,
+    )
+
+
+def _places(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, str]]:
+    for split, record in splits.items():
+        for metric in METRICS:
+            if getattr(record.scores, metric) is not None:
+                yield split, ALL, metric
+        yield split, ALL, MACRO
+        for protocol, prefix in (("strict", ""), ("released", RELEASED)):
+            for name in record.slices[protocol]:
+                for metric in ("f1", "ign_f1", "precision", "recall"):
+                    yield split, prefix + name, metric
+
+
+def _empty_places() -> Iterator[tuple[str, str, str]]:
+    for split in ("dev", "test"):
+        for metric in ("f1", "ign_f1", "precision", "recall"):
+            yield split, ALL, metric
+
+
+def _value(record: SplitRecord, part: str, metric: str) -> float | None:
+    if metric == MACRO:
+        return record.macro_f1
+    scores: Scores | None
+    if part == ALL:
+        scores = record.scores
+    elif part.startswith(RELEASED):
+        scores = record.slices["released"].get(part.removeprefix(RELEASED))
+    else:
+        scores = record.slices["strict"].get(part)
+    value: float | None = getattr(scores, metric, None)
+    return value
+
+
+def mean_and_std(row: Row) -> str:
+    """`48.21 ± 0.62`; without the deviation of a single seed; an em dash where nothing is there."""
+    if row.mean is None:
+        return "—"
+    return f"{row.mean:.2f}" if row.std is None else f"{row.mean:.2f} ± {row.std:.2f}"
+
+
+def labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """What tells cells of one name apart: nothing if there is one, else the configuration they were run with."""
+    count: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for cell in cells:
+        plan = cell.plans[0]
+        count[plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder].add(plan.configuration)
+    return {
+        configuration: f" #{configuration[:4]}" if len(group) > 1 else ""
+        for group in count.values()
+        for configuration in group
+    }

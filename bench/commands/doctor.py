@@ -1,0 +1,19 @@
+"""`bench doctor`: what of encoders, data, GPU and SLURM is here, and what to do about what is not."""
+
+from __future__ import annotations
+
+import typer
+
+
+def doctor() -> None:
+    """What this machine has for running experiments, and how to get what it lacks."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.doctor import findings
+
+    table = Table("", "What", "Found", "To do", box=None, pad_edge=False)
+    for finding in findings():
+        table.add_row("[green]ok[/]" if finding.here else "[yellow]--[/]", finding.what, finding.found, finding.to_do)
+    Console().print(table)
+    typer.echo("Everything marked ok can be used now; the rest is optional.")

@@ -1,0 +1,34 @@
+"""`bench table`: the tables again, from the records."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bench.commands.run import DEFAULT_OUT, OutOption
+
+
+def table(
+    out: OutOption = DEFAULT_OUT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number, with each seed's, as JSON.")] = False,
+) -> None:
+    """Mean ± std over seeds of everything in the output folder, with what is missing shown as missing."""
+    import json
+
+    from rich.console import Console
+
+    from bench.aggregate import load_cells, rows_of
+    from bench.errors import UsageError
+    from bench.tables import blocks, for_terminal, write_tables
+
+    cells = load_cells(out)
+    if as_json:
+        print(json.dumps({"rows": [row.as_json() for row in rows_of(cells)]}))
+        return
+    if not cells:
+        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    console = Console()
+    for block in blocks(cells):
+        console.print(for_terminal(block))
+    console.print(f"also in {write_tables(out, cells)}", highlight=False)

@@ -1,0 +1,97 @@
+"""The live view of runs in progress: bars on a terminal, one line per event elsewhere (a log file, a SLURM job)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bench.plan import RunPlan
+from bench.records import RunFolder
+
+REFRESH_SECONDS = 0.25
+BAR = 24
+
+
+class RunDisplay:
+    """Shows the newest status of each run. Use as a context manager; feed it with `update`."""
+
+    def __init__(self, plans: Sequence[RunPlan], console: Console) -> None:
+        self.console = console
+        self.plans = {plan.folder: plan for plan in plans}
+        self.status: dict[str, dict[str, Any]] = {}
+        self.began = time.monotonic()
+        self._live = Live(self._table(), console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True)
+
+    def __enter__(self) -> RunDisplay:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.console.is_terminal:
+            self._live.stop()
+
+    def update(self, folder: RunFolder, status: dict[str, Any]) -> None:
+        """A run's newest status."""
+        before = self.status.get(folder.name, {})
+        self.status[folder.name] = status
+        if self.console.is_terminal:
+            self._live.update(self._table())
+        elif _event(status) != _event(before):
+            self.console.print(f"{_label(self.plans[folder.name])}: {_event(status)}", highlight=False)
+
+    def wait(self) -> None:
+        """Between two looks at the status of other processes."""
+        time.sleep(REFRESH_SECONDS)
+
+    def _table(self) -> Table:
+        finished = sum(s.get("state") == "finished" for s in self.status.values())
+        seconds = time.monotonic() - self.began
+        table = Table.grid(padding=(0, 2))
+        table.add_row(Text(f"{finished} of {len(self.plans)} runs finished", style="bold"), _clock(seconds))
+        for name, status in self.status.items():
+            if status.get("state") == "running":
+                table.add_row(_label(self.plans[name]), _bar(status), _doing(status))
+        return table
+
+
+def _label(plan: RunPlan) -> str:
+    variant = f" ({plan.variant})" if plan.variant else ""
+    return f"{plan.model}{variant} {plan.setting} seed {plan.seed}"
+
+
+def _bar(status: dict[str, Any]) -> Text:
+    if not status.get("steps"):
+        return Text()
+    share = status["step"] / status["steps"]
+    filled = round(share * BAR)
+    return Text("━" * filled, style="green") + Text("━" * (BAR - filled), style="dim") + Text(f" {share:4.0%}")
+
+
+def _doing(status: dict[str, Any]) -> str:
+    if not status.get("steps"):
+        return str(status.get("doing", ""))
+    best = f", best dev F1 {status['best']:.1f}" if status.get("best") is not None else ""
+    return f"{status['stage']}, epoch {status['epoch']}/{status['epochs']}{best}"
+
+
+def _event(status: dict[str, Any]) -> str:
+    """What is worth a line where there is no terminal: it changes when the state or the stage does."""
+    state = status.get("state", "")
+    if state == "finished":
+        return f"finished, test F1 {status['test_f1']:.2f}, {_clock(status['seconds'])}"
+    if state == "failed":
+        return f"failed: {status['error']}"
+    return f"{state} {status.get('stage', '')}".strip()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,313 @@
+"""Carrying out planned runs in this process. Several processes may work on one output folder: locks divide the work."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from bench.data.batching import all_ordered_pairs
+from bench.data.cache import FeatureFile, features_of
+from bench.data.catalog import Dataset, open_dataset
+from bench.data.documents import Triple
+from bench.errors import BenchError, UsageError
+from bench.evaluation import split_record
+from bench.filesystem import home, write_json
+from bench.interface import PairModel, Task
+from bench.metrics.submission import Prediction, write_submission
+from bench.nn.load import EncoderSource, find_encoder
+from bench.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.records import RunFolder, RunRecord, StageRecord
+from bench.registry import find
+from bench.training.checkpoint import load_tensors
+from bench.training.interrupt import Interrupt, Interrupted
+from bench.training.stage import SELECTED, Progress, StageData, StageTrainer, finish_stage, stage_result, step_seed
+from bench.training.system import DocumentModel, predict
+
+POLL_SECONDS = 0.3
+MODEL_STREAM = 1 << 32
+"""Where the randomness of a model's first weights comes from: no update of a stage has this number."""
+
+Listener = Callable[[RunFolder, dict[str, Any]], None]
+
+
+@dataclass
+class Materials:
+    """What the runs of one (data set, encoder, length) share: documents, features, encoder."""
+
+    dataset: Dataset
+    source: EncoderSource
+    max_length: int
+
+    def features(self, split: str) -> FeatureFile:
+        """The cached features of a split, built the first time anyone asks."""
+        return features_of(
+            self.dataset.documents(split),
+            self.dataset.checksum(split),
+            self._words,
+            self.source.fingerprint,
+            self.dataset.relations,
+            self.max_length,
+            home() / "features",
+        )
+
+    @cached_property
+    def _words(self) -> Any:
+        return self.source.words()
+
+    def label_rates(self, split: str) -> tuple[float, ...]:
+        """The share of the split's candidate pairs that carry each label, a pair's label counted once."""
+        features = self.features(split)
+        counts = torch.zeros(len(self.dataset.relations), dtype=torch.float64)
+        pairs = 0
+        for row in features:
+            pairs += len(all_ordered_pairs(row))
+            distinct = {tuple(label) for label in row.labels.tolist()}
+            counts += torch.bincount(torch.tensor([r for _, _, r in distinct], dtype=torch.long), minlength=len(counts))
+        return tuple((counts / max(1, pairs)).tolist())
+
+
+class Bench:
+    """Executes runs one after another, keeping what they share in memory."""
+
+    def __init__(self, out: Path, interrupt: Interrupt, listener: Listener, checkpoint_seconds: float = 60.0) -> None:
+        self.out, self.interrupt, self.listener = out, interrupt, listener
+        self.checkpoint_seconds = checkpoint_seconds
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._materials: dict[tuple[str, str, int], Materials] = {}
+
+    def execute(self, plans: Sequence[RunPlan]) -> list[RunPlan]:
+        """Do every run that nobody has done; the ones that failed. Raises `Interrupted`.
+
+        A run or stage that another process is at is put off, and looked at again when there is nothing else to do.
+        """
+        waiting, failed = list(plans), []
+        while waiting:
+            postponed = []
+            for plan in waiting:
+                self.interrupt.check()
+                outcome = self._attempt(plan)
+                if outcome == "busy":
+                    postponed.append(plan)
+                elif outcome == "failed":
+                    failed.append(plan)
+            if len(postponed) == len(waiting):
+                time.sleep(POLL_SECONDS)
+            waiting = postponed
+        return failed
+
+    def _attempt(self, plan: RunPlan) -> str:
+        folder = RunFolder.of(self.out, plan)
+        if folder.record() is not None:
+            return "done"
+        try:
+            with FileLock(folder.path / "lock", blocking=False):
+                if folder.record() is None:  # not finished by another process since
+                    self._run(plan, folder)
+                return "done"
+        except Timeout:
+            return "busy"
+        except Interrupted:
+            self._tell(folder, state="interrupted")
+            raise
+        except Exception as error:
+            message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+            folder.write_error(message, traceback.format_exc())
+            self._tell(folder, state="failed", error=message)
+            return "failed"
+
+    def _run(self, plan: RunPlan, folder: RunFolder) -> None:
+        folder.clear_error()
+        began, started = time.monotonic(), datetime.now(UTC)
+        materials = self._materials_of(plan)
+        _check_unchanged(plan, materials)
+        stages = []
+        for stage in plan.stages:
+            stages.append(self._stage(stage, materials, folder))
+        record = self._evaluate(plan, materials, stages, folder)
+        write_json(folder.path / "provenance.json", _provenance(self.device, started, time.monotonic() - began), 1)
+        folder.write_record(record)
+        test = record.splits["test"].scores.f1
+        self._tell(folder, state="finished", test_f1=test, seconds=time.monotonic() - began)
+
+    def _materials_of(self, plan: RunPlan) -> Materials:
+        key = (plan.dataset, plan.encoder, plan.stages[0].max_length)
+        if key not in self._materials:
+            dataset = open_dataset(plan.dataset)
+            source = find_encoder(plan.encoder, dataset.documents("train"))
+            self._materials[key] = Materials(dataset, source, plan.stages[0].max_length)
+        return self._materials[key]
+
+    def _stage(self, plan: StagePlan, materials: Materials, run: RunFolder) -> StageRecord:
+        """Train a stage unless it has been: the stage may be another run's too."""
+        folder = stage_folder(self.out, plan)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock", blocking=False):
+            result = stage_result(folder)
+            if result is None:
+                self._train(plan, folder, materials, run)
+                result = stage_result(folder)
+        if result is None:
+            raise BenchError(f"the model of {folder} could not be read back after training")
+        return StageRecord(
+            key=plan.key,
+            data=plan.data,
+            dev_f1=result["dev_f1"],
+            selected_epoch=result["selected_epoch"],
+            documents=result["documents"],
+            mentions_cut=result["mentions_cut"],
+        )
+
+    def _train(self, plan: StagePlan, folder: Path, materials: Materials, run: RunFolder) -> None:
+        data = StageData(
+            train=materials.features(SPLIT_OF[plan.data]),
+            select=materials.features(plan.training.select_on),
+            select_documents=materials.dataset.documents(plan.training.select_on),
+        )
+        write_json(folder / "stage.json", plan.model_dump(mode="json"), 1)
+        materials.source.save(folder / "encoder")
+        last_told = 0.0
+
+        def on_progress(progress: Progress) -> None:
+            nonlocal last_told
+            if time.monotonic() - last_told > POLL_SECONDS or progress.step == progress.steps:
+                last_told = time.monotonic()
+                self._tell(run, state="running", stage=plan.data, **vars(progress))
+
+        start = self._predecessor_weights(plan, run)
+        task = Task(materials.source.config.hidden_size, plan.relations, materials.label_rates(SPLIT_OF[plan.data]))
+        trainer = StageTrainer(
+            plan,
+            build_model(plan, task),
+            materials.source,
+            data,
+            folder,
+            start,
+            self.device,
+            self.interrupt,
+            on_progress,
+            self.checkpoint_seconds,
+        )
+        finish_stage(plan, folder, trainer.run(), data)
+
+    def _predecessor_weights(self, plan: StagePlan, run: RunFolder) -> dict[str, Tensor] | None:
+        if plan.after is None:
+            return None
+        planned = run.plan()
+        before = next(s for s in planned.stages if s.key == plan.after) if planned else None
+        if before is None:
+            raise BenchError(f"{run.path / 'run.json'} does not hold the stage that {plan.folder} starts from")
+        return load_tensors(stage_folder(self.out, before) / SELECTED)[0]
+
+    def _evaluate(self, plan: RunPlan, materials: Materials, stages: list[StageRecord], folder: RunFolder) -> RunRecord:
+        system = load_system(self.out, plan.stages[-1], materials.source, self.device)
+        dataset, last = materials.dataset, plan.stages[-1]
+        facts, distant_facts = dataset.facts(), dataset.distant_facts()
+        splits = {}
+        for split in ("dev", "test"):
+            self._tell(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
+            documents, features = dataset.documents(split), materials.features(split)
+            triples = predict_triples(system, features, last, materials.source.pad_id, self.device, self.interrupt)
+            write_submission(folder.path / f"predictions-{split}.json", (Prediction(*triple) for triple in triples))
+            splits[split] = split_record(triples, documents, facts, distant_facts, features.mentions_cut)
+        return RunRecord(
+            key=plan.key,
+            configuration=plan.configuration,
+            model=plan.model,
+            variant=plan.variant,
+            dataset=plan.dataset,
+            setting=plan.setting,
+            encoder=plan.encoder,
+            seed=plan.seed,
+            facts=dataset.facts_source(),
+            stages=stages,
+            splits=splits,
+        )
+
+    def _tell(self, folder: RunFolder, **status: Any) -> None:
+        status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node()}
+        folder.write_status(status)
+        self.listener(folder, status)
+
+
+def build_model(plan: StagePlan, task: Task) -> PairModel:
+    """The model of a stage with its first weights, which the seed decides."""
+    cls = find(plan.reference).cls
+    torch.manual_seed(step_seed(plan.seed, plan.position, MODEL_STREAM))
+    return cls(cls.Hyperparameters(**plan.hyperparameters), task)
+
+
+def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch.device) -> DocumentModel:
+    """The selected model of a finished stage. Raises `DamagedFileError`."""
+    folder = stage_folder(out, plan)
+    weights, _ = load_tensors(folder / SELECTED)
+    # Rates only matter to a loss; any will do for predicting.
+    model = build_model(plan, Task(source.config.hidden_size, plan.relations, (0.0,) * len(plan.relations)))
+    system = DocumentModel(source.build(model.encoder_layers, pretrained=False), model)
+    system.load_state_dict(weights)
+    return system.to(device)
+
+
+def predict_triples(
+    system: DocumentModel,
+    features: FeatureFile,
+    plan: StagePlan,
+    pad_id: int,
+    device: torch.device,
+    interrupt: Interrupt,
+) -> list[Triple]:
+    """What `system` predicts on `features`, in the words of the data set."""
+    found = predict(
+        system,
+        features,
+        len(plan.relations),
+        pad_id,
+        device,
+        plan.training.batch_size,
+        plan.training.precision,
+        after_batch=interrupt.check,
+    )
+    return found.triples([row.title for row in features], plan.relations)
+
+
+def stage_folder(out: Path, plan: StagePlan) -> Path:
+    """Where a stage's log, checkpoints and selected model are."""
+    return out / "stages" / plan.folder
+
+
+def announce(out: Path, plans: Iterable[RunPlan]) -> None:
+    """Write all plans down before any is carried out."""
+    for plan in plans:
+        RunFolder.of(out, plan).announce(plan)
+
+
+def _check_unchanged(plan: RunPlan, materials: Materials) -> None:
+    """The data and the encoder must be those that were planned with: the run's key says so."""
+    for stage in plan.stages:
+        if materials.dataset.checksum(SPLIT_OF[stage.data]) != stage.train_checksum:
+            raise UsageError(f"the {stage.data} documents of {plan.dataset!r} changed after this run was planned")
+        if materials.source.fingerprint != stage.encoder_fingerprint:
+            raise UsageError(f"the encoder {plan.encoder!r} changed after this run was planned")
+
+
+def _provenance(device: torch.device, started: datetime, seconds: float) -> dict[str, Any]:
+    return {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
+    }

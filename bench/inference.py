@@ -1,0 +1,48 @@
+"""A finished run on new documents. It needs nothing but the output folder it was made in."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bench.data.cache import features_of
+from bench.data.docred import read_documents
+from bench.errors import BenchError, UsageError
+from bench.execute import load_system, predict_triples, stage_folder
+from bench.filesystem import sha256_of
+from bench.metrics.submission import Prediction, write_submission
+from bench.nn.load import saved_encoder
+from bench.records import RunFolder
+from bench.training.checkpoint import DamagedFileError
+from bench.training.interrupt import handling_signals
+
+
+def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
+    """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
+
+    Raises UsageError for a run that is not finished, BenchError for one whose model is gone or damaged.
+    """
+    out = run.resolve().parent.parent
+    folder = RunFolder(out, run.resolve().name)
+    plan = folder.plan()
+    if plan is None or folder.record() is None:
+        raise UsageError(f"{run} is not a finished run (`bench status --out {out}`)")
+    stage = plan.stages[-1]
+    source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        system = load_system(out, stage, source, device)
+    except DamagedFileError as error:
+        raise BenchError(f"the model of {run} cannot be used: {error}") from error
+    # A label need not be of a relation the model knows: it is of no use here.
+    read = [replace(document, labels=()) for document in read_documents(documents)]
+    with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
+        features = features_of(
+            read, sha256_of(documents), source.words(), "", stage.relations, stage.max_length, Path(scratch)
+        )
+        triples = predict_triples(system, features, stage, source.pad_id, device, interrupt)
+    write_submission(to, (Prediction(*triple) for triple in triples))
+    return len(triples), len(read), features.mentions_cut

@@ -1,0 +1,202 @@
+"""From an experiment to the runs and stages it takes, each with a key made of everything that decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.config import Experiment, Variant, check_keys, flattened, resolve_stages
+from bench.data.catalog import Dataset
+from bench.errors import UsageError
+from bench.interface import Setting, Source, Training
+from bench.nn.load import EncoderSource
+from bench.registry import code_version
+
+HARNESS_VERSION = 1
+"""Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
+METRIC_VERSION = 1
+"""Part of every run's key: raise it when evaluation would give other numbers from the same predictions."""
+
+SPLIT_OF: dict[Source, str] = {"human": "train", "distant": "distant", "ext": "ext"}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StagePlan(_Frozen):
+    """One training run over one source of data. Everything in `identity` decides its weights."""
+
+    model: str
+    reference: str
+    class_name: str
+    code: str
+    hyperparameters: dict[str, Any]
+    training: Training
+    freeze: tuple[str, ...]
+    data: Source
+    dataset: str
+    train_checksum: str
+    select_checksum: str
+    relations: tuple[str, ...]
+    encoder: str
+    encoder_fingerprint: str
+    max_length: int
+    seed: int
+    position: int
+    after: str | None
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
+        names = {"model", "reference", "dataset", "encoder"}
+        return _digest({"harness": HARNESS_VERSION, **self.model_dump(mode="json", exclude=names)})
+
+    @property
+    def folder(self) -> str:
+        """The stage's folder under `stages/`."""
+        return _file_name(f"{self.model}-{self.data}-s{self.seed}-{self.key}")
+
+
+class RunPlan(_Frozen):
+    """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on."""
+
+    model: str
+    variant: str
+    dataset: str
+    setting: Setting
+    encoder: str
+    seed: int
+    stages: tuple[StagePlan, ...]
+    dev_checksum: str
+    test_checksum: str
+    facts_checksum: str
+    distant_checksum: str | None
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: equal keys, equal records."""
+        evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
+        return _digest([METRIC_VERSION, self.stages[-1].key, evaluated])
+
+    @property
+    def configuration(self) -> str:
+        """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
+        stages = [s.model_dump(mode="json", exclude={"seed", "after", "reference"}) for s in self.stages]
+        evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
+        return _digest([HARNESS_VERSION, METRIC_VERSION, stages, evaluated])[:8]
+
+    @property
+    def folder(self) -> str:
+        """The run's folder under `runs/`."""
+        variant = f"-{self.variant}" if self.variant else ""
+        name = _file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
+        return f"{name[:120]}-s{self.seed}-{self.key}"
+
+
+def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) -> list[RunPlan]:
+    """Every run of the experiment, seed by seed within a setting. Raises UsageError for what cannot be run."""
+    check_keys(experiment)
+    needed = {"train", "dev", "test"}
+    for variant in experiment.models:
+        for setting in experiment.settings:
+            for stage in resolve_stages(variant, setting, experiment.overrides):
+                needed |= {SPLIT_OF[stage.stage.data], stage.training.select_on}
+    missing = sorted(split for split in needed if split not in dataset.splits)
+    if missing:
+        raise UsageError(
+            f"the data set {dataset.name!r} has no {' and no '.join(missing)} documents, which "
+            f"{', '.join(experiment.settings)} need{'s' if len(experiment.settings) == 1 else ''}. "
+            f"It has: {', '.join(dataset.splits)} (`bench data add` registers more)"
+        )
+    return [
+        _plan_run(experiment, variant, setting, seed, dataset, encoder)
+        for setting in experiment.settings
+        for variant in experiment.models
+        for seed in experiment.seeds
+    ]
+
+
+def _plan_run(
+    experiment: Experiment, variant: Variant, setting: Setting, seed: int, dataset: Dataset, encoder: EncoderSource
+) -> RunPlan:
+    stages: list[StagePlan] = []
+    for resolved in resolve_stages(variant, setting, experiment.overrides):
+        source = resolved.stage.data
+        stages.append(
+            StagePlan(
+                model=variant.entry.name,
+                reference=variant.entry.reference,
+                class_name=variant.entry.cls.__qualname__,
+                code=code_version(variant.entry.cls),
+                hyperparameters=resolved.hyperparameters,
+                training=resolved.training,
+                freeze=resolved.stage.freeze,
+                data=source,
+                dataset=dataset.name,
+                train_checksum=dataset.checksum(SPLIT_OF[source]),
+                select_checksum=dataset.checksum(resolved.training.select_on),
+                relations=dataset.relations,
+                encoder=encoder.name,
+                encoder_fingerprint=encoder.fingerprint,
+                max_length=experiment.max_length,
+                seed=seed,
+                position=len(stages),
+                after=stages[-1].key if stages else None,
+            )
+        )
+    return RunPlan(
+        model=variant.entry.name,
+        variant=_variant_name(variant, experiment),
+        dataset=dataset.name,
+        setting=setting,
+        encoder=encoder.name,
+        seed=seed,
+        stages=tuple(stages),
+        dev_checksum=dataset.checksum("dev"),
+        test_checksum=dataset.checksum("test"),
+        facts_checksum=dataset.facts_source()["sha256"],
+        distant_checksum=dataset.checksum("distant") if "distant" in dataset.splits else None,
+    )
+
+
+def _variant_name(variant: Variant, experiment: Experiment) -> str:
+    """What the user changed, as the tables show it: `epochs=5,layers=2`. The preset is not a change."""
+    own = set(variant.entry.cls.Hyperparameters.model_fields) | set(Training.model_fields)
+    changed: dict[str, Any] = {}
+    for level in (*experiment.overrides[1:], variant.changes):
+        for key, value in flattened(level).items():
+            *scope, name = key.split(".")
+            models = [part for part in scope if part not in SPLIT_OF]
+            if name in own and (not models or models == [variant.entry.name]):
+                changed[".".join([*(part for part in scope if part in SPLIT_OF), name])] = value
+    return ",".join(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def distinct_stages(runs: Iterable[RunPlan]) -> list[StagePlan]:
+    """The stages of all runs, each once, in an order in which a stage comes after the one it starts from."""
+    return list({stage.key: stage for run in runs for stage in run.stages}.values())
+
+
+def describe(runs: Sequence[RunPlan]) -> str:
+    """One line on the size of a plan."""
+    stages, asked = len(distinct_stages(runs)), sum(len(run.stages) for run in runs)
+    shared = f" ({asked - stages} shared between runs)" if asked > stages else ""
+    return f"{len(runs)} runs, {stages} stages{shared}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+=-]+", "_", text).strip("_")

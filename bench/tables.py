@@ -1,0 +1,82 @@
+"""The table of runs as a person reads it, on the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from tabulate import tabulate
+
+from bench.aggregate import ALL, Cell, Row, labels, mean_and_std, rows_of
+from bench.filesystem import write_atomically
+
+COLUMNS = (("f1", "F1"), ("ign_f1", "Ign F1"), ("precision", "Precision"), ("recall", "Recall"))
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table: a data set and a setting, one line per model. lines: name, cells, complete or not."""
+
+    title: str
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def blocks(cells: Sequence[Cell], splits: Sequence[str] = ("dev", "test")) -> list[Block]:
+    """The cells as tables. Cells with fewer seeds than planned are marked with *, never silently averaged."""
+    suffix = labels(cells)
+    grouped: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        grouped[cell.plans[0].dataset, cell.plans[0].setting].append(cell)
+    return [_block(dataset, setting, group, splits, suffix) for (dataset, setting), group in grouped.items()]
+
+
+def _block(dataset: str, setting: str, cells: Sequence[Cell], splits: Sequence[str], suffix: dict[str, str]) -> Block:
+    header = ["Model", "Encoder", *(f"{split} {title}" for split in splits for _, title in COLUMNS), "Seeds"]
+    lines, notes = [], []
+    for cell in cells:
+        plan = cell.plans[0]
+        numbers = {(row.split, row.metric): row for row in rows_of([cell]) if row.slice == ALL}
+        partial = len(cell.records) < len(cell.plans)
+        name = plan.model + (f" ({plan.variant})" if plan.variant else "") + suffix[plan.configuration]
+        values = [_shown(numbers.get((split, metric))) for split in splits for metric, _ in COLUMNS]
+        lines.append((name, plan.encoder, *values, f"{len(cell.records)} of {len(cell.plans)}{'*' if partial else ''}"))
+        notes += [f"{name}, {error}" for error in cell.errors]
+    if any(line[-1].endswith("*") for line in lines):
+        notes.insert(0, "* not all planned seeds are there: the mean is over those that are")
+    return Block(f"{dataset}, {setting}", tuple(header), tuple(lines), tuple(notes))
+
+
+def _shown(row: Row | None) -> str:
+    return "—" if row is None else mean_and_std(row)
+
+
+def for_terminal(block: Block) -> Table:
+    """A rich table."""
+    table = Table(title=f"{block.title}: percent, mean ± std over seeds", title_justify="left", caption_justify="left")
+    for i, name in enumerate(block.header):
+        table.add_column(name, justify="left" if i < 2 else "right", no_wrap=i > 1)
+    for line in block.lines:
+        table.add_row(*line)
+    if block.notes:
+        table.caption = "\n".join(block.notes)
+    return table
+
+
+def for_markdown(block: Block) -> str:
+    """A Markdown table with its title and notes."""
+    table = tabulate(block.lines, headers=block.header, tablefmt="github", disable_numparse=True)
+    notes = "".join(f"\n{note}\n" for note in block.notes)
+    return f"## {block.title}\n\nPercent, mean ± sample standard deviation over seeds.\n\n{table}\n{notes}"
+
+
+def write_tables(out: Path, cells: Sequence[Cell]) -> Path:
+    """`tables/runs.md` of the output folder, made anew."""
+    path = out / "tables" / "runs.md"
+    text = "\n".join(for_markdown(block) for block in blocks(cells))
+    write_atomically(path, f"# Runs\n\n{text}".encode())
+    return path

@@ -1,0 +1,104 @@
+"""Weights and training state on disk: safetensors beside JSON, verified by checksum when read. Nothing is pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from bench.filesystem import read_json, write_atomically, write_json
+
+KEPT = 2
+"""Checkpoints kept of an unfinished stage: the last, and the one before it should the last be damaged."""
+
+
+class DamagedFileError(Exception):
+    """Tensors that are not what was written: truncated, changed, or without their description."""
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Write `tensors` to `path` and then `state` with their checksum beside it: a reader needs both."""
+    content = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_atomically(path, content)
+    write_json(path.with_suffix(".json"), {"sha256": hashlib.sha256(content).hexdigest(), "state": dict(state)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_tensors` wrote. Raises DamagedFileError."""
+    description = read_json(path.with_suffix(".json"))
+    if description is None:
+        raise DamagedFileError(f"{path}: no readable description beside it")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedFileError(f"{path}: {error}") from error
+    if hashlib.sha256(content).hexdigest() != description.get("sha256"):
+        raise DamagedFileError(f"{path}: not the content that was written (checksum)")
+    return safetensors.torch.load(content), description["state"]
+
+
+class Checkpoints:
+    """The checkpoints of one stage, by step, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.damaged: list[str] = []
+
+    def save(self, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+        """Write the state of training after `step` updates, then drop all but the newest two."""
+        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        for i, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": value for name, value in values.items()}
+        save_tensors(self._path(step), tensors, {"step": step, **state})
+        for old in self._steps()[:-KEPT]:
+            self._remove(old)
+
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+        """Put the newest undamaged checkpoint into `model` and `optimizer`; its state, or None without one."""
+        for step in reversed(self._steps()):
+            try:
+                tensors, state = load_tensors(self._path(step))
+            except DamagedFileError as error:
+                self.damaged.append(str(error))
+                self._remove(step)
+                continue
+            model.load_state_dict(_below(tensors, "model."))
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in _below(tensors, "optimizer.").items():
+                i, _, key = name.partition(".")
+                moments.setdefault(int(i), {})[key] = tensor
+            optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+            return state
+        return None
+
+    def drop(self, unwanted: Callable[[dict[str, Any]], bool] = lambda state: True) -> int:
+        """Remove those whose state is `unwanted` (all of them by default, and any that cannot be read). How many."""
+        dropped = 0
+        for step in self._steps():
+            description = read_json(self._path(step).with_suffix(".json"))
+            if description is None or unwanted(description["state"]):
+                self._remove(step)
+                dropped += 1
+        return dropped
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.safetensors"
+
+    def _steps(self) -> list[int]:
+        names = (re.fullmatch(r"step-(\d+)\.safetensors", path.name) for path in self.folder.glob("step-*"))
+        return sorted(int(name[1]) for name in names if name)
+
+    def _remove(self, step: int) -> None:
+        # The description first: tensors without one are no checkpoint.
+        self._path(step).with_suffix(".json").unlink(missing_ok=True)
+        self._path(step).unlink(missing_ok=True)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

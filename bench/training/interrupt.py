@@ -1,0 +1,45 @@
+"""Stopping at a safe place: signals ask, the trainer answers at its next step."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+"""Ctrl-C, an operator's or a scheduler's stop, and SLURM's warning before a time limit or preemption."""
+
+
+class Interrupted(Exception):  # noqa: N818 - it is a request, not an error
+    """Training stopped because a signal asked for it; what was done so far is on disk."""
+
+
+class Interrupt:
+    """Whether to stop. A second Ctrl-C stops at once, as Python would."""
+
+    def __init__(self) -> None:
+        self.requested: signal.Signals | None = None
+
+    def check(self) -> None:
+        """Raise `Interrupted` if a signal has come."""
+        if self.requested is not None:
+            raise Interrupted(self.requested.name)
+
+    def request(self, number: int, frame: FrameType | None = None) -> None:
+        """The signal handler."""
+        if self.requested == signal.SIGINT and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = signal.Signals(number)
+
+
+@contextmanager
+def handling_signals() -> Iterator[Interrupt]:
+    """Within this block the signals ask for a stop instead of killing the process."""
+    interrupt = Interrupt()
+    previous = {number: signal.signal(number, interrupt.request) for number in SIGNALS}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

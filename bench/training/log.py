@@ -1,0 +1,64 @@
+"""The early record of a stage: loss parts and learning rates by step, as JSON lines (and TensorBoard, if installed)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FLUSH_EVERY = 10
+"""Steps between writes: the losses stay on the device until then, so that a step never waits for them."""
+
+
+class StepLog:
+    """`log.jsonl` of a stage. After a resume it holds each step once, whatever was written before the interruption."""
+
+    def __init__(self, path: Path, from_step: int) -> None:
+        self.path = path
+        self._waiting: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
+        self._drop_from(from_step)
+        self._board: Any = None
+        if os.environ.get("BENCH_TENSORBOARD") and importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=from_step)  # type: ignore[no-untyped-call]
+
+    def _drop_from(self, step: int) -> None:
+        if not self.path.exists():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] < step:
+                    kept.append(line + "\n")
+            except json.JSONDecodeError:
+                break  # the line that was being written when the process died
+        self.path.write_text("".join(kept), encoding="utf-8")
+
+    def add(self, values: dict[str, Any], losses: dict[str, Tensor], gradient_norm: Tensor) -> None:
+        """One update: `values` has at least `step`; the parts of the loss and the norm are scalars on the device."""
+        on_device = {name: loss.detach() for name, loss in losses.items()} | {"gradient_norm": gradient_norm.detach()}
+        self._waiting.append((values, on_device))
+        if len(self._waiting) >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if not self._waiting:
+            return
+        names = list(self._waiting[0][1])
+        numbers = torch.stack([torch.stack([losses[name] for name in names]) for _, losses in self._waiting]).tolist()
+        with self.path.open("a", encoding="utf-8") as file:
+            for (values, _), row in zip(self._waiting, numbers, strict=True):
+                measured = dict(zip(names, row, strict=True))
+                line = {**values, "loss": sum(row[:-1]), **measured}
+                file.write(json.dumps(line) + "\n")
+                if self._board:
+                    for name, number in line.items():
+                        self._board.add_scalar(name, number, values["step"])
+        self._waiting.clear()

@@ -1,0 +1,262 @@
+"""Training one stage, resumable at every update and the same to the bit however often it was interrupted.
+
+Nothing random is carried along: the order of an epoch is a function of (seed, stage, epoch) and the dropout of a step
+of (seed, stage, step). So weights, AdamW's moments and the step count are the whole state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from bench.data.batching import training_order
+from bench.data.cache import FeatureFile
+from bench.data.documents import Document
+from bench.errors import BenchError
+from bench.filesystem import read_json, write_json
+from bench.interface import PairModel
+from bench.metrics.official import document_counts
+from bench.nn.load import EncoderSource
+from bench.plan import StagePlan
+from bench.training.checkpoint import Checkpoints, DamagedFileError, load_tensors, save_tensors
+from bench.training.interrupt import Interrupt, Interrupted
+from bench.training.log import StepLog
+from bench.training.optimizer import make_optimizer, set_learning_rates
+from bench.training.system import DocumentModel, batches, precision_context, predict
+
+SELECTED = "selected.safetensors"
+CHECKPOINT_SHARE = 0.01
+"""Checkpoints are spaced so that writing them takes at most about this share of the time."""
+
+
+@dataclass(frozen=True)
+class StageData:
+    """What a stage reads: features to train on, features and documents to select on."""
+
+    train: FeatureFile
+    select: FeatureFile
+    select_documents: tuple[Document, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is, for displays."""
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    best: float | None
+    doing: str = "training"
+
+
+@dataclass
+class TrainingState:
+    """All that training needs besides weights and moments."""
+
+    step: int = 0
+    history: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def best(self) -> float | None:
+        """The highest dev F1 (percent) so far."""
+        return self.history[self.best_epoch - 1] if self.history else None
+
+
+class StageTrainer:
+    """Trains the stage `plan` in `folder`, from the weights `start` if it has a predecessor."""
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        model: PairModel,
+        source: EncoderSource,
+        data: StageData,
+        folder: Path,
+        start: dict[str, torch.Tensor] | None,
+        device: torch.device,
+        interrupt: Interrupt,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        checkpoint_seconds: float = 60.0,
+    ) -> None:
+        self.plan, self.source, self.data, self.folder, self.device = plan, source, data, folder, device
+        self.interrupt, self.on_progress, self.checkpoint_seconds = interrupt, on_progress, checkpoint_seconds
+        self.training = plan.training
+        encoder = source.build(model.encoder_layers, pretrained=start is None)
+        self.system = DocumentModel(encoder, model)
+        if start is not None:
+            self.system.load_state_dict(start)
+        self.system.to(device)
+        self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
+        self.checkpoints = Checkpoints(folder / "checkpoints")
+        documents_per_step = self.training.batch_size * self.training.accumulate
+        self.steps_per_epoch = -(-len(data.train) // documents_per_step)
+        self.steps = self.steps_per_epoch * self.training.epochs
+
+    def run(self) -> TrainingState:
+        """Train to the end, or until interrupted (raises `Interrupted` with a checkpoint on disk)."""
+        state = self._resume()
+        log = StepLog(self.folder / "log.jsonl", state.step)
+        saved_at, save_cost = time.monotonic(), 0.0
+
+        def save() -> None:
+            nonlocal saved_at, save_cost
+            began = time.monotonic()
+            log.flush()
+            self.checkpoints.save(state.step, self.system, self.optimizer, vars(state))
+            saved_at, save_cost = time.monotonic(), time.monotonic() - began
+
+        order: list[list[NDArray[np.int64]]] = []
+        order_epoch = -1
+        with _deterministic():
+            while True:
+                epoch, position = divmod(state.step, self.steps_per_epoch)
+                if position == 0 and epoch > len(state.history):
+                    try:
+                        self._evaluate(state)
+                    except Interrupted:
+                        save()
+                        raise
+                if epoch == self.training.epochs:
+                    break
+                if epoch != order_epoch:
+                    order, order_epoch = self._epoch_order(epoch), epoch
+                self._update(state, order[position], log)
+                self._report(state)
+                due = time.monotonic() - saved_at > max(self.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
+                if self.interrupt.requested or due:
+                    save()
+                self.interrupt.check()
+        log.flush()
+        return state
+
+    def _resume(self) -> TrainingState:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._selected_is_intact() and self.checkpoints.drop(lambda state: bool(state["history"])):
+            print(f"{self.plan.folder}: the best model so far is damaged; going back to before it", flush=True)
+        found = self.checkpoints.load(self.system, self.optimizer)
+        for message in self.checkpoints.damaged:
+            print(f"damaged checkpoint, using the one before it: {message}", flush=True)
+        if found is None:
+            return TrainingState()
+        return TrainingState(found["step"], found["history"], found["best_epoch"])
+
+    def _selected_is_intact(self) -> bool:
+        try:
+            load_tensors(self.folder / SELECTED)
+        except DamagedFileError:
+            return False
+        return True
+
+    def _epoch_order(self, epoch: int) -> list[list[NDArray[np.int64]]]:
+        """The document indices of each update's batches."""
+        seed = self.plan.seed * 1009 + self.plan.position
+        order = training_order(self.data.train.lengths, self.training.batch_size, seed, epoch)
+        size = self.training.accumulate
+        return [order[i : i + size] for i in range(0, len(order), size)]
+
+    def _update(self, state: TrainingState, rows: list[NDArray[np.int64]], log: StepLog) -> None:
+        torch.manual_seed(step_seed(self.plan.seed, self.plan.position, state.step))
+        self.system.train()
+        rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)
+        relations = len(self.plan.relations)
+        totals: dict[str, torch.Tensor] = {}
+        for batch in batches(self.data.train, rows, relations, self.source.pad_id, self.device):
+            with precision_context(self.device, self.training.precision):
+                logits = self.system(batch)
+            parts = self.system.model.loss(logits, batch.labels)
+            loss = torch.stack(list(parts.values())).sum() / len(rows)
+            loss.backward()  # type: ignore[no-untyped-call]
+            for name, part in parts.items():
+                totals[name] = totals.get(name, 0.0) + part.detach() / len(rows)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        # Without a limit the norm is still measured: a NaN in it must not go unnoticed.
+        norm = nn.utils.clip_grad_norm_(parameters, self.training.clip or float("inf"))
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        log.add({"step": state.step, "epoch": state.step // self.steps_per_epoch + 1, **rates}, totals, norm)
+        state.step += 1
+
+    def _evaluate(self, state: TrainingState) -> None:
+        """Dev F1 after an epoch; the weights are kept if it is the best yet (or if the last is to be kept)."""
+        self._report(state, "evaluating")
+        documents = self.data.select_documents
+        found = predict(
+            self.system,
+            self.data.select,
+            len(self.plan.relations),
+            self.source.pad_id,
+            self.device,
+            self.training.batch_size,
+            self.training.precision,
+            after_batch=self.interrupt.check,
+        )
+        triples = found.triples([d.title for d in documents], self.plan.relations)
+        f1 = document_counts(triples, documents).total.f1
+        if not all(torch.isfinite(p).all() for p in self.system.parameters()):
+            raise BenchError(
+                f"training diverged: weights are not finite after epoch {len(state.history) + 1}. "
+                "Lower the learning rates (--set encoder_lr=... --set head_lr=...) or set clip"
+            )
+        state.history.append(f1)
+        last = self.training.select == "last"
+        if last or f1 > max(state.history[:-1], default=-1.0):
+            state.best_epoch = len(state.history)
+            save_tensors(self.folder / SELECTED, self.system.state_dict(), {"epoch": state.best_epoch, "dev_f1": f1})
+        self._report(state)
+
+    def _report(self, state: TrainingState, doing: str = "training") -> None:
+        epoch = min(state.step // self.steps_per_epoch + 1, self.training.epochs)
+        self.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
+
+
+def step_seed(seed: int, position: int, step: int) -> int:
+    """The seed of everything random in one update."""
+    return int(np.random.SeedSequence((seed, position, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def stage_result(folder: Path) -> dict[str, Any] | None:
+    """What a finished stage left (history of dev F1, chosen epoch), or None if it is not finished or is damaged."""
+    result: dict[str, Any] | None = read_json(folder / "result.json")
+    if result is None:
+        return None
+    description = read_json((folder / SELECTED).with_suffix(".json"))
+    intact = description is not None and description.get("sha256") == result["selected_sha256"]
+    return result if intact and (folder / SELECTED).exists() else None
+
+
+def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
+    """Write the result last, then drop the checkpoints."""
+    description = read_json((folder / SELECTED).with_suffix(".json"))
+    write_json(
+        folder / "result.json",
+        {
+            "key": plan.key,
+            "dev_f1": state.history,
+            "selected_epoch": state.best_epoch,
+            "selected_sha256": description["sha256"],
+            "documents": len(data.train),
+            "mentions_cut": data.train.mentions_cut,
+        },
+    )
+    Checkpoints(folder / "checkpoints").drop()

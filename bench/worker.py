@@ -1,0 +1,35 @@
+"""A process that carries out planned runs: `python -m bench.worker OUT THREADS CHECKPOINT_SECONDS RUN...`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0 when all runs have a record, 1 when one failed, 2 for a folder that is no planned run."""
+    import torch
+
+    from bench.execute import Bench
+    from bench.records import RunFolder
+    from bench.training.interrupt import Interrupted, handling_signals
+
+    out, threads, checkpoint_seconds, names = Path(arguments[0]), int(arguments[1]), arguments[2], arguments[3:]
+    torch.set_num_threads(threads)
+    plans = []
+    for name in names:
+        plan = RunFolder(out, name).plan()
+        if plan is None:
+            print(f"bench: {out / 'runs' / name}: no readable plan", file=sys.stderr)
+            return 2
+        plans.append(plan)
+    with handling_signals() as interrupt:
+        bench = Bench(out, interrupt, lambda folder, status: None, float(checkpoint_seconds))
+        try:
+            return 1 if bench.execute(plans) else 0
+        except Interrupted:
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
