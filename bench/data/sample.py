@@ -98,8 +98,8 @@ class Story:
         other = self.rng.choice([self.rng.choice(abroad.people), self.rng.choice(abroad.towns), abroad.entity])
         self._write(self.rng.choice(words.NEUTRAL), self.topic, [other])
 
-    def document(self, title: str) -> tuple[Document, list[Entity]]:
-        """The document with its complete labels, and which thing of the world each entity is."""
+    def document(self) -> tuple[Document, list[Entity]]:
+        """The document, titled by its topic, with its complete labels, and which thing of the world each entity is."""
         entities = self.rng.sample(list(self.mentions), len(self.mentions))
         place = {entity.number: index for index, entity in enumerate(entities)}
         labels = sorted(
@@ -108,6 +108,7 @@ class Story:
             if head in place and tail in place
         )
         mentions = tuple(tuple(self.mentions[entity]) for entity in entities)
+        title = " ".join(self.topic[0].name)
         return Document(title, tuple(self.sentences), mentions, tuple(labels)), entities
 
     def _state(self, heads: Sequence[Entity], relation: str, tails: Sequence[Entity], evidence: Evidence) -> None:
@@ -189,7 +190,7 @@ def _company(story: Story) -> None:
 
 def _family(story: Story) -> None:
     rng, world, country = story.rng, story.world, story.country
-    surname = rng.choice(words.SURNAMES)
+    surname = next(world.family_names)
     parents = [world.person(rng, country, surname) for _ in range(2)]
     children = [world.person(rng, country, surname) for _ in range(rng.choice((2, 3, 3)))]
     town = rng.choice(country.towns)
@@ -248,8 +249,7 @@ def generate_with_truth(
     """The data set, and the documents of `distant` with complete labels: what its own labels miss and make up."""
     sizes = SIZES | dict(sizes or {})
     world = World(random.Random(f"{seed} world"))
-    titles: set[str] = set()
-    told = {split: _tell(random.Random(f"{seed} {split}"), world, sizes[split], titles) for split in SIZES}
+    told = {split: _tell(random.Random(f"{seed} {split}"), world, sizes[split]) for split in SIZES}
     splits = {split: [document for document, _ in documents] for split, documents in told.items()}
 
     # The knowledge base is the whole world's, so it is drawn when the last document has added its topic.
@@ -268,7 +268,7 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> dict[str,
     return generate_with_truth(seed, sizes)[0]
 
 
-def _tell(rng: random.Random, world: World, count: int, titles: set[str]) -> list[tuple[Document, list[Entity]]]:
+def _tell(rng: random.Random, world: World, count: int) -> list[tuple[Document, list[Entity]]]:
     told = []
     wheel = [kind for kind, weight in KINDS.items() for _ in range(weight)]
     for kind in rng.sample([wheel[i * len(wheel) // count] for i in range(count)], count):
@@ -276,12 +276,7 @@ def _tell(rng: random.Random, world: World, count: int, titles: set[str]) -> lis
         TELLERS[kind](story)
         while len(story.sentences) < 4 or (len(story.sentences) < LONGEST and rng.random() < STRANGER):
             story.stranger()
-        name = " ".join(story.topic[0].name)
-        title, number = name, 2
-        while title in titles:
-            title, number = f"{name} ({number})", number + 1
-        titles.add(title)
-        told.append(story.document(title))
+        told.append(story.document())
     return told
 
 

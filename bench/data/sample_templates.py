@@ -186,7 +186,9 @@ PLACES: tuple[str, ...] = _words(
     "Alden Birch Cedar Dover Elm Fern Glen Hazel Iron Jasper Kings Lake Maple North Oak Pine Quarry Raven Stone "
     "Thorn Vale Willow Amber Bridge Clay Eagle Fox Grove Hill Ivy Juniper Laurel Moss Rose Silver Swan"
 )
-CITY_KINDS: tuple[str, ...] = _words("City Town Falls Harbor Springs Bay Beach Heights Junction Point")
+CITY_KINDS: tuple[str, ...] = _words(
+    "City Town Falls Harbor Springs Bay Beach Heights Junction Point Ridge Landing Crossing Cove"
+)
 REGION_KINDS: tuple[str, ...] = ("Province", "County", "District", "Territory", "Valley")
 FIRMS: tuple[str, ...] = _words(
     "Acton Belvex Cortex Dynamo Entrex Fluxor Gentrix Helion Intarc Jovex Kintel Lumina Maxtor Nexion Optima Primex "

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import NamedTuple
 
 from bench.data import sample_templates as words
@@ -84,6 +85,7 @@ class World:
         self.countries: list[Country] = []
         self.years = [Entity(-1 - i, "TIME", (year,), (year,)) for i, year in enumerate(words.YEARS)]
         self.numbers = [Entity(-1001 - i, "NUM", (number,), (number,)) for i, number in enumerate(words.NUMBERS)]
+        self.family_names = cycle(words.SURNAMES)
         self._count = 0
         self._names: set[tuple[str, ...]] = set()
         self.prizes = [self.compose(rng, "MISC", words.SURNAMES, words.PRIZES, 1) for _ in range(12)]
@@ -110,15 +112,15 @@ class World:
         return Entity(self._count, kind, name, short or name)
 
     def compose(self, rng: random.Random, kind: str, first: Sequence[str], last: Sequence[str], short: int) -> Entity:
-        """A new entity named by a word of each list, of which word `short` is its short form.
-
-        The name is not yet taken unless that takes long: then two things share it, as they do outside.
-        """
-        for _ in range(50):
+        """A new entity with a name of its own, a word of each list. Word `short` of it is its short form."""
+        for _ in range(100):
             name = (rng.choice(first), rng.choice(last))
             if name not in self._names:
-                break
-        return self.entity(kind, name, (name[short],))
+                return self.entity(kind, name, (name[short],))
+        full: tuple[str, ...] = name
+        while full in self._names:  # only in data sets far larger than the default
+            full = ("New", *full)
+        return self.entity(kind, full, (name[short],))
 
     def add(self, heads: Iterable[Entity], relation: str, tails: Iterable[Entity]) -> None:
         """Make `relation` true from each of `heads` to each of `tails`."""
