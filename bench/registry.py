@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -49,7 +50,12 @@ def find(reference: str) -> ModelEntry:
     entries = registered()
     if reference not in entries:
         raise unknown("model", reference, entries, HINT)
-    return ModelEntry(reference, reference, _checked(entries[reference].load(), reference))
+    try:
+        cls = entries[reference].load()
+    except Exception as error:
+        value = entries[reference].value
+        raise UsageError(f"model {reference!r}: loading {value} failed: {type(error).__name__}: {error}") from error
+    return ModelEntry(reference, reference, _checked(cls, reference))
 
 
 def _by_class(reference: str) -> ModelEntry:
@@ -63,8 +69,10 @@ def _by_class(reference: str) -> ModelEntry:
     else:
         try:
             module = importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            raise UsageError(f"model {reference!r}: cannot import {place}: {error}\n{HINT}") from error
+        except Exception as error:
+            raise UsageError(
+                f"model {reference!r}: importing {place} failed: {type(error).__name__}: {error}\n{HINT}"
+            ) from error
     if not hasattr(module, name):
         classes = [n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__]
         raise unknown(f"class in {place}", name, classes)
@@ -100,27 +108,54 @@ def code_version(cls: type[PairModel]) -> str:
     Comments and docstrings do not count, so that a remark costs no GPU hours. What the harness computes is versioned
     by hand, in `bench.plan.HARNESS_VERSION`.
     """
-    pending = [sys.modules[c.__module__] for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))]
+    pending = [c.__module__ for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))]
     seen: dict[str, str] = {}
     while pending:
-        module = pending.pop()
-        if module.__name__ in seen or not getattr(module, "__file__", None):
+        name = pending.pop()
+        path = _source_of(name)
+        if name in seen or path is None:
             continue
-        seen[module.__name__] = _code_of(Path(str(module.__file__)))
-        package = module.__name__.partition(".")[0]
-        used = {getattr(value, "__module__", None) or getattr(value, "__name__", "") for value in vars(module).values()}
-        pending += [sys.modules[name] for name in used if name in sys.modules and name.partition(".")[0] == package]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        seen[name] = _code_of(tree)
+        package = name.partition(".")[0]
+        parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        pending += [used for used in _imports(tree, parent) if used.partition(".")[0] == package]
+    # Not the names: a model in a file would count as another one in another folder.
     return hashlib.sha256("\n".join(seen[name] for name in sorted(seen)).encode()).hexdigest()[:16]
 
 
-def _code_of(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _source_of(module: str) -> Path | None:
+    """The file of a module, imported or not; None for one without Python source, or a name that is no module."""
+    if module in sys.modules:
+        file = getattr(sys.modules[module], "__file__", None)
+    else:
+        try:
+            spec = importlib.util.find_spec(module)
+        except ModuleNotFoundError:  # its parent is a module, so this is a name in it
+            return None
+        file = spec.origin if spec else None
+    return Path(file) if file and file.endswith(".py") else None
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """What a module of `package` imports anywhere in it; of `from a import b` both a and a.b, which may be a module."""
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and _is_text(body[0].value):
-            body[0] = ast.Pass()
-    return ast.dump(tree)
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            place = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield place
+            yield from (f"{place}.{alias.name}" for alias in node.names)
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _code_of(tree: ast.Module) -> str:
+    """The code without comments, layout, docstrings and other bare strings."""
+    for node in ast.walk(tree):
+        block = getattr(node, "body", None)
+        if isinstance(block, list):
+            block[:] = [statement for statement in block if not _is_text(statement)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -52,23 +52,26 @@ class Batch:
         """The batch with its tensors on `device`; lengths and counts stay Python numbers, so nothing waits."""
         if self.input_ids.device == device:
             return self
-        move = {"device": device, "non_blocking": True}
+
+        def moved(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
         documents = tuple(
             replace(
                 d,
-                mention_entity=d.mention_entity.to(**move),
-                mention_position=d.mention_position.to(**move),
-                pairs=d.pairs.to(**move),
-                sentences=d.sentences.to(**move),
+                mention_entity=moved(d.mention_entity),
+                mention_position=moved(d.mention_position),
+                pairs=moved(d.pairs),
+                sentences=moved(d.sentences),
             )
             for d in self.documents
         )
         return replace(
             self,
-            input_ids=self.input_ids.to(**move),
-            attention_mask=self.attention_mask.to(**move),
+            input_ids=moved(self.input_ids),
+            attention_mask=moved(self.attention_mask),
             documents=documents,
-            labels=self.labels.to(**move),
+            labels=moved(self.labels),
         )
 
 
@@ -85,7 +88,9 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int, candidates: C
     longest = max(len(row) for row in rows)
     input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
-    documents, labels, evidence = [], [], []
+    documents: list[DocumentLayout] = []
+    labels: list[NDArray[np.bool_]] = []
+    evidence: list[tuple[int, int, tuple[int, ...]]] = []
     offset = 0
     for b, row in enumerate(rows):
         input_ids[b, : len(row)] = row.input_ids

@@ -26,7 +26,7 @@ def adaptive_threshold_loss(logits: Tensor, labels: Tensor) -> Tensor:
     among_negatives = logits.masked_fill(~negatives, -torch.inf).log_softmax(-1)
     l1 = -among_positives[:, 1:].masked_fill(~labels, 0.0).sum(-1)
     l2 = -among_negatives[:, 0]
-    return (l1 + l2).mean()
+    return (l1 + l2).sum() / max(len(logits), 1)  # a batch may be without a pair, and mean() of nothing is NaN
 
 
 def _with_threshold(classes: Tensor) -> Tensor:
