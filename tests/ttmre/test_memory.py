@@ -72,7 +72,7 @@ class LargestTensor(TorchDispatchMode):
 
 
 def test_no_tensor_grows_with_pairs_times_memory() -> None:
-    pairs, tokens, size = 700, 900, 16
+    pairs, tokens, size = 300, 400, 16
     read = MemoryRead(size, tokens, positions=True, initial="normal")
     pair = torch.randn(pairs, 2, size, requires_grad=True)
     with LargestTensor() as largest:

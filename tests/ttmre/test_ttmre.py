@@ -149,7 +149,7 @@ def test_bfloat16_autocast_is_close_to_float32(task: Task, random_pairs: Callabl
     full = model(pairs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = model(pairs)
-        mixed.sum().backward()
+    mixed.sum().backward()
     assert mixed.dtype == torch.float32
     assert (mixed - full).abs().max() < 0.05 * full.abs().max()
 

@@ -199,3 +199,14 @@ def test_memory_and_layers_learn_at_the_rate_of_the_encoder_and_never_freeze(tas
 
 def test_a_batch_without_pairs_has_no_logits(task: Task, random_pairs: Callable[..., Pairs]) -> None:
     assert build(task)(random_pairs(0)).shape == (0, 6)
+
+
+def test_bfloat16_autocast_is_close_to_float32(task: Task, random_pairs: Callable[..., Pairs]) -> None:
+    model = build(task).float()
+    pairs = random_pairs(50, dtype=torch.float32)
+    full = model(pairs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model(pairs)
+    mixed.sum().backward()
+    assert mixed.dtype == torch.float32
+    assert (mixed - full).abs().max() < 0.05 * full.abs().max()
