@@ -116,7 +116,7 @@ def _loss(trial: Trial) -> Finding:
 def _gradients(trial: Trial) -> Finding:
     """every parameter gets a gradient."""
     trial.system.train()
-    _step_loss(trial).backward()  # type: ignore[no-untyped-call]
+    _step_loss(trial).backward()
     without = [n for n, p in trial.system.model.named_parameters() if p.requires_grad and p.grad is None]
     bad = [n for n, p in trial.system.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
     trial.system.zero_grad()
@@ -135,7 +135,7 @@ def _training(trial: Trial) -> Finding:
     for step in range(STEPS):
         set_learning_rates(optimizer, step, STEPS, 0.0)
         loss = _step_loss(trial)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())

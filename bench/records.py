@@ -18,8 +18,6 @@ from bench.filesystem import read_json, write_json
 from bench.interface import Setting
 from bench.plan import RunPlan
 
-SCHEMA = 1
-
 
 class StageRecord(BaseModel):
     """One stage as it went: dev F1 (percent) after each epoch, which epoch was kept, what the data were."""
@@ -76,7 +74,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     key: str
     configuration: str
     model: str

@@ -60,7 +60,7 @@ def run(
         bool, typer.Option("--dry-run", help="Print the plan and what of it exists; run nothing.")
     ] = False,
 ) -> None:
-    """Train and evaluate models, several seeds each. Only what is missing is done: run it again after any interruption."""
+    """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
     from rich.console import Console
 
     from bench.aggregate import load_cells

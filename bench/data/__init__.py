@@ -1,0 +1,1 @@
+"""Documents: reading, checking, cataloguing, turning into features and batches."""

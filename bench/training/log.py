@@ -26,7 +26,7 @@ class StepLog:
         if os.environ.get("BENCH_TENSORBOARD") and importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=from_step)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=from_step)
 
     def _drop_from(self, step: int) -> None:
         if not self.path.exists():

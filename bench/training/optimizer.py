@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
 
 from bench.interface import Training
 from bench.training.system import DocumentModel
@@ -18,7 +19,8 @@ def make_optimizer(system: DocumentModel, training: Training, frozen: tuple[str,
     for prefix in (*frozen, *system.model.at_encoder_rate):
         if not any(name.startswith(prefix) for name, _ in system.model.named_parameters()):
             raise ValueError(f"{type(system.model).__name__} has no parameter whose name begins with {prefix!r}")
-    slow, fast = [], []
+    slow: list[nn.Parameter] = []
+    fast: list[nn.Parameter] = []
     for name, parameter in system.model.named_parameters():
         if frozen and name.startswith(frozen):
             parameter.requires_grad_(False)

