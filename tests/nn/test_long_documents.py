@@ -1,0 +1,119 @@
+"""Documents of more than one window, against the reference programs' over a stub encoder known by formula."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.data.batching import Batch
+from bench.nn.encoder import ATTENTION, Encoder, _remembering_sdpa, plan_windows
+
+CASES = [
+    "short_bert",
+    "n512_bert",
+    "n700_bert",
+    "n700_roberta",
+    "mixed_bert",
+    "n1021_roberta",
+    "n1022_bert",
+    "n1024_bert",
+    "n1024_roberta",
+]
+EXACT = {"rtol": 1e-9, "atol": 1e-12}
+
+
+class StubModel(nn.Module):
+    """Layer l: states tanh((1 + 0.1 l) (E + P)), attention softmax((1 + 0.1 l) q k^T), as golden/README.md (g) has it."""
+
+    def __init__(self, golden, layers):
+        super().__init__()
+        self.config = SimpleNamespace(_attn_implementation=ATTENTION, hidden_size=6)
+        self.tables = {name: torch.tensor(golden[name]) for name in ("E", "P", "WQ", "WK")}
+        self.layers = layers
+        self.is_causal = False
+
+    def forward(self, input_ids, attention_mask, **kwargs):
+        self.input_ids, self.mask = input_ids, attention_mask
+        x = self.tables["E"][input_ids] + self.tables["P"][: input_ids.shape[1]]
+        query, key = (torch.einsum("wld,hde->whle", x, self.tables[name]) for name in ("WQ", "WK"))
+        states = []
+        for layer in range(self.layers):
+            scale = 1 + 0.1 * layer
+            _remembering_sdpa(self, query, key, key, attention_mask[:, None, None].bool(), scaling=scale)
+            states.append((scale * x).tanh())
+        return SimpleNamespace(last_hidden_state=states[-1], hidden_states=states)
+
+
+class GoldenCase:
+    def __init__(self, golden, name, layout):
+        self.of = lambda key: golden[f"{name}.{key}"]
+        self.lengths = self.of("attention_mask").sum(1)
+        rows = self.of("att_rows_idx")
+        self.rows = [rows < length for length in self.lengths]
+        self.documents = tuple(
+            layout([[p] for p in rows[keep]], int(length)) for keep, length in zip(self.rows, self.lengths, strict=True)
+        )
+        ids = torch.tensor(self.of("input_ids")).long()
+        self.batch = Batch(ids, torch.tensor(self.of("attention_mask")).long(), self.documents, torch.zeros(0), ())
+
+    def encoder(self, golden, layers):
+        start, end = self.of("start_tokens").tolist(), self.of("end_tokens").tolist()
+        return Encoder(StubModel(golden, layers), start, end, window=512, layers=layers)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    return {}
+
+
+@pytest.fixture
+def golden(shared_file, arrays):
+    if not arrays:
+        with np.load(shared_file("golden/g_longseq.npz"), allow_pickle=False) as file:
+            arrays.update({key: file[key] for key in file})
+    return arrays
+
+
+@pytest.fixture(params=CASES)
+def case(request, golden, layout):
+    return GoldenCase(golden, request.param, layout)
+
+
+def test_the_golden_set_has_no_more_cases_than_are_tested(golden):
+    assert {key.partition(".")[0] for key in golden if "." in key} == set(CASES)
+
+
+@pytest.mark.parametrize(("layers", "prefix"), [(1, ""), (3, "dreeam_")])
+def test_states_and_attention_of_merged_windows_are_the_reference_programs(golden, case, layers, prefix):
+    encodings = case.encoder(golden, layers)(case.batch)
+    for b, (encoding, length, kept) in enumerate(zip(encodings, case.lengths, case.rows, strict=True)):
+        np.testing.assert_allclose(encoding.states, case.of(f"{prefix}seq")[b, :length], **EXACT)
+        expected = case.of(f"{prefix}att_rows_f64")[b][:, kept, :length].swapaxes(0, 1)
+        np.testing.assert_allclose(encoding.attention, expected, **EXACT)
+
+
+def test_the_model_receives_the_reference_programs_windows(golden, case):
+    encoder = case.encoder(golden, 1)
+    encoder(case.batch)
+    mask = case.of("model_mask").astype(bool)
+    np.testing.assert_array_equal(encoder.model.mask, mask)
+    # What stands at padded positions is nobody's business.
+    np.testing.assert_array_equal(encoder.model.input_ids[mask], case.of("model_input_ids")[mask])
+
+
+def test_a_document_longer_than_two_windows_is_refused():
+    with pytest.raises(ValueError, match="does not fit into two windows"):
+        plan_windows([1025], window=512, start=1, end=1)
+
+
+@pytest.mark.parametrize("length", [1, 512, 513, 700, 1021])
+def test_windows_cover_every_piece_and_none_is_longer_than_allowed(length):
+    windows = plan_windows([length], window=512, start=1, end=2)
+    covered = {piece for w in windows for piece in range(w.start, w.stop)}
+    assert covered == set(range(length))
+    for w in windows:
+        assert w.skip + (w.stop - w.start) + (2 if w.stop < length else 0) <= 512
