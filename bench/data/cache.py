@@ -94,10 +94,14 @@ def features_of(
 
 def _write(features: Iterable[Features], path: Path) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-        for rows in _chunks(features, ROWS_PER_BATCH):
-            writer.write_batch(pa.record_batch(_columns(rows), schema=_SCHEMA))
-    os.replace(temporary, path)
+    try:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+            for rows in _chunks(features, ROWS_PER_BATCH):
+                writer.write_batch(pa.record_batch(_columns(rows), schema=_SCHEMA))
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _columns(rows: Sequence[Features]) -> list[pa.Array]:

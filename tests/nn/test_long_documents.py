@@ -27,7 +27,7 @@ EXACT = {"rtol": 1e-9, "atol": 1e-12}
 
 
 class StubModel(nn.Module):
-    """Layer l: states tanh((1 + 0.1 l) (E + P)), attention softmax((1 + 0.1 l) q k^T), as golden/README.md (g) has it."""
+    """The stub of golden/README.md (g): layer l has states tanh((1 + 0.1 l) (E + P)), scores (1 + 0.1 l) q k^T."""
 
     def __init__(self, golden, layers):
         super().__init__()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.nn.losses import above_threshold, adaptive_threshold_loss, positive_unlabeled_risk
@@ -75,6 +75,7 @@ def test_losses_leave_the_callers_labels_alone(threshold_golden):
     assert torch.equal(labels, before)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**31), at_most=st.integers(1, 9))
 def test_decoding_keeps_only_relations_above_the_threshold_and_among_the_highest(seed, at_most):
     logits = torch.randn(20, 7, generator=torch.Generator().manual_seed(seed))
@@ -202,6 +203,7 @@ def test_without_the_class_weight_positives_count_by_their_prior():
     torch.testing.assert_close(risk.item(), 0.2 * 0.25 * 0.25**2, rtol=1e-6, atol=0)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**31), estimator=st.sampled_from(["s-pu", "pu", "pn"]))
 def test_the_order_of_pairs_does_not_matter(seed, estimator):
     random = torch.Generator().manual_seed(seed)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from bench import registry
+from bench.errors import UsageError
+from bench.interface import PairModel
+from bench.registry import code_version, find, registered
+
+MODEL = """
+    from bench.interface import PairModel, Recipe, Stage
+
+    class Mine(PairModel):
+        recipe = Recipe.one_then_the_other(Stage(data="human"), Stage(data="distant"), Stage(data="ext"))
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="mine.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+def install(monkeypatch, *entries):
+    points = [EntryPoint(name, value, registry.GROUP) for name, value in entries]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+
+
+# By name
+
+
+@pytest.mark.parametrize("name", ["atlop", "ssrpu", "spu", "pu", "pn", "ttmre", "ttmre-released"])
+def test_the_projects_models_are_found_by_name(name):
+    entry = find(name)
+    assert entry.name == entry.reference == name
+    assert issubclass(entry.cls, PairModel)
+
+
+def test_an_outside_packages_model_is_found_by_its_entry_point(monkeypatch):
+    install(monkeypatch, ("theirs", "baselines.atlop:Atlop"))
+    assert find("theirs").cls.__name__ == "Atlop"
+
+
+def test_an_unknown_name_names_the_nearest_and_all_choices():
+    with pytest.raises(UsageError) as error:
+        find("tmre")
+    assert "unknown model 'tmre'. Did you mean 'ttmre'?" in str(error.value)
+    assert all(name in str(error.value) for name in registered())
+    assert "./my_model.py:MyModel" in str(error.value)
+
+
+def test_two_packages_with_one_name_are_an_error_naming_both(monkeypatch):
+    install(monkeypatch, ("same", "one.model:A"), ("same", "two.model:B"))
+    with pytest.raises(UsageError, match=r"'same': one\.model:A and two\.model:B"):
+        registered()
+
+
+def test_one_package_seen_twice_is_no_conflict(monkeypatch):
+    install(monkeypatch, ("same", "one.model:A"), ("same", "one.model:A"))
+    assert list(registered()) == ["same"]
+
+
+def test_a_registered_model_that_does_not_load_says_so(monkeypatch):
+    install(monkeypatch, ("broken", "no_such_module:A"))
+    with pytest.raises(UsageError, match="'broken': loading no_such_module:A failed: ModuleNotFoundError"):
+        find("broken")
+
+
+# By class
+
+
+def test_a_model_is_found_by_module_and_class():
+    entry = find("baselines.pu:SsrPu")
+    assert (entry.name, entry.reference) == ("SsrPu", "baselines.pu:SsrPu")
+    assert entry.cls is find("ssrpu").cls
+
+
+def test_a_model_is_found_in_a_file_wherever_one_is_later(write, monkeypatch, tmp_path):
+    path = write(MODEL)
+    monkeypatch.chdir(tmp_path)
+    entry = find("./mine.py:Mine")
+    assert (entry.name, entry.reference) == ("Mine", f"{path}:Mine")
+    monkeypatch.chdir("/")
+    assert find(entry.reference).cls is entry.cls
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=f"no file {tmp_path / 'absent.py'}"):
+        find(f"{tmp_path / 'absent.py'}:Mine")
+
+
+@pytest.mark.parametrize(("text", "message"), [("def f(:", "SyntaxError"), ("raise OSError('no disk')", "no disk")])
+def test_a_file_that_fails_to_import_says_why(write, text, message):
+    with pytest.raises(UsageError, match=f"(?s)importing .*mine.py failed: .*{message}"):
+        find(f"{write(text)}:Mine")
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "ModuleNotFoundError"), ("raise OSError('no disk')", "no disk")])
+def test_a_module_that_fails_to_import_says_why(write, monkeypatch, tmp_path, text, message):
+    if text:
+        write(text, "failing_module.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=f"importing failing_module failed: .*{message}"):
+        find("failing_module:Mine")
+
+
+def test_an_unknown_class_names_those_of_the_file(write):
+    with pytest.raises(UsageError, match=r"(?s)Did you mean 'Mine'\?.*Choices: Mine"):
+        find(f"{write(MODEL)}:Mien")
+
+
+@pytest.mark.parametrize("reference", ["baselines.atlop:AtlopHyperparameters", "baselines.atlop:Field"])
+def test_what_is_no_model_is_refused(reference):
+    with pytest.raises(UsageError, match=r"is not a subclass of bench\.interface\.PairModel"):
+        find(reference)
+
+
+def test_a_model_without_a_recipe_is_refused(write):
+    path = write("from bench.interface import PairModel\nclass Mine(PairModel): pass")
+    with pytest.raises(UsageError, match="has no `recipe`"):
+        find(f"{path}:Mine")
+
+
+# Code versions
+
+
+def version_of(write, text, folder):
+    return code_version(find(f"{write(text, f'{folder}/mine.py')}:Mine").cls)
+
+
+def test_a_code_version_changes_with_the_code(write):
+    assert version_of(write, MODEL, "a") != version_of(write, MODEL + "    size = 3\n", "b")
+
+
+def test_a_code_version_does_not_change_with_the_folder_remarks_or_layout(write):
+    remarked = '''
+        """A module docstring."""
+
+        from bench.interface import (
+            PairModel,
+            Recipe,
+            Stage,
+        )
+
+
+        class Mine(PairModel):
+            """What it is."""
+
+            # why
+            recipe = Recipe.one_then_the_other(
+                Stage(data="human"), Stage(data='distant'), Stage(data="ext"),
+            )
+            """What the recipe is."""
+    '''
+    assert version_of(write, MODEL, "a") == version_of(write, remarked, "b")
+
+
+PACKAGE = {
+    "__init__.py": "",
+    "model.py": MODEL + "    from .layers import Layer\n    from . import sizes\n",
+    "layers.py": "class Layer: pass\n",
+    "sizes.py": "SIZE = 3\n",
+    "unrelated.py": "OTHER = 1\n",
+}
+
+
+def test_a_code_version_covers_the_modules_of_its_package_that_the_model_imports(write, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def version(package, **changed):
+        for file, text in (PACKAGE | {f"{module}.py": text for module, text in changed.items()}).items():
+            write(text, f"{package}/{file}")
+        return code_version(find(f"{package}.model:Mine").cls)
+
+    plain = version("docre_bench_test_plain")
+    assert version("docre_bench_test_layers", layers="class Layer: size = 1\n") != plain
+    assert version("docre_bench_test_sizes", sizes="SIZE = 4\n") != plain
+    assert version("docre_bench_test_unrelated", unrelated="OTHER = 2\n") == plain
+
+
+def test_a_code_version_is_the_same_in_another_process():
+    program = "from bench.registry import *; print(code_version(find('ttmre').cls))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == code_version(find("ttmre").cls)
+
+
+def test_a_code_version_covers_the_model_it_is_derived_from(write):
+    base = version_of(write, MODEL, "a")
+    derived = "from baselines.atlop import Atlop\nclass Mine(Atlop): pass\n"
+    assert version_of(write, derived, "b") not in {base, code_version(find("atlop").cls)}
+    assert len({code_version(find(name).cls) for name in ("atlop", "ssrpu", "ttmre", "ttmre-released")}) == 4
