@@ -1,0 +1,40 @@
+"""The README's "Add your own model" is a file that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.checking import check_model
+from bench.registry import find
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "mean_pair.py"
+
+
+def test_the_example_model_passes_every_check():
+    findings = list(check_model(find(f"{EXAMPLE}:MeanPair").cls))
+    assert [finding for finding in findings if not finding.holds] == []
+    assert len(findings) > 5
+
+
+def test_the_readme_shows_the_example_as_it_is():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme[readme.index("```python") :].split("```")[1].splitlines()[1:]
+    code = EXAMPLE.read_text(encoding="utf-8")
+    for line in shown:
+        bare = line.split("  #")[0].rstrip()
+        if bare.strip() in ("", "..."):
+            continue
+        # The README leaves the type annotations of signatures out.
+        wanted = bare.split("(")[0] if bare.strip().startswith("def ") else bare
+        assert wanted in code, f"the README shows {line!r}, which is not in {EXAMPLE.name}"
+
+
+@pytest.mark.parametrize(
+    "command", ["bench models check examples/mean_pair.py:", "bench run --models examples/mean_pair"]
+)
+def test_the_commands_of_the_example_are_those_of_the_readme(command):
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert command in EXAMPLE.read_text(encoding="utf-8")
