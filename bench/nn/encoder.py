@@ -21,6 +21,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from bench.data.batching import Batch
+from bench.nn.cpu_attention import dropout_attention
 
 ATTENTION = "docre_bench_sdpa"
 """The attention an `Encoder`'s model is to be loaded with, where its architecture allows."""
@@ -60,8 +61,11 @@ def _remembering_sdpa(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     kept = _kept.get()
+    scale = scaling or query.shape[-1] ** -0.5
     if kept is not None:
-        kept.append(LayerQueries(query, key, attention_mask, scaling or query.shape[-1] ** -0.5, dropout))
+        kept.append(LayerQueries(query, key, attention_mask, scale, dropout))
+    if dropout > 0 and query.device.type == "cpu" and query.shape == key.shape:
+        return dropout_attention(query, key, value, attention_mask, scale, dropout).transpose(1, 2).contiguous(), None
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
 
 
