@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ DEFAULT_ENCODER = "roberta-large"
 SAMPLE = "sample"
 SAMPLE_ENCODER = "tiny"
 DEFAULT_SEEDS = "5"
+MOST_SEEDS = 1000
+_CHANGE = re.compile(r"[A-Za-z_][\w.]*=")
 
 
 class ConfigFile(BaseModel):
@@ -111,35 +114,35 @@ def _split(text: str | None) -> list[str]:
 
 def _variant(name: str) -> Variant:
     parts = name.split(":")
-    changes = [part for part in parts if "=" in part]
-    return Variant(find(":".join(part for part in parts if "=" not in part)), _parse_changes(changes))
+    changes = [part for part in parts if _CHANGE.match(part)]
+    return Variant(find(":".join(part for part in parts if part not in changes)), _parse_changes(changes))
 
 
 def _seeds(given: str | int | list[int]) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `66,67` are those two, and `66,` is that one."""
-    if isinstance(given, list):
-        seeds = given
-    elif isinstance(given, int):
-        seeds = list(range(given))
-    else:
-        try:
-            seeds = [int(part) for part in _split(given)] if "," in given else list(range(int(given)))
-        except ValueError as error:
-            raise UsageError(
-                f"--seeds {given}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)"
-            ) from error
+    try:
+        if isinstance(given, list):
+            seeds = given
+        elif isinstance(given, str) and "," in given:
+            seeds = [int(part) for part in _split(given)]
+        elif int(given) <= MOST_SEEDS:
+            seeds = list(range(int(given)))
+        else:
+            raise UsageError(f"--seeds {given} is a number of seeds; for the one seed {given}: --seeds {given},")
+    except ValueError as error:
+        raise UsageError(
+            f"--seeds {given}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)"
+        ) from error
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds {given}: expected at least one seed, none negative, none twice")
     return tuple(seeds)
 
 
 def _settings(names: Sequence[str]) -> tuple[Setting, ...]:
-    if list(names) == ["all"]:
-        return SETTINGS
     for name in names:
-        if name not in SETTINGS:
+        if name not in (*SETTINGS, "all"):
             raise unknown("setting", name, [*SETTINGS, "all"])
-    return tuple(s for s in SETTINGS if s in names)
+    return tuple(s for s in SETTINGS if s in names or "all" in names)
 
 
 def _parse_changes(changes: Sequence[str]) -> dict[str, Any]:
@@ -218,20 +221,25 @@ def _applicable(changes: Mapping[str, Any], model: str, source: str) -> dict[str
 
 
 def check_keys(experiment: Experiment) -> None:
-    """Raise UsageError for an override that no model of the experiment has a use for."""
-    fields = {v.entry.name: set(v.entry.cls.Hyperparameters.model_fields) for v in experiment.models}
-    known = set(Training.model_fields).union(*fields.values())
-    for changes in (*experiment.overrides[1:], *(v.changes for v in experiment.models)):
-        for key in flattened(changes):
-            *scope, name = key.split(".")
-            models = [part for part in scope if part not in get_args(Source)]
-            if name not in known:
-                raise unknown("setting to change", name, known)
-            for model in models:
-                if model not in fields:
-                    raise unknown(f"model in --set {key}", model, [*fields, *get_args(Source)])
-                if name not in fields[model] | set(Training.model_fields):
-                    raise unknown(f"setting of {model}", name, fields[model] | set(Training.model_fields))
+    """Raise UsageError for an override that no model of the experiment, or not the one it is for, has a use for."""
+    trained = set(Training.model_fields)
+    fields = {v.entry.name: trained | set(v.entry.cls.Hyperparameters.model_fields) for v in experiment.models}
+    given = [(key, None) for changes in experiment.overrides[1:] for key in flattened(changes)]
+    own = [(key, variant.entry.name) for variant in experiment.models for key in flattened(variant.changes)]
+    for key, model in (*given, *own):
+        *scope, name = key.split(".")
+        if scope and scope[0] not in get_args(Source):
+            model = scope.pop(0)
+        if model is not None and model not in fields:
+            raise unknown(f"model in --set {key}", model, [*fields, *get_args(Source)])
+        known = set().union(*fields.values()) if model is None else fields[model]
+        if name not in known:
+            raise unknown(f"setting of {model}" if model else "setting to change", name, known)
+        if len(scope) > 1 or not set(scope) <= set(get_args(Source)):
+            raise UsageError(
+                f"--set {key}: expected NAME, DATA.NAME, MODEL.NAME or MODEL.DATA.NAME "
+                f"(DATA is one of {', '.join(get_args(Source))})"
+            )
 
 
 def _problems(error: ValidationError) -> str:

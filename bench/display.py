@@ -20,10 +20,14 @@ BAR = 24
 
 
 class RunDisplay:
-    """Shows the newest status of each run. Use as a context manager; feed it with `update`."""
+    """Shows the newest status of each run. Use as a context manager; feed it with `update`.
 
-    def __init__(self, plans: Sequence[RunPlan], console: Console) -> None:
+    done: how many of the runs were finished before.
+    """
+
+    def __init__(self, plans: Sequence[RunPlan], console: Console, done: int = 0) -> None:
         self.console = console
+        self.done = done
         self.plans = {plan.folder: plan for plan in plans}
         self.status: dict[str, dict[str, Any]] = {}
         self.began = time.monotonic()
@@ -45,20 +49,24 @@ class RunDisplay:
         if self.console.is_terminal:
             self._live.update(self._table())
         elif _event(status) != _event(before):
-            self.console.print(f"{_label(self.plans[folder.name])}: {_event(status)}", highlight=False)
+            self.say(f"{_label(self.plans[folder.name])}: {_event(status)}")
+
+    def say(self, text: str) -> None:
+        """One line, above the live view if there is one."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def wait(self) -> None:
         """Between two looks at the status of other processes."""
         time.sleep(REFRESH_SECONDS)
 
     def _table(self) -> Table:
-        finished = sum(s.get("state") == "finished" for s in self.status.values())
+        finished = self.done + sum(s.get("state") == "finished" for s in self.status.values())
         seconds = time.monotonic() - self.began
         table = Table.grid(padding=(0, 2))
         table.add_row(Text(f"{finished} of {len(self.plans)} runs finished", style="bold"), _clock(seconds))
         for name, status in self.status.items():
             if status.get("state") == "running":
-                table.add_row(_label(self.plans[name]), _bar(status), _doing(status))
+                table.add_row(Text(_label(self.plans[name])), _bar(status), Text(_doing(status)))
         return table
 
 
@@ -86,9 +94,9 @@ def _event(status: dict[str, Any]) -> str:
     """What is worth a line where there is no terminal: it changes when the state or the stage does."""
     state = status.get("state", "")
     if state == "finished":
-        return f"finished, test F1 {status['test_f1']:.2f}, {_clock(status['seconds'])}"
+        return f"finished, {status.get('result')}, {_clock(status.get('seconds', 0))}"
     if state == "failed":
-        return f"failed: {status['error']}"
+        return f"failed: {status.get('error')}"
     return f"{state} {status.get('stage', '')}".strip()
 
 

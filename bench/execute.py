@@ -30,10 +30,19 @@ from bench.metrics.submission import Prediction, write_submission
 from bench.nn.load import EncoderSource, find_encoder
 from bench.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.records import RunFolder, RunRecord, StageRecord
-from bench.registry import find
-from bench.training.checkpoint import load_tensors
+from bench.registry import code_version, find
+from bench.training.checkpoint import Checkpoints, load_tensors
 from bench.training.interrupt import Interrupt, Interrupted
-from bench.training.stage import SELECTED, Progress, StageData, StageTrainer, finish_stage, stage_result, step_seed
+from bench.training.stage import (
+    SELECTED,
+    Progress,
+    StageData,
+    StageTrainer,
+    finish_stage,
+    selected_is_intact,
+    stage_result,
+    step_seed,
+)
 from bench.training.system import DocumentModel, predict
 
 POLL_SECONDS = 0.3
@@ -139,8 +148,7 @@ class Bench:
         record = self._evaluate(plan, materials, stages, folder)
         write_json(folder.path / "provenance.json", _provenance(self.device, started, time.monotonic() - began), 1)
         folder.write_record(record)
-        test = record.splits["test"].scores.f1
-        self._tell(folder, state="finished", test_f1=test, seconds=time.monotonic() - began)
+        self._tell(folder, state="finished", result=record.headline, seconds=time.monotonic() - began)
 
     def _materials_of(self, plan: RunPlan) -> Materials:
         key = (plan.dataset, plan.encoder, plan.stages[0].max_length)
@@ -155,12 +163,12 @@ class Bench:
         folder = stage_folder(self.out, plan)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", blocking=False):
+            if stage_result(folder) is None or not selected_is_intact(folder):
+                self._train(plan, folder, materials, run)
             result = stage_result(folder)
             if result is None:
-                self._train(plan, folder, materials, run)
-                result = stage_result(folder)
-        if result is None:
-            raise BenchError(f"the model of {folder} could not be read back after training")
+                raise BenchError(f"the model of {folder} could not be read back after training")
+            Checkpoints(folder / "checkpoints").drop()
         return StageRecord(
             key=plan.key,
             data=plan.data,
@@ -221,7 +229,8 @@ class Bench:
             documents, features = dataset.documents(split), materials.features(split)
             triples = predict_triples(system, features, last, materials.source.pad_id, self.device, self.interrupt)
             write_submission(folder.path / f"predictions-{split}.json", (Prediction(*triple) for triple in triples))
-            splits[split] = split_record(triples, documents, facts, distant_facts, features.mentions_cut)
+            if dataset.is_labelled(split):
+                splits[split] = split_record(triples, documents, facts, distant_facts, features.mentions_cut)
         return RunRecord(
             key=plan.key,
             configuration=plan.configuration,
@@ -294,12 +303,29 @@ def announce(out: Path, plans: Iterable[RunPlan]) -> None:
 
 
 def _check_unchanged(plan: RunPlan, materials: Materials) -> None:
-    """The data and the encoder must be those that were planned with: the run's key says so."""
+    """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
+    dataset = materials.dataset
+    same = {
+        "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
+        "the test documents": dataset.checksum("test") == plan.test_checksum,
+        "the facts for Ign F1": dataset.facts_source()["sha256"] == plan.facts_checksum,
+    }
     for stage in plan.stages:
-        if materials.dataset.checksum(SPLIT_OF[stage.data]) != stage.train_checksum:
-            raise UsageError(f"the {stage.data} documents of {plan.dataset!r} changed after this run was planned")
-        if materials.source.fingerprint != stage.encoder_fingerprint:
-            raise UsageError(f"the encoder {plan.encoder!r} changed after this run was planned")
+        same |= {
+            f"the {stage.data} documents": dataset.checksum(SPLIT_OF[stage.data]) == stage.train_checksum,
+            f"the {stage.training.select_on} documents": (
+                dataset.checksum(stage.training.select_on) == stage.select_checksum
+            ),
+            "the relations": dataset.relations == stage.relations,
+            f"the encoder {plan.encoder!r}": materials.source.fingerprint == stage.encoder_fingerprint,
+            f"the code of {plan.model}": code_version(find(stage.reference).cls) == stage.code,
+        }
+    changed = [what for what, holds in same.items() if not holds]
+    if changed:
+        raise UsageError(
+            f"changed since this run was planned: {', '.join(changed)} (data set {plan.dataset!r}). "
+            "Run the same command again to plan it anew"
+        )
 
 
 def _provenance(device: torch.device, started: datetime, seconds: float) -> dict[str, Any]:

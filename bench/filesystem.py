@@ -60,5 +60,24 @@ def read_json(path: Path) -> Any:
     """The JSON in `path`, or None where the file is absent, truncated or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
+
+
+def write_sealed(path: Path, name: str, content: Any) -> None:
+    """`content` under the key `name` with its checksum beside it, atomically."""
+    write_json(path, {"sha256": _checksum(content), name: content})
+
+
+def read_sealed(path: Path, name: str) -> Any:
+    """What `write_sealed` wrote, or None where the file is absent or not what was written."""
+    stored = read_json(path)
+    if not isinstance(stored, dict) or name not in stored or _checksum(stored[name]) != stored.get("sha256"):
+        return None
+    return stored[name]
+
+
+def _checksum(content: Any) -> str:
+    # A damaged file may hold half a surrogate pair, which has no other encoding.
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -16,14 +16,15 @@ from bench.filesystem import sha256_of
 from bench.metrics.submission import Prediction, write_submission
 from bench.nn.load import saved_encoder
 from bench.records import RunFolder
+from bench.registry import code_version, find
 from bench.training.checkpoint import DamagedFileError
-from bench.training.interrupt import handling_signals
+from bench.training.interrupt import Interrupted, handling_signals
 
 
 def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
 
-    Raises UsageError for a run that is not finished, BenchError for one whose model is gone or damaged.
+    Raises UsageError for a run that is not finished, BenchError for one whose model is gone, damaged or of other code.
     """
     out = run.resolve().parent.parent
     folder = RunFolder(out, run.resolve().name)
@@ -35,14 +36,19 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         system = load_system(out, stage, source, device)
-    except DamagedFileError as error:
-        raise BenchError(f"the model of {run} cannot be used: {error}") from error
+    except (DamagedFileError, RuntimeError) as error:  # RuntimeError: the weights do not fit what the code builds now
+        changed = code_version(find(stage.reference).cls) != stage.code
+        why = f"the code of {stage.model} has changed since it was trained\n{error}" if changed else str(error)
+        raise BenchError(f"the model of {run} cannot be used: {why}") from error
     # A label need not be of a relation the model knows: it is of no use here.
     read = [replace(document, labels=()) for document in read_documents(documents)]
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
         features = features_of(
             read, sha256_of(documents), source.words(), "", stage.relations, stage.max_length, Path(scratch)
         )
-        triples = predict_triples(system, features, stage, source.pad_id, device, interrupt)
+        try:
+            triples = predict_triples(system, features, stage, source.pad_id, device, interrupt)
+        except Interrupted as interrupted:
+            raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
     write_submission(to, (Prediction(*triple) for triple in triples))
     return len(triples), len(read), features.mentions_cut

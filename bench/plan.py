@@ -30,8 +30,12 @@ class _Frozen(BaseModel):
 
 
 class StagePlan(_Frozen):
-    """One training run over one source of data. Everything in `identity` decides its weights."""
+    """One training run over one source of data. All fields but those that name things decide its weights.
 
+    harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
+    """
+
+    harness: int = 1
     model: str
     reference: str
     class_name: str
@@ -55,7 +59,7 @@ class StagePlan(_Frozen):
     def key(self) -> str:
         """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
         names = {"model", "reference", "dataset", "encoder"}
-        return _digest({"harness": HARNESS_VERSION, **self.model_dump(mode="json", exclude=names)})
+        return _digest(self.model_dump(mode="json", exclude=names))
 
     @property
     def folder(self) -> str:
@@ -66,6 +70,7 @@ class StagePlan(_Frozen):
 class RunPlan(_Frozen):
     """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on."""
 
+    metric: int = 1
     model: str
     variant: str
     dataset: str
@@ -82,14 +87,14 @@ class RunPlan(_Frozen):
     def key(self) -> str:
         """16 hex digits: equal keys, equal records."""
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
-        return _digest([METRIC_VERSION, self.stages[-1].key, evaluated])
+        return _digest([self.metric, self.stages[-1].key, evaluated])
 
     @property
     def configuration(self) -> str:
         """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
-        stages = [s.model_dump(mode="json", exclude={"seed", "after", "reference"}) for s in self.stages]
+        stages = [s.model_dump(mode="json", exclude={"harness", "seed", "after", "reference"}) for s in self.stages]
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
-        return _digest([HARNESS_VERSION, METRIC_VERSION, stages, evaluated])[:8]
+        return _digest([self.stages[-1].harness, self.metric, stages, evaluated])[:8]
 
     @property
     def folder(self) -> str:
@@ -114,12 +119,13 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
             f"{', '.join(experiment.settings)} need{'s' if len(experiment.settings) == 1 else ''}. "
             f"It has: {', '.join(dataset.splits)} (`bench data add` registers more)"
         )
-    return [
+    plans = [
         _plan_run(experiment, variant, setting, seed, dataset, encoder)
         for setting in experiment.settings
         for variant in experiment.models
         for seed in experiment.seeds
     ]
+    return list({plan.folder: plan for plan in plans}.values())  # a model named twice is run once
 
 
 def _plan_run(
@@ -130,6 +136,7 @@ def _plan_run(
         source = resolved.stage.data
         stages.append(
             StagePlan(
+                harness=HARNESS_VERSION,
                 model=variant.entry.name,
                 reference=variant.entry.reference,
                 class_name=variant.entry.cls.__qualname__,
@@ -151,8 +158,9 @@ def _plan_run(
             )
         )
     return RunPlan(
+        metric=METRIC_VERSION,
         model=variant.entry.name,
-        variant=_variant_name(variant, experiment),
+        variant=_variant_name(variant, experiment, {stage.data for stage in stages}),
         dataset=dataset.name,
         setting=setting,
         encoder=encoder.name,
@@ -165,15 +173,17 @@ def _plan_run(
     )
 
 
-def _variant_name(variant: Variant, experiment: Experiment) -> str:
-    """What the user changed, as the tables show it: `epochs=5,layers=2`. The preset is not a change."""
+def _variant_name(variant: Variant, experiment: Experiment, sources: set[Source]) -> str:
+    """What the user changed, as the tables show it: `epochs=5,layers=2`. The preset is not a change.
+
+    sources: the data of the setting's stages; what is changed for others is no change to it.
+    """
     own = set(variant.entry.cls.Hyperparameters.model_fields) | set(Training.model_fields)
     changed: dict[str, Any] = {}
     for level in (*experiment.overrides[1:], variant.changes):
         for key, value in flattened(level).items():
             *scope, name = key.split(".")
-            models = [part for part in scope if part not in SPLIT_OF]
-            if name in own and (not models or models == [variant.entry.name]):
+            if name in own and set(scope) <= {variant.entry.name, *sources}:
                 changed[".".join([*(part for part in scope if part in SPLIT_OF), name])] = value
     return ",".join(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))
 

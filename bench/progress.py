@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +44,13 @@ def _state(folder: RunFolder) -> RunState:
 def _what_is_there(folder: RunFolder) -> tuple[str, str]:
     record = folder.record()
     if record is not None:
-        return "done", f"test F1 {record.splits['test'].scores.f1:.2f}"
+        return "done", record.headline
     status = folder.status()
     if _is_locked(folder):
-        epoch = f", epoch {status['epoch']}/{status['epochs']}" if "epoch" in status else ""
+        epoch = f", epoch {status['epoch']}/{status.get('epochs')}" if "epoch" in status else ""
         return "running", f"{status.get('stage', 'starting')}{epoch} on {status.get('host', '?')}"
     if error := folder.error():
-        return "failed", error.splitlines()[0]
+        return "failed", error.partition("\n")[0]
     if folder.has_damaged_record():
         return "damaged", "its record is not what was written; `bench run` evaluates again"
     if status.get("state") in ("running", "interrupted"):
@@ -58,8 +59,8 @@ def _what_is_there(folder: RunFolder) -> tuple[str, str]:
 
 
 def _is_locked(folder: RunFolder) -> bool:
-    """Whether a process is at the run: its lock is held as long as it lives."""
-    if not (folder.path / "lock").exists():
+    """Whether a process is at the run: its lock is held as long as it lives. Not to be seen in another's folder."""
+    if not os.access(folder.path / "lock", os.W_OK):
         return False
     try:
         with FileLock(folder.path / "lock", blocking=False):

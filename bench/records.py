@@ -6,15 +6,13 @@ A record holds nothing that differs between two executions of the same run (no t
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.filesystem import read_json, write_json
+from bench.filesystem import read_json, read_sealed, write_json, write_sealed
 from bench.interface import Setting
 from bench.plan import RunPlan
 
@@ -87,6 +85,12 @@ class RunRecord(BaseModel):
     stages: list[StageRecord]
     splits: dict[str, SplitRecord]
 
+    @property
+    def headline(self) -> str:
+        """The number to show where there is room for one: `test F1 48.21`, of dev where test has no labels."""
+        split = "test" if "test" in self.splits else "dev"
+        return f"{split} F1 {self.splits[split].scores.f1:.2f}"
+
 
 class RunFolder:
     """The folder of one run: `run.json` (the plan), `record.json` (written last), `status.json`, `error.json`."""
@@ -114,16 +118,12 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record with a checksum of it, atomically."""
-        content = record.model_dump(mode="json")
-        write_json(self.path / "record.json", {"sha256": _checksum(content), "record": content})
+        write_sealed(self.path / "record.json", "record", record.model_dump(mode="json"))
 
     def record(self) -> RunRecord | None:
         """The record, or None where there is none or it is not what was written."""
-        stored = read_json(self.path / "record.json")
-        if not isinstance(stored, dict) or _checksum(stored.get("record")) != stored.get("sha256"):
-            return None
         try:
-            return RunRecord.model_validate(stored["record"])
+            return RunRecord.model_validate(read_sealed(self.path / "record.json", "record"))
         except ValidationError:
             return None
 
@@ -138,7 +138,7 @@ class RunFolder:
     def error(self) -> str | None:
         """Why the run failed, if it did."""
         stored = read_json(self.path / "error.json")
-        return stored["message"] if isinstance(stored, dict) else None
+        return str(stored.get("message")) if isinstance(stored, dict) else None
 
     def clear_error(self) -> None:
         """Before another try."""
@@ -150,14 +150,11 @@ class RunFolder:
 
     def status(self) -> dict[str, Any]:
         """What `write_status` last wrote."""
-        return read_json(self.path / "status.json") or {}
+        stored = read_json(self.path / "status.json")
+        return stored if isinstance(stored, dict) else {}
 
 
 def run_folders(out: Path) -> Iterator[RunFolder]:
     """Every run that was ever planned in `out`, by name."""
     for path in sorted((out / "runs").glob("*/run.json")):
         yield RunFolder(out, path.parent.name)
-
-
-def _checksum(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -105,10 +105,17 @@ def _checked(cls: object, reference: str) -> type[PairModel]:
 def code_version(cls: type[PairModel]) -> str:
     """A hash of the code that defines a model: its module and those of its own package that it is built from.
 
+    Read once in a process: the class in memory is the code it was imported from, whatever the file becomes.
+
     Comments and docstrings do not count, so that a remark costs no GPU hours. What the harness computes is versioned
     by hand, in `bench.plan.HARNESS_VERSION`.
     """
-    pending = [c.__module__ for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))]
+    return _version_of(tuple(c.__module__ for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))))
+
+
+@cache
+def _version_of(modules: tuple[str, ...]) -> str:
+    pending = list(modules)
     seen: dict[str, str] = {}
     while pending:
         name = pending.pop()

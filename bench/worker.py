@@ -1,9 +1,19 @@
-"""A process that carries out planned runs: `python -m bench.worker OUT THREADS CHECKPOINT_SECONDS RUN...`."""
+"""A process that carries out planned runs: `python -m bench.worker OUT THREADS CHECKPOINT_SECONDS RUN...`.
+
+It stops, as at a signal, when its standard input ends: that is the end of the process that started it.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.training.interrupt import Interrupt
 
 
 def main(arguments: list[str]) -> int:
@@ -24,11 +34,18 @@ def main(arguments: list[str]) -> int:
             return 2
         plans.append(plan)
     with handling_signals() as interrupt:
+        threading.Thread(target=_stop_at_end_of_input, args=(interrupt,), daemon=True).start()
         bench = Bench(out, interrupt, lambda folder, status: None, float(checkpoint_seconds))
         try:
             return 1 if bench.execute(plans) else 0
         except Interrupted:
             return 1
+
+
+def _stop_at_end_of_input(interrupt: Interrupt) -> None:
+    while os.read(0, 1024):  # not sys.stdin: a thread that waits in it would hold up the exit
+        pass
+    interrupt.request(signal.SIGTERM)
 
 
 if __name__ == "__main__":

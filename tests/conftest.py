@@ -21,3 +21,41 @@ def shared_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BENCH_HOME that knows the data set `small` of tests/small_experiments.py."""
+    from small_experiments import register
+
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HOME", str(home))
+        register(tmp_path_factory.mktemp("small"))
+    return home
+
+
+@pytest.fixture
+def small(small_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make BENCH_HOME the home that knows `small`, for one test."""
+    monkeypatch.setenv("BENCH_HOME", str(small_home))
+    return small_home
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line as a function of its arguments: exit status, standard output, standard error."""
+    from bench.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bench", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as leaving:
+            status = int(leaving.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.filesystem import write_atomically
+
 FLUSH_EVERY = 10
 """Steps between writes: the losses stay on the device until then, so that a step never waits for them."""
 
@@ -36,14 +38,17 @@ class StepLog:
             try:
                 if json.loads(line)["step"] < step:
                     kept.append(line + "\n")
-            except json.JSONDecodeError:
+            except (ValueError, KeyError, TypeError):
                 break  # the line that was being written when the process died
-        self.path.write_text("".join(kept), encoding="utf-8")
+        write_atomically(self.path, "".join(kept).encode())
 
     def add(self, values: dict[str, Any], losses: dict[str, Tensor], gradient_norm: Tensor) -> None:
-        """One update: `values` has at least `step`; the parts of the loss and the norm are scalars on the device."""
-        on_device = {name: loss.detach() for name, loss in losses.items()} | {"gradient_norm": gradient_norm.detach()}
-        self._waiting.append((values, on_device))
+        """One update: `values` has at least `step`; the parts of the loss and the norm are scalars on the device.
+
+        A model may leave a part out where it has no use for it: a line has the parts of its own update.
+        """
+        parts = {f"loss/{name}": loss.detach() for name, loss in losses.items()}
+        self._waiting.append((values, {**parts, "gradient_norm": gradient_norm.detach()}))
         if len(self._waiting) >= FLUSH_EVERY:
             self.flush()
 
@@ -51,12 +56,13 @@ class StepLog:
         """Write what waits."""
         if not self._waiting:
             return
-        names = list(self._waiting[0][1])
-        numbers = torch.stack([torch.stack([losses[name] for name in names]) for _, losses in self._waiting]).tolist()
+        # One transfer from the device for all of them.
+        numbers = iter(torch.stack([number.float() for _, row in self._waiting for number in row.values()]).tolist())
         with self.path.open("a", encoding="utf-8") as file:
-            for (values, _), row in zip(self._waiting, numbers, strict=True):
-                measured = dict(zip(names, row, strict=True))
-                line = {**values, "loss": sum(row[:-1]), **measured}
+            for values, row in self._waiting:
+                measured = {name: next(numbers) for name in row}
+                parts = [number for name, number in measured.items() if name.startswith("loss/")]
+                line = {**values, "loss": sum(parts), **measured}
                 file.write(json.dumps(line) + "\n")
                 if self._board:
                     for name, number in line.items():

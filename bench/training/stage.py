@@ -22,12 +22,12 @@ from bench.data.batching import training_order
 from bench.data.cache import FeatureFile
 from bench.data.documents import Document
 from bench.errors import BenchError
-from bench.filesystem import read_json, write_json
+from bench.filesystem import read_sealed, write_sealed
 from bench.interface import PairModel
 from bench.metrics.official import document_counts
 from bench.nn.load import EncoderSource
 from bench.plan import StagePlan
-from bench.training.checkpoint import Checkpoints, DamagedFileError, load_tensors, save_tensors
+from bench.training.checkpoint import Checkpoints, DamagedFileError, load_state, load_tensors, save_tensors
 from bench.training.interrupt import Interrupt, Interrupted
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -142,7 +142,7 @@ class StageTrainer:
 
     def _resume(self) -> TrainingState:
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self._selected_is_intact() and self.checkpoints.drop(lambda state: bool(state["history"])):
+        if not selected_is_intact(self.folder) and self.checkpoints.drop(lambda state: bool(state["history"])):
             print(f"{self.plan.folder}: the best model so far is damaged; going back to before it", flush=True)
         found = self.checkpoints.load(self.system, self.optimizer)
         for message in self.checkpoints.damaged:
@@ -150,13 +150,6 @@ class StageTrainer:
         if found is None:
             return TrainingState()
         return TrainingState(found["step"], found["history"], found["best_epoch"])
-
-    def _selected_is_intact(self) -> bool:
-        try:
-            load_tensors(self.folder / SELECTED)
-        except DamagedFileError:
-            return False
-        return True
 
     def _epoch_order(self, epoch: int) -> list[list[NDArray[np.int64]]]:
         """The document indices of each update's batches."""
@@ -190,6 +183,12 @@ class StageTrainer:
     def _evaluate(self, state: TrainingState) -> None:
         """Dev F1 after an epoch; the weights are kept if it is the best yet (or if the last is to be kept)."""
         self._report(state, "evaluating")
+        if not all(torch.isfinite(p).all() for p in self.system.parameters()):
+            self.checkpoints.drop()  # nothing good comes of going on from them
+            raise BenchError(
+                f"training diverged: weights are not finite after epoch {len(state.history) + 1}. "
+                "Lower the learning rates (--set encoder_lr=... --set head_lr=...) or set clip"
+            )
         documents = self.data.select_documents
         found = predict(
             self.system,
@@ -203,11 +202,6 @@ class StageTrainer:
         )
         triples = found.triples([d.title for d in documents], self.plan.relations)
         f1 = document_counts(triples, documents).total.f1
-        if not all(torch.isfinite(p).all() for p in self.system.parameters()):
-            raise BenchError(
-                f"training diverged: weights are not finite after epoch {len(state.history) + 1}. "
-                "Lower the learning rates (--set encoder_lr=... --set head_lr=...) or set clip"
-            )
         state.history.append(f1)
         last = self.training.select == "last"
         if last or f1 > max(state.history[:-1], default=-1.0):
@@ -235,28 +229,41 @@ def _deterministic() -> Iterator[None]:
         torch.use_deterministic_algorithms(before)
 
 
+def selected_is_intact(folder: Path) -> bool:
+    """Whether the selected model of a stage is what was written; reads all of it."""
+    try:
+        load_tensors(folder / SELECTED)
+    except DamagedFileError:
+        return False
+    return True
+
+
 def stage_result(folder: Path) -> dict[str, Any] | None:
-    """What a finished stage left (history of dev F1, chosen epoch), or None if it is not finished or is damaged."""
-    result: dict[str, Any] | None = read_json(folder / "result.json")
-    if result is None:
+    """What a finished stage left (history of dev F1, chosen epoch), or None if it is not finished or is damaged.
+
+    That the model is there is seen, not that it is intact (`selected_is_intact`): planning must not read it.
+    """
+    result: dict[str, Any] | None = read_sealed(folder / "result.json", "result")
+    if result is None or not (folder / SELECTED).exists():
         return None
-    description = read_json((folder / SELECTED).with_suffix(".json"))
-    intact = description is not None and description.get("sha256") == result["selected_sha256"]
-    return result if intact and (folder / SELECTED).exists() else None
+    try:
+        state = load_state(folder / SELECTED)
+    except DamagedFileError:
+        return None
+    return result if state["tensors_sha256"] == result["selected_sha256"] else None
 
 
 def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
-    """Write the result last, then drop the checkpoints."""
-    description = read_json((folder / SELECTED).with_suffix(".json"))
-    write_json(
+    """Write the result, last of all."""
+    write_sealed(
         folder / "result.json",
+        "result",
         {
             "key": plan.key,
             "dev_f1": state.history,
             "selected_epoch": state.best_epoch,
-            "selected_sha256": description["sha256"],
+            "selected_sha256": load_state(folder / SELECTED)["tensors_sha256"],
             "documents": len(data.train),
             "mentions_cut": data.train.mentions_cut,
         },
     )
-    Checkpoints(folder / "checkpoints").drop()

@@ -1,0 +1,125 @@
+"""Experiments small enough to run whole in a test: a dozen documents of four entities, an encoder of two layers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.config import make_experiment
+from bench.data.catalog import add_dataset, open_dataset
+from bench.data.docred import write_documents
+from bench.data.documents import Document, Label, Mention
+from bench.execute import Bench, announce, stage_folder
+from bench.nn.load import find_encoder
+from bench.plan import RunPlan, make_plan
+from bench.records import RunFolder
+from bench.training.interrupt import Interrupt, Interrupted
+
+NAMES = ("Ada", "Bert", "Cleo", "Dora", "Emil", "Finn", "Gwen", "Hugo")
+SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "epochs=2", "encoder_lr=0.001", "head_lr=0.01")
+"""`--set` of every small experiment."""
+
+
+def document(title: str, shift: int = 0) -> Document:
+    """Four people, each named in two sentences; the first knows the second, the second leads the third."""
+    people = [NAMES[(shift + i) % len(NAMES)] for i in range(4)]
+    sentences = (
+        (people[0], "knows", people[1], "."),
+        (people[1], "leads", people[2], "and", people[3], "."),
+        (people[0], "met", people[3], "before", people[2], "did", "."),
+    )
+    where = [[(0, 0), (2, 0)], [(0, 2), (1, 0)], [(1, 2), (2, 4)], [(1, 4), (2, 2)]]
+    entities = tuple(
+        tuple(Mention(sentence, word, word + 1, people[i], "PER") for sentence, word in places)
+        for i, places in enumerate(where)
+    )
+    labels = (Label(0, 1, "knows", (0,)), Label(1, 2, "leads", (1,)), Label(1, 3, "leads", (1,)))
+    return Document(title, sentences, entities, labels)
+
+
+def documents(split: str, count: int) -> list[Document]:
+    """`count` documents whose titles say which split they are of; half of them have one label less."""
+    made = [document(f"{split} {i}", i) for i in range(count)]
+    return [d if i % 2 else replace(d, labels=d.labels[:2]) for i, d in enumerate(made)]
+
+
+def register(folder: Path, name: str = "small", distant: int = 4, **changed: Sequence[Document]) -> None:
+    """Write the splits to `folder` and register them in BENCH_HOME. `changed`: other documents for a split."""
+    sizes = {"train": 5, "dev": 2, "test": 3, "distant": distant}
+    paths = {}
+    for split, count in sizes.items():
+        if count:
+            paths[split] = folder / f"{split}.json"
+            write_documents(paths[split], changed.get(split, documents(split, count)))
+    add_dataset(name, paths, replace=True)
+
+
+def plans(models: str = "atlop", *changes: str, dataset: str = "small", **options: Any) -> list[RunPlan]:
+    """What `bench run` would plan, one seed unless told otherwise."""
+    options = {"seeds": "1", "encoder": "tiny", **options}
+    experiment = make_experiment(models=models, dataset=dataset, changes=(*SMALL, *changes), **options)
+    opened = open_dataset(experiment.dataset)
+    return make_plan(experiment, opened, find_encoder(experiment.encoder, opened.documents("train")))
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing is saved on the way out."""
+
+
+class StopAfter(Interrupt):
+    """A signal that comes after the `count`-th time that anyone asked for one; or, with `kill`, the end."""
+
+    def __init__(self, count: float, kill: bool) -> None:
+        super().__init__()
+        self.count = count
+        self.kill = kill
+        self.asked = 0
+
+    def check(self) -> None:
+        super().check()
+        self.asked += 1
+        if self.asked == self.count:
+            if self.kill:
+                raise Killed
+            self.request(signal.SIGTERM)
+
+
+def execute(
+    out: Path,
+    planned: Sequence[RunPlan],
+    stop_after: float = float("inf"),
+    kill: bool = False,
+    listener: Callable[[RunFolder, dict[str, Any]], None] = lambda folder, status: None,
+    checkpoint_seconds: float = 1e9,
+) -> list[RunPlan]:
+    """Carry out `planned` in this process; those that failed. Raises `Interrupted`, or `Killed`, if it was stopped."""
+    torch.set_num_threads(1)
+    announce(out, planned)
+    return Bench(out, StopAfter(stop_after, kill), listener, checkpoint_seconds).execute(planned)
+
+
+def stopped(out: Path, planned: Sequence[RunPlan], after: float, kill: bool = False, seconds: float = 1e9) -> bool:
+    """Like `execute`; whether it was stopped before it was done."""
+    try:
+        execute(out, planned, after, kill, checkpoint_seconds=seconds)
+    except (Interrupted, Killed):
+        return True
+    return False
+
+
+def results(out: Path, planned: Iterable[RunPlan]) -> dict[str, bytes]:
+    """The bytes of everything of the runs that two executions must have in common: records, predictions, logs."""
+    found = {}
+    for plan in planned:
+        run = RunFolder.of(out, plan).path
+        for name in ("record.json", "predictions-dev.json", "predictions-test.json"):
+            found[f"{plan.folder}/{name}"] = (run / name).read_bytes()
+        for stage in plan.stages:
+            for name in ("log.jsonl", "selected.safetensors", "result.json"):
+                found[f"{stage.folder}/{name}"] = (stage_folder(out, stage) / name).read_bytes()
+    return found
