@@ -54,28 +54,34 @@ class Cell:
     records: tuple[RunRecord, ...]
     errors: tuple[str, ...]
 
+    @property
+    def expected(self) -> int:
+        """Seeds planned."""
+        return len(self.plans)
+
 
 def load_cells(out: Path) -> list[Cell]:
     """Every cell ever planned in `out`, in the order of setting and model."""
-    plans: dict[tuple[str, ...], list[RunPlan]] = defaultdict(list)
-    records: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
-    errors: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
+    records: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
+    errors: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
     for folder in run_folders(out):
         plan = folder.plan()
         if plan is None:
             continue
         cell = (plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder, plan.configuration)
-        plans[cell].append(plan)
+        # By seed: a run's folder that someone copied is still one run.
+        plans[cell][plan.seed] = plan
         record = folder.record()
-        if record is not None:
-            records[cell].append(record)
+        if record is not None and record.key == plan.key:
+            records[cell][plan.seed] = record
         elif error := folder.error():
-            errors[cell].append(f"seed {plan.seed}: {error}")
+            errors[cell][plan.seed] = f"seed {plan.seed}: {error}"
     return [
         Cell(
-            plans=tuple(sorted(plans[cell], key=lambda plan: plan.seed)),
-            records=tuple(sorted(records[cell], key=lambda record: record.seed)),
-            errors=tuple(errors[cell]),
+            plans=tuple(plans[cell][seed] for seed in sorted(plans[cell])),
+            records=tuple(records[cell][seed] for seed in sorted(records[cell])),
+            errors=tuple(errors[cell][seed] for seed in sorted(errors[cell]) if seed not in records[cell]),
         )
         for cell in sorted(plans)
     ]
@@ -105,7 +111,7 @@ def _row(cell: Cell, split: str, part: str, metric: str, seeds: dict[str, float]
         mean=statistics.fmean(values) if values else None,
         std=statistics.stdev(values) if len(values) > 1 else None,
         n=len(values),
-        expected=len(cell.plans),
+        expected=cell.expected,
         seeds=seeds,
     )
 
@@ -149,14 +155,10 @@ def mean_and_std(row: Row) -> str:
     return f"{row.mean:.2f}" if row.std is None else f"{row.mean:.2f} ± {row.std:.2f}"
 
 
-def labels(cells: Sequence[Cell]) -> dict[str, str]:
-    """What tells cells of one name apart: nothing if there is one, else the configuration they were run with."""
-    count: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for cell in cells:
-        plan = cell.plans[0]
-        count[plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder].add(plan.configuration)
-    return {
-        configuration: f" #{configuration[:4]}" if len(group) > 1 else ""
-        for group in count.values()
-        for configuration in group
-    }
+def labels(cells: Sequence[Cell]) -> list[str]:
+    """For each cell, what tells it from others of its name: nothing, or the configuration it was run with."""
+    names = [(p.dataset, p.setting, p.model, p.variant, p.encoder) for p in (cell.plans[0] for cell in cells)]
+    return [
+        f" #{cell.plans[0].configuration[:4]}" if names.count(name) > 1 else ""
+        for cell, name in zip(cells, names, strict=True)
+    ]

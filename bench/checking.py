@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.data import sample
 from bench.data.batching import Batch, all_ordered_pairs, collate
@@ -19,13 +19,13 @@ from bench.training.checkpoint import load_tensors, save_tensors
 from bench.training.optimizer import make_optimizer, set_learning_rates
 from bench.training.system import DocumentModel
 
-STEPS = 8
-DOCUMENTS = 6
+STEPS = 5
+DOCUMENTS = 4
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim about the model, whether it holds, and what was seen if it does not."""
+    """A claim about the model, whether it holds, and what was seen if it does not (or is worth knowing if it does)."""
 
     claim: str
     holds: bool
@@ -45,19 +45,27 @@ class Trial:
 
 
 def check_model(cls: type[PairModel]) -> Iterator[Finding]:
-    """Every check in turn. One that raises is reported as failed, with the error, and ends the list."""
+    """Every claim in turn. One whose check raises does not hold, and ends the list: the next ones build on it."""
     try:
         trial = _prepare(cls)
     except Exception as error:
-        yield Finding("it can be built from its default hyperparameters", False, _told(error))
+        yield Finding(BUILT, False, _told(error))
         return
-    yield Finding("it can be built from its default hyperparameters", True)
-    for check in (_recipe, _shapes, _decoding, _loss, _gradients, _training, _saving, _empty_document, _neighbours):
+    yield Finding(BUILT, True)
+    for claim, check in CHECKS.items():
         try:
-            yield check(trial)
+            wrong = check(trial)
         except Exception as error:
-            yield Finding(f"{check.__doc__}".rstrip("."), False, _told(error))
+            yield Finding(claim, False, _told(error))
             return
+        yield Finding(claim, not wrong, wrong)
+    missing = [setting for setting in SETTINGS if not cls.recipe.stages.get(setting)]
+    if missing:
+        yield Finding("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
+    # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
+    if difference := _difference_with_neighbours(trial):
+        seen = f"logits differ by up to {difference:.2g} with how documents are batched"
+        yield Finding("NOTE, batch dependence", True, seen)
 
 
 def _prepare(cls: type[PairModel]) -> Trial:
@@ -79,72 +87,65 @@ def _prepare(cls: type[PairModel]) -> Trial:
     return Trial(cls, task, build(), batch, alone, build)
 
 
-def _recipe(trial: Trial) -> Finding:
-    """its recipe names settings and trains something in each."""
-    missing = [setting for setting in SETTINGS if not trial.cls.recipe.stages.get(setting)]
-    detail = f"no stages for {', '.join(missing)}: those cells stay empty" if missing else ""
-    return Finding("its recipe has stages", bool(trial.cls.recipe.stages), detail)
+def _recipe(trial: Trial) -> str:
+    return "" if any(trial.cls.recipe.stages.values()) else "there is not one stage in it"
 
 
-def _shapes(trial: Trial) -> Finding:
-    """forward gives one row of logits per pair."""
+def _shapes(trial: Trial) -> str:
     logits = _logits(trial, trial.batch)
     pairs, relations = trial.batch.labels.shape
     right = logits.ndim == 2 and len(logits) == pairs and logits.shape[1] in (relations, relations + 1)
-    seen = f"{list(logits.shape)} for {pairs} pairs and {relations} relations"
-    return Finding("forward gives one row of logits per pair, [P, R + 1] or [P, R]", right, "" if right else seen)
+    return "" if right else f"{list(logits.shape)} for {pairs} pairs and {relations} relations"
 
 
-def _decoding(trial: Trial) -> Finding:
-    """decode gives [P, R] booleans."""
-    decoded = trial.cls.decode(trial.system.model, _logits(trial, trial.batch))
+def _decoding(trial: Trial) -> str:
+    decoded = trial.system.model.decode(_logits(trial, trial.batch))
     right = decoded.dtype == torch.bool and decoded.shape == trial.batch.labels.shape
-    seen = f"{list(decoded.shape)} of {decoded.dtype}, expected {list(trial.batch.labels.shape)} of torch.bool"
-    return Finding("decode gives [P, R] booleans", right, "" if right else seen)
+    return "" if right else f"{list(decoded.shape)} of {decoded.dtype}, expected {list(trial.batch.labels.shape)}"
 
 
-def _loss(trial: Trial) -> Finding:
-    """loss gives named finite scalars."""
+def _loss(trial: Trial) -> str:
+    parts = trial.system.model.loss(_logits(trial, trial.batch), trial.batch.labels.clone())
+    if not parts:
+        return "it has no parts"
+    wrong = [f"{name}: {list(part.shape)}" for name, part in parts.items() if part.ndim]
+    return ", ".join(wrong or [f"{name} is {part.item()}" for name, part in parts.items() if not torch.isfinite(part)])
+
+
+def _labels_untouched(trial: Trial) -> str:
     labels = trial.batch.labels.clone()
-    parts = trial.system.model.loss(_logits(trial, trial.batch), trial.batch.labels)
-    wrong = [name for name, part in parts.items() if part.ndim or not torch.isfinite(part)]
-    if not torch.equal(labels, trial.batch.labels):
-        return Finding("loss leaves the labels as they are", False, "they were modified in place")
-    return Finding("loss gives named finite scalars", bool(parts) and not wrong, ", ".join(wrong))
+    trial.system.model.loss(_logits(trial, trial.batch), labels)
+    return "" if torch.equal(labels, trial.batch.labels) else "they were modified in place"
 
 
-def _gradients(trial: Trial) -> Finding:
-    """every parameter gets a gradient."""
+def _gradients(trial: Trial) -> str:
     trial.system.train()
-    _step_loss(trial).backward()
+    _step_loss(trial, trial.batch).backward()
     without = [n for n, p in trial.system.model.named_parameters() if p.requires_grad and p.grad is None]
     bad = [n for n, p in trial.system.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
     trial.system.zero_grad()
-    detail = "; ".join(
+    return "; ".join(
         [*([f"none for {', '.join(without)}"] if without else []), *([f"not finite: {', '.join(bad)}"] if bad else [])]
     )
-    return Finding("every parameter gets a finite gradient", not detail, detail)
 
 
-def _training(trial: Trial) -> Finding:
-    """training lowers the loss."""
-    training = Training(epochs=1, encoder_lr=1e-3, head_lr=1e-3)
+def _training(trial: Trial) -> str:
+    training = Training()
     optimizer = make_optimizer(trial.system, training, ())
     trial.system.eval()  # without dropout, so that two losses can be compared
     losses = []
     for step in range(STEPS):
         set_learning_rates(optimizer, step, STEPS, 0.0)
-        loss = _step_loss(trial)
+        loss = _step_loss(trial, trial.batch)
         loss.backward()
+        nn.utils.clip_grad_norm_(trial.system.parameters(), training.clip)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-    lower = min(losses[1:]) < losses[0]
-    return Finding(f"{STEPS} steps lower the loss", lower, f"{losses[0]:.3f} to {losses[-1]:.3f}")
+    return "" if min(losses[1:]) < losses[0] else f"{losses[0]:.3f} to {losses[-1]:.3f}"
 
 
-def _saving(trial: Trial) -> Finding:
-    """a saved model gives the same logits."""
+def _saving(trial: Trial) -> str:
     before = _logits(trial, trial.batch)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -153,34 +154,42 @@ def _saving(trial: Trial) -> Finding:
         again.load_state_dict(load_tensors(path)[0])
     with torch.no_grad():
         after = again.eval()(trial.batch)
-    same = torch.equal(before, after)
-    detail = "" if same else f"they differ by up to {(before - after).abs().max():.2g}: state outside the parameters?"
-    return Finding("a saved and loaded model gives the same logits", same, detail)
+    if torch.equal(before, after):
+        return ""
+    return f"they differ by up to {(before - after).abs().max():.2g}: is there state outside the parameters?"
 
 
-def _empty_document(trial: Trial) -> Finding:
-    """a batch without pairs is no problem."""
-    document = trial.alone.documents[0]
-    none = document.pairs[:0]
-    lonely = Batch(
-        trial.alone.input_ids,
-        trial.alone.attention_mask,
-        (type(document)(**{**vars(document), "pairs": none}),),
-        trial.alone.labels[:0],
-        (),
-    )
+def _lonely(trial: Trial) -> str:
+    alone = trial.alone
+    document = replace(alone.documents[0], pairs=alone.documents[0].pairs[:0])
+    lonely = replace(alone, documents=(document,), labels=alone.labels[:0], evidence=())
     decoded = trial.system.model.decode(_logits(trial, lonely))
-    return Finding("a document without pairs gives no predictions", decoded.shape[0] == 0)
+    if len(decoded):
+        return f"{len(decoded)} predictions"
+    loss = _step_loss(trial, lonely)
+    return "" if torch.isfinite(loss) else f"the loss is {loss.item()}"
 
 
-def _neighbours(trial: Trial) -> Finding:
-    """a document's logits do not depend on its batch."""
-    together = _logits(trial, trial.batch)[: len(trial.alone.labels)]
-    difference = (together - _logits(trial, trial.alone)).abs().max().item()
-    same = difference < 1e-3
-    note = "" if same else f"they differ by up to {difference:.2g}: its scores depend on how documents are batched"
-    # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
-    return Finding("a document's logits do not depend on its batch" if same else "NOTE, batch dependence", True, note)
+BUILT = "it can be built from its default hyperparameters"
+CHECKS: dict[str, Callable[[Trial], str]] = {
+    "its recipe has stages": _recipe,
+    "forward gives one row of logits per pair, [P, R + 1] or [P, R]": _shapes,
+    "decode gives [P, R] booleans": _decoding,
+    "loss gives named finite scalars": _loss,
+    "loss leaves the labels as they are": _labels_untouched,
+    "every parameter gets a finite gradient": _gradients,
+    f"{STEPS} steps lower the loss": _training,
+    "a saved and loaded model gives the same logits": _saving,
+    "a document without pairs gives no predictions and a finite loss": _lonely,
+}
+"""Claim -> what is wrong with it, empty if it holds."""
+
+
+def _difference_with_neighbours(trial: Trial) -> float:
+    alone = _logits(trial, trial.alone)
+    difference = (_logits(trial, trial.batch)[: len(alone)] - alone).abs().max().item()
+    # Padding alone changes the last digits.
+    return difference if difference > 1e-4 * alone.abs().max().item() else 0.0
 
 
 def _logits(trial: Trial, batch: Batch) -> Tensor:
@@ -189,8 +198,8 @@ def _logits(trial: Trial, batch: Batch) -> Tensor:
     return logits
 
 
-def _step_loss(trial: Trial) -> Tensor:
-    parts = trial.system.model.loss(trial.system(trial.batch), trial.batch.labels)
+def _step_loss(trial: Trial, batch: Batch) -> Tensor:
+    parts = trial.system.model.loss(trial.system(batch), batch.labels)
     return torch.stack(list(parts.values())).sum()
 
 

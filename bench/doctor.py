@@ -72,5 +72,8 @@ def _encoder(name: str) -> Finding:
 def _slurm() -> Finding:
     if shutil.which("sinfo") is None:
         return Finding("SLURM", False, "no sinfo on the PATH", "run on a login node of your cluster")
-    answer = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, timeout=10, check=False)
+    try:
+        answer = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("SLURM", False, f"sinfo does not answer: {error}", "ask your cluster's administrators")
     return Finding("SLURM", answer.returncode == 0, (answer.stdout or answer.stderr).strip())

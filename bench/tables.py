@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
 from bench.aggregate import ALL, Cell, Row, labels, mean_and_std, rows_of
 from bench.filesystem import write_atomically
 
+WIDE = 140
+"""Columns of a terminal on which dev and test go side by side."""
 COLUMNS = (("f1", "F1"), ("ign_f1", "Ign F1"), ("precision", "Precision"), ("recall", "Recall"))
 
 
@@ -28,23 +31,22 @@ class Block:
 
 def blocks(cells: Sequence[Cell], splits: Sequence[str] = ("dev", "test")) -> list[Block]:
     """The cells as tables. Cells with fewer seeds than planned are marked with *, never silently averaged."""
-    suffix = labels(cells)
-    grouped: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for cell in cells:
-        grouped[cell.plans[0].dataset, cell.plans[0].setting].append(cell)
-    return [_block(dataset, setting, group, splits, suffix) for (dataset, setting), group in grouped.items()]
+    grouped: dict[tuple[str, str], list[tuple[Cell, str]]] = defaultdict(list)
+    for cell, label in zip(cells, labels(cells), strict=True):
+        grouped[cell.plans[0].dataset, cell.plans[0].setting].append((cell, label))
+    return [_block(dataset, setting, group, splits) for (dataset, setting), group in grouped.items()]
 
 
-def _block(dataset: str, setting: str, cells: Sequence[Cell], splits: Sequence[str], suffix: dict[str, str]) -> Block:
+def _block(dataset: str, setting: str, cells: Sequence[tuple[Cell, str]], splits: Sequence[str]) -> Block:
     header = ["Model", "Encoder", *(f"{split} {title}" for split in splits for _, title in COLUMNS), "Seeds"]
     lines, notes = [], []
-    for cell in cells:
+    for cell, label in cells:
         plan = cell.plans[0]
         numbers = {(row.split, row.metric): row for row in rows_of([cell]) if row.slice == ALL}
-        partial = len(cell.records) < len(cell.plans)
-        name = plan.model + (f" ({plan.variant})" if plan.variant else "") + suffix[plan.configuration]
+        partial = len(cell.records) < cell.expected
+        name = plan.model + (f" ({plan.variant})" if plan.variant else "") + label
         values = [_shown(numbers.get((split, metric))) for split in splits for metric, _ in COLUMNS]
-        lines.append((name, plan.encoder, *values, f"{len(cell.records)} of {len(cell.plans)}{'*' if partial else ''}"))
+        lines.append((name, plan.encoder, *values, f"{len(cell.records)} of {cell.expected}{'*' if partial else ''}"))
         notes += [f"{name}, {error}" for error in cell.errors]
     if any(line[-1].endswith("*") for line in lines):
         notes.insert(0, "* not all planned seeds are there: the mean is over those that are")
@@ -56,15 +58,26 @@ def _shown(row: Row | None) -> str:
 
 
 def for_terminal(block: Block) -> Table:
-    """A rich table."""
-    table = Table(title=f"{block.title}: percent, mean ± std over seeds", title_justify="left", caption_justify="left")
+    """A rich table, for a console without markup: names and errors are shown as they are."""
+    title = f"{block.title}: percent, mean ± std over seeds"
+    table = Table(title=title, title_justify="left", caption_justify="left", box=None, padding=(0, 1, 0, 0))
     for i, name in enumerate(block.header):
-        table.add_column(name, justify="left" if i < 2 else "right", no_wrap=i > 1)
+        if i < 2:
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for line in block.lines:
         table.add_row(*line)
     if block.notes:
         table.caption = "\n".join(block.notes)
     return table
+
+
+def print_tables(console: Console, cells: Sequence[Cell]) -> None:
+    """All blocks; dev and test below each other where the console is too narrow for both."""
+    for splits in [("dev", "test")] if console.width >= WIDE else [("dev",), ("test",)]:
+        for block in blocks(cells, splits):
+            console.print(for_terminal(block), "")
 
 
 def for_markdown(block: Block) -> str:

@@ -6,15 +6,22 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Models: what there is, what each can be told, whether your own holds.", no_args_is_help=True)
+app = typer.Typer(help="Models: what there is, what each can be told, whether your own holds.")
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models, show what one can be told, check whether one holds. Without a command: the list."""
+    if context.invoked_subcommand is None:
+        list_models()
 
 
 @app.command("list")
 def list_models() -> None:
     """The registered models, one line each."""
-    from rich.console import Console
     from rich.table import Table
 
+    from bench.commands.output import make_console
     from bench.registry import find, registered
 
     table = Table("Model", "What it is", "Settings", "From", box=None, pad_edge=False)
@@ -22,7 +29,7 @@ def list_models() -> None:
         cls = find(name).cls
         summary = (cls.__doc__ or "").strip().splitlines()[:1]
         table.add_row(name, "".join(summary), ", ".join(cls.recipe.stages), entry.value)
-    Console().print(table)
+    make_console().print(table)
 
 
 @app.command()
@@ -30,15 +37,16 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
     """A model's hyperparameters and the stages of each setting, with their defaults."""
     import inspect
 
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from bench.commands.output import make_console
     from bench.interface import Training
     from bench.registry import find
 
     entry = find(model)
-    console = Console()
-    console.print(f"[bold]{entry.name}[/]: {inspect.getdoc(entry.cls) or ''}\n", highlight=False)
+    console = make_console()
+    console.print(Text(entry.name, "bold") + Text(f": {inspect.getdoc(entry.cls) or ''}\n"))
     for title, schema in (("Hyperparameters", entry.cls.Hyperparameters), ("Training of every stage", Training)):
         table = Table("--set", "Default", "What it is", title=title, title_justify="left", box=None, pad_edge=False)
         for name, field in schema.model_fields.items():
@@ -57,17 +65,18 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
 @app.command()
 def check(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """Train a model a few steps on a handful of generated documents and say what holds and what does not."""
-    from rich.console import Console
+    from rich.text import Text
 
     from bench.checking import check_model
+    from bench.commands.output import make_console
     from bench.errors import BenchError
     from bench.registry import find
 
-    console = Console()
+    console = make_console()
     failed = 0
     for finding in check_model(find(model).cls):
         failed += not finding.holds
-        mark = "[green]ok  [/]" if finding.holds else "[red]FAIL[/]"
-        console.print(f"{mark} {finding.claim}" + (f": {finding.detail}" if finding.detail else ""), highlight=False)
+        mark = Text("ok   ", "green") if finding.holds else Text("FAIL ", "red")
+        console.print(mark + Text(finding.claim + (f": {finding.detail}" if finding.detail else "")))
     if failed:
         raise BenchError(f"{model}: {failed} of the checks failed")

@@ -61,9 +61,8 @@ def run(
     ] = False,
 ) -> None:
     """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
-    from rich.console import Console
-
     from bench.aggregate import load_cells
+    from bench.commands.output import make_console
     from bench.config import make_experiment
     from bench.data.catalog import open_dataset
     from bench.display import RunDisplay
@@ -72,10 +71,11 @@ def run(
     from bench.launch import failures, launch
     from bench.nn.load import find_encoder
     from bench.plan import describe, make_plan
-    from bench.tables import write_tables
+    from bench.records import RunFolder
+    from bench.tables import print_tables, write_tables
     from bench.training.interrupt import Interrupted
 
-    console = Console()
+    console = make_console()
     experiment = make_experiment(
         models=models,
         seeds=seeds,
@@ -92,28 +92,20 @@ def run(
         _print_plan(console, plans, out)
         return
     announce(out, plans)
-    console.print(
-        f"{describe(plans)} on [bold]{experiment.dataset}[/] with [bold]{experiment.encoder}[/], in {out}",
-        highlight=False,
-    )
+    done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
+    before = f"; {done} done before" if done else ""
+    console.print(f"{describe(plans)} on {experiment.dataset} with {experiment.encoder}, in {out}{before}")
     try:
-        failed = launch(plans, out, launcher.value, jobs, RunDisplay(plans, console), checkpoint_seconds)
+        failed = launch(plans, out, launcher.value, jobs, RunDisplay(plans, console, done), checkpoint_seconds)
     except (Interrupted, KeyboardInterrupt) as interrupted:
         raise BenchError(
-            f"stopped ({interrupted or 'SIGINT'}). Run the same command again to go on where it stopped"
+            f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
         ) from interrupted
     cells = load_cells(out)
-    _print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
-    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", highlight=False)
+    print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
+    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}")
     if failed:
         raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
-
-
-def _print_tables(console: Console, cells: Sequence[object]) -> None:
-    from bench.tables import blocks, for_terminal
-
-    for block in blocks(cells):  # type: ignore[arg-type]
-        console.print(for_terminal(block))
 
 
 def _print_plan(console: Console, plans: Sequence[RunPlan], out: Path) -> None:
@@ -138,4 +130,4 @@ def _print_plan(console: Console, plans: Sequence[RunPlan], out: Path) -> None:
         table.add_row(f"{stage.model} {stage.key[:8]}", stage.data, str(stage.seed), epochs, before, settings, state)
     console.print(table)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
-    console.print(f"{describe(plans)}; {done} runs already have their record in {out}", highlight=False)
+    console.print(f"{describe(plans)}; {done} runs already have their record in {out}")

@@ -16,9 +16,9 @@ def status(
     """Every run: done, running (stage, epoch), failed (why), interrupted or waiting."""
     import json
 
-    from rich.console import Console
     from rich.table import Table
 
+    from bench.commands.output import make_console
     from bench.errors import UsageError
     from bench.progress import run_states
 
@@ -34,7 +34,7 @@ def status(
         table.add_row(
             f"{name} · {state.dataset} · {state.encoder}", state.setting, str(state.seed), state.state, state.detail
         )
-    console = Console()
+    console = make_console()
     console.print(table)
     counts = {name: sum(s.state == name for s in states) for name in dict.fromkeys(s.state for s in states)}
-    console.print(", ".join(f"{count} {name}" for name, count in counts.items()), highlight=False)
+    console.print(", ".join(f"{count} {name}" for name, count in counts.items()))

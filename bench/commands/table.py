@@ -16,19 +16,17 @@ def table(
     """Mean ± std over seeds of everything in the output folder, with what is missing shown as missing."""
     import json
 
-    from rich.console import Console
-
     from bench.aggregate import load_cells, rows_of
+    from bench.commands.output import make_console
     from bench.errors import UsageError
-    from bench.tables import blocks, for_terminal, write_tables
+    from bench.tables import print_tables, write_tables
 
     cells = load_cells(out)
+    if not cells:
+        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
     if as_json:
         print(json.dumps({"rows": [row.as_json() for row in rows_of(cells)]}))
         return
-    if not cells:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
-    console = Console()
-    for block in blocks(cells):
-        console.print(for_terminal(block))
-    console.print(f"also in {write_tables(out, cells)}", highlight=False)
+    console = make_console()
+    print_tables(console, cells)
+    console.print(f"also in {write_tables(out, cells)}")
