@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import PRIOR_FLOOR, Estimator, NnCorrection, above_threshold, positive_unlabeled_risk
+from bench.nn.losses import Estimator, NnCorrection, above_threshold, class_priors, positive_unlabeled_risk
 from bench.nn.pooling import Pairs
 
 
@@ -52,7 +51,7 @@ class SPu(PairModel):
         self.features = PairFeatures(task.encoder_size, hp.pair_size)
         self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + int(self.ranking))
         # Of the stage's own training data: not part of the weights that go from stage to stage.
-        self.register_buffer("priors", torch.tensor(task.label_rates) + PRIOR_FLOOR, persistent=False)
+        self.register_buffer("priors", class_priors(task.label_rates, hp.prior_multiple), persistent=False)
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1] when ranking, else [P, R]."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import PRIOR_FLOOR, NnCorrection, above_threshold, positive_unlabeled_risk
+from bench.nn.losses import NnCorrection, above_threshold, class_priors, positive_unlabeled_risk
 from bench.nn.pooling import Pairs
 from ttmre.memory import MemoryRead, ProcessingLayer
 
@@ -73,7 +73,7 @@ class TtmRe(PairModel):
         self.process = nn.Sequential(*(ProcessingLayer(hp.pair_size, hp.heads) for _ in range(hp.layers)))
         self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
         # Of the stage's own training data: not part of the weights that go from stage to stage.
-        self.register_buffer("priors", torch.tensor(task.label_rates) + PRIOR_FLOOR, persistent=False)
+        self.register_buffer("priors", class_priors(task.label_rates, hp.prior_multiple), persistent=False)
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1]."""

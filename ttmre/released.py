@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import EntityInContext, GroupedBilinear
-from bench.nn.losses import PRIOR_FLOOR, above_threshold, positive_unlabeled_risk
+from bench.nn.losses import above_threshold, class_priors, positive_unlabeled_risk
 from bench.nn.pooling import Pairs
 from ttmre.memory import MemoryRead, ProcessingLayer
 
@@ -71,7 +71,7 @@ class TtmReReleased(PairModel):
         layer = ProcessingLayer(hp.pair_size, hp.heads)
         self.process = nn.Sequential(*(copy.deepcopy(layer) for _ in range(hp.layers)))
         self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
-        self.register_buffer("priors", torch.tensor(task.label_rates) + PRIOR_FLOOR, persistent=False)
+        self.register_buffer("priors", class_priors(task.label_rates, hp.prior_multiple), persistent=False)
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1]."""

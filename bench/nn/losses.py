@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -32,6 +33,19 @@ def adaptive_threshold_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def _with_threshold(classes: Tensor) -> Tensor:
     """A mask [P, R] of relations with the threshold class put before it: [P, R + 1]."""
     return torch.cat([classes.new_ones(len(classes), 1), classes], dim=1)
+
+
+def class_priors(label_rates: Sequence[float], prior_multiple: float) -> Tensor:
+    """The labelled positive rates [R] that `positive_unlabeled_risk` takes: never 0.
+
+    Raises ValueError where `prior_multiple` times a rate is no probability: its class weight would not be a number.
+    """
+    highest = max(label_rates, default=0.0)
+    if prior_multiple * highest >= 1:
+        raise ValueError(
+            f"prior_multiple {prior_multiple:g} times the most frequent relation's rate {highest:.3f} is not below 1"
+        )
+    return torch.tensor(label_rates) + PRIOR_FLOOR
 
 
 def positive_unlabeled_risk(

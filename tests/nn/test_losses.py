@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.nn.losses import above_threshold, adaptive_threshold_loss, positive_unlabeled_risk
+from bench.nn.losses import above_threshold, adaptive_threshold_loss, class_priors, positive_unlabeled_risk
 
 GOLDEN_RISKS = 22
 
@@ -219,3 +219,12 @@ def test_the_order_of_pairs_does_not_matter(seed, estimator):
     torch.testing.assert_close(
         adaptive_threshold_loss(with_threshold, labels), adaptive_threshold_loss(with_threshold[order], labels[order])
     )
+
+
+def test_a_prior_that_is_no_probability_is_refused_with_both_its_factors():
+    with pytest.raises(ValueError, match=r"prior_multiple 12 times the most frequent relation's rate 0\.100"):
+        class_priors([0.01, 0.1], prior_multiple=12)
+
+
+def test_a_class_without_labels_has_a_prior_above_zero():
+    assert class_priors([0.0, 0.1], prior_multiple=3.0).min() > 0

@@ -9,7 +9,7 @@ from bench.interface import Task
 from bench.nn.pooling import Pairs
 
 ENCODER_SIZE = 24
-RATES = (0.02, 0.001, 0.0, 0.1, 0.005)
+RATES = (0.02, 0.001, 0.0, 0.08, 0.005)
 
 PairsOf = Callable[..., Pairs]
 
