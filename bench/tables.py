@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,20 @@ def _block(dataset: str, setting: str, cells: Sequence[tuple[Cell, str]], splits
         notes += [f"{name}, {error}" for error in cell.errors]
     if any(line[-1].endswith("*") for line in lines):
         notes.insert(0, "* not all planned seeds are there: the mean is over those that are")
+    notes += dict.fromkeys(note for cell, _ in cells for note in _cut(cell, splits))
     return Block(f"{dataset}, {setting}", tuple(header), tuple(lines), tuple(notes))
+
+
+def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
+    """Mentions the encoder never saw. The same for all seeds: the documents are."""
+    if not cell.records:
+        return
+    record, limit = cell.records[0], cell.plans[0].stages[0].max_length
+    lost = {f"{stage.data} (training)": stage.mentions_cut for stage in record.stages}
+    lost |= {split: record.splits[split].mentions_cut for split in splits if split in record.splits}
+    for what, count in lost.items():
+        if count:
+            yield f"{record.encoder}: {count:,} mentions of {what} lie past the limit of {limit:,} word pieces"
 
 
 def _shown(row: Row | None) -> str:

@@ -1,0 +1,58 @@
+"""What the tables say about the numbers in them."""
+
+from __future__ import annotations
+
+from bench.aggregate import Cell
+from bench.interface import Training
+from bench.plan import RunPlan, StagePlan
+from bench.records import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
+from bench.tables import blocks, for_markdown
+
+
+def stage(seed: int) -> StagePlan:
+    return StagePlan(
+        model="m", reference="m", class_name="M", code="c", hyperparameters={}, training=Training(), freeze=(),
+        data="human", dataset="d", train_checksum="t", select_checksum="s", relations=("r",), encoder="e",
+        encoder_fingerprint="f", max_length=128, seed=seed, position=0, after=None,
+    )  # fmt: skip
+
+
+def plan(seed: int) -> RunPlan:
+    return RunPlan(
+        model="m", variant="", dataset="d", setting="human", encoder="e", seed=seed, stages=(stage(seed),),
+        dev_checksum="v", test_checksum="x", facts_checksum="y", distant_checksum=None,
+    )  # fmt: skip
+
+
+def record(seed: int, f1: float, cut: int = 0) -> RunRecord:
+    scores = Scores(f1=f1, ign_f1=f1 - 1, precision=f1 + 1, recall=f1 - 2)
+    counts = DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[])
+    split = SplitRecord(
+        scores=scores, macro_f1=f1, slices={"strict": {}, "released": {}}, relations={}, documents=counts,
+        mentions_cut=cut,
+    )  # fmt: skip
+    done = StageRecord(key="k", data="human", dev_f1=[f1], selected_epoch=1, documents=3, mentions_cut=0)
+    return RunRecord(
+        key=plan(seed).key, configuration="c", model="m", variant="", dataset="d", setting="human", encoder="e",
+        seed=seed, facts={}, stages=[done], splits={"dev": split, "test": split},
+    )  # fmt: skip
+
+
+def test_a_mean_over_fewer_seeds_than_planned_is_marked():
+    cell = Cell(tuple(map(plan, range(3))), (record(0, 50.0), record(1, 52.0)), ())
+    (block,) = blocks([cell])
+    assert block.lines[0][2] == "51.00 ± 1.41"
+    assert block.lines[0][-1] == "2 of 3*"
+    assert "not all planned seeds" in block.notes[0]
+
+
+def test_mentions_past_the_length_limit_are_told_under_the_table():
+    cell = Cell((plan(0),), (record(0, 50.0, cut=7),), ())
+    text = for_markdown(blocks([cell], ("test",))[0])
+    assert "7 mentions of test lie past the limit of 128 word pieces" in text
+
+
+def test_a_cell_without_a_record_is_shown_as_missing():
+    (block,) = blocks([Cell((plan(0),), (), ("seed 0: out of memory",))])
+    assert set(block.lines[0][2:-1]) == {"—"}
+    assert "m, seed 0: out of memory" in block.notes
