@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,3 +127,42 @@ def results(out: Path, planned: Iterable[RunPlan]) -> dict[str, bytes]:
             for name in ("log.jsonl", "selected.safetensors", "result.json"):
                 found[f"{stage.folder}/{name}"] = (stage_folder(out, stage) / name).read_bytes()
     return found
+
+
+class BenchProcess:
+    """The command line in a process of its own, from a server that has the libraries loaded: it starts at once."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["bench.execute", "bench.launch", "bench.tables"])
+        self.printed = folder / f"printed-{time.monotonic_ns()}"
+        self.process = context.Process(target=_main, args=(arguments, dict(os.environ), self.printed))
+        self.process.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid or 0
+
+    def wait_for(self, holds: Callable[[], bool]) -> None:
+        """Until `holds`; an error if the process ends before."""
+        while not holds():
+            assert self.process.is_alive(), f"it ended ({self.process.exitcode}): {self.end()}"
+            time.sleep(0.01)
+
+    def end(self) -> tuple[int | None, str, str]:
+        """Wait for its end: exit status (negative for a signal), standard output, standard error."""
+        self.process.join()
+        out, error = (self.printed.with_suffix(suffix) for suffix in (".out", ".err"))
+        return self.process.exitcode, out.read_text(), error.read_text()
+
+
+def _main(arguments: Sequence[str], environment: dict[str, str], printed: Path) -> None:
+    from bench.cli import main
+
+    os.environ.update(environment)
+    for stream, suffix in ((sys.stdout, ".out"), (sys.stderr, ".err")):
+        with printed.with_suffix(suffix).open("wb") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    torch.set_num_threads(1)
+    sys.argv = ["bench", *arguments]
+    main()
