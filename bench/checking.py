@@ -130,7 +130,8 @@ def _gradients(trial: Trial) -> str:
 
 
 def _training(trial: Trial) -> str:
-    training = Training()
+    # Small steps: the first of AdamW has the size of the rate whatever the gradient, and there is no warm-up here.
+    training = Training(encoder_lr=1e-5, head_lr=3e-5)
     optimizer = make_optimizer(trial.system, training, ())
     trial.system.eval()  # without dropout, so that two losses can be compared
     losses = []
