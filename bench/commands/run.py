@@ -94,7 +94,9 @@ def run(
     announce(out, plans)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
     before = f"; {done} done before" if done else ""
-    console.print(f"{describe(plans)} on {experiment.dataset} with {experiment.encoder}, in {out}{before}")
+    console.print(
+        f"{describe(plans)} on {experiment.dataset} with {experiment.encoder}, in {out}{before}", soft_wrap=True
+    )
     try:
         failed = launch(plans, out, launcher.value, jobs, RunDisplay(plans, console, done), checkpoint_seconds)
     except (Interrupted, KeyboardInterrupt) as interrupted:
@@ -103,7 +105,7 @@ def run(
         ) from interrupted
     cells = load_cells(out)
     print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
-    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}")
+    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
     if failed:
         raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
 
@@ -130,4 +132,4 @@ def _print_plan(console: Console, plans: Sequence[RunPlan], out: Path) -> None:
         table.add_row(f"{stage.model} {stage.key[:8]}", stage.data, str(stage.seed), epochs, before, settings, state)
     console.print(table)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
-    console.print(f"{describe(plans)}; {done} runs already have their record in {out}")
+    console.print(f"{describe(plans)}; {done} runs already have their record in {out}", soft_wrap=True)

@@ -29,4 +29,4 @@ def table(
         return
     console = make_console()
     print_tables(console, cells)
-    console.print(f"also in {write_tables(out, cells)}")
+    console.print(f"also in {write_tables(out, cells)}", soft_wrap=True)

@@ -165,6 +165,8 @@ class StageTrainer:
         relations = len(self.plan.relations)
         totals: dict[str, torch.Tensor] = {}
         for batch in batches(self.data.train, rows, relations, self.source.pad_id, self.device):
+            if not len(batch.labels):
+                continue  # no document with two entities: nothing to learn, and a mean over nothing is not a number
             with precision_context(self.device, self.training.precision):
                 logits = self.system(batch)
             parts = self.system.model.loss(logits, batch.labels)

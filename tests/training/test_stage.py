@@ -207,7 +207,11 @@ def test_documents_with_a_single_entity_train_and_give_no_predictions(tmp_path):
     lonely = [replace(document(f"lonely {i}"), entities=document("x").entities[:1], labels=()) for i in range(3)]
     train = [document("train 0"), *lonely]
     register(tmp_path, "lonely", distant=0, train=train, test=[document("test 0"), replace(lonely[0], title="alone")])
-    planned = plans("atlop,ssrpu,ttmre", "batch_size=1", dataset="lonely")
+    (tmp_path / "mean.py").write_text(
+        "from baselines.atlop import Atlop\n\n\nclass Mean(Atlop):\n    def loss(self, logits, labels):\n"
+        "        return {'mean': logits.mean()}\n"  # of no pairs: not a number
+    )
+    planned = plans(f"atlop,ttmre,{tmp_path}/mean.py:Mean", "batch_size=1", dataset="lonely")
     assert execute(tmp_path / "out", planned) == []
 
 
