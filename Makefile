@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # A change of what is required installs again; otherwise the environment is made once.
 READY := $(VENV)/.ready
 
-.PHONY: run test lint minilm bench clean
+.PHONY: run test minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
