@@ -45,6 +45,9 @@ from bench.training.stage import (
 )
 from bench.training.system import DocumentModel, predict
 
+# cuBLAS repeats a product to the bit only with a workspace of fixed size, asked for before it starts.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 POLL_SECONDS = 0.3
 MODEL_STREAM = 1 << 32
 """Where the randomness of a model's first weights comes from: no update of a stage has this number."""
