@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 from bench.data.batching import all_ordered_pairs
 from bench.data.cache import FeatureFile, features_of
@@ -146,8 +145,8 @@ class Bench:
         materials = self._materials_of(plan)
         _check_unchanged(plan, materials)
         stages = []
-        for stage in plan.stages:
-            stages.append(self._stage(stage, materials, folder))
+        for before, stage in zip((None, *plan.stages[:-1]), plan.stages, strict=True):
+            stages.append(self._stage(stage, before, materials, folder))
         record = self._evaluate(plan, materials, stages, folder)
         write_json(folder.path / "provenance.json", _provenance(self.device, started, time.monotonic() - began), 1)
         folder.write_record(record)
@@ -161,13 +160,13 @@ class Bench:
             self._materials[key] = Materials(dataset, source, plan.stages[0].max_length)
         return self._materials[key]
 
-    def _stage(self, plan: StagePlan, materials: Materials, run: RunFolder) -> StageRecord:
-        """Train a stage unless it has been: the stage may be another run's too."""
+    def _stage(self, plan: StagePlan, before: StagePlan | None, materials: Materials, run: RunFolder) -> StageRecord:
+        """Train a stage, from the model of the one `before` it, unless it has been: it may be another run's too."""
         folder = stage_folder(self.out, plan)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", blocking=False):
             if stage_result(folder) is None or not selected_is_intact(folder):
-                self._train(plan, folder, materials, run)
+                self._train(plan, before, folder, materials, run)
             result = stage_result(folder)
             if result is None:
                 raise BenchError(f"the model of {folder} could not be read back after training")
@@ -181,7 +180,9 @@ class Bench:
             mentions_cut=result["mentions_cut"],
         )
 
-    def _train(self, plan: StagePlan, folder: Path, materials: Materials, run: RunFolder) -> None:
+    def _train(
+        self, plan: StagePlan, before: StagePlan | None, folder: Path, materials: Materials, run: RunFolder
+    ) -> None:
         data = StageData(
             train=materials.features(SPLIT_OF[plan.data]),
             select=materials.features(plan.training.select_on),
@@ -197,7 +198,7 @@ class Bench:
                 last_told = time.monotonic()
                 self._tell(run, state="running", stage=plan.data, **vars(progress))
 
-        start = self._predecessor_weights(plan, run)
+        start = load_tensors(stage_folder(self.out, before) / SELECTED)[0] if before else None
         task = Task(materials.source.config.hidden_size, plan.relations, materials.label_rates(SPLIT_OF[plan.data]))
         trainer = StageTrainer(
             plan,
@@ -212,15 +213,6 @@ class Bench:
             self.checkpoint_seconds,
         )
         finish_stage(plan, folder, trainer.run(), data)
-
-    def _predecessor_weights(self, plan: StagePlan, run: RunFolder) -> dict[str, Tensor] | None:
-        if plan.after is None:
-            return None
-        planned = run.plan()
-        before = next(s for s in planned.stages if s.key == plan.after) if planned else None
-        if before is None:
-            raise BenchError(f"{run.path / 'run.json'} does not hold the stage that {plan.folder} starts from")
-        return load_tensors(stage_folder(self.out, before) / SELECTED)[0]
 
     def _evaluate(self, plan: RunPlan, materials: Materials, stages: list[StageRecord], folder: RunFolder) -> RunRecord:
         system = load_system(self.out, plan.stages[-1], materials.source, self.device)
