@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data import sample
-from bench.data.batching import Batch, all_ordered_pairs, collate
+from bench.data.batching import Batch, collate
 from bench.data.features import build_features
 from bench.interface import SETTINGS, PairModel, Task, Training
 from bench.nn.load import find_encoder
@@ -73,7 +73,7 @@ def _prepare(cls: type[PairModel]) -> Trial:
     relations = tuple(sorted(sample.RELATIONS))
     source = find_encoder("tiny", generated)
     rows = list(build_features(generated, source.words(), relations, 512))
-    pairs = sum(len(all_ordered_pairs(row)) for row in rows)
+    pairs = sum(len(row.candidates()) for row in rows)
     rates = torch.zeros(len(relations))
     for row in rows:
         rates += torch.bincount(torch.from_numpy(row.labels[:, 2]).long(), minlength=len(relations))
@@ -83,7 +83,7 @@ def _prepare(cls: type[PairModel]) -> Trial:
         torch.manual_seed(0)
         return DocumentModel(source.build(cls.encoder_layers), cls(cls.Hyperparameters(), task))
 
-    batch, alone = (collate(r, len(relations), source.pad_id, all_ordered_pairs) for r in (rows, rows[:1]))
+    batch, alone = (collate(r, len(relations), source.pad_id) for r in (rows, rows[:1]))
     return Trial(cls, task, build(), batch, alone, build)
 
 

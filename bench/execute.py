@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from bench.data.batching import all_ordered_pairs
 from bench.data.cache import FeatureFile, features_of
 from bench.data.catalog import Dataset, open_dataset
 from bench.data.documents import Triple
@@ -84,7 +83,7 @@ class Materials:
         counts = torch.zeros(len(self.dataset.relations), dtype=torch.float64)
         pairs = 0
         for row in features:
-            pairs += len(all_ordered_pairs(row))
+            pairs += len(row.candidates())
             distinct = {tuple(label) for label in row.labels.tolist()}
             counts += torch.bincount(torch.tensor([r for _, _, r in distinct], dtype=torch.long), minlength=len(counts))
         return tuple((counts / max(1, pairs)).tolist())

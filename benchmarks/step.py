@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from bench.data.batching import Batch, all_ordered_pairs, collate
+from bench.data.batching import Batch, collate
 from bench.data.docred import read_documents
 from bench.data.features import Features, build_features
 from bench.interface import Task
@@ -49,7 +49,7 @@ def make_batch(documents: Path, source: EncoderSource) -> Batch:
     read = read_documents(documents)
     relations = sorted({label.relation for document in read for label in document.labels})
     rows = choose(list(build_features(read, source.words(), relations, 1024)), PAIRS)
-    return collate(rows, len(relations), source.pad_id, all_ordered_pairs)
+    return collate(rows, len(relations), source.pad_id)
 
 
 def timed_step(system: DocumentModel, batch: Batch) -> dict[str, float]:

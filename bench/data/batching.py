@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,14 +15,13 @@ from bench.data.features import Features
 BATCHES_PER_BUCKET = 16
 """Documents are sorted by length within shuffled groups of this many batches: random enough, little padding."""
 
-CandidatePairs = Callable[[Features], NDArray[np.int64]]
-
 
 @dataclass(frozen=True)
 class DocumentLayout:
     """Where things are in one document of a batch: n entities, m mentions, p candidate pairs, l word pieces.
 
-    mention_entity, mention_position: [m].   pairs: [p, 2], entity indices.   sentences: [S, 2], piece spans.
+    mention_entity, mention_position, mention_end: [m], the entity, its opening marker, and past its last own piece.
+    pairs: [p, 2], entity indices.   sentences: [S, 2], piece spans.
     """
 
     title: str
@@ -30,6 +29,7 @@ class DocumentLayout:
     entities: int
     mention_entity: Tensor
     mention_position: Tensor
+    mention_end: Tensor
     pairs: Tensor
     sentences: Tensor
 
@@ -61,6 +61,7 @@ class Batch:
                 d,
                 mention_entity=moved(d.mention_entity),
                 mention_position=moved(d.mention_position),
+                mention_end=moved(d.mention_end),
                 pairs=moved(d.pairs),
                 sentences=moved(d.sentences),
             )
@@ -75,15 +76,7 @@ class Batch:
         )
 
 
-def all_ordered_pairs(features: Features) -> NDArray[np.int64]:
-    """DocRED's candidates: every ordered pair of two different entities, [n (n - 1), 2], row by row."""
-    n = features.entities
-    head, tail = np.divmod(np.arange(n * n), max(n, 1))
-    keep = head != tail
-    return np.stack([head[keep], tail[keep]], axis=1)
-
-
-def collate(rows: Sequence[Features], relations: int, pad_id: int, candidates: CandidatePairs) -> Batch:
+def collate(rows: Sequence[Features], relations: int, pad_id: int) -> Batch:
     """A batch of the documents `rows`, padded to the longest of them."""
     longest = max(len(row) for row in rows)
     input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
@@ -95,7 +88,7 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int, candidates: C
     for b, row in enumerate(rows):
         input_ids[b, : len(row)] = row.input_ids
         mask[b, : len(row)] = 1
-        pairs = candidates(row)
+        pairs = row.candidates()
         pair_of = np.full((row.entities, row.entities), -1, dtype=np.int64)
         pair_of[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
         positive = np.zeros((len(pairs), relations), dtype=bool)
@@ -116,6 +109,7 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int, candidates: C
                 entities=row.entities,
                 mention_entity=torch.from_numpy(row.mention_entity.astype(np.int64)),
                 mention_position=torch.from_numpy(row.mention_position.astype(np.int64)),
+                mention_end=torch.from_numpy(row.mention_end.astype(np.int64)),
                 pairs=torch.from_numpy(pairs),
                 sentences=torch.from_numpy(row.sentences.astype(np.int64)),
             )

@@ -25,11 +25,13 @@ _SCHEMA = pa.schema(
         "input_ids": _INTS,
         "mention_entity": _INTS,
         "mention_position": _INTS,
+        "mention_end": _INTS,
         "entities": pa.int32(),
         "mentions_cut": pa.int32(),
         "labels": _INTS,
         "evidence": pa.list_(_INTS),
         "sentences": _INTS,
+        "pairs": _INTS,  # null where the data set names no candidates
     }
 )
 
@@ -57,11 +59,13 @@ class FeatureFile(Sequence[Features]):
             input_ids=_integers(row["input_ids"]),
             mention_entity=_integers(row["mention_entity"]),
             mention_position=_integers(row["mention_position"]),
+            mention_end=_integers(row["mention_end"]),
             entities=row["entities"].as_py(),
             mentions_cut=row["mentions_cut"].as_py(),
             labels=_integers(row["labels"]).reshape(-1, 3),
             evidence=tuple(tuple(sentences) for sentences in row["evidence"].as_py()),
             sentences=_integers(row["sentences"]).reshape(-1, 2),
+            pairs=_integers(row["pairs"]).reshape(-1, 2) if row["pairs"].is_valid else None,
         )
 
 
@@ -106,8 +110,8 @@ def _write(features: Iterable[Features], path: Path) -> None:
 
 def _columns(rows: Sequence[Features]) -> list[pa.Array]:
     values: dict[str, list[object]] = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
-    for flattened in ("labels", "sentences"):
-        values[flattened] = [getattr(row, flattened).reshape(-1) for row in rows]
+    for flattened in ("labels", "sentences", "pairs"):
+        values[flattened] = [None if (v := getattr(row, flattened)) is None else v.reshape(-1) for row in rows]
     return [pa.array(values[field.name], type=field.type) for field in _SCHEMA]
 
 

@@ -35,12 +35,16 @@ Fact = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document. `entities[i]` are the mentions of entity i, in the order of the file."""
+    """One document. `entities[i]` are the mentions of entity i, in the order of the file.
+
+    candidates: the ordered pairs (head, tail) to be classified; None for all ordered pairs of different entities.
+    """
 
     title: str
     sentences: tuple[tuple[str, ...], ...]
     entities: tuple[tuple[Mention, ...], ...]
     labels: tuple[Label, ...] = field(default=())
+    candidates: tuple[tuple[int, int], ...] | None = None
 
     def entity_type(self, entity: int) -> str:
         """The type of the entity's first mention ('' for an entity without mentions)."""

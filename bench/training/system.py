@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.data.batching import Batch, CandidatePairs, all_ordered_pairs, collate, evaluation_order
+from bench.data.batching import Batch, collate, evaluation_order
 from bench.data.cache import FeatureFile
 from bench.data.documents import Triple
 from bench.interface import PairModel
@@ -58,11 +58,10 @@ def batches(
     relations: int,
     pad_id: int,
     device: torch.device,
-    candidates: CandidatePairs = all_ordered_pairs,
 ) -> Iterator[Batch]:
     """Collated batches of `order` on `device`."""
     for rows in order:
-        yield collate([features[int(i)] for i in rows], relations, pad_id, candidates).to(device)
+        yield collate([features[int(i)] for i in rows], relations, pad_id).to(device)
 
 
 @torch.no_grad()

@@ -1,32 +1,32 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.batching import all_ordered_pairs, collate, evaluation_order, training_order
+from bench.data.batching import collate, evaluation_order, training_order
 from bench.data.docred import read_documents
 from bench.data.features import Features
 
 LENGTHS = st.lists(st.integers(3, 1024), max_size=200).map(np.array)
 
 
-def features(entities, labels=(), length=8, mentions=None, evidence=None):
+def features(entities, labels=(), length=8, mentions=None, evidence=None, pairs=None):
     mentions = [(e, 1 + e) for e in range(entities)] if mentions is None else mentions
     return Features(
         title=f"{entities} entities",
         input_ids=np.arange(10, 10 + length, dtype=np.int32),
         mention_entity=np.array([e for e, _ in mentions], dtype=np.int32),
         mention_position=np.array([p for _, p in mentions], dtype=np.int32),
+        mention_end=np.array([p + 1 for _, p in mentions], dtype=np.int32),
         entities=entities,
         mentions_cut=0,
         labels=np.array(labels, dtype=np.int32).reshape(-1, 3),
         evidence=tuple(evidence) if evidence is not None else tuple(() for _ in labels),
         sentences=np.array([[1, length - 1]], dtype=np.int32),
+        pairs=None if pairs is None else np.array(pairs, dtype=np.int32).reshape(-1, 2),
     )
 
 
@@ -99,7 +99,7 @@ def test_padding_of_real_documents_is_under_a_tenth(shared_file, batch_size):
 @settings(deadline=None)
 @given(n=st.integers(0, 12))
 def test_candidates_are_all_ordered_pairs_of_two_entities(n):
-    pairs = all_ordered_pairs(SimpleNamespace(entities=n))
+    pairs = features(n).candidates()
     assert [tuple(pair) for pair in pairs.tolist()] == [(i, j) for i in range(n) for j in range(n) if i != j]
 
 
@@ -107,7 +107,7 @@ def test_candidates_are_all_ordered_pairs_of_two_entities(n):
 
 
 def test_pieces_are_padded_to_the_longest_document_and_masked():
-    batch = collate([features(2, length=5), features(2, length=8)], 3, pad_id=77, candidates=all_ordered_pairs)
+    batch = collate([features(2, length=5), features(2, length=8)], 3, pad_id=77)
     assert batch.input_ids.tolist() == [[10, 11, 12, 13, 14, 77, 77, 77], list(range(10, 18))]
     assert batch.attention_mask.tolist() == [[1] * 5 + [0] * 3, [1] * 8]
     assert [d.length for d in batch.documents] == [5, 8]
@@ -130,51 +130,54 @@ def test_labels_and_evidence_stand_at_their_pair_and_relation(data):
             (offset + pairs.index((h, t)), r, e) for (h, t, r), e in zip(labels, evidence, strict=True) if e
         ]
         offset += len(pairs)
-    batch = collate(rows, 4, 0, all_ordered_pairs)
+    batch = collate(rows, 4, 0)
     assert batch.labels.shape == (offset, 4)
     assert {tuple(at) for at in batch.labels.nonzero().tolist()} == set(expected)
     assert sorted(batch.evidence) == sorted(expected_evidence)
 
 
-def test_a_label_on_a_pair_that_is_no_candidate_is_left_out():
-    def only_the_first(row):
-        return all_ordered_pairs(row)[:1]
+def test_candidates_a_data_set_names_are_the_only_ones_in_its_order():
+    batch = collate([features(3, pairs=[(2, 0), (0, 1)]), features(2, pairs=[])], 1, pad_id=0)
+    assert batch.documents[0].pairs.tolist() == [[2, 0], [0, 1]]
+    assert batch.documents[1].pairs.shape == (0, 2)
 
-    row = features(3, [(0, 1, 2), (1, 0, 1)], evidence=[(0,), (1,)])
-    batch = collate([row], 3, 0, only_the_first)
+
+def test_a_label_on_a_pair_that_is_no_candidate_is_left_out():
+    row = features(3, [(0, 1, 2), (1, 0, 1)], evidence=[(0,), (1,)], pairs=[(0, 1)])
+    batch = collate([row], 3, 0)
     assert batch.labels.nonzero().tolist() == [[0, 2]]
     assert batch.evidence == ((0, 2, (0,)),)
 
 
 def test_a_label_given_twice_is_one_label():
-    batch = collate([features(2, [(0, 1, 0), (0, 1, 0)])], 1, 0, all_ordered_pairs)
+    batch = collate([features(2, [(0, 1, 0), (0, 1, 0)])], 1, 0)
     assert batch.labels.sum() == 1
 
 
 @pytest.mark.parametrize("entities", [0, 1])
 def test_documents_without_a_pair_keep_their_place_in_the_batch(entities):
-    batch = collate([features(2), features(entities), features(3)], 2, 0, all_ordered_pairs)
+    batch = collate([features(2), features(entities), features(3)], 2, 0)
     assert [len(d.pairs) for d in batch.documents] == [2, 0, 6]
     assert batch.documents[1].pairs.shape == (0, 2)
     assert batch.labels.shape == (8, 2)
-    alone = collate([features(entities)], 2, 0, all_ordered_pairs)
+    alone = collate([features(entities)], 2, 0)
     assert alone.labels.shape == (0, 2)
 
 
 def test_an_entity_without_a_mention_still_has_its_pairs():
-    batch = collate([features(3, [(2, 0, 1)], mentions=[(0, 1), (1, 4)])], 2, 0, all_ordered_pairs)
+    batch = collate([features(3, [(2, 0, 1)], mentions=[(0, 1), (1, 4)])], 2, 0)
     assert len(batch.documents[0].pairs) == 6
     assert batch.documents[0].mention_entity.tolist() == [0, 1]
     assert batch.labels[4].tolist() == [False, True]
 
 
 def test_moving_a_batch_moves_all_its_tensors():
-    batch = collate([features(2, [(0, 1, 0)])], 1, 0, all_ordered_pairs)
+    batch = collate([features(2, [(0, 1, 0)])], 1, 0)
     assert batch.to(torch.device("cpu")) is batch
     moved = batch.to(torch.device("meta"))
     d = moved.documents[0]
     tensors = [
         moved.input_ids, moved.attention_mask, moved.labels,
-        d.mention_entity, d.mention_position, d.pairs, d.sentences,
+        d.mention_entity, d.mention_position, d.mention_end, d.pairs, d.sentences,
     ]  # fmt: skip
     assert {tensor.device.type for tensor in tensors} == {"meta"}

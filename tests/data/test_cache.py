@@ -30,7 +30,8 @@ def documents(count=5):
         sentences = (("a", "ab", "c"), ("b",) * (i + 1))
         entities = ((Mention(0, 0, 1, "a", "T"), Mention(1, i, i + 1, "b", "T")), (Mention(0, 1, 3, "ab c", "T"),), ())
         labels = (Label(0, 1, "q", (0, 1)), Label(1, 0, "p"))[: i % 3]
-        made.append(Document(f"títle {i}", sentences, entities if i else (), labels if i else ()))
+        candidates = (None, (), ((0, 1), (2, 0)))[i % 3]
+        made.append(Document(f"títle {i}", sentences, entities if i else (), labels if i else (), candidates))
     return made
 
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertTokenizer
 
-from bench.data.batching import all_ordered_pairs
 from bench.data.docred import read_documents
 from bench.data.documents import Document, Label, Mention
 from bench.data.features import WordPieces, build_features
@@ -90,7 +89,7 @@ def test_sentence_spans_are_the_reference_programs(ours, golden):
 
 def test_candidates_and_their_labels_are_the_reference_programs(ours, golden):
     for f, g in zip(ours, golden["features"], strict=True):
-        pairs = {tuple(pair) for pair in all_ordered_pairs(f).tolist()}
+        pairs = {tuple(pair) for pair in f.candidates().tolist()}
         assert pairs == {tuple(pair) for pair in g["hts"]}
         labelled = {
             (*pair, column - 1)
@@ -113,7 +112,7 @@ def label_rates(features, relations):
     for f in features:
         for _, _, relation in {tuple(label) for label in f.labels.tolist()}:
             counts[relation] += 1
-    return counts / sum(len(all_ordered_pairs(f)) for f in features)
+    return counts / sum(len(f.candidates()) for f in features)
 
 
 def test_label_rates_are_the_reference_programs(ours, golden):
@@ -142,6 +141,12 @@ def test_mentions_that_begin_or_end_at_the_same_word_share_a_marker(words):
     f = features_of(document(["a b c"], [[(0, 0, 3)], [(0, 0, 1)], [(0, 2, 3)]]), words)
     assert shown(f) == "[CLS] * a * b * c * [SEP]"
     assert f.mention_position.tolist() == [1, 1, 5]
+
+
+def test_a_mention_ends_where_its_closing_marker_stands(words):
+    f = features_of(document(["a bc d"], [[(0, 1, 3)], [(0, 0, 1)]]), words)
+    assert shown(f) == "[CLS] * a * * b ##c d * [SEP]"
+    assert list(zip(f.mention_position, f.mention_end, strict=True)) == [(4, 8), (1, 3)]
 
 
 def test_mentions_past_the_limit_are_counted_and_left_out(words):
@@ -191,6 +196,8 @@ def test_every_surviving_mention_is_at_a_marker_and_sentences_partition_the_piec
     f = features_of(document(sentences, entities), words, max_length=max_length)
     assert len(f) <= max_length
     assert (f.input_ids[f.mention_position] == MARKER).all()
+    assert ((f.input_ids[f.mention_end] == MARKER) | (f.mention_end == len(f) - 1)).all()
+    assert (f.mention_end > f.mention_position).all()
     assert len(f.mention_position) + f.mentions_cut == sum(map(len, entities))
     assert f.input_ids[0] == CLS
     assert f.input_ids[-1] == SEP

@@ -25,6 +25,7 @@ def layout() -> Layout:
             entities=n,
             mention_entity=torch.tensor([e for e, at in enumerate(mentions) for _ in at], dtype=torch.long),
             mention_position=torch.tensor([p for at in mentions for p in at], dtype=torch.long),
+            mention_end=torch.tensor([p + 1 for at in mentions for p in at], dtype=torch.long),
             pairs=torch.tensor(chosen, dtype=torch.long).reshape(-1, 2),
             sentences=torch.tensor([[1, length - 1]]),
         )

@@ -89,7 +89,9 @@ def random_document(seed: int, entities: int, length: int) -> tuple[DocumentEnco
     pairs = torch.stack([heads.flatten(), tails.flatten()], dim=1)[heads.flatten() != tails.flatten()]
     states = torch.randn(length, 8, generator=random)
     attention = torch.randn(len(index), 2, length, generator=random).softmax(-1)
-    return DocumentEncoding(states, attention), DocumentLayout("", length, entities, index, at, pairs, torch.zeros(0))
+    return DocumentEncoding(states, attention), DocumentLayout(
+        "", length, entities, index, at, at + 1, pairs, torch.zeros(0)
+    )
 
 
 def batch_of_layouts(documents):
