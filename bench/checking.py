@@ -17,6 +17,7 @@ from bench.interface import SETTINGS, PairModel, Task, Training
 from bench.nn.load import find_encoder
 from bench.training.checkpoint import load_tensors, save_tensors
 from bench.training.optimizer import make_optimizer, set_learning_rates
+from bench.training.stage import assemble
 from bench.training.system import DocumentModel
 
 STEPS = 5
@@ -59,7 +60,9 @@ def check_model(cls: type[PairModel]) -> Iterator[Finding]:
             yield Finding(claim, False, _told(error))
             return
         yield Finding(claim, not wrong, wrong)
-    missing = [setting for setting in SETTINGS if not cls.recipe.stages.get(setting)]
+    for setting, reason in cls.recipe.not_applicable.items():
+        yield Finding(f"NOTE, {setting} is not applicable", True, reason)
+    missing = [s for s in SETTINGS if not cls.recipe.stages.get(s) and s not in cls.recipe.not_applicable]
     if missing:
         yield Finding("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
     # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
@@ -77,11 +80,11 @@ def _prepare(cls: type[PairModel]) -> Trial:
     rates = torch.zeros(len(relations))
     for row in rows:
         rates += torch.bincount(torch.from_numpy(row.labels[:, 2]).long(), minlength=len(relations))
-    task = Task(source.config.hidden_size, relations, tuple((rates / pairs).tolist()))
+    task = Task(source.config.hidden_size, relations, tuple((rates / pairs).tolist()), len(source.tokenizer))
 
     def build() -> DocumentModel:
         torch.manual_seed(0)
-        return DocumentModel(source.build(cls.encoder_layers), cls(cls.Hyperparameters(), task))
+        return assemble(source, cls(cls.Hyperparameters(), task), pretrained=True)
 
     batch, alone = (collate(r, len(relations), source.pad_id) for r in (rows, rows[:1]))
     return Trial(cls, task, build(), batch, alone, build)
@@ -105,7 +108,7 @@ def _decoding(trial: Trial) -> str:
 
 
 def _loss(trial: Trial) -> str:
-    parts = trial.system.model.loss(_logits(trial, trial.batch), trial.batch.labels.clone())
+    parts = _loss_parts(trial, replace(trial.batch, labels=trial.batch.labels.clone()))
     if not parts:
         return "it has no parts"
     wrong = [f"{name}: {list(part.shape)}" for name, part in parts.items() if part.ndim]
@@ -114,7 +117,7 @@ def _loss(trial: Trial) -> str:
 
 def _labels_untouched(trial: Trial) -> str:
     labels = trial.batch.labels.clone()
-    trial.system.model.loss(_logits(trial, trial.batch), labels)
+    _loss_parts(trial, replace(trial.batch, labels=labels))
     return "" if torch.equal(labels, trial.batch.labels) else "they were modified in place"
 
 
@@ -196,9 +199,13 @@ def _logits(trial: Trial, batch: Batch) -> Tensor:
     return logits
 
 
+def _loss_parts(trial: Trial, batch: Batch) -> dict[str, Tensor]:
+    logits, inputs = trial.system.scored(batch)
+    return trial.system.model.batch_loss(logits, inputs, batch)
+
+
 def _step_loss(trial: Trial, batch: Batch) -> Tensor:
-    parts = trial.system.model.loss(trial.system(batch), batch.labels)
-    return torch.stack(list(parts.values())).sum()
+    return torch.stack(list(_loss_parts(trial, batch).values())).sum()
 
 
 def _told(error: Exception) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from bench.data.documents import Document, Fact, Triple
-from bench.metrics.official import Counts, evaluate
+from bench.data.documents import Document, Fact
+from bench.metrics.official import Counts, evaluate, evidence_counts
 from bench.metrics.slices import PROTOCOLS, evaluate_slices
-from bench.records import DocumentCounts, Scores, SplitRecord
+from bench.metrics.submission import Prediction
+from bench.records import DocumentCounts, EvidenceScores, Scores, SplitRecord
 
 
 def split_record(
-    triples: Sequence[Triple],
+    predictions: Sequence[Prediction],
     documents: Sequence[Document],
     facts: Collection[Fact],
     distant_facts: Collection[Fact] | None,
     mentions_cut: int,
+    predicts_evidence: bool = False,
 ) -> SplitRecord:
-    """Everything protocol.md asks of one split: official scores, macro F1, slices in both protocols, counts."""
+    """Official scores, macro F1, slices in both protocols, counts; evidence scores where evidence is predicted."""
+    triples = [prediction.triple for prediction in predictions]
     evaluation = evaluate(triples, documents, facts, distant_facts)
     sliced = evaluate_slices(triples, documents, facts)
     rows = evaluation.counts.documents
@@ -48,7 +51,17 @@ def split_record(
             correct_in_facts=[row.correct_in_facts for row in rows],
         ),
         mentions_cut=mentions_cut,
+        evidence=_evidence_scores(predictions, documents) if predicts_evidence else None,
     )
+
+
+def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:
+    """None where no label has evidence to compare with."""
+    if not any(label.evidence for document in documents for label in document.labels):
+        return None
+    predicted = {p.triple: p.evidence for p in predictions if p.evidence is not None}
+    total = evidence_counts(predicted, documents).total
+    return EvidenceScores(f1=total.f1, precision=total.precision, recall=total.recall)
 
 
 def _scores(counts: Counts) -> Scores:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import time
@@ -9,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,29 +21,31 @@ from filelock import FileLock, Timeout
 
 from bench.data.cache import FeatureFile, features_of
 from bench.data.catalog import Dataset, open_dataset
-from bench.data.documents import Triple
 from bench.errors import BenchError, UsageError
 from bench.evaluation import split_record
 from bench.filesystem import home, write_json
 from bench.interface import PairModel, Task
-from bench.metrics.submission import Prediction, write_submission
+from bench.metrics.submission import write_submission
 from bench.nn.load import EncoderSource, find_encoder
 from bench.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.predicting import Predictor, Reading
 from bench.records import RunFolder, RunRecord, StageRecord
 from bench.registry import code_version, find
 from bench.training.checkpoint import Checkpoints, load_tensors
 from bench.training.interrupt import Interrupt, Interrupted
+from bench.training.signals import SIGNAL_VERSION, SignalFile, make_signals
 from bench.training.stage import (
     SELECTED,
     Progress,
     StageData,
     StageTrainer,
+    assemble,
     finish_stage,
     selected_is_intact,
     stage_result,
     step_seed,
 )
-from bench.training.system import DocumentModel, predict
+from bench.training.system import DocumentModel
 
 # cuBLAS repeats a product to the bit only with a workspace of fixed size, asked for before it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -144,8 +148,8 @@ class Bench:
         materials = self._materials_of(plan)
         _check_unchanged(plan, materials)
         stages = []
-        for before, stage in zip((None, *plan.stages[:-1]), plan.stages, strict=True):
-            stages.append(self._stage(stage, before, materials, folder))
+        for stage in plan.stages:
+            stages.append(self._stage(stage, plan.stage_before(stage), materials, folder))
         record = self._evaluate(plan, materials, stages, folder)
         write_json(folder.path / "provenance.json", _provenance(self.device, started, time.monotonic() - began), 1)
         folder.write_record(record)
@@ -160,7 +164,7 @@ class Bench:
         return self._materials[key]
 
     def _stage(self, plan: StagePlan, before: StagePlan | None, materials: Materials, run: RunFolder) -> StageRecord:
-        """Train a stage, from the model of the one `before` it, unless it has been: it may be another run's too."""
+        """Train a stage, from the weights or signals of `before`, unless it has been: it may be another run's too."""
         folder = stage_folder(self.out, plan)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock", blocking=False):
@@ -186,6 +190,7 @@ class Bench:
             train=materials.features(SPLIT_OF[plan.data]),
             select=materials.features(plan.training.select_on),
             select_documents=materials.dataset.documents(plan.training.select_on),
+            signals=self._signals(plan, before, materials, run) if plan.signal and before else None,
         )
         write_json(folder / "stage.json", plan.model_dump(mode="json"), 1)
         materials.source.save(folder / "encoder")
@@ -197,8 +202,8 @@ class Bench:
                 last_told = time.monotonic()
                 self._tell(run, state="running", stage=plan.data, **vars(progress))
 
-        start = load_tensors(stage_folder(self.out, before) / SELECTED)[0] if before else None
-        task = Task(materials.source.config.hidden_size, plan.relations, materials.label_rates(SPLIT_OF[plan.data]))
+        start = load_tensors(stage_folder(self.out, before) / SELECTED)[0] if plan.after and before else None
+        task = task_of(plan, materials.source, materials.label_rates(SPLIT_OF[plan.data]))
         trainer = StageTrainer(
             plan,
             build_model(plan, task),
@@ -213,18 +218,39 @@ class Bench:
         )
         finish_stage(plan, folder, trainer.run(), data)
 
+    def _signals(self, student: StagePlan, teacher: StagePlan, materials: Materials, run: RunFolder) -> SignalFile:
+        """What the teacher says of the student's documents, made here unless it has been."""
+        assert student.signal is not None
+        features = materials.features(SPLIT_OF[student.data])
+        reading = self._reading(teacher, materials)
+        speak = partial(reading.signals, features, student.signal)
+
+        def told(done: int) -> None:
+            status = {"step": done, "steps": len(features), "doing": f"{student.signal} of the teacher"}
+            self._tell(run, state="running", stage=student.data, **status)
+
+        folder = signal_folder(self.out, student)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock", blocking=False):
+            return make_signals(folder, features, speak, told)
+
     def _evaluate(self, plan: RunPlan, materials: Materials, stages: list[StageRecord], folder: RunFolder) -> RunRecord:
-        system = load_system(self.out, plan.stages[-1], materials.source, self.device)
-        dataset, last = materials.dataset, plan.stages[-1]
+        last = plan.stages[-1]
+        predictor = Predictor.of(plan, self._reading(last, materials))
+        dataset, model = materials.dataset, predictor.reading.system.model
         facts, distant_facts = dataset.facts(), dataset.distant_facts()
+        self._tell(folder, state="running", stage="evaluation", doing="evaluating dev")
+        decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
         splits = {}
         for split in ("dev", "test"):
             self._tell(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
             documents, features = dataset.documents(split), materials.features(split)
-            triples = predict_triples(system, features, last, materials.source.pad_id, self.device, self.interrupt)
-            write_submission(folder.path / f"predictions-{split}.json", (Prediction(*triple) for triple in triples))
+            found = predictor.predict(documents, features, decision)
+            write_submission(folder.path / f"predictions-{split}.json", found)
             if dataset.is_labelled(split):
-                splits[split] = split_record(triples, documents, facts, distant_facts, features.mentions_cut)
+                splits[split] = split_record(
+                    found, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence
+                )
         return RunRecord(
             key=plan.key,
             configuration=plan.configuration,
@@ -237,7 +263,12 @@ class Bench:
             facts=dataset.facts_source(),
             stages=stages,
             splits=splits,
+            decision=decision,
         )
+
+    def _reading(self, stage: StagePlan, materials: Materials) -> Reading:
+        system = load_system(self.out, stage, materials.source, self.device)
+        return Reading(system, stage, materials.source, self.device, self.interrupt)
 
     def _tell(self, folder: RunFolder, **status: Any) -> None:
         status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node()}
@@ -257,37 +288,26 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
     folder = stage_folder(out, plan)
     weights, _ = load_tensors(folder / SELECTED)
     # Rates only matter to a loss; any will do for predicting.
-    model = build_model(plan, Task(source.config.hidden_size, plan.relations, (0.0,) * len(plan.relations)))
-    system = DocumentModel(source.build(model.encoder_layers, pretrained=False), model)
+    model = build_model(plan, task_of(plan, source, (0.0,) * len(plan.relations)))
+    system = assemble(source, model, pretrained=False)
     system.load_state_dict(weights)
     return system.to(device)
 
 
-def predict_triples(
-    system: DocumentModel,
-    features: FeatureFile,
-    plan: StagePlan,
-    pad_id: int,
-    device: torch.device,
-    interrupt: Interrupt,
-) -> list[Triple]:
-    """What `system` predicts on `features`, in the words of the data set."""
-    found = predict(
-        system,
-        features,
-        len(plan.relations),
-        pad_id,
-        device,
-        plan.training.batch_size,
-        plan.training.precision,
-        after_batch=interrupt.check,
-    )
-    return found.triples([row.title for row in features], plan.relations)
+def task_of(plan: StagePlan, source: EncoderSource, label_rates: tuple[float, ...]) -> Task:
+    """What the model of a stage is built for."""
+    return Task(source.config.hidden_size, plan.relations, label_rates, vocabulary=len(source.tokenizer))
 
 
 def stage_folder(out: Path, plan: StagePlan) -> Path:
     """Where a stage's log, checkpoints and selected model are."""
     return out / "stages" / plan.folder
+
+
+def signal_folder(out: Path, student: StagePlan) -> Path:
+    """Where the signals are that a stage learns from: those of a teacher on some documents, whoever the student is."""
+    identity = json.dumps([SIGNAL_VERSION, student.teacher, student.signal, student.train_checksum])
+    return out / "signals" / f"{student.signal}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def announce(out: Path, plans: Iterable[RunPlan]) -> None:
@@ -312,7 +332,7 @@ def _check_unchanged(plan: RunPlan, materials: Materials) -> None:
             ),
             "the relations": dataset.relations == stage.relations,
             f"the encoder {plan.encoder!r}": materials.source.fingerprint == stage.encoder_fingerprint,
-            f"the code of {plan.model}": code_version(find(stage.reference).cls) == stage.code,
+            f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
         }
     changed = [what for what, holds in same.items() if not holds]
     if changed:

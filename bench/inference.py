@@ -11,10 +11,11 @@ import torch
 from bench.data.cache import features_of
 from bench.data.docred import read_documents
 from bench.errors import BenchError, UsageError
-from bench.execute import load_system, predict_triples, stage_folder
+from bench.execute import load_system, stage_folder
 from bench.filesystem import sha256_of
-from bench.metrics.submission import Prediction, write_submission
+from bench.metrics.submission import write_submission
 from bench.nn.load import saved_encoder
+from bench.predicting import Predictor, Reading
 from bench.records import RunFolder
 from bench.registry import code_version, find
 from bench.training.checkpoint import DamagedFileError
@@ -28,8 +29,8 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     """
     out = run.resolve().parent.parent
     folder = RunFolder(out, run.resolve().name)
-    plan = folder.plan()
-    if plan is None or folder.record() is None:
+    plan, record = folder.plan(), folder.record()
+    if plan is None or record is None:
         raise UsageError(f"{run} is not a finished run (`bench status --out {out}`)")
     stage = plan.stages[-1]
     source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
@@ -47,8 +48,9 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
             read, sha256_of(documents), source.words(), "", stage.relations, stage.max_length, Path(scratch)
         )
         try:
-            triples = predict_triples(system, features, stage, source.pad_id, device, interrupt)
+            predictor = Predictor.of(plan, Reading(system, stage, source, device, interrupt))
+            found = predictor.predict(read, features, record.decision)
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
-    write_submission(to, (Prediction(*triple) for triple in triples))
-    return len(triples), len(read), features.mentions_cut
+    write_submission(to, found)
+    return len(found), len(read), features.mentions_cut

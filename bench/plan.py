@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.config import Experiment, Variant, check_keys, flattened, resolve_stages
+from bench.config import Experiment
 from bench.data.catalog import Dataset
 from bench.errors import UsageError
-from bench.interface import Setting, Source, Training
+from bench.interface import Setting, Signal, Source, Training
 from bench.nn.load import EncoderSource
-from bench.registry import code_version
+from bench.registry import ModelEntry, code_version, find
+from bench.variants import Variant, resolve_stages, variant_name
 
 HARNESS_VERSION = 1
 """Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
@@ -33,6 +34,7 @@ class StagePlan(_Frozen):
     """One training run over one source of data. All fields but those that name things decide its weights.
 
     harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
+    after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
     """
 
     harness: int = 1
@@ -54,17 +56,38 @@ class StagePlan(_Frozen):
     seed: int
     position: int
     after: str | None
+    teacher: str | None = None
+    signal: Signal | None = None
 
     @property
     def key(self) -> str:
         """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
-        names = {"model", "reference", "dataset", "encoder"}
-        return _digest(self.model_dump(mode="json", exclude=names))
+        return _digest(self.content({"model", "reference", "dataset", "encoder"}))
+
+    def content(self, without: set[str]) -> dict[str, Any]:
+        """All fields but some, as JSON. What came after the first release is left out where it is not used.
+
+        So a plan that does without keeps its key.
+        """
+        dumped = self.model_dump(mode="json", exclude=without)
+        for fields, names in ((dumped, ("teacher", "signal")), (dumped["training"], ("patience",))):
+            for name in names:
+                if fields[name] is None:
+                    del fields[name]
+        return dumped
 
     @property
     def folder(self) -> str:
         """The stage's folder under `stages/`."""
         return _file_name(f"{self.model}-{self.data}-s{self.seed}-{self.key}")
+
+
+class InferencePlan(_Frozen):
+    """How a trained model is made to predict, where it is not by decoding its logits."""
+
+    reference: str
+    class_name: str
+    code: str
 
 
 class RunPlan(_Frozen):
@@ -82,19 +105,26 @@ class RunPlan(_Frozen):
     test_checksum: str
     facts_checksum: str
     distant_checksum: str | None
+    inference: InferencePlan | None = None
 
     @property
     def key(self) -> str:
         """16 hex digits: equal keys, equal records."""
-        evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
-        return _digest([self.metric, self.stages[-1].key, evaluated])
+        return _digest([self.metric, self.stages[-1].key, self._evaluated()])
 
     @property
     def configuration(self) -> str:
         """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
-        stages = [s.model_dump(mode="json", exclude={"harness", "seed", "after", "reference"}) for s in self.stages]
+        stages = [s.content({"harness", "seed", "after", "teacher", "reference"}) for s in self.stages]
+        return _digest([self.stages[-1].harness, self.metric, stages, self._evaluated()])[:8]
+
+    def _evaluated(self) -> list[str | None]:
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
-        return _digest([self.stages[-1].harness, self.metric, stages, evaluated])[:8]
+        return [*evaluated, self.inference.class_name, self.inference.code] if self.inference else evaluated
+
+    def stage_before(self, stage: StagePlan) -> StagePlan | None:
+        """The stage whose weights or signals `stage` needs."""
+        return next((s for s in self.stages if s.key in (stage.after, stage.teacher)), None)
 
     @property
     def folder(self) -> str:
@@ -106,12 +136,10 @@ class RunPlan(_Frozen):
 
 def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) -> list[RunPlan]:
     """Every run of the experiment, seed by seed within a setting. Raises UsageError for what cannot be run."""
-    check_keys(experiment)
     needed = {"train", "dev", "test"}
-    for variant in experiment.models:
-        for setting in experiment.settings:
-            for stage in resolve_stages(variant, setting, experiment.overrides):
-                needed |= {SPLIT_OF[stage.stage.data], stage.training.select_on}
+    for setting, variant in experiment.cells:
+        for stage in resolve_stages(variant, setting, experiment.overrides):
+            needed |= {SPLIT_OF[stage.stage.data], stage.training.select_on}
     missing = sorted(split for split in needed if split not in dataset.splits)
     if missing:
         raise UsageError(
@@ -121,8 +149,7 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
         )
     plans = [
         _plan_run(experiment, variant, setting, seed, dataset, encoder)
-        for setting in experiment.settings
-        for variant in experiment.models
+        for setting, variant in experiment.cells
         for seed in experiment.seeds
     ]
     return list({plan.folder: plan for plan in plans}.values())  # a model named twice is run once
@@ -132,15 +159,17 @@ def _plan_run(
     experiment: Experiment, variant: Variant, setting: Setting, seed: int, dataset: Dataset, encoder: EncoderSource
 ) -> RunPlan:
     stages: list[StagePlan] = []
+    trained = trained_as(variant.entry)
     for resolved in resolve_stages(variant, setting, experiment.overrides):
         source = resolved.stage.data
+        before = stages[-1].key if stages else None
         stages.append(
             StagePlan(
                 harness=HARNESS_VERSION,
-                model=variant.entry.name,
-                reference=variant.entry.reference,
-                class_name=variant.entry.cls.__qualname__,
-                code=code_version(variant.entry.cls),
+                model=trained.name,
+                reference=trained.reference,
+                class_name=trained.cls.__qualname__,
+                code=code_version(trained.cls),
                 hyperparameters=resolved.hyperparameters,
                 training=resolved.training,
                 freeze=resolved.stage.freeze,
@@ -154,13 +183,15 @@ def _plan_run(
                 max_length=experiment.max_length,
                 seed=seed,
                 position=len(stages),
-                after=stages[-1].key if stages else None,
+                after=None if resolved.stage.signal else before,
+                teacher=before if resolved.stage.signal else None,
+                signal=resolved.stage.signal,
             )
         )
     return RunPlan(
         metric=METRIC_VERSION,
         model=variant.entry.name,
-        variant=_variant_name(variant, experiment, {stage.data for stage in stages}),
+        variant=variant_name(variant, setting, experiment.changes),
         dataset=dataset.name,
         setting=setting,
         encoder=encoder.name,
@@ -170,26 +201,21 @@ def _plan_run(
         test_checksum=dataset.checksum("test"),
         facts_checksum=dataset.facts_source()["sha256"],
         distant_checksum=dataset.checksum("distant") if "distant" in dataset.splits else None,
+        inference=_inference(variant.entry),
     )
 
 
-def _variant_name(variant: Variant, experiment: Experiment, sources: set[Source]) -> str:
-    """What the user changed, as the tables show it: `epochs=5,layers=2`. The preset is not a change.
-
-    sources: the data of the setting's stages; what is changed for others is no change to it.
-    """
-    own = set(variant.entry.cls.Hyperparameters.model_fields) | set(Training.model_fields)
-    changed: dict[str, Any] = {}
-    for level in (*experiment.overrides[1:], variant.changes):
-        for key, value in flattened(level).items():
-            *scope, name = key.split(".")
-            if name in own and set(scope) <= {variant.entry.name, *sources}:
-                changed[".".join([*(part for part in scope if part in SPLIT_OF), name])] = value
-    return ",".join(f"{key}={_plain(value)}" for key, value in sorted(changed.items()))
+def trained_as(entry: ModelEntry) -> ModelEntry:
+    """The model whose training this one uses: its own, unless it differs from another in inference alone."""
+    return find(entry.cls.trains_as) if entry.cls.trains_as else entry
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _inference(entry: ModelEntry) -> InferencePlan | None:
+    if entry.cls.inference is None:
+        return None
+    return InferencePlan(
+        reference=entry.reference, class_name=entry.cls.__qualname__, code=code_version(entry.cls.inference)
+    )
 
 
 def distinct_stages(runs: Iterable[RunPlan]) -> list[StagePlan]:

@@ -54,6 +54,16 @@ class DocumentCounts(BaseModel):
     correct_in_facts: list[int]
 
 
+class EvidenceScores(BaseModel):
+    """Of (triple, evidence sentence), in percent, unrounded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    f1: float
+    precision: float
+    recall: float
+
+
 class SplitRecord(BaseModel):
     """The evaluation on one split. slices: protocol ("strict", "released") -> slice -> scores."""
 
@@ -65,10 +75,14 @@ class SplitRecord(BaseModel):
     relations: dict[str, tuple[int, int, int]]
     documents: DocumentCounts
     mentions_cut: int
+    evidence: EvidenceScores | None = None
 
 
 class RunRecord(BaseModel):
-    """A finished run. `schema_version` rises when fields change meaning; old records stay readable."""
+    """A finished run. `schema_version` rises when fields change meaning; old records stay readable.
+
+    decision: what the model chose on dev to decide by (thresholds), by name.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,6 +98,7 @@ class RunRecord(BaseModel):
     facts: dict[str, str]
     stages: list[StageRecord]
     splits: dict[str, SplitRecord]
+    decision: dict[str, float] = {}
 
     @property
     def headline(self) -> str:

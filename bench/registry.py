@@ -102,8 +102,8 @@ def _checked(cls: object, reference: str) -> type[PairModel]:
     return cls
 
 
-def code_version(cls: type[PairModel]) -> str:
-    """A hash of the code that defines a model: its module and those of its own package that it is built from.
+def code_version(cls: type) -> str:
+    """A hash of the code that defines a model or an inference: its module and those of its package it is built from.
 
     Read once in a process: the class in memory is the code it was imported from, whatever the file becomes.
 

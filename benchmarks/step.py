@@ -63,10 +63,12 @@ def timed_step(system: DocumentModel, batch: Batch) -> dict[str, float]:
         return result
 
     system.train()
-    encoded = part("encoder", lambda: system.encoder(batch))
-    pairs = part("pooling", lambda: pool(encoded, batch, system.model.pooling_epsilon))
-    logits = part("head", lambda: system.model(pairs))
-    loss = part("loss", lambda: torch.stack(list(system.model.loss(logits, batch.labels).values())).sum())
+    model, encoder = system.model, system.encoder
+    assert encoder is not None
+    encoded = part("encoder", lambda: encoder(batch))
+    pairs = part("pooling", lambda: pool(encoded, batch, model.pooling_epsilon, model.pooled_heads, model.whole_grid))
+    logits = part("head", lambda: model(pairs))
+    loss = part("loss", lambda: torch.stack(list(model.batch_loss(logits, pairs, batch).values())).sum())
     part("backward", loss.backward)
     system.zero_grad(set_to_none=True)
     return seconds

@@ -40,6 +40,7 @@ class Batch:
 
     input_ids, attention_mask: [B, L].   labels: [P, R], true where the relation is labelled.
     evidence: for each labelled (pair of the batch, relation) the supporting sentences, where the data has them.
+    teacher: in a student's stage, the teacher's signal for each document: [p, C] logits or [p, l] token attention.
     """
 
     input_ids: Tensor
@@ -47,6 +48,7 @@ class Batch:
     documents: tuple[DocumentLayout, ...]
     labels: Tensor
     evidence: tuple[tuple[int, int, tuple[int, ...]], ...]
+    teacher: tuple[Tensor, ...] | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on `device`; lengths and counts stay Python numbers, so nothing waits."""
@@ -73,6 +75,7 @@ class Batch:
             attention_mask=moved(self.attention_mask),
             documents=documents,
             labels=moved(self.labels),
+            teacher=None if self.teacher is None else tuple(map(moved, self.teacher)),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ class Pairs:
     entities: [E, d], every entity of the batch.   context: [P, d].   head, tail: [P], indices into `entities`.
     sizes: pairs of each document, in order (they sum to P).
     token_attention: for each document [p, l], where the pair's head and tail both attend, summing to 1 over tokens.
+    candidates: None; or, for a model that asked for the whole grid, [C], which of the P pairs are to be classified.
     """
 
     entities: Tensor
@@ -28,37 +30,56 @@ class Pairs:
     tail: Tensor
     sizes: tuple[int, ...]
     token_attention: tuple[Tensor, ...]
+    candidates: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.head)
 
 
-def pool(encodings: Sequence[DocumentEncoding], batch: Batch, epsilon: float = 1e-5) -> Pairs:
+def pool(
+    encodings: Sequence[DocumentEncoding],
+    batch: Batch,
+    epsilon: float = 1e-5,
+    joined: Literal["mean", "sum"] = "mean",
+    whole_grid: bool = False,
+) -> Pairs:
     """Entities, contexts and pairs of a batch. Always float32 or wider: products of attention are tiny.
 
     epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
+    joined: over the attention heads.   whole_grid: all n x n pairs of each document, row by row.
     """
-    entities, contexts, heads, tails, attentions = [], [], [], [], []
-    offset = 0
+    entities, contexts, heads, tails, attentions, sizes, candidates = [], [], [], [], [], [], []
+    offset = rows = 0
     with torch.autocast(batch.input_ids.device.type, enabled=False):
         for encoding, document in zip(encodings, batch.documents, strict=True):
             states = encoding.states if encoding.states.dtype == torch.float64 else encoding.states.float()
             attention = entity_attention(encoding.attention.to(states.dtype), document)
-            weights = pair_attention(attention, document.pairs, epsilon)
+            pairs = grid(document) if whole_grid else document.pairs
+            weights = pair_attention(attention, pairs, epsilon, joined)
             entities.append(entity_embeddings(states, document))
             contexts.append(weights @ states)
-            heads.append(document.pairs[:, 0] + offset)
-            tails.append(document.pairs[:, 1] + offset)
+            heads.append(pairs[:, 0] + offset)
+            tails.append(pairs[:, 1] + offset)
             attentions.append(weights)
+            sizes.append(len(pairs))
+            candidates.append(document.pairs[:, 0] * document.entities + document.pairs[:, 1] + rows)
             offset += document.entities
+            rows += len(pairs)
     return Pairs(
         entities=torch.cat(entities),
         context=torch.cat(contexts),
         head=torch.cat(heads),
         tail=torch.cat(tails),
-        sizes=tuple(len(d.pairs) for d in batch.documents),
+        sizes=tuple(sizes),
         token_attention=tuple(attentions),
+        candidates=torch.cat(candidates) if whole_grid else None,
     )
+
+
+def grid(document: DocumentLayout) -> Tensor:
+    """Every ordered pair of the document's n entities, an entity with itself among them, row by row: [n n, 2]."""
+    entities = torch.arange(document.entities, device=document.pairs.device)
+    return torch.cartesian_prod(entities, entities).view(-1, 2)
 
 
 def entity_embeddings(states: Tensor, document: DocumentLayout) -> Tensor:
@@ -86,13 +107,15 @@ def entity_attention(attention: Tensor, document: DocumentLayout) -> Tensor:
     return contract("nm,mal->nal", mean, attention)
 
 
-def pair_attention(attention: Tensor, pairs: Tensor, epsilon: float) -> Tensor:
+def pair_attention(attention: Tensor, pairs: Tensor, epsilon: float, joined: Literal["mean", "sum"] = "mean") -> Tensor:
     """Where head and tail both attend (ATLOP, eq. 7-8): [p, l], summing to 1; zeros where they share nothing.
 
     attention: [n, A, l], per entity.   pairs: [p, 2].
     """
     n, heads, length = attention.shape
     # All n x n products at once: gathering [p, A, l] twice would move A times as much memory.
-    shared = contract("ial,jal->ijl", attention, attention) / heads
+    shared = contract("ial,jal->ijl", attention, attention)
+    if joined == "mean":
+        shared = shared / heads
     shared = shared.reshape(n * n, length).index_select(0, pairs[:, 0] * n + pairs[:, 1])
     return shared / (shared.sum(-1, keepdim=True) + epsilon)

@@ -26,7 +26,8 @@ def make_optimizer(system: DocumentModel, training: Training, frozen: tuple[str,
             parameter.requires_grad_(False)
         else:
             (slow if name.startswith(system.model.at_encoder_rate or ("\0",)) else fast).append(parameter)
-    slow += [parameter for parameter in system.encoder.parameters() if parameter.requires_grad]
+    if system.encoder is not None:
+        slow += [parameter for parameter in system.encoder.parameters() if parameter.requires_grad]
     groups = [{"params": slow, "peak": training.encoder_lr}, {"params": fast, "peak": training.head_lr}]
     # Fused: one kernel for all parameters, where the plain loop takes a tenth of a small model's step.
     return torch.optim.AdamW(groups, lr=0.0, eps=training.adam_epsilon, weight_decay=training.weight_decay, fused=True)

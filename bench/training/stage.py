@@ -31,6 +31,7 @@ from bench.training.checkpoint import Checkpoints, DamagedFileError, load_state,
 from bench.training.interrupt import Interrupt, Interrupted
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
+from bench.training.signals import SignalFile
 from bench.training.system import DocumentModel, batches, precision_context, predict
 
 SELECTED = "selected.safetensors"
@@ -40,11 +41,12 @@ CHECKPOINT_SHARE = 0.01
 
 @dataclass(frozen=True)
 class StageData:
-    """What a stage reads: features to train on, features and documents to select on."""
+    """What a stage reads: features to train on, features and documents to select on, its teacher's signals."""
 
     train: FeatureFile
     select: FeatureFile
     select_documents: tuple[Document, ...]
+    signals: SignalFile | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,7 @@ class StageTrainer:
         self.plan, self.source, self.data, self.folder, self.device = plan, source, data, folder, device
         self.interrupt, self.on_progress, self.checkpoint_seconds = interrupt, on_progress, checkpoint_seconds
         self.training = plan.training
-        encoder = source.build(model.encoder_layers, pretrained=start is None)
-        self.system = DocumentModel(encoder, model)
+        self.system = assemble(source, model, pretrained=start is None)
         if start is not None:
             self.system.load_state_dict(start)
         self.system.to(device)
@@ -127,7 +128,7 @@ class StageTrainer:
                     except Interrupted:
                         save()
                         raise
-                if epoch == self.training.epochs:
+                if epoch == self.training.epochs or (position == 0 and self._out_of_patience(state)):
                     break
                 if epoch != order_epoch:
                     order, order_epoch = self._epoch_order(epoch), epoch
@@ -164,12 +165,13 @@ class StageTrainer:
         rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)
         relations = len(self.plan.relations)
         totals: dict[str, torch.Tensor] = {}
-        for batch in batches(self.data.train, rows, relations, self.source.pad_id, self.device):
+        signals = self.data.signals
+        for batch in batches(self.data.train, rows, relations, self.source.pad_id, self.device, signals):
             if not len(batch.labels):
                 continue  # no document with two entities: nothing to learn, and a mean over nothing is not a number
             with precision_context(self.device, self.training.precision):
-                logits = self.system(batch)
-            parts = self.system.model.loss(logits, batch.labels)
+                logits, inputs = self.system.scored(batch)
+            parts = self.system.model.batch_loss(logits, inputs, batch)
             loss = torch.stack(list(parts.values())).sum() / len(rows)
             loss.backward()
             for name, part in parts.items():
@@ -201,9 +203,10 @@ class StageTrainer:
             self.training.batch_size,
             self.training.precision,
             after_batch=self.interrupt.check,
+            tune=self.system.model.tunes_decisions,
         )
-        triples = found.triples([d.title for d in documents], self.plan.relations)
-        f1 = document_counts(triples, documents).total.f1
+        rows = found.rows([d.title for d in documents], self.plan.relations)
+        f1 = document_counts([row.triple for row in rows], documents).total.f1
         state.history.append(f1)
         last = self.training.select == "last"
         if last or f1 > max(state.history[:-1], default=-1.0):
@@ -211,9 +214,19 @@ class StageTrainer:
             save_tensors(self.folder / SELECTED, self.system.state_dict(), {"epoch": state.best_epoch, "dev_f1": f1})
         self._report(state)
 
+    def _out_of_patience(self, state: TrainingState) -> bool:
+        patience = self.training.patience
+        return patience is not None and len(state.history) - state.best_epoch >= patience
+
     def _report(self, state: TrainingState, doing: str = "training") -> None:
         epoch = min(state.step // self.steps_per_epoch + 1, self.training.epochs)
         self.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
+
+
+def assemble(source: EncoderSource, model: PairModel, pretrained: bool) -> DocumentModel:
+    """The model behind its encoder, if it has one."""
+    encoder = None if model.reads == "pieces" else source.build(model.encoder_layers, pretrained)
+    return DocumentModel(encoder, model)
 
 
 def step_seed(seed: int, position: int, step: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,38 +13,65 @@ from torch import Tensor, nn
 
 from bench.data.batching import Batch, collate, evaluation_order
 from bench.data.cache import FeatureFile
-from bench.data.documents import Triple
-from bench.interface import PairModel
+from bench.data.features import Features
+from bench.interface import DocumentScores, PairModel
+from bench.metrics.submission import Prediction
 from bench.nn.encoder import Encoder
-from bench.nn.pooling import pool
+from bench.nn.pooling import Pairs, pool
+from bench.nn.tokens import Tokens
+from bench.training.signals import SignalFile
 
 
 class DocumentModel(nn.Module):
-    """The encoder, the pooling and a model: a batch of documents to the logits of its candidate pairs."""
+    """The encoder, the pooling and a model: a batch of documents to the logits of its candidate pairs.
 
-    def __init__(self, encoder: Encoder, model: PairModel) -> None:
+    encoder: None for a model that reads word pieces itself.
+    """
+
+    def __init__(self, encoder: Encoder | None, model: PairModel) -> None:
         super().__init__()
         self.encoder = encoder
         self.model = model
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits [P, classes] in float32 or wider, P pairs in the order of the batch."""
-        logits: Tensor = self.model(pool(self.encoder(batch), batch, self.model.pooling_epsilon))
-        return logits if logits.dtype == torch.float64 else logits.float()
+        """Logits [P, classes] in float32 or wider, P candidate pairs in the order of the batch."""
+        return self.scored(batch)[0]
+
+    def scored(self, batch: Batch) -> tuple[Tensor, Pairs | Tokens]:
+        """The logits, and the inputs of the model that they were computed from."""
+        inputs = self.inputs(batch)
+        logits: Tensor = self.model(inputs)
+        return (logits if logits.dtype == torch.float64 else logits.float()), inputs
+
+    def inputs(self, batch: Batch) -> Pairs | Tokens:
+        """What the model reads."""
+        if self.encoder is None:
+            return Tokens(batch.input_ids, batch.attention_mask, None, batch.documents)
+        encodings = self.encoder(batch)
+        if self.model.reads == "pairs":
+            return pool(encodings, batch, self.model.pooling_epsilon, self.model.pooled_heads, self.model.whole_grid)
+        states = tuple(encoding.states.float() for encoding in encodings)
+        return Tokens(batch.input_ids, batch.attention_mask, states, batch.documents)
 
 
 class Predictions(NamedTuple):
-    """Predicted triples of a split, K of them, as arrays: document (row of the features), head, tail, relation."""
+    """Predicted triples of a split, K of them, as arrays: document (row of the features), head, tail, relation.
+
+    evidence: the sentences predicted to support each triple, or None if the model predicts none.
+    """
 
     document: NDArray[np.int64]
     head: NDArray[np.int64]
     tail: NDArray[np.int64]
     relation: NDArray[np.int64]
+    evidence: tuple[tuple[int, ...], ...] | None
 
-    def triples(self, titles: Sequence[str], relations: Sequence[str]) -> list[Triple]:
+    def rows(self, titles: Sequence[str], relations: Sequence[str]) -> list[Prediction]:
         """In the words of the data set, in the order of its documents."""
-        rows = zip(*(column.tolist() for column in self), strict=True)
-        return [(titles[d], h, t, relations[r]) for d, h, t, r in sorted(rows)]
+        columns = [self.document.tolist(), self.head.tolist(), self.tail.tolist(), self.relation.tolist()]
+        evidence = self.evidence if self.evidence is not None else [None] * len(self.document)
+        rows = zip(*columns, evidence, strict=True)
+        return [Prediction(titles[d], h, t, relations[r], e) for d, h, t, r, e in sorted(rows)]
 
 
 def precision_context(device: torch.device, precision: str) -> torch.autocast:
@@ -53,15 +81,50 @@ def precision_context(device: torch.device, precision: str) -> torch.autocast:
 
 
 def batches(
-    features: FeatureFile,
+    features: Sequence[Features],
     order: Sequence[NDArray[np.int64]],
     relations: int,
     pad_id: int,
     device: torch.device,
+    signals: SignalFile | None = None,
 ) -> Iterator[Batch]:
-    """Collated batches of `order` on `device`."""
+    """Collated batches of `order` on `device`, with a teacher's signals where there are any."""
     for rows in order:
-        yield collate([features[int(i)] for i in rows], relations, pad_id).to(device)
+        batch = collate([features[int(i)] for i in rows], relations, pad_id)
+        if signals is not None:
+            batch = replace(batch, teacher=tuple(torch.from_numpy(signals[int(i)]) for i in rows))
+        yield batch.to(device)
+
+
+class Scored(NamedTuple):
+    """A batch with its logits and, if the model predicts evidence, that of each document; all on the device."""
+
+    rows: NDArray[np.int64]
+    batch: Batch
+    logits: Tensor
+    inputs: Pairs | Tokens
+    evidence: tuple[Tensor, ...] | None
+
+
+@torch.no_grad()
+def scored_batches(
+    system: DocumentModel,
+    features: Sequence[Features],
+    order: Sequence[NDArray[np.int64]],
+    relations: int,
+    pad_id: int,
+    device: torch.device,
+    precision: str,
+) -> Iterator[Scored]:
+    """The batches of `order` through the system, in evaluation mode."""
+    system.eval()
+    for rows, batch in zip(order, batches(features, order, relations, pad_id, device), strict=True):
+        with precision_context(device, precision):
+            logits, inputs = system.scored(batch)
+        supported = None
+        if system.model.predicts_evidence and isinstance(inputs, Pairs):
+            supported = system.model.evidence(inputs, batch)
+        yield Scored(rows, batch, logits, inputs, supported)
 
 
 @torch.no_grad()
@@ -74,17 +137,51 @@ def predict(
     batch_size: int,
     precision: str,
     after_batch: Callable[[], None] = lambda: None,
+    tune: bool = False,
 ) -> Predictions:
-    """Decode every document of `features`. `after_batch` may raise to stop."""
-    system.eval()
-    found: list[NDArray[np.int64]] = []
+    """Decode every document of `features`; first, with `tune`, let the model choose its decisions on their labels.
+
+    `after_batch` may raise to stop.
+    """
+    model = system.model
     order = evaluation_order(features.lengths, batch_size)
-    for rows, batch in zip(order, batches(features, order, relations, pad_id, device), strict=True):
-        with precision_context(device, precision):
-            logits = system(batch)
-        pair, relation = system.model.decode(logits).nonzero(as_tuple=True)
-        documents = np.repeat(rows, [len(d.pairs) for d in batch.documents])
-        ends = torch.cat([d.pairs for d in batch.documents])[pair].cpu().numpy()
-        found.append(np.stack([documents[pair.cpu().numpy()], ends[:, 0], ends[:, 1], relation.cpu().numpy()]))
+    scored = scored_batches(system, features, order, relations, pad_id, device, precision)
+    found: list[NDArray[np.int64]] = []
+    evidence: list[tuple[int, ...]] = []
+
+    def decode(rows: NDArray[np.int64], batch: Batch, logits: Tensor, supported: tuple[Tensor, ...] | None) -> None:
+        pair, relation = (at.cpu().numpy() for at in model.decode(logits).nonzero(as_tuple=True))
+        sizes = [len(d.pairs) for d in batch.documents]
+        ends = torch.cat([d.pairs for d in batch.documents]).cpu().numpy()[pair]
+        documents = np.repeat(np.arange(len(rows)), sizes)[pair]
+        found.append(np.stack([rows[documents], ends[:, 0], ends[:, 1], relation]))
+        if supported is not None:
+            first = np.cumsum([0, *sizes])
+            by_document = [sentences.cpu().numpy() for sentences in supported]
+            for d, p in zip(documents, pair, strict=True):
+                evidence.append(tuple(np.flatnonzero(by_document[d][p - first[d]]).tolist()))
+
+    undecided: list[tuple[NDArray[np.int64], Batch, Tensor, tuple[Tensor, ...] | None]] = []
+    for rows, batch, logits, _, supported in scored:
+        if tune:
+            undecided.append((rows, batch, logits, supported))
+        else:
+            decode(rows, batch, logits, supported)
         after_batch()
-    return Predictions(*np.concatenate([np.empty((4, 0), dtype=np.int64), *found], axis=1))
+    if undecided:
+        model.tune(torch.cat([item[2] for item in undecided]), torch.cat([item[1].labels for item in undecided]))
+    for item in undecided:
+        decode(*item)
+    document, head, tail, relation = np.concatenate([np.empty((4, 0), dtype=np.int64), *found], axis=1)
+    return Predictions(document, head, tail, relation, tuple(evidence) if model.predicts_evidence else None)
+
+
+def document_scores(scored: Scored) -> list[DocumentScores]:
+    """The scores of each document of a batch, on the CPU."""
+    sizes = [len(d.pairs) for d in scored.batch.documents]
+    logits = scored.logits.float().cpu().split(sizes)
+    evidence = scored.evidence or (None,) * len(sizes)
+    return [
+        DocumentScores(d.pairs.cpu().numpy(), own.numpy(), None if said is None else said.cpu().numpy())
+        for d, own, said in zip(scored.batch.documents, logits, evidence, strict=True)
+    ]

@@ -1,0 +1,118 @@
+"""From a trained system to predictions on documents: by decoding its logits, or by the model's own inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data.batching import evaluation_order
+from bench.data.cache import FeatureFile
+from bench.data.documents import Document
+from bench.data.features import Features, build_features
+from bench.interface import DocumentScores, Inference, Signal
+from bench.metrics.submission import Prediction
+from bench.nn.load import EncoderSource
+from bench.nn.pooling import Pairs
+from bench.plan import RunPlan, StagePlan
+from bench.registry import find
+from bench.training.interrupt import Interrupt
+from bench.training.system import DocumentModel, Scored, document_scores, predict, scored_batches
+
+DOCUMENTS_AT_ONCE = 64
+"""Documents sorted by length and scored together when they are to come back in their own order."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A trained system with what it takes to read documents: scores of them, batch by batch.
+
+    stage: the one it was trained in, for its batch size, precision, relations and length limit.
+    """
+
+    system: DocumentModel
+    stage: StagePlan
+    source: EncoderSource
+    device: torch.device
+    interrupt: Interrupt
+
+    def batches(self, features: Sequence[Features], rows: Sequence[int]) -> Iterator[Scored]:
+        """The documents `rows` of `features`, longest first."""
+        lengths = np.array([len(features[i]) for i in rows], dtype=np.int64)
+        chosen = np.asarray(rows, dtype=np.int64)
+        order = [chosen[at] for at in evaluation_order(lengths, self.stage.training.batch_size)]
+        relations, precision = len(self.stage.relations), self.stage.training.precision
+        pad_id = self.source.pad_id
+        for scored in scored_batches(self.system, features, order, relations, pad_id, self.device, precision):
+            yield scored
+            self.interrupt.check()
+
+    def signals(self, features: Sequence[Features], kind: Signal, rows: Sequence[int]) -> list[NDArray[np.float16]]:
+        """What it says, as a teacher, of the candidate pairs of the documents `rows`: [p, k] each."""
+        said: dict[int, NDArray[np.float16]] = {}
+        for scored in self.batches(features, rows):
+            if kind == "logits":
+                signal = scored.logits.split([len(d.pairs) for d in scored.batch.documents])
+            elif isinstance(scored.inputs, Pairs) and scored.inputs.candidates is None:
+                signal = scored.inputs.token_attention
+            else:
+                raise TypeError(f"{type(self.system.model).__name__} has no token attention of its candidate pairs")
+            values = (tensor.to(torch.float16).cpu().numpy() for tensor in signal)
+            said.update(zip(scored.rows.tolist(), values, strict=True))
+        return [said[i] for i in rows]
+
+    def score(self, documents: Sequence[Document]) -> Iterator[DocumentScores]:
+        """The scores of any documents, in their order (a `bench.interface.Scorer`)."""
+        words = self.source.words()
+        for first in range(0, len(documents), DOCUMENTS_AT_ONCE):
+            chunk = documents[first : first + DOCUMENTS_AT_ONCE]
+            features = list(build_features(chunk, words, self.stage.relations, self.stage.max_length))
+            found: dict[int, DocumentScores] = {}
+            for scored in self.batches(features, range(len(features))):
+                found.update(zip(scored.rows.tolist(), document_scores(scored), strict=True))
+            yield from (found[i] for i in range(len(features)))
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """How the model of a run predicts. `inference`: None where it decodes its logits."""
+
+    reading: Reading
+    inference: Inference | None
+
+    @classmethod
+    def of(cls, plan: RunPlan, reading: Reading) -> Predictor:
+        """As the run was planned."""
+        if plan.inference is None:
+            return cls(reading, None)
+        # Not the class the stage was trained as: the one that names the inference.
+        made = find(plan.inference.reference).cls.inference
+        assert made is not None
+        return cls(reading, made(reading.system.model, plan.stages[-1].relations))
+
+    def tune(self, documents: Sequence[Document]) -> dict[str, float]:
+        """What there is to be chosen on labelled documents."""
+        return self.inference.tune(self.reading.score, documents) if self.inference else {}
+
+    def predict(
+        self, documents: Sequence[Document], features: FeatureFile, decision: Mapping[str, float]
+    ) -> list[Prediction]:
+        """Predictions on `documents`, whose features are `features`, in their order."""
+        if self.inference is not None:
+            return self.inference.predict(self.reading.score, documents, decision)
+        reading = self.reading
+        stage = reading.stage
+        found = predict(
+            reading.system,
+            features,
+            len(stage.relations),
+            reading.source.pad_id,
+            reading.device,
+            stage.training.batch_size,
+            stage.training.precision,
+            after_batch=reading.interrupt.check,
+        )
+        return found.rows([document.title for document in documents], stage.relations)
