@@ -1,0 +1,246 @@
+"""Statistics of a comparison of two systems: over seeds, over documents, and corrected where many are compared.
+
+Two things vary, and a claim about models needs both. Another seed trains another model: the tests over *seeds* take
+each seed's score as one observation. Other documents would score it differently: the tests over *documents* hold the
+trained models fixed and resample documents, the same ones for both systems.
+
+A score is a ratio of summed counts (`bench.metrics.official`), so documents are resampled as counts and the ratio is
+taken again of the new sums; a mean of per-document F1 is another quantity and is never formed.
+
+Several seeds of a system are not more documents: seeds of one document rise and fall together, and stacking them would
+make intervals too narrow. A document is drawn with the counts of *all* seeds of both systems. The bootstrap scores each
+seed on the drawn documents and averages those scores, as the tables do. The randomization test exchanges, per document,
+the two systems' counts averaged over their seeds: no seed of one system belongs to any seed of the other, and the
+numbers of seeds may differ.
+
+Everything is a pure function of arrays; what draws random numbers takes a seed and repeats exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Array = npt.NDArray[np.float64]
+Metric = Literal["f1", "ign_f1", "precision", "recall"]
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000
+EXACT_SPLITS = 200_000
+"""Up to this many ways to divide the seeds, all of them are looked at (10 against 10 are 184,756)."""
+_CHUNK = 1_000
+"""Resamples made at a time: 500 documents of them are 4 MB."""
+_TIE = 1e-9
+"""Numbers (percent) this close are equal: sums of the same terms in another order differ in the last digits."""
+
+
+class Summary(NamedTuple):
+    """What a table tells of a system: mean, sample standard deviation (None: not told) and number of seeds."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Welch:
+    """Welch's t test of the difference of two means. low, high: the confidence interval. p: two-sided."""
+
+    difference: float
+    low: float
+    high: float
+    t: float
+    df: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Permutation:
+    """A permutation test of the difference of two means. p: two-sided.
+
+    floor: the smallest p that this many seeds can give.   exact: whether every split was looked at.
+    """
+
+    p: float
+    floor: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """A paired bootstrap over documents. difference: of the scores as they are. low, high: percentile interval.
+
+    p: two-sided, twice the smaller share of resamples on either side of zero.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def sample_std(values: Sequence[float]) -> float | None:
+    """Standard deviation with n - 1 in the denominator (ddof 1); None of fewer than two values."""
+    return float(np.std(np.asarray(values, dtype=float), ddof=1)) if len(values) > 1 else None
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Mean, sample standard deviation and number of `values`, of which there must be one."""
+    return Summary(float(np.mean(values)), sample_std(values), len(values))
+
+
+def welch(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Welch | None:
+    """Welch's t test of mean(a) - mean(b), one score per seed; see `welch_of_summaries`."""
+    return welch_of_summaries(summarize(a), summarize(b), confidence)
+
+
+def welch_of_summaries(a: Summary, b: Summary, confidence: float = CONFIDENCE) -> Welch | None:
+    """Welch's t test of a.mean - b.mean, the variances estimated apart (Welch 1947, Satterthwaite's df).
+
+    None where it is undefined: fewer than two seeds on a side, a deviation that is not told, or none at all.
+    """
+    if a.std is None or b.std is None or min(a.n, b.n) < 2 or max(a.std, b.std) < _TIE:
+        return None
+    difference, parts = a.mean - b.mean, (a.std**2 / a.n, b.std**2 / b.n)
+    error = math.sqrt(sum(parts))
+    # Satterthwaite with shares of the variance, which cannot underflow as its squares can.
+    shares = [part / sum(parts) for part in parts]
+    df = 1.0 / (shares[0] ** 2 / (a.n - 1) + shares[1] ** 2 / (b.n - 1))
+    margin = float(stats.t.ppf((1 + confidence) / 2, df)) * error
+    t = difference / error
+    return Welch(difference, difference - margin, difference + margin, t, df, float(2 * stats.t.sf(abs(t), df)))
+
+
+def permutation(a: Sequence[float], b: Sequence[float], resamples: int = 100_000, seed: int = 0) -> Permutation | None:
+    """Two-sample permutation test of |mean(a) - mean(b)|, one score per seed (Fisher, Pitman). None without a score.
+
+    All ways to divide the seeds into two groups of these sizes are looked at, so p is exact; beyond `EXACT_SPLITS` of
+    them, `resamples` random ones. Five against five cannot fall below 2/252 = 0.0079, three against three not below .1.
+    """
+    if not len(a) or not len(b):
+        return None
+    pooled = np.asarray([*a, *b], dtype=float)
+    splits = math.comb(len(pooled), len(a))
+    # With groups of one size, a split and its mirror image have the same absolute difference.
+    floor = (2.0 if len(a) == len(b) else 1.0) / splits
+    observed = abs(np.mean(pooled[: len(a)]) - np.mean(pooled[len(a) :]))
+    if splits <= EXACT_SPLITS:
+        chosen = np.array(list(itertools.combinations(range(len(pooled)), len(a))))
+        return Permutation(float(np.mean(_split_differences(pooled, pooled[chosen]) >= observed - _TIE)), floor, True)
+    shuffled = np.random.default_rng(seed).permuted(np.tile(pooled, (resamples, 1)), axis=1)[:, : len(a)]
+    extreme = int(np.sum(_split_differences(pooled, shuffled) >= observed - _TIE))
+    return Permutation((extreme + 1) / (resamples + 1), max(floor, 1 / (resamples + 1)), False)
+
+
+def _split_differences(pooled: Array, first: Array) -> Array:
+    """[splits]: |mean of the first group - mean of the rest|.   pooled: [n].   first: [splits, size of first]."""
+    sums, size = first.sum(axis=1), first.shape[1]
+    return np.abs(sums / size - (pooled.sum() - sums) / (len(pooled) - size))
+
+
+def score(counts: Array, metric: Metric) -> Array:
+    """The metric in percent of counts [..., 4] (correct, predicted, gold, correct in facts); 0.0 over nothing: [...].
+
+    The definitions of `bench.metrics.official.Counts`, for arrays.
+    """
+    correct, predicted, gold, seen = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
+    if metric == "f1":
+        return _percent(2 * correct, predicted + gold)
+    if metric == "precision":
+        return _percent(correct, predicted)
+    recall = _percent(correct, gold)
+    if metric == "recall":
+        return recall
+    precision = _percent(correct - seen, predicted - seen)
+    return _percent(2 * precision * recall, precision + recall) / 100
+
+
+def _percent(part: Array, whole: Array) -> Array:
+    return 100 * np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def paired_bootstrap(
+    a: Array,
+    b: Array,
+    metric: Metric,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> Bootstrap:
+    """Bootstrap of score(a) - score(b) over documents drawn with replacement, the same ones for both systems.
+
+    a: [seeds of A, documents, 4].   b: [seeds of B, documents, 4], the same documents in the same order. The score of a
+    system is the mean over its seeds (see the module). Raises ValueError where the shapes do not fit.
+    """
+    a, b = _paired(a, b)
+    documents = a.shape[1]
+    # [documents, seeds * 4]: a draw's totals of every seed of both systems are one row of weights times this.
+    columns = np.concatenate([a, b]).transpose(1, 0, 2).reshape(documents, -1)
+    drawn = np.empty(resamples)
+    for rows, weights in _bootstrap_weights(documents, resamples, seed):
+        totals = (weights @ columns).reshape(len(weights), -1, 4)
+        scores = score(totals, metric)
+        drawn[rows] = scores[:, : len(a)].mean(axis=1) - scores[:, len(a) :].mean(axis=1)
+    difference = float(score(a.sum(axis=1), metric).mean() - score(b.sum(axis=1), metric).mean())
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    side = min(np.sum(drawn <= _TIE), np.sum(drawn >= -_TIE))
+    return Bootstrap(difference, float(low), float(high), min(1.0, 2 * (int(side) + 1) / (resamples + 1)))
+
+
+def _bootstrap_weights(documents: int, resamples: int, seed: int) -> Iterator[tuple[slice, Array]]:
+    """How often each document is in each draw: [chunk, documents], and which resamples these are."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, _CHUNK):
+        size = min(_CHUNK, resamples - start)
+        drawn = generator.integers(documents, size=(size, documents))
+        drawn += np.arange(size)[:, None] * documents
+        weights = np.bincount(drawn.ravel(), minlength=size * documents).reshape(size, documents)
+        yield slice(start, start + size), weights.astype(float)
+
+
+def randomization(a: Array, b: Array, metric: Metric, resamples: int = RESAMPLES, seed: int = 0) -> float:
+    """p (two-sided) of approximate randomization (Noreen 1989): documents at random exchange who predicted them.
+
+    a: [seeds of A, documents, 4].   b: [seeds of B, documents, 4], the same documents in the same order; each system's
+    counts are averaged over its seeds (see the module). The observed assignment counts as one of the resamples, so p is
+    never 0. Raises ValueError where the shapes do not fit.
+    """
+    a, b = _paired(a, b)
+    ours, theirs = a.mean(axis=0), b.mean(axis=0)
+    middle, half = (ours + theirs).sum(axis=0) / 2, (ours - theirs) / 2
+    observed = abs(score(ours.sum(axis=0), metric) - score(theirs.sum(axis=0), metric))
+    generator, extreme = np.random.default_rng(seed), 0
+    for start in range(0, resamples, _CHUNK):
+        size = min(_CHUNK, resamples - start)
+        signs = generator.integers(2, size=(size, len(half)), dtype=np.int8).astype(float) * 2 - 1
+        moved = signs @ half
+        differences = np.abs(score(middle + moved, metric) - score(middle - moved, metric))
+        extreme += int(np.sum(differences >= observed - _TIE))
+    return (extreme + 1) / (resamples + 1)
+
+
+def _paired(a: Array, b: Array) -> tuple[Array, Array]:
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    fits = a.ndim == b.ndim == 3 and a.shape[1:] == b.shape[1:] and a.shape[2] == 4 and min(*a.shape, *b.shape) > 0
+    if not fits:
+        raise ValueError(f"expected [seeds, documents, 4] twice, of the same documents, got {a.shape} and {b.shape}")
+    return a, b
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment (1979) of p values, in the order given. It holds whatever their dependence.
+
+    The k-th smallest of m is multiplied by m - k + 1, made no smaller than those before it, and cut at 1.
+    """
+    adjusted, highest = [0.0] * len(p), 0.0
+    for rank, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[index]))
+        adjusted[index] = highest
+    return adjusted
