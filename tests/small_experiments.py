@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench.config import make_experiment
+from bench.config import make_experiments
 from bench.data.catalog import add_dataset, open_dataset
 from bench.data.docred import write_documents
 from bench.data.documents import Document, Label, Mention
@@ -66,7 +66,7 @@ def register(folder: Path, name: str = "small", distant: int = 4, **changed: Seq
 def plans(models: str = "atlop", *changes: str, dataset: str = "small", **options: Any) -> list[RunPlan]:
     """What `bench run` would plan, one seed unless told otherwise."""
     options = {"seeds": "1", "encoder": "tiny", **options}
-    experiment = make_experiment(models=models, dataset=dataset, changes=(*SMALL, *changes), **options)
+    (experiment,) = make_experiments(models=models, dataset=dataset, changes=(*SMALL, *changes), **options)
     opened = open_dataset(experiment.dataset)
     return make_plan(experiment, opened, find_encoder(experiment.encoder, opened.documents("train")))
 

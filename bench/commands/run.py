@@ -63,7 +63,7 @@ def run(
     """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
     from bench.aggregate import load_cells
     from bench.commands.output import make_console
-    from bench.config import make_experiment
+    from bench.config import make_experiments
     from bench.data.catalog import open_dataset
     from bench.display import RunDisplay
     from bench.errors import BenchError
@@ -76,7 +76,7 @@ def run(
     from bench.training.interrupt import Interrupted
 
     console = make_console()
-    experiment = make_experiment(
+    (experiment,) = make_experiments(
         models=models,
         seeds=seeds,
         dataset=dataset,

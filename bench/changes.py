@@ -1,0 +1,155 @@
+"""Changes of hyperparameters: `key=value`, where a key may be limited to a model, a setting, a source of data.
+
+    NAME                          every model, setting and stage        epochs
+    DATA.NAME                     stages that train on it               distant.epochs
+    SETTING.NAME                  every stage of it                     human+distant.epochs
+    SETTING.DATA.NAME             its stages that train on it           human+distant.human.head_lr
+    MODEL. before any of these    that model alone                      ttmre.human+distant.human.head_lr
+
+`human`, `distant` and `ext` alone are sources of data; the setting of that name alone is `human.human`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from bench.errors import UsageError, unknown
+from bench.interface import SETTINGS, Setting, Source, Training
+from bench.registry import ModelEntry
+
+SOURCES: tuple[Source, ...] = get_args(Source)
+KEY_FORM = "[MODEL.][SETTING.][DATA.]NAME"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a change is of, and what it is limited to; None is no limit."""
+
+    model: str | None
+    setting: Setting | None
+    data: Source | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What changes can be limited to, of one stage. models: the model's name, after that of the one it trains as."""
+
+    models: tuple[str, ...]
+    setting: Setting
+    data: Source
+
+    def has(self, key: Key) -> bool:
+        """Whether a key concerns the stage."""
+        return (
+            (key.model is None or key.model in self.models)
+            and key.setting in (None, self.setting)
+            and key.data in (None, self.data)
+        )
+
+    def precedence(self, key: Key) -> tuple[int, bool, bool]:
+        """Of two keys that concern the stage the greater wins: limited to the model, then setting, then data."""
+        model = 1 + self.models.index(key.model) if key.model else 0
+        return model, key.setting is not None, key.data is not None
+
+
+@cache
+def parse_key(text: str) -> Key:
+    """`text` as a `Key`; what stands in the place of a model is taken for one. Raises UsageError."""
+    *scope, name = text.split(".")
+    model = scope.pop(0) if scope and scope[0] not in (*SETTINGS, *SOURCES) else None
+    setting: Setting | None = None
+    data: Source | None = None
+    if scope and scope[-1] in SOURCES:
+        data = scope.pop()  # type: ignore[assignment]
+    if scope and scope[-1] in SETTINGS:
+        setting = scope.pop()  # type: ignore[assignment]
+    if scope:
+        raise unknown("setting or data", scope[-1], {*SETTINGS, *SOURCES}, f"in {text}; expected {KEY_FORM}")
+    return Key(model, setting, data, name)
+
+
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """`key=value` as the command line has them; a value is JSON or text. Raises UsageError."""
+    parsed: dict[str, Any] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set {change}: expected key=value, for example --set epochs=5 or --set ttmre.layers=2")
+        parsed[key.strip()] = _value(value.strip())
+    return parsed
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def flattened(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables to dotted keys: {"ttmre": {"layers": 2}} and {"ttmre.layers": 2} are the same."""
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def applicable(level: Mapping[str, Any], scope: Scope) -> list[tuple[Key, Any]]:
+    """The changes of a level that concern a stage, the more limited after the less limited."""
+    concerned = [(key, value) for key, value in _parsed(level) if scope.has(key)]
+    return sorted(concerned, key=lambda change: scope.precedence(change[0]))
+
+
+def _parsed(level: Mapping[str, Any]) -> list[tuple[Key, Any]]:
+    return [(parse_key(text), value) for text, value in flattened(level).items()]
+
+
+def check_changes(origin: str, level: Mapping[str, Any], entries: Sequence[ModelEntry]) -> None:
+    """Raise UsageError for a change that none of these models, or not the one it is for, has a use for.
+
+    origin: where the user wrote it, `--set` or the name of a file.
+    """
+    by_name = {entry.name: entry for entry in entries}
+    for text in flattened(level):
+        try:
+            key = parse_key(text)
+            if key.model is not None and key.model not in by_name:
+                raise unknown("scope", key.model, {*by_name, *SETTINGS, *SOURCES}, f"in {text}; expected {KEY_FORM}")
+            meant = [by_name[key.model]] if key.model is not None else list(entries)
+            known = {name for entry in meant for name in changeable(entry)}
+            if key.name not in known:
+                of = f" of {key.model}" if key.model else ""
+                raise unknown(f"hyperparameter{of}", key.name, known)
+            _check_stage(text, key, meant)
+        except UsageError as error:
+            raise UsageError(f"{origin} {text}: {error}") from error
+
+
+def _check_stage(text: str, key: Key, entries: Sequence[ModelEntry]) -> None:
+    if key.setting is None or key.data is None:
+        return
+    trained_on = {stage.data for entry in entries for stage in entry.cls.recipe.stages.get(key.setting, ())}
+    if key.data not in trained_on:
+        raise unknown(f"data of the setting {key.setting!r}", key.data, trained_on)
+
+
+def changeable(entry: ModelEntry) -> set[str]:
+    """The names of what can be changed of a model's stages."""
+    return {*Training.model_fields, *entry.cls.Hyperparameters.model_fields}
+
+
+def problems(error: ValidationError) -> str:
+    """Every problem of some values, on one line."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in e['loc'])} = {e['input']!r}: {e['msg'].lower()}" for e in error.errors()
+    )
