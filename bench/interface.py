@@ -209,7 +209,7 @@ class PairModel(nn.Module):
     at_encoder_rate: ClassVar[tuple[str, ...]] = ()
     """Parameters (by the beginning of their name) that learn at the encoder's rate instead of the new layers'."""
     reads: ClassVar[Literal["pairs", "tokens", "pieces"]] = "pairs"
-    """What `forward` is given: `Pairs`; token states, in `bench.nn.tokens.Tokens`; or word pieces, without an encoder."""
+    """What `forward` is given: `Pairs`, token states (`bench.nn.tokens.Tokens`), or word pieces without an encoder."""
     pooled_heads: ClassVar[Literal["mean", "sum"]] = "mean"
     """How the attention heads' products are joined before a pair's attention is normalised."""
     whole_grid: ClassVar[bool] = False
