@@ -72,7 +72,7 @@ class StagePlan(_Frozen):
         dumped = self.model_dump(mode="json", exclude=without)
         for fields, names in ((dumped, ("teacher", "signal")), (dumped["training"], ("patience",))):
             for name in names:
-                if fields[name] is None:
+                if fields.get(name, "not asked for") is None:
                     del fields[name]
         return dumped
 
