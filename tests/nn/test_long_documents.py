@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from bench.data.batching import Batch
-from bench.nn.encoder import ATTENTION, Encoder, _remembering_sdpa, plan_windows
+from bench.nn.attention_rows import ATTENTION, _remembering_sdpa
+from bench.nn.encoder import Encoder, plan_windows
 
 CASES = [
     "short_bert",
