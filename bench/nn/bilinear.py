@@ -45,9 +45,12 @@ class PairFeatures(nn.Module):
 
 
 class GroupedBilinear(nn.Module):
-    """`logit_r = b_r + sum_g z_h^g B_r^g z_t^g` over e / block groups (eq. 5)."""
+    """`logit_r = b_r + sum_g z_h^g B_r^g z_t^g` over e / block groups (eq. 5).
 
-    def __init__(self, pair_size: int, block_size: int, classes: int) -> None:
+    classes: how many such numbers a pair gets; they need not be logits.   bias: whether there is a b.
+    """
+
+    def __init__(self, pair_size: int, block_size: int, classes: int, bias: bool = True) -> None:
         super().__init__()
         if pair_size % block_size:
             raise ValueError(f"pair_size {pair_size} is not a multiple of block_size {block_size}")
@@ -55,13 +58,13 @@ class GroupedBilinear(nn.Module):
         fan_in = pair_size * block_size
         bound = 1.0 / math.sqrt(fan_in)  # nn.Linear's, over the e x block products it stands for
         self.weight = nn.Parameter(torch.empty(classes, self.groups, block_size, block_size).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(classes).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(classes).uniform_(-bound, bound)) if bias else None
 
     def forward(self, head: Tensor, tail: Tensor) -> Tensor:
         """head, tail: [P, e].   Returns [P, classes], in float32 or wider."""
         head, tail = (z.unflatten(1, (self.groups, -1)) for z in (head, tail))
         logits: Tensor = _GroupedProduct.apply(head, tail, self.weight)
-        return logits + self.bias
+        return logits if self.bias is None else logits + self.bias
 
 
 class _GroupedProduct(torch.autograd.Function):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Estimator = Literal["s-pu", "pu", "pn"]
@@ -22,12 +23,29 @@ def adaptive_threshold_loss(logits: Tensor, labels: Tensor) -> Tensor:
     TH competes with the negatives.
     """
     positives = _with_threshold(labels)
-    negatives = _with_threshold(~labels)
     among_positives = logits.masked_fill(~positives, -torch.inf).log_softmax(-1)
-    among_negatives = logits.masked_fill(~negatives, -torch.inf).log_softmax(-1)
     l1 = -among_positives[:, 1:].masked_fill(~labels, 0.0).sum(-1)
-    l2 = -among_negatives[:, 0]
+    l2 = _threshold_among_negatives(logits, labels)
     return (l1 + l2).sum() / max(len(logits), 1)  # a batch may be without a pair, and mean() of nothing is NaN
+
+
+def adaptive_focal_loss(logits: Tensor, labels: Tensor, gamma: float = 1.0) -> Tensor:
+    """Adaptive focal loss (Tan et al., Findings of ACL 2022), the mean over pairs.
+
+    logits: [P, R + 1].   labels: [P, R], bool.   Each positive competes with TH alone, as `p = sigmoid(logit - TH)`,
+    and costs `-(1 + (1 - p)^gamma) log p`: the less sure of it, the more; TH competes with the negatives.
+    """
+    margins = logits[:, 1:] - logits[:, :1]
+    # (1 - p)^gamma through its logarithm: the gradient stays a number where p rounds to 1, whatever gamma.
+    focused = -(1 + (gamma * F.logsigmoid(-margins)).exp()) * F.logsigmoid(margins)
+    l1 = focused.masked_fill(~labels, 0.0).sum(-1)
+    return (l1 + _threshold_among_negatives(logits, labels)).sum() / max(len(logits), 1)
+
+
+def _threshold_among_negatives(logits: Tensor, labels: Tensor) -> Tensor:
+    """What it costs that TH is not above all negatives: [P] (Zhou et al., AAAI 2021, eq. 10)."""
+    negatives = _with_threshold(~labels)
+    return -logits.masked_fill(~negatives, -torch.inf).log_softmax(-1)[:, 0]
 
 
 def _with_threshold(classes: Tensor) -> Tensor:

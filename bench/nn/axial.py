@@ -1,0 +1,73 @@
+"""Attention along the rows and the columns of a document's entity matrix (Tan et al., Findings of ACL 2022).
+
+The pairs of a batch stay one flat list of cells, document after document and row after row: only the attention itself
+goes document by document. So there is no padding, and nothing that a document's cells could see of another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LineAttention(nn.Module):
+    """Self-attention of each cell (i, j) over the cells of its row i, or of its column j."""
+
+    def __init__(self, size: int, heads: int, along: Literal["row", "column"]) -> None:
+        super().__init__()
+        if size % heads:
+            raise ValueError(f"{heads} attention heads do not divide the {size} features of a pair")
+        self.heads = heads
+        self.along = along
+        self.query_key_value = nn.Linear(size, 3 * size, bias=False)
+        self.output = nn.Linear(size, size)
+
+    def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
+        """cells: [P, d], P the sum of n^2.   entities: n of each document.   Returns [P, d]."""
+        matrices = self.query_key_value(cells).split([n * n for n in entities])
+        attended = [self._attend(own.unflatten(0, (n, n))) for own, n in zip(matrices, entities, strict=True) if n]
+        result: Tensor = self.output(torch.cat(attended) if attended else cells)
+        return result
+
+    def _attend(self, matrix: Tensor) -> Tensor:
+        """The queries, keys and values of one document's cells, [n, n, 3 d], to [n n, d]."""
+        lines = matrix if self.along == "row" else matrix.transpose(0, 1)
+        # [n, n, 3 d] to three of [n lines, heads, n cells of a line, d / heads]
+        query, key, value = lines.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        return (attended if self.along == "row" else attended.transpose(0, 1)).flatten(0, 1)
+
+
+class AxialLayer(nn.Module):
+    """`x + (attention along its row) + (attention along its column)`, then `LayerNorm(Linear(.))` of that."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.row = LineAttention(size, heads, "row")
+        self.column = LineAttention(size, heads, "column")
+        self.linear = nn.Linear(size, size)
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
+        """As `LineAttention`."""
+        cells = cells + self.row(cells, entities) + self.column(cells, entities)
+        normalised: Tensor = self.norm(self.linear(cells))
+        return normalised
+
+
+class AxialTransformer(nn.Module):
+    """Layers of attention over an entity matrix: after two of them a cell has seen every other."""
+
+    def __init__(self, size: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(AxialLayer(size, heads) for _ in range(layers))
+
+    def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
+        """cells: [P, d], the n x n matrices of all documents, row by row.   entities: n of each.   Returns [P, d]."""
+        for layer in self.layers:
+            cells = layer(cells, entities)
+        return cells
