@@ -203,7 +203,7 @@ class PairModel(nn.Module):
     Hyperparameters: ClassVar[type[Hyperparameters]] = Hyperparameters
     recipe: ClassVar[Recipe]
     encoder_layers: ClassVar[int] = 1
-    """States and attention are averaged over this many of the encoder's last layers."""
+    """States and attention are averaged over this many of the encoder's last layers, or over all where it has fewer."""
     pooling_epsilon: ClassVar[float] = 1e-5
     """Added to the normaliser of a pair's attention."""
     at_encoder_rate: ClassVar[tuple[str, ...]] = ()

@@ -225,8 +225,10 @@ class StageTrainer:
 
 def assemble(source: EncoderSource, model: PairModel, pretrained: bool) -> DocumentModel:
     """The model behind its encoder, if it has one."""
-    encoder = None if model.reads == "pieces" else source.build(model.encoder_layers, pretrained)
-    return DocumentModel(encoder, model)
+    if model.reads == "pieces":
+        return DocumentModel(None, model)
+    layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))
+    return DocumentModel(source.build(layers, pretrained), model)
 
 
 def step_seed(seed: int, position: int, step: int) -> int:
