@@ -71,7 +71,7 @@ def parse_key(text: str) -> Key:
     if scope and scope[-1] in SETTINGS:
         setting = scope.pop()  # type: ignore[assignment]
     if scope:
-        raise unknown("setting or data", scope[-1], {*SETTINGS, *SOURCES}, f"in {text}; expected {KEY_FORM}")
+        raise unknown("setting or data", scope[-1], {*SETTINGS, *SOURCES}, f"Expected {KEY_FORM}")
     return Key(model, setting, data, name)
 
 
@@ -114,33 +114,30 @@ def _parsed(level: Mapping[str, Any]) -> list[tuple[Key, Any]]:
     return [(parse_key(text), value) for text, value in flattened(level).items()]
 
 
-def check_changes(origin: str, level: Mapping[str, Any], entries: Sequence[ModelEntry]) -> None:
+def check_changes(place: str, level: Mapping[str, Any], entries: Sequence[ModelEntry]) -> None:
     """Raise UsageError for a change that none of these models, or not the one it is for, has a use for.
 
-    origin: where the user wrote it, `--set` or the name of a file.
+    place: what stands before the key where the user wrote it, `--set ` for one.
     """
-    by_name = {entry.name: entry for entry in entries}
     for text in flattened(level):
         try:
-            key = parse_key(text)
-            if key.model is not None and key.model not in by_name:
-                raise unknown("scope", key.model, {*by_name, *SETTINGS, *SOURCES}, f"in {text}; expected {KEY_FORM}")
-            meant = [by_name[key.model]] if key.model is not None else list(entries)
-            known = {name for entry in meant for name in changeable(entry)}
-            if key.name not in known:
-                of = f" of {key.model}" if key.model else ""
-                raise unknown(f"hyperparameter{of}", key.name, known)
-            _check_stage(text, key, meant)
+            _check_change(text, {entry.name: entry for entry in entries})
         except UsageError as error:
-            raise UsageError(f"{origin} {text}: {error}") from error
+            raise UsageError(f"{place}{text}: {error}") from error
 
 
-def _check_stage(text: str, key: Key, entries: Sequence[ModelEntry]) -> None:
-    if key.setting is None or key.data is None:
-        return
-    trained_on = {stage.data for entry in entries for stage in entry.cls.recipe.stages.get(key.setting, ())}
-    if key.data not in trained_on:
-        raise unknown(f"data of the setting {key.setting!r}", key.data, trained_on)
+def _check_change(text: str, entries: Mapping[str, ModelEntry]) -> None:
+    key = parse_key(text)
+    if key.model is not None and key.model not in entries:
+        raise unknown("scope", key.model, {*entries, *SETTINGS, *SOURCES}, f"Expected {KEY_FORM}")
+    meant = [entry for entry in entries.values() if key.model in (None, entry.name)]
+    known = {name for entry in meant for name in changeable(entry)}
+    if key.name not in known:
+        raise unknown(f"hyperparameter of {', '.join(entry.name for entry in meant)}", key.name, known)
+    if key.setting and key.data:
+        trained_on = {stage.data for entry in meant for stage in entry.cls.recipe.stages.get(key.setting, ())}
+        if key.data not in trained_on:
+            raise unknown(f"data of the setting {key.setting}", key.data, trained_on)
 
 
 def changeable(entry: ModelEntry) -> set[str]:

@@ -182,7 +182,7 @@ def make_experiments(
     )
     if not matrix:
         typed = typed.model_copy(update={"models": wanted.models, "settings": wanted.settings})
-    command_line = _Layer("--set", False, typed)
+    command_line = _Layer("the command line", False, typed)
     experiments = [_experiment([*row, command_line]) for row in matrix or [top]]
     if matrix:
         experiments = _chosen(experiments, wanted, top[-1].origin)
@@ -261,15 +261,15 @@ def _check(experiments: Sequence[Experiment], layers: Sequence[_Layer], command_
     run = {variant.entry.name: variant.entry for experiment in experiments for variant in experiment.models}
     for experiment in experiments:
         for variant in experiment.models:
-            check_changes(str(variant), variant.changes, [variant.entry])
-    check_changes(command_line.origin, command_line.options.set, list(run.values()))
+            check_changes(f"{variant.entry.name}:", variant.changes, [variant.entry])
+    check_changes("--set ", command_line.options.set, list(run.values()))
     named = [name for layer in layers for name in layer.options.models or ()]
     of_file = run | {variant.entry.name: variant.entry for name in named for variant in variants_of(name)}
     for layer in layers:
         if not layer.packaged:
             scopes = {text.partition(".")[0] for text in flattened(layer.options.set)} & set(registered())
             known = {name: find(name) for name in scopes} | of_file
-            check_changes(layer.origin, layer.options.set, list(known.values()))
+            check_changes(f"{layer.origin}: set.", layer.options.set, list(known.values()))
 
 
 def _split(text: str | None) -> list[str]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from rich.console import Console
-
+    from bench.config import Experiment
+    from bench.data.catalog import Dataset
+    from bench.data.documents import Document
+    from bench.nn.load import EncoderSource
     from bench.plan import RunPlan
 
 DEFAULT_OUT = Path("results")
@@ -29,7 +31,10 @@ class Launch(StrEnum):
 def run(
     models: Annotated[
         str | None,
-        typer.Option(help="Comma-separated: ttmre,ssrpu; a variant ttmre:layers=2; your own ./my_model.py:MyModel."),
+        typer.Option(
+            help="Comma-separated: ttmre,ssrpu; a variant ttmre:loss=pu; several ttmre:layers=1..4 or "
+            "ttmre:memory=10,50; your own ./my_model.py:MyModel."
+        ),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="How many (5), or which (66,67,68; one seed: 66,). Default 5.")
@@ -43,12 +48,14 @@ def run(
         str | None,
         typer.Option(help="tiny, minilm, a folder or a Hugging Face id. Default: roberta-large; tiny on the sample."),
     ] = None,
-    max_length: Annotated[int | None, typer.Option(help="Word pieces per document, specials included.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Word pieces per document, specials included.")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value, for one model MODEL.key=value, for one stage's data distant.key=value."),
+        typer.Option("--set", help="key=value. For some stages alone: [MODEL.][SETTING.][DATA.]key=value."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any of these options; see the README.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A TOML file with any of these options, or a published table: table3.")
+    ] = None,
     out: OutOption = DEFAULT_OUT,
     launcher: Annotated[
         Launch, typer.Option(help="inline: in this process; local: one process per GPU, or per core.")
@@ -59,24 +66,28 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and what of it exists; run nothing.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan of --dry-run as JSON, for a script.")] = False,
 ) -> None:
     """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
+    import json
+    from functools import partial
+
     from bench.aggregate import load_cells
     from bench.commands.output import make_console
     from bench.config import make_experiments
     from bench.data.catalog import open_dataset
     from bench.display import RunDisplay
-    from bench.errors import BenchError
+    from bench.errors import BenchError, UsageError
     from bench.execute import announce
     from bench.launch import failures, launch
     from bench.nn.load import find_encoder
-    from bench.plan import describe, make_plan
+    from bench.plan import describe
     from bench.records import RunFolder
     from bench.tables import print_tables, write_tables
     from bench.training.interrupt import Interrupted
 
     console = make_console()
-    (experiment,) = make_experiments(
+    experiments = make_experiments(
         models=models,
         seeds=seeds,
         dataset=dataset,
@@ -86,16 +97,29 @@ def run(
         changes=changes or (),
         config=config,
     )
-    opened = open_dataset(experiment.dataset)
-    plans = make_plan(experiment, opened, find_encoder(experiment.encoder, opened.documents("train"), download))
+    if as_json and not dry_run:
+        raise UsageError("--json is for --dry-run; the results of runs: bench table --json")
+    for reason in dict.fromkeys(reason for experiment in experiments for reason in experiment.left_out):
+        typer.echo(f"left out: {reason}", err=as_json)
     if dry_run:
-        _print_plan(console, plans, out)
+        from bench.commands.dry_run import StandIns, outline_as_json, print_outline
+
+        stand_ins = StandIns()
+        planned = _planned(experiments, stand_ins.dataset, stand_ins.encoder)
+        if as_json:
+            print(json.dumps(outline_as_json(planned, out, stand_ins.missing)))
+        else:
+            print_outline(console, planned, out, stand_ins.missing)
         return
+    planned = _planned(experiments, open_dataset, partial(find_encoder, download=download))
+    plans = [plan for _, runs in planned for plan in runs]
     announce(out, plans)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
     before = f"; {done} done before" if done else ""
     console.print(
-        f"{describe(plans)} on {experiment.dataset} with {experiment.encoder}, in {out}{before}", soft_wrap=True
+        f"{describe(plans)} on {_names(plan.dataset for plan in plans)} with "
+        f"{_names(plan.encoder for plan in plans)}, in {out}{before}",
+        soft_wrap=True,
     )
     try:
         failed = launch(plans, out, launcher.value, jobs, RunDisplay(plans, console, done), checkpoint_seconds)
@@ -110,26 +134,29 @@ def run(
         raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
 
 
-def _print_plan(console: Console, plans: Sequence[RunPlan], out: Path) -> None:
-    from rich.table import Table
+def _planned(
+    experiments: Sequence[Experiment],
+    open_dataset: Callable[[str], Dataset],
+    find_encoder: Callable[[str, Sequence[Document]], EncoderSource],
+) -> list[tuple[Experiment, list[RunPlan]]]:
+    """The runs of each experiment, without those of the experiments before it."""
+    from bench.nn.load import TINY
+    from bench.plan import make_plan
 
-    from bench.execute import stage_folder
-    from bench.plan import describe, distinct_stages
-    from bench.records import RunFolder
-    from bench.training.stage import stage_result
+    datasets = {name: open_dataset(name) for name in dict.fromkeys(e.dataset for e in experiments)}
+    encoders: dict[tuple[str, str], EncoderSource] = {}
+    seen: set[str] = set()
+    planned = []
+    for experiment in experiments:
+        dataset, name = datasets[experiment.dataset], experiment.encoder
+        if (dataset.name, name) not in encoders:
+            # Only `tiny` takes its words from the documents, and reading them takes longer than all the rest of this.
+            encoders[dataset.name, name] = find_encoder(name, dataset.documents("train") if name == TINY else ())
+        plans = make_plan(experiment, dataset, encoders[dataset.name, name])
+        planned.append((experiment, [plan for plan in plans if plan.folder not in seen]))
+        seen |= {plan.folder for plan in plans}
+    return planned
 
-    users: dict[str, list[str]] = {}
-    for plan in plans:
-        for stage in plan.stages:
-            users.setdefault(stage.key, []).append(plan.setting)
-    table = Table("Stage", "Data", "Seed", "Epochs", "Starts from", "For", "State", box=None, pad_edge=False)
-    names = {stage.key: f"{stage.model}-{stage.data}-s{stage.seed}" for stage in distinct_stages(plans)}
-    for stage in distinct_stages(plans):
-        state = "done" if stage_result(stage_folder(out, stage)) else "to do"
-        before = names[stage.after] if stage.after else stage.encoder
-        settings = ", ".join(dict.fromkeys(users[stage.key]))
-        epochs = str(stage.training.epochs)
-        table.add_row(f"{stage.model} {stage.key[:8]}", stage.data, str(stage.seed), epochs, before, settings, state)
-    console.print(table)
-    done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
-    console.print(f"{describe(plans)}; {done} runs already have their record in {out}", soft_wrap=True)
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
