@@ -60,6 +60,29 @@ class Cell:
         return len(self.plans)
 
 
+@dataclass(frozen=True)
+class NotApplicable:
+    """A cell that cannot be: the model has no such setting, for this reason. Not a zero, and not a missing number."""
+
+    model: str
+    variant: str
+    dataset: str
+    setting: str
+    encoder: str
+    reason: str
+
+
+def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
+    """The cells that cannot be, among the settings of `cells`, of the models that are in them with other settings."""
+    settings = {(cell.plans[0].dataset, cell.plans[0].setting) for cell in cells}
+    found = []
+    for plan in (cell.plans[0] for cell in cells):
+        for setting, reason in plan.not_applicable.items():
+            if (plan.dataset, setting) in settings:
+                found.append(NotApplicable(plan.model, plan.variant, plan.dataset, setting, plan.encoder, reason))
+    return list(dict.fromkeys(found))
+
+
 def load_cells(out: Path) -> list[Cell]:
     """Every cell ever planned in `out`, in the order of setting and model."""
     plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
@@ -125,7 +148,8 @@ def _places(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, str]]:
         for protocol, prefix in (("strict", ""), ("released", RELEASED)):
             for name in record.slices[protocol]:
                 for metric in ("f1", "ign_f1", "precision", "recall"):
-                    yield split, prefix + name, metric
+                    if getattr(record.slices[protocol][name], metric) is not None:
+                        yield split, prefix + name, metric
 
 
 def _empty_places() -> Iterator[tuple[str, str, str]]:

@@ -91,7 +91,10 @@ class InferencePlan(_Frozen):
 
 
 class RunPlan(_Frozen):
-    """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on."""
+    """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on.
+
+    not_applicable: settings the model does not have, and why; for the tables.
+    """
 
     metric: int = 1
     model: str
@@ -106,6 +109,7 @@ class RunPlan(_Frozen):
     facts_checksum: str
     distant_checksum: str | None
     inference: InferencePlan | None = None
+    not_applicable: dict[Setting, str] = {}
 
     @property
     def key(self) -> str:
@@ -202,6 +206,7 @@ def _plan_run(
         facts_checksum=dataset.facts_source()["sha256"],
         distant_checksum=dataset.checksum("distant") if "distant" in dataset.splits else None,
         inference=_inference(variant.entry),
+        not_applicable=dict(variant.entry.cls.recipe.not_applicable),
     )
 
 

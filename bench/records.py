@@ -31,7 +31,7 @@ class StageRecord(BaseModel):
 
 
 class Scores(BaseModel):
-    """Percent, unrounded. `ign_f1_distant` is None for a data set without distant documents."""
+    """Percent, unrounded. `ign_f1` is None for a benchmark without it, `ign_f1_distant` also without distant data."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,7 +65,10 @@ class EvidenceScores(BaseModel):
 
 
 class SplitRecord(BaseModel):
-    """The evaluation on one split. slices: protocol ("strict", "released") -> slice -> scores."""
+    """The evaluation on one split. slices: protocol ("strict", "released") -> slice -> scores.
+
+    gold_outside: labelled triples on pairs that are no candidates, counted as missed (0 in records from before it).
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,6 +78,7 @@ class SplitRecord(BaseModel):
     relations: dict[str, tuple[int, int, int]]
     documents: DocumentCounts
     mentions_cut: int
+    gold_outside: int = 0
     evidence: EvidenceScores | None = None
 
 

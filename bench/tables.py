@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
-from bench.aggregate import ALL, Cell, Row, labels, mean_and_std, rows_of
+from bench.aggregate import ALL, Cell, NotApplicable, Row, labels, mean_and_std, not_applicable, rows_of
 from bench.filesystem import write_atomically
 
 WIDE = 140
@@ -34,10 +34,20 @@ def blocks(cells: Sequence[Cell], splits: Sequence[str] = ("dev", "test")) -> li
     grouped: dict[tuple[str, str], list[tuple[Cell, str]]] = defaultdict(list)
     for cell, label in zip(cells, labels(cells), strict=True):
         grouped[cell.plans[0].dataset, cell.plans[0].setting].append((cell, label))
-    return [_block(dataset, setting, group, splits) for (dataset, setting), group in grouped.items()]
+    impossible = not_applicable(cells)
+    return [
+        _block(*place, group, [none for none in impossible if (none.dataset, none.setting) == place], splits)
+        for place, group in grouped.items()
+    ]
 
 
-def _block(dataset: str, setting: str, cells: Sequence[tuple[Cell, str]], splits: Sequence[str]) -> Block:
+def _block(
+    dataset: str,
+    setting: str,
+    cells: Sequence[tuple[Cell, str]],
+    impossible: Sequence[NotApplicable],
+    splits: Sequence[str],
+) -> Block:
     header = ["Model", "Encoder", *(f"{split} {title}" for split in splits for _, title in COLUMNS), "Seeds"]
     lines, notes = [], []
     for cell, label in cells:
@@ -50,7 +60,11 @@ def _block(dataset: str, setting: str, cells: Sequence[tuple[Cell, str]], splits
         notes += [f"{name}, {error}" for error in cell.errors]
     if any(line[-1].endswith("*") for line in lines):
         notes.insert(0, "* not all planned seeds are there: the mean is over those that are")
-    notes += dict.fromkeys(note for cell, _ in cells for note in _cut(cell, splits))
+    for none in impossible:
+        name = none.model + (f" ({none.variant})" if none.variant else "")
+        lines.append((name, none.encoder, *(["n/a"] * (len(header) - 2))))
+        notes.append(f"{none.model} has no {setting!r}: {none.reason}")
+    notes += dict.fromkeys(note for cell, _ in cells for note in (*_cut(cell, splits), *_outside(cell, splits)))
     return Block(f"{dataset}, {setting}", tuple(header), tuple(lines), tuple(notes))
 
 
@@ -64,6 +78,19 @@ def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     for what, count in lost.items():
         if count:
             yield f"{record.encoder}: {count:,} mentions of {what} lie past the limit of {limit:,} word pieces"
+
+
+def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
+    """Labels that no model can predict. The same for all models and seeds: the documents are."""
+    for split in splits:
+        if cell.records and split in cell.records[0].splits:
+            record = cell.records[0].splits[split]
+            if record.gold_outside:
+                gold = sum(record.documents.gold)
+                yield (
+                    f"{record.gold_outside:,} of {gold:,} labelled triples of {split} are on pairs that are no "
+                    "candidates: counted as missed"
+                )
 
 
 def _shown(row: Row | None) -> str:

@@ -56,3 +56,13 @@ def test_a_cell_without_a_record_is_shown_as_missing():
     (block,) = blocks([Cell((plan(0),), (), ("seed 0: out of memory",))])
     assert set(block.lines[0][2:-1]) == {"—"}
     assert "m, seed 0: out of memory" in block.notes
+
+
+def test_a_setting_a_model_does_not_have_is_not_applicable_neither_zero_nor_missing():
+    student = plan(0).model_copy(update={"model": "kd", "not_applicable": {"distant": "needs a teacher"}})
+    others = [plan(0).model_copy(update={"setting": setting}) for setting in ("human", "distant")]
+    cells = [Cell((p,), (record(0, 50.0),), ()) for p in (student, *others)]
+    human, distant = blocks(cells, ("test",))
+    assert [line[0] for line in human.lines] == ["kd", "m"]
+    assert distant.lines[-1] == ("kd", "e", "n/a", "n/a", "n/a", "n/a", "n/a")
+    assert "kd has no 'distant': needs a teacher" in distant.notes
