@@ -14,12 +14,15 @@ from bench.records import DocumentCounts, EvidenceScores, Scores, SplitRecord
 def split_record(
     predictions: Sequence[Prediction],
     documents: Sequence[Document],
-    facts: Collection[Fact],
+    facts: Collection[Fact] | None,
     distant_facts: Collection[Fact] | None,
     mentions_cut: int,
     predicts_evidence: bool = False,
 ) -> SplitRecord:
-    """Official scores, macro F1, slices in both protocols, counts; evidence scores where evidence is predicted."""
+    """Official scores, macro F1, slices in both protocols, counts; evidence scores where evidence is predicted.
+
+    facts: None where the benchmark has no Ign F1, which is then absent everywhere, not F1 under another name.
+    """
     triples = [prediction.triple for prediction in predictions]
     evaluation = evaluate(triples, documents, facts, distant_facts)
     sliced = evaluate_slices(triples, documents, facts)
@@ -35,7 +38,9 @@ def split_record(
         macro_f1=evaluation.macro_f1,
         slices={
             protocol: {
-                part.name: _scores(part.counts(protocol).total) for part in sliced.slices if part.group != "relation"
+                part.name: _scores(part.counts(protocol).total, facts is not None)
+                for part in sliced.slices
+                if part.group != "relation"
             }
             for protocol in PROTOCOLS
         },
@@ -51,8 +56,19 @@ def split_record(
             correct_in_facts=[row.correct_in_facts for row in rows],
         ),
         mentions_cut=mentions_cut,
+        gold_outside=gold_outside(documents),
         evidence=_evidence_scores(predictions, documents) if predicts_evidence else None,
     )
+
+
+def gold_outside(documents: Sequence[Document]) -> int:
+    """Labelled triples on pairs that are no candidates: no model can predict them, the metrics count them as missed."""
+    outside = 0
+    for document in documents:
+        if document.candidates is not None:
+            candidates = frozenset(document.candidates)
+            outside += sum((head, tail) not in candidates for _, head, tail, _ in document.triples())
+    return outside
 
 
 def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:
@@ -64,5 +80,7 @@ def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Docu
     return EvidenceScores(f1=total.f1, precision=total.precision, recall=total.recall)
 
 
-def _scores(counts: Counts) -> Scores:
-    return Scores(f1=counts.f1, ign_f1=counts.ign_f1, precision=counts.precision, recall=counts.recall)
+def _scores(counts: Counts, has_facts: bool) -> Scores:
+    return Scores(
+        f1=counts.f1, ign_f1=counts.ign_f1 if has_facts else None, precision=counts.precision, recall=counts.recall
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from bench.data.cache import features_of
-from bench.data.docred import read_documents
+from bench.data.formats import read_documents
 from bench.errors import BenchError, UsageError
 from bench.execute import load_system, stage_folder
 from bench.filesystem import sha256_of

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from bench.data.catalog import Dataset
     from bench.data.stats import SplitStatistics
 
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="docred, chemdisgene (JSON, or PubTator abstracts with their tables beside them) or cdr; "
+        "found from the content if not given.",
+    ),
+]
+
 app = typer.Typer(help="Data sets: list them, add your own files, fetch published ones, check files, count.")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
@@ -50,7 +59,7 @@ def list_datasets(as_json: JsonFlag = False) -> None:
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="What to call it: bench run --dataset NAME.")],
-    train: Annotated[Path, typer.Option(help="Human-labelled training documents (DocRED's JSON form).")],
+    train: Annotated[Path, typer.Option(help="Human-labelled training documents.")],
     dev: Annotated[Path, typer.Option(help="Development documents.")],
     test: Annotated[Path, typer.Option(help="Test documents; without labels they can only be predicted on.")],
     distant: Annotated[Path | None, typer.Option(help="Distantly labelled training documents.")] = None,
@@ -71,14 +80,17 @@ def add(
     ext_seed: Annotated[int, typer.Option(help="Seed of a derived ext split.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Accept files that share documents with test.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a data set of the same name.")] = False,
+    form: FormatOption = None,
 ) -> None:
     """Register your own files under a name, after checking all of them. They stay where they are."""
     from bench.data.catalog import add_dataset
+    from bench.data.formats import format_of
 
     given = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
     dataset, notes = add_dataset(
         name,
         {split: path for split, path in given.items() if path is not None},
+        form=None if form is None else format_of(form),
         facts=facts,
         relations=relations or [],
         ext_seed=ext_seed,
@@ -115,26 +127,32 @@ def fetch(
 
 @app.command()
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Files in DocRED's JSON form.", metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(help="Files of documents.", metavar="FILE...")],
     relations: Annotated[
         list[Path] | None, typer.Option(help="rel2id.json or rel_info.json: the relations labels may have.")
     ] = None,
+    form: FormatOption = None,
+    distant: Annotated[
+        bool, typer.Option("--distant", help="Distantly labelled documents: titles may repeat (noted, not refused).")
+    ] = False,
 ) -> None:
     """Check files; print every problem of each. Exit status 1 if there is any."""
-    from bench.data.docred import scan
+    from bench.data.formats import format_of, scan
     from bench.data.registration import read_relations
 
+    chosen = None if form is None else format_of(form)
     known = read_relations(relations)[0] if relations else None
     wrong = False
     for path in files:
-        result = scan(path, known)
+        result = scan(path, chosen, known, repeated_titles=distant)
         if result.problems:
             wrong = True
             typer.echo(f"bench data validate: {result.report()}")
         else:
-            what = f"{result.labels:,} labels" if result.labelled else "no labels (a blind file: predict only)"
+            why = f"; {result.no_labels}" if result.no_labels else ""
+            what = f"{result.labels:,} labels" if result.labelled else f"no labels (a blind file: predict only{why})"
             typer.echo(f"{path}: {result.count:,} documents, {what}: no problems")
-        for note, count in sorted(result.notes.items()):
+        for note, count in [*sorted(result.notes.items()), *sorted(result.changes.items())]:
             typer.echo(f"  note: {count:,} {note}")
     if wrong:
         raise typer.Exit(1)
@@ -195,7 +213,10 @@ def _show_statistics(dataset: Dataset, found: dict[str, SplitStatistics]) -> Non
         for split in dataset.splits:
             value = getattr(found[split], key)
             blind = key in ("triples", "pairs_with_relation", "relations") and not dataset.is_labelled(split)
-            values.append("no labels" if blind else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
+            if blind or value is None:
+                values.append("no labels" if blind else "not given")
+            else:
+                values.append(f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
         table.add_row(title, *values)
     _show(table)
     typer.echo(f"{dataset.name}: {len(dataset.relations)} relations")
@@ -211,7 +232,10 @@ def _say_registered(dataset: Dataset, notes: list[str]) -> None:
         )
         typer.echo(f"  {split}: {how}")
     source = dataset.facts_source()
-    typer.echo(f"  facts for Ign F1: {source.get('file') or 'computed from train'}")
+    if "none" in source:
+        typer.echo(f"  {source['none']}")
+    else:
+        typer.echo(f"  facts for Ign F1: {source.get('file') or 'computed from train'}")
     typer.echo(f"use it: bench run --dataset {dataset.name}")
 
 

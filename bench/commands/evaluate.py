@@ -21,7 +21,7 @@ _WIDTH = 120
 
 
 def evaluate(
-    gold: Annotated[Path, typer.Option(help="Labelled documents, in DocRED's JSON form.")],
+    gold: Annotated[Path, typer.Option(help="Labelled documents, in any form that `bench data add` reads.")],
     pred: Annotated[Path, typer.Option(help="Predictions: a JSON list of {title, h_idx, t_idx, r}.")],
     train_facts: Annotated[
         Path | None, typer.Option(help="For Ign F1: a .fact file, or the human training documents themselves.")
@@ -37,9 +37,14 @@ def evaluate(
     """
     from rich.console import Console
 
+    from bench.data.formats import detect
+    from bench.errors import UsageError
     from bench.metrics import official, slices
     from bench.metrics.submission import read_submission
 
+    form = detect(gold)
+    if not form.ign_f1 and (train_facts or distant_facts):
+        raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {form.name}; leave them out")
     documents = _labelled(gold)
     predictions = read_submission(pred)
     facts = None if train_facts is None else _facts(train_facts)
@@ -53,6 +58,8 @@ def evaluate(
     notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     for note in _notes(predictions, documents, evaluation, gold):
         notes.print(f"note: {note}")
+    if form.ign_f1 and not evaluation.has_facts:
+        notes.print("note: no Ign F1: it needs --train-facts")
     if json:
         _print_json(evaluation, sliced)
         return
@@ -64,7 +71,7 @@ def evaluate(
 
 
 def _labelled(path: Path) -> list[Document]:
-    from bench.data.docred import read_documents
+    from bench.data.formats import read_documents
     from bench.errors import UsageError
 
     documents = list(read_documents(path))
@@ -96,6 +103,8 @@ def _holds_facts(path: Path) -> bool:
 def _notes(
     predictions: Sequence[Prediction], documents: Sequence[Document], evaluation: Evaluation, gold: Path
 ) -> Iterable[str]:
+    from bench.evaluation import gold_outside
+
     distinct = {prediction.triple for prediction in predictions}
     if len(distinct) < len(predictions):
         yield f"{len(predictions) - len(distinct)} duplicate predictions are counted once"
@@ -108,8 +117,8 @@ def _notes(
     impossible = sum(triple[0] in entities and max(triple[1], triple[2]) >= entities[triple[0]] for triple in distinct)
     if impossible:
         yield f"{impossible} predictions name entities that their document does not have; all wrong"
-    if not evaluation.has_facts:
-        yield "no Ign F1: it needs --train-facts"
+    if outside := gold_outside(documents):
+        yield f"{outside:,} labelled triples are on pairs that are no candidates; they count as missed"
 
 
 def _print_json(evaluation: Evaluation, sliced: SlicedEvaluation) -> None:

@@ -12,7 +12,9 @@ from bench.commands.run import DEFAULT_OUT, OutOption
 
 def predict(
     run: Annotated[str, typer.Argument(help="A finished run: its folder, or its name under OUT/runs.")],
-    documents: Annotated[Path, typer.Argument(help="DocRED-form documents; labels, if any, are not looked at.")],
+    documents: Annotated[
+        Path, typer.Argument(help="Documents in any form `bench data add` reads; labels are not looked at.")
+    ],
     to: Annotated[Path, typer.Option(help="Where to write the predictions.")] = Path("result.json"),
     out: OutOption = DEFAULT_OUT,
 ) -> None:

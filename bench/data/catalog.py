@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from bench.data.docred import SHOWN_PROBLEMS, dump_documents, read_facts, scan, titles
+from bench.data.docred import dump_documents, read_facts, titles
 from bench.data.documents import Document, Fact, facts_of
+from bench.data.formats import Format, scan
 from bench.data.official import OFFICIAL
 from bench.data.registration import (
     SPLITS,
     Registration,
     SplitFile,
     check_name,
+    checksum_of,
     load_registration,
     register,
     registered_names,
@@ -47,6 +49,11 @@ class Dataset:
         self.ext_seed = registration.ext_seed
         self.splits: tuple[str, ...] = tuple(s for s in SPLITS if s in registration.splits or self.is_derived(s))
         self._documents: dict[str, tuple[Document, ...]] = {}
+
+    @property
+    def form(self) -> Format:
+        """The form of its files, and what its benchmark has: sentences, Ign F1."""
+        return self._registration.form
 
     def is_derived(self, split: str) -> bool:
         """Whether the labels of this split are drawn by the ext rule, not read from a file."""
@@ -83,14 +90,17 @@ class Dataset:
         file = self._file(split)
         file.verify(self._registration.what_to_do)
         if split == "dev_ext":
-            return _sha256(f"titles of {self.checksum('dev')} in {file.sha256}")
-        return file.sha256
+            return _sha256(f"titles of {self.checksum('dev')} in {file.checksum}")
+        return file.checksum
 
-    def facts(self) -> frozenset[Fact]:
+    def facts(self) -> frozenset[Fact] | None:
         """The facts Ign F1 leaves out: of the fact file if one was given, else of the human training documents.
 
         One set for all settings: what a run trained on does not change what its Ign F1 measures (protocol, Ign F1).
+        None where the benchmark has no Ign F1.
         """
+        if not self.form.ign_f1:
+            return None
         record = self._registration.facts
         if record is None:
             return facts_of(self.documents("train"))
@@ -98,15 +108,20 @@ class Dataset:
         return read_facts(record.path)
 
     def facts_source(self) -> dict[str, str]:
-        """For the record of a run: `{"file": name, "sha256": ...}` or `{"computed from": "train", "sha256": ...}`."""
+        """For the record of a run: `{"file": name, "sha256": ...}` or `{"computed from": "train", "sha256": ...}`.
+
+        `{"none": why, "sha256": ""}` where the benchmark has no Ign F1.
+        """
+        if not self.form.ign_f1:
+            return {"none": f"Ign F1 is no part of {self.form.name}", "sha256": ""}
         record = self._registration.facts
         if record is None:
             return {"computed from": "train", "sha256": self.checksum("train")}
         return {"file": Path(record.path).name, "sha256": record.sha256}
 
     def distant_facts(self) -> frozenset[Fact] | None:
-        """The facts of the distantly labelled documents; None if the data set has none."""
-        return facts_of(self.documents("distant")) if "distant" in self.splits else None
+        """The facts of the distantly labelled documents; None if the data set has none, or no Ign F1."""
+        return facts_of(self.documents("distant")) if self.form.ign_f1 and "distant" in self.splits else None
 
     def _file(self, split: str) -> SplitFile:
         file = self._registration.splits.get(split)
@@ -125,7 +140,11 @@ class Dataset:
             return tuple(extremely_unlabeled(self.documents(_DERIVED_FROM[split]), self.ext_seed))
         file = self._file(split)
         file.verify(self._registration.what_to_do)
-        documents = _read(file.path, file.sha256, self._registration.what_to_do)
+        # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
+        relations = None if self.form.relations is None else self.relations
+        documents = _read(
+            file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do
+        )
         if split == "dev_ext":
             dev = titles(self.documents("dev"))
             return tuple(document for document in documents if document.title in dev)
@@ -156,6 +175,7 @@ def add_dataset(
     name: str,
     files: Mapping[str, Path],
     *,
+    form: Format | None = None,
     facts: Path | None = None,
     relations: Sequence[Path] = (),
     ext_seed: int = 0,
@@ -164,19 +184,22 @@ def add_dataset(
 ) -> tuple[Dataset, list[str]]:
     """Register a user's files by reference; return the data set and notes. Raises like `registration.register`."""
     check_name(name, [SAMPLE, *OFFICIAL], replace)
-    registration, notes = register(name, files, facts=facts, relations=relations, ext_seed=ext_seed, force=force)
+    registration, notes = register(
+        name, files, form=form, facts=facts, relations=relations, ext_seed=ext_seed, force=force
+    )
     registration.save(registration_path(name))
     return Dataset(registration), notes
 
 
 @functools.cache
-def _read(path: str, sha256: str, again: str) -> tuple[Document, ...]:
+def _read(
+    path: str, checksum: str, form: Format, relations: tuple[str, ...] | None, repeated_titles: bool, again: str
+) -> tuple[Document, ...]:
     # Keyed by content: a Dataset opened twice in a process reads its files once.
-    result = scan(path)
-    if result.sha256 and result.sha256 != sha256:
+    result = scan(path, form, relations, repeated_titles)
+    if result.sources and checksum_of([source.sha256 for source in result.sources]) != checksum:
         raise UsageError(f"{path}: has changed since it was registered\n{again}")
-    if result.problems:
-        raise UsageError(result.report(at_most=SHOWN_PROBLEMS))
+    result.refuse_problems()
     return result.documents
 
 

@@ -7,12 +7,11 @@ so that one mistake is one line.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.data.documents import Document, Label, Mention
+from bench.data.scan import Checker, encodable, short, shown
 
 EMPTY_LABELS = "documents without labels"
 DUPLICATE_LABELS = "labels given more than once"
@@ -24,46 +23,17 @@ BLANK_WORDS = "words without a visible character"
 FEW_ENTITIES = "documents with fewer than two entities (no pairs)"
 
 
-class Problem(NamedTuple):
-    """One thing wrong with a file. `document`: its index in the file, None for the file as a whole."""
-
-    document: int | None
-    title: str
-    field: str
-    """The place and, where short, what it holds: `vertexSet[4][0].pos = [3, 99]`."""
-    expected: str
-
-    def __str__(self) -> str:
-        parts = [self.field, self.expected]
-        if self.document is not None:
-            parts.insert(0, f"document {self.document}" + (f" {self.title!r}" if self.title else ""))
-        return ": ".join(part for part in parts if part)
-
-
-class DocumentChecker:
+class DocumentChecker(Checker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
-
-    def __init__(self, relations: frozenset[str] | None) -> None:
-        self.relations = relations
-        self.problems: list[Problem] = []
-        self.notes: Counter[str] = Counter()
-        self.passed: list[int] = []
-        self.labelled = False
-        self._unlabelled: list[tuple[int, str]] = []
-        self._titles: dict[str, int] = {}
-        self._index = 0
-        self._title = ""
-        # The words of 100,000 documents are the same few hundred thousand strings: keep each once.
-        self._words: dict[str, str] = {}
 
     def check(self, index: int, item: Any) -> Document | None:
         """The document of a decoded element, or None after noting its problems."""
         before = len(self.problems)
-        self._index, self._title = index, ""
+        self.begin(index)
         if not isinstance(item, dict):
-            self._problem(_shown("", item), "expected an object with title, sents, vertexSet")
+            self.problem(shown("", item), "expected an object with title, sents, vertexSet")
             return None
-        title = self._check_title(item)
+        title = self.title(self.get(item, "title", str, "title", "a string"), "title")
         sentences = self._check_sentences(item)
         lengths = None if sentences is None else [None if words is None else len(words) for words in sentences]
         entities = self._check_entities(item, lengths)
@@ -79,84 +49,45 @@ class DocumentChecker:
         self.passed.append(index)
         return document
 
-    def finish(self) -> list[Problem]:
-        """All problems in the order of the documents, after the checks that need the whole file."""
-        if self.labelled:
-            # A file labelled in part is a mistake: as "no labels" the rest would count as negatives.
-            for index, title in self._unlabelled:
-                self.problems.append(Problem(index, title, "labels", "missing, though other documents have labels"))
-        return sorted(self.problems, key=lambda problem: -1 if problem.document is None else problem.document)
-
-    def _problem(self, field: str, expected: str) -> None:
-        self.problems.append(Problem(self._index, self._title, field, expected))
-
-    def _get(self, item: dict[str, Any], key: str, kind: type, at: str, expected: str) -> Any:
-        """item[key] if it is there and of that type (a bool is no int), else None and a problem."""
-        field = f"{at}.{key}" if at else key
-        if key not in item:
-            self._problem(field, f"missing, expected {expected}")
-            return None
-        value = item[key]
-        if type(value) is not kind:
-            self._problem(_shown(field, value), f"expected {expected}")
-            return None
-        if isinstance(value, str) and not _encodable(value):
-            self._problem(_shown(field, value), "holds half a character (a lone surrogate)")
-            return None
-        return value
-
-    def _check_title(self, item: dict[str, Any]) -> str | None:
-        title = self._get(item, "title", str, "", "a string")
-        if title is None:
-            return None
-        if not title:
-            self._problem("title = ''", "expected at least one character")
-            return None
-        self._title = title
-        first = self._titles.setdefault(title, self._index)
-        if first != self._index:
-            self._problem("", f"title already used by document {first}")
-        return str(title)
-
     def _check_sentences(self, item: dict[str, Any]) -> list[tuple[str, ...] | None] | None:
-        value = self._get(item, "sents", list, "", "a list of sentences, each a list of words")
+        value = self.get(item, "sents", list, "sents", "a list of sentences, each a list of words")
         if value is None:
             return None
         if not value:
-            self._problem("sents = []", "empty document, expected at least one sentence")
+            self.problem("sents = []", "empty document, expected at least one sentence")
             return None
         return [self._check_words(f"sents[{index}]", words) for index, words in enumerate(value)]
 
     def _check_words(self, field: str, words: Any) -> tuple[str, ...] | None:
         if not isinstance(words, list):
-            self._problem(_shown(field, words), "expected a list of words")
+            self.problem(shown(field, words), "expected a list of words")
             return None
         if not words:
-            self._problem(f"{field} = []", "empty sentence, expected at least one word")
+            self.problem(f"{field} = []", "empty sentence, expected at least one word")
             return None
         before = len(self.problems)
         for at, word in enumerate(words):
             if not isinstance(word, str):
-                self._problem(_shown(f"{field}[{at}]", word), "expected a word (a string)")
-            elif not _encodable(word):
-                self._problem(_shown(f"{field}[{at}]", word), "holds half a character (a lone surrogate)")
+                self.problem(shown(f"{field}[{at}]", word), "expected a word (a string)")
+            elif not encodable(word):
+                self.problem(shown(f"{field}[{at}]", word), "holds half a character (a lone surrogate)")
         if len(self.problems) > before:
             return None
-        return tuple(self._words.setdefault(word, word) for word in words)
+        return self.kept_all(words)
 
     def _check_entities(
         self, item: dict[str, Any], lengths: list[int | None] | None
     ) -> tuple[tuple[Mention, ...], ...] | None:
-        value = self._get(item, "vertexSet", list, "", "a list of entities, each a list of mentions")
+        value = self.get(item, "vertexSet", list, "vertexSet", "a list of entities, each a list of mentions")
         if value is None:
             return None
         entities = []
         for index, mentions in enumerate(value):
             field = f"vertexSet[{index}]"
             if not isinstance(mentions, list):
-                self._problem(_shown(field, mentions), "expected a list of mentions")
+                self.problem(shown(field, mentions), "expected a list of mentions")
             elif not mentions:
-                self._problem(f"{field} = []", "entity without mentions, expected at least one")
+                self.problem(f"{field} = []", "entity without mentions, expected at least one")
             else:
                 found = [self._check_mention(f"{field}[{at}]", m, lengths) for at, m in enumerate(mentions)]
                 entities.append(tuple(mention for mention in found if mention is not None))
@@ -164,62 +95,61 @@ class DocumentChecker:
 
     def _check_mention(self, field: str, item: Any, lengths: list[int | None] | None) -> Mention | None:
         if not isinstance(item, dict):
-            self._problem(_shown(field, item), "expected a mention (an object with name, sent_id, pos, type)")
+            self.problem(shown(field, item), "expected a mention (an object with name, sent_id, pos, type)")
             return None
-        name = self._get(item, "name", str, field, "a string")
-        type_ = self._get(item, "type", str, field, "a string")
-        sentence = self._get(item, "sent_id", int, field, "a sentence number (an integer)")
-        pos = self._get(item, "pos", list, field, "two integers, [start, end)")
+        name = self.get(item, "name", str, f"{field}.name", "a string")
+        type_ = self.get(item, "type", str, f"{field}.type", "a string")
+        sentence = self.get(item, "sent_id", int, f"{field}.sent_id", "a sentence number (an integer)")
+        pos = self.get(item, "pos", list, f"{field}.pos", "two integers, [start, end)")
         if sentence is not None and lengths is not None and not 0 <= sentence < len(lengths):
-            self._problem(f"{field}.sent_id = {_short(sentence)}", f"outside the document ({len(lengths)} sentences)")
+            self.problem(f"{field}.sent_id = {short(sentence)}", f"outside the document ({len(lengths)} sentences)")
             sentence = None
         if pos is not None:
             length = lengths[sentence] if lengths is not None and sentence is not None else None
             wrong = _span_problem(pos, length)
             if wrong:
-                self._problem(_shown(f"{field}.pos", pos), wrong)
+                self.problem(shown(f"{field}.pos", pos), wrong)
                 pos = None
         if name is None or type_ is None or sentence is None or pos is None:
             return None
-        return Mention(sentence, pos[0], pos[1], name, self._words.setdefault(type_, type_))
+        return Mention(sentence, pos[0], pos[1], name, self.kept(type_))
 
     def _check_labels(self, item: dict[str, Any], sentences: int | None, entities: int | None) -> tuple[Label, ...]:
+        self.mark_labelled("labels" in item)
         if "labels" not in item:
-            self._unlabelled.append((self._index, self._title))
             return ()
-        self.labelled = True
-        value = self._get(item, "labels", list, "", "a list of labels")
+        value = self.get(item, "labels", list, "labels", "a list of labels")
         found = [self._check_label(f"labels[{at}]", x, sentences, entities) for at, x in enumerate(value or [])]
         return tuple(label for label in found if label is not None)
 
     def _check_label(self, field: str, item: Any, sentences: int | None, entities: int | None) -> Label | None:
         if not isinstance(item, dict):
-            self._problem(_shown(field, item), "expected a label (an object with h, t, r)")
+            self.problem(shown(field, item), "expected a label (an object with h, t, r)")
             return None
         before = len(self.problems)
-        head = self._get(item, "h", int, field, "an entity number (an integer)")
-        tail = self._get(item, "t", int, field, "an entity number (an integer)")
+        head = self.get(item, "h", int, f"{field}.h", "an entity number (an integer)")
+        tail = self.get(item, "t", int, f"{field}.t", "an entity number (an integer)")
         for key, value in (("h", head), ("t", tail)):
             if value is not None and entities is not None and not 0 <= value < entities:
-                self._problem(
-                    f"{field}.{key} = {_short(value)}", f"not an entity of this document ({entities} entities)"
-                )
+                self.problem(f"{field}.{key} = {short(value)}", f"not an entity of this document ({entities} entities)")
         if head is not None and head == tail:
-            self._problem(f"{field}.h = {field}.t = {_short(head)}", "head and tail are the same entity")
-        relation = self._get(item, "r", str, field, "a relation (a string)")
+            self.problem(f"{field}.h = {field}.t = {short(head)}", "head and tail are the same entity")
+        relation = self.get(item, "r", str, f"{field}.r", "a relation (a string)")
         if relation is not None and self.relations is not None and relation not in self.relations:
             known = f"{len(self.relations)} known"
-            self._problem(_shown(f"{field}.r", relation), f"not a relation of this data set ({known})")
-        evidence = self._get(item, "evidence", list, field, "a list of sentence numbers") if "evidence" in item else []
+            self.problem(shown(f"{field}.r", relation), f"not a relation of this data set ({known})")
+        evidence = []
+        if "evidence" in item:
+            evidence = self.get(item, "evidence", list, f"{field}.evidence", "a list of sentence numbers")
         for at, value in enumerate(evidence or []):
             if type(value) is not int:
-                self._problem(_shown(f"{field}.evidence[{at}]", value), "expected a sentence number (an integer)")
+                self.problem(shown(f"{field}.evidence[{at}]", value), "expected a sentence number (an integer)")
             elif sentences is not None and not 0 <= value < sentences:
-                shown = f"{field}.evidence[{at}] = {_short(value)}"
-                self._problem(shown, f"outside the document ({sentences} sentences)")
+                place = f"{field}.evidence[{at}] = {short(value)}"
+                self.problem(place, f"outside the document ({sentences} sentences)")
         if len(self.problems) > before:
             return None
-        return Label(head, tail, self._words.setdefault(relation, relation), tuple(evidence))
+        return Label(head, tail, self.kept(relation), tuple(evidence))
 
     def _note_oddities(self, document: Document, has_labels: bool) -> None:
         self.notes.update(_oddities(document))
@@ -262,28 +192,3 @@ def _span_problem(pos: list[Any], length: int | None) -> str:
     if end < start:
         return "reversed span, expected start < end"
     return f"ends after the sentence{words}" if length is not None and end > length else ""
-
-
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _short(value: object) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, a list a thousand deep
-        return "..."
-    text = text if _encodable(text) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _shown(field: str, value: object) -> str:
-    """`field = value`, strings in Python's single quotes, long values cut."""
-    text = repr(value) if isinstance(value, str) and len(value) <= 60 else _short(value)
-    return f"{field} = {text}" if field else text

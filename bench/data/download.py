@@ -10,9 +10,11 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from bench.data.docred import SHOWN_PROBLEMS, Scan, scan
-from bench.data.official import OFFICIAL, Entry, OfficialFile, wrong_in
+from bench.data.formats import scan
+from bench.data.official import OFFICIAL, TABLE, Entry, OfficialFile, wrong_in
+from bench.data.pubtator import read_table
 from bench.data.registration import Registration, register, registration_path
+from bench.data.scan import SHOWN_PROBLEMS, Scan
 from bench.errors import BenchError, UsageError, unknown
 from bench.filesystem import home, sha256_of
 
@@ -136,34 +138,39 @@ def _download_missing(entry: Entry, folder: Path, progress: Progress) -> list[st
         if path.exists() or file.url is None:
             continue
         try:
-            verify = partial(_verify, file=file, relations=entry.relations)
+            verify = partial(_verify, file=file, entry=entry)
             download(file.url, path, verify, partial(progress, file.filename))
         except BenchError as error:
             failures.append(str(error))
     return failures
 
 
-def _verify(path: Path, file: OfficialFile, relations: int) -> None:
+def _verify(path: Path, file: OfficialFile, entry: Entry) -> None:
     if file.split == "relations":
         if file.sha256 is not None and sha256_of(path) != file.sha256:
             raise BenchError(f"{file.url}: not the published file (sha256 differs)")
         return
-    result = scan(path)
+    if file.split == TABLE:
+        if problems := read_table(path)[1]:
+            raise BenchError("\n".join([f"{file.url}: what came is not usable", *map(str, problems[:SHOWN_PROBLEMS])]))
+        return
+    result = scan(path, entry.form, repeated_titles=file.split == "distant")
     if result.problems:
         raise BenchError(f"{file.url}: what came is not usable\n{result.report(at_most=SHOWN_PROBLEMS)}")
-    if wrong := wrong_in(file, relations, result):
+    if wrong := wrong_in(file, entry.relations, result):
         raise BenchError("\n".join([f"{file.url}: what came is not the published file", *(f"  {x}" for x in wrong)]))
 
 
 def _register(entry: Entry, folder: Path, force: bool) -> tuple[Registration, list[str]]:
     there = {file.split: folder / file.filename for file in entry.files if (folder / file.filename).exists()}
     relations = there.pop("relations", None)
+    there.pop(TABLE, None)  # found beside the abstracts
 
     def check(split: str, result: Scan) -> list[str]:
         return wrong_in(entry.expected(split), entry.relations, result)
 
     registration, notes = register(
-        entry.name, there, relations=[relations] if relations else [], force=force, check=check
+        entry.name, there, form=entry.form, relations=[relations] if relations else [], force=force, check=check
     )
     registration.save(registration_path(entry.name))
     return registration, notes

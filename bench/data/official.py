@@ -8,17 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.data.docred import Scan
+from bench.data.formats import FORMATS, Format
+from bench.data.scan import Scan
 
 _RE_DOCRED = "https://raw.githubusercontent.com/tonytan48/Re-DocRED/main/data"
 _DOCRED_DRIVE = "DocRED's release, https://drive.google.com/drive/folders/1c5-0YwnoJx8NS6CV2f-NoTHR__BdkNqw"
 _SSR_PU = "https://github.com/www-Ye/SSR-PU, folder dataset/docred"
+_CHEMDISGENE = "https://raw.githubusercontent.com/chanzuckerberg/ChemDisGene/HEAD/data"
+_CDR = (
+    "the BC5CDR corpus (https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/) as processed by "
+    "https://github.com/fenchri/edge-oriented-graph, folder data_processing"
+)
+TABLE = "triples"
+"""Instead of a split: a table of triples, read along with the abstracts it belongs to."""
 _REL_INFO_SHA256 = "5ecf4e5e55c179fc83a3a3d19baa01efffecb26ba5edc0b4ac5a54ddf61fe3de"
 
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A file of a data set. `split`: one of its splits, or `relations` for the names of its relations."""
+    """A file of a data set. `split`: one of its splits, `relations` for the names of its relations, or TABLE."""
 
     split: str
     filename: str
@@ -42,6 +50,7 @@ class Entry:
     description: str
     relations: int
     files: tuple[OfficialFile, ...]
+    form: Format = FORMATS["docred"]
 
     def expected(self, split: str) -> OfficialFile:
         """The file of a split it has."""
@@ -51,11 +60,12 @@ class Entry:
 def wrong_in(file: OfficialFile, relations: int, result: Scan) -> list[str]:
     """How a file that was read differs from what its authors print, one line each."""
     wrong = []
-    if file.sha256 is not None and result.sha256 != file.sha256:
-        wrong.append(f"sha256 {result.sha256}, expected {file.sha256}")
+    if file.sha256 is not None and result.sources[0].sha256 != file.sha256:
+        wrong.append(f"sha256 {result.sources[0].sha256}, expected {file.sha256}")
     if file.documents is not None and result.count != file.documents:
         wrong.append(f"{result.count:,} documents, expected {file.documents:,}")
-    if file.triples is not None and result.count:
+    # Abstracts come without their triples, which are in tables of their own.
+    if file.triples is not None and result.count and not result.no_labels:
         average = result.labels / result.count
         # The authors' rounding is unknown (half up, half even, cut): one unit of the last digit either way.
         if abs(average - file.triples) > 10**-file.digits:
@@ -70,6 +80,26 @@ def _docred_common() -> tuple[OfficialFile, ...]:
     return (
         OfficialFile("distant", "train_distant.json", _DOCRED_DRIVE, None, 101_873, 14.79, digits=2, required=False),
         OfficialFile("relations", "rel_info.json", _DOCRED_DRIVE, sha256=_REL_INFO_SHA256, required=False),
+    )
+
+
+def _chemdisgene() -> tuple[OfficialFile, ...]:
+    """Tables before the abstracts they belong to, so that these can be checked with their triples."""
+    source = "https://github.com/chanzuckerberg/ChemDisGene, folder data"
+    curated = ("approved_relns_ctd_v1.tsv.gz", "approved_relns_new_v1.tsv.gz")
+    tables = [f"ctd_derived/{split}_relationships.tsv.gz" for split in ("train", "dev")]
+    tables += [f"curated/{name}" for name in curated]
+    abstracts = (
+        ("train", "ctd_derived/train_abstracts.txt.gz", 76_942, 2.17),
+        ("dev", "ctd_derived/dev_abstracts.txt.gz", 1_521, 2.16),
+        ("test", "curated/abstracts.txt.gz", 523, 7.33),
+    )
+    return (
+        *(OfficialFile(TABLE, path.rpartition("/")[2], source, f"{_CHEMDISGENE}/{path}") for path in tables),
+        *(
+            OfficialFile(split, path.rpartition("/")[2], source, f"{_CHEMDISGENE}/{path}", documents, triples, digits=2)
+            for split, path, documents, triples in abstracts
+        ),
     )
 
 
@@ -114,6 +144,23 @@ OFFICIAL: dict[str, Entry] = {
                 OfficialFile("test", "test.json", _DOCRED_DRIVE, None, 1_000),
                 *_docred_common(),
             ),
+        ),
+        Entry(
+            "chemdisgene",
+            "ChemDisGene: PubMed abstracts, 14 relations of chemicals, diseases, genes (Zhang et al., LREC 2022)",
+            14,
+            _chemdisgene(),
+            FORMATS["chemdisgene"],
+        ),
+        Entry(
+            "cdr",
+            "BC5CDR: PubMed abstracts, which chemical induces which disease (Li et al., 2016)",
+            1,
+            tuple(
+                OfficialFile(split, f"{split}_filter.data", _CDR, None, 500, triples, digits=2)
+                for split, triples in (("train", 2.08), ("dev", 2.02), ("test", 2.13))
+            ),
+            FORMATS["cdr"],
         ),
     )
 }

@@ -6,6 +6,7 @@ change and sha256 are kept, and a file that changed since is refused rather than
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.data.docred import SHOWN_PROBLEMS, Scan, kind_of, read_facts, read_json, scan, titles
+from bench.data.docred import read_facts, titles
+from bench.data.formats import FORMATS, Format, detect, scan
+from bench.data.json_files import kind_of, read_json
+from bench.data.scan import SHOWN_PROBLEMS, Scan, Source
 from bench.errors import UsageError, unknown
 from bench.filesystem import home, sha256_of, write_atomically
 
@@ -53,12 +57,27 @@ class FileRecord(BaseModel):
 
 
 class SplitFile(FileRecord):
-    """A file of documents. `documents`, `labels`: what of it is used; `left_out`: documents that are not."""
+    """A file of documents. `documents`, `labels`: what of it is used; `left_out`: documents that are not.
+
+    companions: other files read along with it (PubTator's tables of triples).
+    """
 
     documents: int
     labels: int
     labelled: bool
     left_out: int = 0
+    companions: tuple[FileRecord, ...] = ()
+
+    @property
+    def checksum(self) -> str:
+        """sha256 (hex) of what was read: the file's own, or of those of the file and its companions."""
+        return checksum_of([self.sha256, *(file.sha256 for file in self.companions)])
+
+    def verify(self, again: str) -> None:
+        """As FileRecord's, of the file and its companions."""
+        super().verify(again)
+        for file in self.companions:
+            file.verify(again)
 
 
 class Registration(BaseModel):
@@ -73,6 +92,12 @@ class Registration(BaseModel):
     splits: dict[str, SplitFile]
     facts: FileRecord | None = None
     ext_seed: int = 0
+    format: Literal["docred", "chemdisgene", "cdr"] = "docred"
+
+    @property
+    def form(self) -> Format:
+        """The form of its files."""
+        return FORMATS[self.format]
 
     @property
     def what_to_do(self) -> str:
@@ -92,6 +117,11 @@ class FileFacts:
     titles: frozenset[str]
     relations: Counter[str]
     notes: tuple[str, ...]
+
+
+def checksum_of(sha256s: Sequence[str]) -> str:
+    """One sha256 for several: of a single file its own."""
+    return sha256s[0] if len(sha256s) == 1 else hashlib.sha256("\n".join(sha256s).encode("ascii")).hexdigest()
 
 
 def registration_path(name: str) -> Path:
@@ -145,6 +175,7 @@ def register(
     name: str,
     files: Mapping[str, Path],
     *,
+    form: Format | None = None,
     facts: Path | None = None,
     relations: Sequence[Path] = (),
     ext_seed: int = 0,
@@ -153,8 +184,9 @@ def register(
 ) -> tuple[Registration, list[str]]:
     """Read and check every file of a data set; return its registration (not saved) and notes for the user.
 
-    `files`: path by split (SPLITS); train, dev and test at least. `check(split, scan)`: further problems, one line
-    each. Raises one UsageError with the problems of all files together.
+    `files`: path by split (SPLITS); train, dev and test at least. `form`: that of the files (None: the one in which
+    the training file begins). `check(split, scan)`: further problems, one line each. Raises one UsageError with the
+    problems of all files together.
 
     Leaks: no file but test's may hold a document of test, by title, unless `force`. SSR-PU's `dev_ext.json` covers all
     of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of dev: the rest
@@ -166,9 +198,10 @@ def register(
     missing = [split for split in ("train", "dev", "test") if split not in files]
     if missing:
         raise UsageError(f"a data set needs train, dev and test; missing: {', '.join(missing)}")
+    form = form or detect(files["train"])
     complaints: list[str] = []
-    order: tuple[str, ...] | None = None
-    names: dict[str, str] = {}
+    order: tuple[str, ...] | None = form.relations
+    names: dict[str, str] = {relation: form.relation_names.get(relation, relation) for relation in order or ()}
     fact_record: FileRecord | None = None
     try:
         if relations:
@@ -176,19 +209,23 @@ def register(
     except UsageError as error:
         complaints.append(str(error))
     try:
+        if facts and not form.ign_f1:
+            raise UsageError(f"{facts}: facts are for Ign F1, which {form.name} data sets do not have")
         if facts:
             fact_record = _fact_file(facts)
     except UsageError as error:
         complaints.append(str(error))
     found: dict[str, FileFacts] = {}
     for split in (split for split in SPLITS if split in files):
-        result = scan(_absolute(files[split]), order)
+        # Predictions name documents by title: where there are none, titles need not tell documents apart.
+        result = scan(_absolute(files[split]), form, order, repeated_titles=split == "distant")
         if result.problems:
             complaints.append(result.report(at_most=SHOWN_PROBLEMS))
         elif wrong := check(split, result):
             complaints.append("\n".join([f"{result.path}: not the file expected", *(f"  {line}" for line in wrong)]))
         elif not result.labels and split != "test":
-            complaints.append(f"{result.path}: no labels (only a test file may be without)")
+            why = f": {result.no_labels}" if result.no_labels else ""
+            complaints.append(f"{result.path}: no labels (only a test file may be without){why}")
         else:
             found[split] = _facts_of_file(split, result, found)
             if not found[split].record.documents:
@@ -207,6 +244,7 @@ def register(
         splits={split: item.record for split, item in found.items()},
         facts=fact_record,
         ext_seed=ext_seed,
+        format=form.name,
     )
     return registration, [note for item in found.values() for note in item.notes] + _overlaps(found, force)
 
@@ -236,15 +274,20 @@ def _fact_file(path: Path) -> FileRecord:
     path = _absolute(path)
     if not read_facts(path):
         raise UsageError(f"{path}: no facts")
-    stat = path.stat()
-    return FileRecord(path=str(path), size=stat.st_size, mtime_ns=stat.st_mtime_ns, sha256=sha256_of(path))
+    return _record(Source(path, path.stat().st_size, sha256_of(path)))
+
+
+def _record(source: Source) -> FileRecord:
+    mtime = source.path.stat().st_mtime_ns
+    return FileRecord(path=str(source.path), size=source.size, mtime_ns=mtime, sha256=source.sha256)
 
 
 def _facts_of_file(split: str, result: Scan, found: Mapping[str, FileFacts]) -> FileFacts:
     notes = []
-    if result.notes:
-        oddities = ", ".join(f"{count:,} {what}" for what, count in sorted(result.notes.items()))
-        notes.append(f"{result.path}: kept as they are: {oddities}")
+    for what, found_odd in (("kept as they are", result.notes), ("changed", result.changes)):
+        if found_odd:
+            oddities = "; ".join(f"{count:,} {oddity}" for oddity, count in sorted(found_odd.items()))
+            notes.append(f"{result.path}: {what}: {oddities}")
     documents = result.documents
     if split == "dev_ext" and "dev" in found:
         documents = tuple(document for document in documents if document.title in found["dev"].titles)
@@ -255,11 +298,10 @@ def _facts_of_file(split: str, result: Scan, found: Mapping[str, FileFacts]) -> 
                 f"{result.path}: {len(left_out):,} of {result.count:,} documents are not in dev and are left out"
                 + (f" ({of_test:,} of them are test documents)" if of_test else "")
             )
+    own, *others = map(_record, result.sources)
     record = SplitFile(
-        path=str(result.path),
-        size=result.size,
-        mtime_ns=result.path.stat().st_mtime_ns,
-        sha256=result.sha256,
+        **own.model_dump(),
+        companions=tuple(others),
         documents=len(documents),
         labels=sum(len(document.labels) for document in documents),
         labelled=result.labelled,

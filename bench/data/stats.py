@@ -13,14 +13,15 @@ from bench.data.documents import Document
 class SplitStatistics:
     """Of one split. Averages are per document; 0 documents give averages of 0.
 
-    `triples` counts a triple given twice once, as the metrics do; `pairs` are ordered (head, tail), head != tail.
+    `triples` counts a triple given twice once, as the metrics do; `pairs` are the candidates; `entities` see
+    `entity_count`; `sentences` is None where the documents do not come in sentences.
     """
 
     documents: int
     entities: float
     mentions: float
     triples: float
-    sentences: float
+    sentences: float | None
     words: float
     pairs: float
     relations: int
@@ -28,17 +29,38 @@ class SplitStatistics:
     pairs_with_relation: float
 
 
+def entity_count(document: Document) -> int:
+    """The entities of a document that take part in a candidate pair; all of them where no candidates are named.
+
+    So ChemDisGene's averages are the published ones: mentions without a concept, entities of other types (species) and
+    those known from a triple alone are in no pair.
+    """
+    if document.candidates is None:
+        return len(document.entities)
+    return len({entity for pair in document.candidates for entity in pair})
+
+
+def have_sentences(documents: Sequence[Document]) -> bool:
+    """Whether any document has more than one sentence: else the data set does not split its texts (ChemDisGene)."""
+    return any(len(document.sentences) > 1 for document in documents)
+
+
+def _pair_count(document: Document) -> int:
+    entities = len(document.entities)
+    return entities * (entities - 1) if document.candidates is None else len(document.candidates)
+
+
 def split_statistics(documents: Sequence[Document]) -> SplitStatistics:
     """Table 1's rows (documents, entities, labelled triples, sentences) for one split, and what goes with them."""
     per = 1 / max(len(documents), 1)
     return SplitStatistics(
         documents=len(documents),
-        entities=per * sum(len(d.entities) for d in documents),
+        entities=per * sum(map(entity_count, documents)),
         mentions=per * sum(len(mentions) for d in documents for mentions in d.entities),
         triples=per * sum(len(d.triples()) for d in documents),
-        sentences=per * sum(len(d.sentences) for d in documents),
+        sentences=per * sum(len(d.sentences) for d in documents) if have_sentences(documents) else None,
         words=per * sum(len(words) for d in documents for words in d.sentences),
-        pairs=per * sum(len(d.entities) * (len(d.entities) - 1) for d in documents),
+        pairs=per * sum(map(_pair_count, documents)),
         relations=len({label.relation for d in documents for label in d.labels}),
         pairs_with_relation=per * sum(len({label[:2] for label in d.labels}) for d in documents),
     )

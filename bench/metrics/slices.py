@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bench.data.documents import Document, Fact, Triple
+from bench.data.stats import entity_count, have_sentences
 from bench.metrics.official import Counts, DocumentCounts, Judged, Judgement, count, counts_of, judge, mentions_of
 
 Protocol = Literal["strict", "released"]
@@ -157,6 +158,7 @@ def by_sentence() -> Group:
 def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
     """Documents by their number of entities: at most `edges[0]`, then up to and including each further edge, more.
 
+    Entities as `bench.data.stats.entity_count` counts them: those that are in a candidate pair.
     A prediction of an unknown title is in no bin (nobody knows how many entities its document has), so the strict bins
     leave it out; the overall score and the released protocol count it. Raises `ValueError` unless edges increase.
     """
@@ -167,7 +169,7 @@ def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
     names = (f"at_most_{edges[0]}", *middle, f"more_than_{edges[-1]}")
 
     def slice_of(document: Document | None, _: Triple) -> str | None:
-        return None if document is None else names[sum(len(document.entities) > edge for edge in edges)]
+        return None if document is None else names[sum(entity_count(document) > edge for edge in edges)]
 
     return Group("entities", names, slice_of)
 
@@ -180,15 +182,18 @@ def each_relation(relations: Iterable[str]) -> Group:
 def default_groups(documents: Sequence[Document], judged: Judged) -> tuple[Group, ...]:
     """The groups of the protocol; relation frequencies are those of the labels of the evaluated split.
 
-    The slices per relation are all labelled or predicted ones, most frequent first.
+    The slices per relation are all labelled or predicted ones, most frequent first. Ways to cut that
+    would say nothing are left out: by sentences where the documents do not come in sentences (ChemDisGene: all triples
+    would be `intra`), by frequency where all labels are of one relation (CDR).
     """
     frequency = relation_frequency(documents)
     predicted = {j.triple[3] for judgements in judged.documents for j in judgements} | {t[3] for t in judged.unknown}
+    frequent = [top_relations(frequency, 10), top_relations(frequency, 5)]
+    several = len(frequency) != 1
     return (
-        top_relations(frequency, 10),
-        top_relations(frequency, 5),
-        by_sentence(),
-        rare_relations(frequency),
+        *(frequent if several else []),
+        *([by_sentence()] if have_sentences(documents) else []),
+        *([rare_relations(frequency)] if several else []),
         by_entities(),
         each_relation([*frequency, *sorted(predicted - frequency.keys())]),
     )

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.data.docred import SHOWN_PROBLEMS, kind_of, read_json
 from bench.data.documents import Triple
+from bench.data.json_files import kind_of, read_json
+from bench.data.scan import SHOWN_PROBLEMS
 from bench.errors import UsageError
 from bench.filesystem import write_atomically
 

@@ -52,7 +52,7 @@ def test_a_registered_data_set_gives_its_documents_relations_and_splits(files: d
     assert dataset.splits == ("train", "dev", "test", "ext", "dev_ext")
     assert dataset.documents("train") == tuple(read_documents(files["train"]))
     assert dataset.documents("train") is open_dataset("mine").documents("train")
-    assert dataset_names() == ["sample", "redocred", "docred", "mine"]
+    assert dataset_names() == ["sample", "redocred", "docred", "chemdisgene", "cdr", "mine"]
 
 
 def test_a_missing_ext_is_derived_by_rule_with_the_seed(files: dict[str, Path]) -> None:
