@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.commands import data, models
+from bench.commands.audit import audit
 from bench.commands.doctor import doctor
 from bench.commands.evaluate import evaluate
 from bench.commands.predict import predict
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, table, evaluate, predict, doctor):
+for command in (run, status, table, audit, evaluate, predict, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
