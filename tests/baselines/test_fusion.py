@@ -1,0 +1,456 @@
+"""Inference-stage fusion: what it makes of a document, how it joins two readings, and runs that use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_experiments import documents, execute, plans
+
+from baselines import fusion
+from baselines.dreeam import Dreeam, DreeamHyperparameters
+from baselines.fusion import (
+    MISSING,
+    THRESHOLD,
+    DreeamIsf,
+    InferenceStageFusion,
+    add_margins,
+    best_threshold,
+    excerpt,
+    fuse,
+    pseudo_documents,
+)
+from bench.data.docred import write_documents
+from bench.data.documents import Document, Label, Mention
+from bench.execute import stage_folder
+from bench.inference import predict_file
+from bench.interface import DocumentScores, Task
+from bench.metrics.official import Counts, document_counts
+from bench.records import RunFolder
+
+RELATIONS = tuple("abcdefgh")
+
+
+@pytest.fixture(scope="module")
+def fused():
+    """The fusion of an untrained model: it scores nothing itself."""
+    hp = DreeamHyperparameters(pair_size=16, block_size=16)
+    model = Dreeam(hp, Task(encoder_size=8, relations=RELATIONS, label_rates=(0.1,) * len(RELATIONS)))
+    return InferenceStageFusion(model, RELATIONS)
+
+
+# Pseudo documents
+
+
+@st.composite
+def any_document(draw) -> Document:
+    """Up to five sentences, each of words of its own, and up to five entities with a mention or more."""
+    sentences = [
+        tuple(f"{s}.{w}" for w in range(draw(st.integers(2, 4)))) for s in range(draw(st.integers(1, 5)))
+    ]  # fmt: skip
+
+    def mention() -> Mention:
+        s = draw(st.integers(0, len(sentences) - 1))
+        start = draw(st.integers(0, len(sentences[s]) - 1))
+        end = draw(st.integers(start + 1, len(sentences[s])))
+        return Mention(s, start, end, " ".join(sentences[s][start:end]), "T")
+
+    count = draw(st.integers(2, 5))
+    entities = [tuple(mention() for _ in range(draw(st.integers(1, 3)))) for _ in range(count)]
+    pairs = [(h, t) for h in range(count) for t in range(count) if h != t]
+    labels = [Label(h, t, draw(st.sampled_from(RELATIONS))) for h, t in draw(st.sets(st.sampled_from(pairs)))]
+    named = draw(st.none() | st.lists(st.sampled_from(pairs), unique=True).map(tuple))
+    return Document("d", tuple(sentences), tuple(entities), tuple(labels), named)
+
+
+def pairs_of(document: Document) -> np.ndarray:
+    n = len(document.entities)
+    pairs = [(h, t) for h in range(n) for t in range(n) if h != t]
+    return np.array(pairs if document.candidates is None else document.candidates, dtype=np.int64).reshape(-1, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), any_document())
+def test_an_excerpt_says_of_its_entities_what_the_document_says_in_those_sentences(data, document):
+    numbers = st.sets(st.integers(0, len(document.sentences) - 1), min_size=1)
+    sentences = sorted(data.draw(numbers))
+    made, entities = excerpt(document, sentences)
+    assert made.sentences == tuple(document.sentences[s] for s in sentences)
+    assert made.labels == ()
+    for mentions, entity in zip(made.entities, entities, strict=True):
+        original = [m for m in document.entities[entity] if m.sentence in sentences]
+        assert [m._replace(sentence=sentences[m.sentence]) for m in mentions] == original
+        for m in mentions:
+            assert " ".join(made.sentences[m.sentence][m.start : m.end]) == m.name
+    mentioned = [e for e, ms in enumerate(document.entities) if any(m.sentence in sentences for m in ms)]
+    assert entities.tolist() == mentioned
+    its_own = {(entities[h], entities[t]) for h, t in pairs_of(made)}
+    assert its_own == {(h, t) for h, t in pairs_of(document).tolist() if h in mentioned and t in mentioned}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), any_document())
+def test_each_distinct_evidence_makes_one_document_that_names_head_and_tail(data, document):
+    pairs = pairs_of(document)
+    count = len(document.sentences)
+    rows = data.draw(
+        st.lists(st.lists(st.booleans(), min_size=count, max_size=count), min_size=len(pairs), max_size=len(pairs))
+    )
+    evidence = np.array(rows, dtype=bool).reshape(len(pairs), count)
+    before = evidence.copy()
+    made = [part.document.sentences for part in pseudo_documents(document, pairs, evidence)]
+    assert np.array_equal(evidence, before)
+    assert len(made) == len(set(made))
+    expected = set()
+    for (head, tail), row in zip(pairs.tolist(), evidence, strict=True):
+        sentences = set(np.flatnonzero(row).tolist())
+        for entity in (head, tail) if sentences else ():
+            named = {m.sentence for m in document.entities[entity]}
+            if not sentences & named:
+                sentences.add(min(named))
+        if sentences:
+            expected.add(tuple(document.sentences[s] for s in sorted(sentences)))
+    assert set(made) == expected
+
+
+def test_a_heads_sentence_that_also_names_the_tail_is_enough():
+    sentences = (("A", "x"), ("A", "B"), ("y",), ("B", "z"))
+    entities = ((Mention(1, 0, 1, "A", ""),), (Mention(0, 0, 1, "B", ""), Mention(1, 1, 2, "B", "")))
+    (part,) = pseudo_documents(Document("", sentences, entities), np.array([[0, 1]]), np.array([[0, 0, 1, 0]]) > 0)
+    assert part.document.sentences == (("A", "B"), ("y",))
+
+
+def test_without_evidence_there_are_no_pseudo_documents():
+    document = documents("train", 1)[0]
+    pairs = pairs_of(document)
+    assert pseudo_documents(document, pairs, np.zeros((len(pairs), 3), dtype=bool)) == []
+
+
+def test_an_entity_without_mentions_adds_no_sentence():
+    document = Document("", (("A",), ("x",)), ((Mention(0, 0, 1, "A", ""),), ()))
+    (part,) = pseudo_documents(document, np.array([[0, 1]]), np.array([[False, True]]))
+    assert (part.document.sentences, part.entities.tolist()) == ((("A",), ("x",)), [0])
+
+
+# Margins and their fusion
+
+
+def margins_of(logits, at_most=4):
+    margins = np.full((2, 2, len(logits) - 1), -np.inf)
+    add_margins(
+        margins, DocumentScores(np.array([[0, 1]]), np.array([logits], dtype=np.float32), None), np.arange(2), at_most
+    )
+    assert (margins[[0, 1, 1], [0, 0, 1]] == -np.inf).all()
+    return margins[0, 1].tolist()
+
+
+NONE = -np.inf
+
+
+def test_candidates_are_the_four_highest_classes_without_the_threshold_class_that_is_counted():
+    assert margins_of([2.0, 5.0, 1.0, 3.0, 0.0]) == [3.0, -1.0, 1.0, NONE]
+
+
+def test_below_four_higher_classes_the_threshold_class_leaves_four_candidates():
+    assert margins_of([-1.0, 5.0, 1.0, 3.0, 0.0, -2.0]) == [6.0, 2.0, 4.0, 1.0, NONE]
+
+
+def test_ties_at_the_fourth_class_all_stay():
+    assert margins_of([2.0, 5.0, 3.0, 1.0, 1.0, 0.0]) == [3.0, 1.0, -1.0, -1.0, NONE]
+
+
+def test_with_fewer_classes_all_are_candidates():
+    assert margins_of([0.0, -1.0, 1.0]) == [-1.0, 1.0]
+
+
+def test_of_several_pseudo_documents_the_largest_margin_counts():
+    margins = np.full((3, 3, 2), -np.inf)
+    for entities, logits in (([0, 2], [0.0, 1.0, -5.0]), ([0, 1, 2], [1.0, 4.0, -9.0])):
+        scores = DocumentScores(np.array([[0, len(entities) - 1]]), np.array([logits], dtype=np.float32), None)
+        add_margins(margins, scores, np.array(entities), 4)
+    assert margins[0, 2].tolist() == [3.0, -5.0]
+    assert (margins > -np.inf).sum() == 2
+
+
+@pytest.mark.parametrize(
+    ("whole", "alone", "agreed", "score"),
+    [
+        (2.0, 1.0, True, NONE),
+        (2.0, -1.5, False, 0.5),
+        (-1.5, 2.0, False, 0.5),
+        (-1.0, -2.0, False, -3.0),
+        (2.0, 0.0, False, 2.0),
+        (3.0, NONE, False, 3.0 + MISSING),
+        (NONE, 3.0, False, 3.0 + MISSING),
+        (-12.0, 3.0, False, -9.0),
+        (NONE, NONE, False, NONE),
+    ],
+)
+def test_two_readings_are_joined(whole, alone, agreed, score):
+    result = fuse(np.array([[[whole]]]), np.array([[[alone]]]))
+    assert (result.agreed.item(), result.score.item()) == (agreed, score)
+
+
+def test_a_missing_reading_counts_minus_ten():
+    assert MISSING == -10
+
+
+# The threshold
+
+
+def f1_above(threshold, scores, right, correct, predicted, labelled):
+    accepted = scores > threshold
+    return Counts(correct + int((accepted & right).sum()), predicted + int(accepted.sum()), labelled).f1
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-6, 6) | st.floats(-30, 30), st.booleans()), max_size=30),
+    st.integers(0, 8),
+    st.integers(0, 8),
+    st.integers(0, 20),
+)
+def test_the_threshold_is_the_best_and_of_the_best_the_highest(candidates, correct, wrong, missed):
+    scores = np.array([score for score, _ in candidates], dtype=np.float64)
+    right = np.array([is_right for _, is_right in candidates], dtype=bool)
+    counted = (scores, right, correct, correct + wrong, correct + int(right.sum()) + missed)
+    chosen = best_threshold(*counted)
+    possible = sorted({*scores.tolist(), -31.0}, reverse=True)
+    best = max(f1_above(threshold, *counted) for threshold in possible)
+    highest = next(threshold for threshold in possible if f1_above(threshold, *counted) == best)
+    if candidates:
+        assert np.array_equal(scores > chosen, scores > highest)
+    assert f1_above(chosen, *counted) == best
+
+
+def test_candidates_of_one_score_are_taken_together_or_not_at_all():
+    # Alone, the first of the two would be the best choice.
+    scores, right = np.array([1.0, 1.0, 0.0]), np.array([True, False, False])
+    assert best_threshold(scores, right, correct=0, predicted=0, labelled=1) == 0.0
+
+
+def test_the_threshold_can_be_written_down():
+    for right in ([True, True], [False, False], []):
+        scores = np.arange(len(right), dtype=np.float64)
+        chosen = best_threshold(scores, np.array(right, dtype=bool), 0, 0, 2)
+        assert json.loads(json.dumps(chosen, allow_nan=False)) == chosen
+
+
+# With a scorer
+
+
+def hashed_scorer(read=None):
+    """Scores that are a function of a document's words and names: of any document the same, wherever it is asked."""
+
+    def score(asked):
+        if read is not None:
+            read.extend(asked)
+        for document in asked:
+            pairs = pairs_of(document)
+            content = repr((document.title, document.sentences, document.entities)).encode()
+            random = np.random.default_rng(list(hashlib.sha256(content).digest()[:8]))
+            logits = random.normal(0, 2, (len(pairs), len(RELATIONS) + 1)).astype(np.float32)
+            yield DocumentScores(pairs, logits, random.random((len(pairs), len(document.sentences))) < 0.3)
+
+    return score
+
+
+def f1_of(predictions, gold):
+    return document_counts([p.triple for p in predictions], gold).total.f1
+
+
+@settings(max_examples=10, deadline=None)
+@given(drawn=st.lists(any_document(), min_size=1, max_size=2))
+def test_no_threshold_has_a_higher_f1_on_dev_than_the_tuned_one(fused, drawn):
+    dev = [Document(str(i), d.sentences, d.entities, d.labels, d.candidates) for i, d in enumerate(drawn)]
+    decision = fused.tune(hashed_scorer(), dev)
+    tuned = f1_of(fused.predict(hashed_scorer(), dev, decision), dev)
+    tried = {
+        float(score) for _, _, both in fused.read(hashed_scorer(), dev) for score in both.score[both.score > NONE]
+    }  # fmt: skip
+    for threshold in (*sorted(tried)[:: 1 + len(tried) // 20], -1e9):
+        assert f1_of(fused.predict(hashed_scorer(), dev, {THRESHOLD: threshold}), dev) <= tuned + 1e-9
+
+
+class Told:
+    """A scorer told by hand: for some sentences (by their first words) the margins of triples, by entities' names.
+
+    What it is not told of gets margins below all others, each its own, so that they take no place of the told.
+    """
+
+    def __init__(self, margins, evidence):
+        self.margins, self.evidence, self.read = margins, evidence, []
+
+    def __call__(self, asked):
+        for document in asked:
+            told = self.margins.get("".join(sentence[0] for sentence in document.sentences), {})
+            pairs = pairs_of(document)
+            logits = np.tile(np.append(0.0, -50.0 - np.arange(len(RELATIONS))), (len(pairs), 1)).astype(np.float32)
+            supporting = np.zeros((len(pairs), len(document.sentences)), dtype=bool)
+            for row, (head, tail) in enumerate(pairs.tolist()):
+                names = document.entities[head][0].name + document.entities[tail][0].name
+                for relation, margin in told.get(names, {}).items():
+                    logits[row, 1 + RELATIONS.index(relation)] = margin
+                supporting[row, [s for s in self.evidence.get(names, ()) if s < len(document.sentences)]] = True
+            self.read.append(document)
+            yield DocumentScores(pairs, logits, supporting)
+
+
+@pytest.fixture
+def three_sentences():
+    """X, Y and Z: the first is in 0 and 1, the second in 0 and 2, the third in 1."""
+    at = {"X": (0, 1), "Y": (0, 2), "Z": (1,)}
+    sentences = (("0", "X", "Y", "."), ("1", "X", "Z", "."), ("2", ".", "Y"))
+    entities = tuple(
+        tuple(Mention(s, sentences[s].index(name), sentences[s].index(name) + 1, name, "") for s in places)
+        for name, places in at.items()
+    )
+    return Document("t", sentences, entities, (Label(0, 1, "a"), Label(0, 2, "b"), Label(1, 2, "e")))
+
+
+def predicted(fused, scorer, document, threshold):
+    names = [mentions[0].name for mentions in document.entities]
+    found = fused.predict(scorer, [document], {THRESHOLD: threshold})
+    return {names[p.head] + names[p.tail] + p.relation: p.evidence for p in found}
+
+
+def test_a_triple_is_predicted_that_both_readings_say_or_that_scores_above_the_threshold(fused, three_sentences):
+    scorer = Told(
+        {
+            "012": {"XY": {"a": 1.0}, "XZ": {"b": 4.0}, "YX": {"c": -2.0}, "ZX": {"d": 8.0}},
+            "0": {"XY": {"a": 2.0}, "YX": {"c": 3.0}},
+            "1": {"XZ": {"b": -3.0}},
+        },
+        {"XY": (0,), "XZ": (1,)},
+    )
+    assert predicted(fused, scorer, three_sentences, 1e6) == {"XYa": (0,)}
+    # 4 - 3 and -2 + 3 are 1 each.
+    assert predicted(fused, scorer, three_sentences, 1.0) == {"XYa": (0,)}
+    assert predicted(fused, scorer, three_sentences, 0.99) == {"XYa": (0,), "XZb": (1,), "YXc": ()}
+    # d of (Z, X) is no candidate where the evidence is read.
+    assert "ZXd" not in predicted(fused, scorer, three_sentences, 8.0 + MISSING)
+    assert "ZXd" in predicted(fused, scorer, three_sentences, 8.0 + MISSING - 0.01)
+
+
+def test_a_triple_may_be_found_in_the_evidence_alone(fused, three_sentences):
+    scorer = Told({"12": {"YZ": {"e": 14.0}}}, {"YZ": (1, 2)})
+    assert "YZe" not in predicted(fused, scorer, three_sentences, 4.0)
+    assert predicted(fused, scorer, three_sentences, 3.99) == {"YZe": (1, 2)}
+
+
+def test_every_distinct_evidence_is_read_once_and_the_largest_margin_counts(fused, three_sentences):
+    scorer = Told(
+        {"012": {"XY": {"a": -1.0}}, "0": {"XY": {"a": 1.5}}, "02": {"XY": {"a": 3.0}}},
+        {"XY": (0,), "ZX": (0, 2), "YX": (0, 2), "XZ": (0, 2)},
+    )
+    assert "XYa" in predicted(fused, scorer, three_sentences, 1.99)
+    read = Counter("".join(sentence[0] for sentence in document.sentences) for document in scorer.read)
+    # Sentence 1 is beside the evidence of the pairs with Z, which no other names.
+    assert read == {"012": 2, "0": 1, "02": 1}
+    assert "XYa" not in predicted(fused, scorer, three_sentences, 2.0)
+
+
+def test_labels_that_are_no_candidates_count_as_missed_when_the_threshold_is_chosen(fused, three_sentences):
+    scorer = Told({"012": {"XY": {"a": 3.0}, "XZ": {"b": -1.0}, "ZY": {"c": -0.5}, "ZX": {"d": -0.75}}}, {})
+    # Scores -7 (right), -10.5 and -10.75 (wrong) and -11 (right): the first alone has F1 2/4 of three labels, all four
+    # have 4/7. Of the two labels that are candidates both would have 2/3.
+    assert fused.tune(scorer, [three_sentences])[THRESHOLD] < -11
+    fewer = Document("t", three_sentences.sentences, three_sentences.entities, three_sentences.labels[:2])
+    assert fused.tune(scorer, [fewer])[THRESHOLD] == -10.5
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_documents_are_read_in_chunks_to_the_same_predictions(fused, monkeypatch, at_once):
+    many = documents("dev", 5)
+    expected = fused.predict(hashed_scorer(), many, {THRESHOLD: 0.0})
+    monkeypatch.setattr(fusion, "DOCUMENTS_AT_ONCE", at_once)
+    read = []
+    assert fused.predict(hashed_scorer(read), many, {THRESHOLD: 0.0}) == expected
+    whole = [document.title for document in read if len(document.sentences) == 3 and document.labels]
+    assert whole == [document.title for document in many]
+
+
+def test_scores_without_evidence_are_refused(fused):
+    document = documents("dev", 1)[0]
+    scores = DocumentScores(pairs_of(document), np.zeros((12, len(RELATIONS) + 1), dtype=np.float32), None)
+    with pytest.raises(ValueError, match="evidence"):
+        fused.predict(lambda asked: iter([scores] * len(asked)), [document], {THRESHOLD: 0.0})
+
+
+# Runs
+
+
+@pytest.fixture(scope="module")
+def trained(small_home, tmp_path_factory):
+    """Runs of both models alone on annotated documents, and with distant ones."""
+    out = tmp_path_factory.mktemp("fusion")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HOME", str(small_home))
+        planned = plans("dreeam,dreeam-isf", settings="human,human+distant")
+        failed = execute(out, planned)
+    assert failed == [], [RunFolder.of(out, plan).error() for plan in failed]
+    return out, {(plan.model, plan.setting): plan for plan in planned}
+
+
+def test_the_models_share_every_stage_and_a_teacher_is_the_model_of_the_annotated_documents(trained):
+    out, planned = trained
+    for setting in ("human", "human+distant"):
+        assert planned["dreeam", setting].stages == planned["dreeam-isf", setting].stages
+        assert planned["dreeam", setting].key != planned["dreeam-isf", setting].key
+    (alone,) = planned["dreeam", "human"].stages
+    teacher, student, tuned = planned["dreeam", "human+distant"].stages
+    assert (teacher.key, student.teacher, student.after, tuned.after) == (alone.key, alone.key, None, student.key)
+    assert {path.name for path in (out / "stages").iterdir()} == {s.folder for s in (teacher, student, tuned)}
+
+
+def test_the_student_learns_from_its_teachers_attention_and_the_others_from_evidence(trained):
+    out, planned = trained
+    (signals,) = (out / "signals").iterdir()
+    assert signals.name.startswith("token_attention-")
+    attention = np.load(signals / "0000000.npy")
+    # 4 documents of 12 pairs, in each of which a pair's attention sums to 1.
+    assert attention.dtype == np.float16
+    assert attention.reshape(48, -1).sum(1, dtype=np.float64) == pytest.approx(np.ones(48), abs=1e-2)
+    parts = []
+    for stage in planned["dreeam", "human+distant"].stages:
+        lines = [json.loads(line) for line in (stage_folder(out, stage) / "log.jsonl").read_text().splitlines()]
+        parts.append({name for line in lines for name in line} & {"loss/evidence", "loss/teacher_attention"})
+    assert parts == [{"loss/evidence"}, {"loss/teacher_attention"}, {"loss/evidence"}]
+
+
+def test_the_record_has_the_threshold_and_scores_of_the_evidence(trained):
+    out, planned = trained
+    for (model, _), plan in planned.items():
+        record = RunFolder.of(out, plan).record()
+        assert set(record.decision) == ({THRESHOLD} if model == "dreeam-isf" else set())
+        assert all(split.evidence is not None for split in record.splits.values())
+        rows = json.loads((RunFolder.of(out, plan).path / "predictions-test.json").read_text())
+        assert all("evidence" in row for row in rows)
+
+
+def test_a_run_predicts_new_documents_with_its_own_threshold(trained, tmp_path):
+    out, planned = trained
+    folder = RunFolder.of(out, planned["dreeam-isf", "human"])
+    write_documents(tmp_path / "new.json", documents("test", 3))
+
+    def predict() -> list:
+        predict_file(folder.path, tmp_path / "new.json", tmp_path / "found.json")
+        return json.loads((tmp_path / "found.json").read_text())
+
+    found = predict()
+    assert found == json.loads((folder.path / "predictions-test.json").read_text())
+    record = folder.record()
+    folder.write_record(record.model_copy(update={"decision": {THRESHOLD: -1e9}}))
+    everything = predict()
+    folder.write_record(record)
+    assert len(found) < len(everything)
+
+
+def test_the_registered_model_differs_in_inference_alone():
+    assert (DreeamIsf.trains_as, DreeamIsf.inference) == ("dreeam", InferenceStageFusion)
+    assert DreeamIsf.recipe is Dreeam.recipe
