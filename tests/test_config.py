@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import Experiment, Options, dataset_preset, make_experiments, preset_names, read_config
+from bench.config import Experiment, Options, dataset_preset, make_experiments, read_config
 from bench.errors import UsageError
 from bench.interface import SETTINGS
 from bench.variants import resolve_stages
@@ -261,9 +261,153 @@ def test_no_model_is_a_question():
         make_experiment()
 
 
+@pytest.mark.parametrize("text", ["models = []", "settings = []", "seeds = []", "seeds = 0", "max_length = 0"])
+def test_nothing_is_no_value(text, toml):
+    with pytest.raises(UsageError):
+        make_experiments(config=toml(f'{text}\n[[experiment]]\nencoder = "tiny"'), models="atlop")
+
+
 def test_a_models_file_may_lie_in_a_folder_with_an_equals_sign(tmp_path):
     folder = tmp_path / "lr=3"
     folder.mkdir()
     (folder / "mine.py").write_text("from baselines.atlop import Atlop\nclass Mine(Atlop):\n    pass\n")
     variant = make_experiment(models=f"{folder}/mine.py:Mine:epochs=3").models[0]
     assert (variant.entry.name, variant.changes) == ("Mine", {"epochs": 3})
+
+
+def test_a_variant_of_several_values_is_several_models():
+    assert [v.changes for v in make_experiment(models="ttmre:memory=10,50,ssrpu").models] == [
+        {"memory": 10},
+        {"memory": 50},
+        {},
+    ]
+
+
+MATRIX = """
+seeds = [7]
+dataset = "mine"
+settings = ["human"]
+[set]
+epochs = 3
+[set.atlop]
+clip = 2
+[[experiment]]
+models = ["atlop", "ssrpu"]
+encoder = "a"
+[[experiment]]
+models = ["ssrpu:margin=1", "ssrpu"]
+settings = ["human", "distant"]
+encoder = "b"
+seeds = 2
+[experiment.set]
+epochs = 4
+"""
+
+
+def test_a_row_of_a_matrix_is_an_experiment_for_which_the_keys_beside_it_are_defaults(toml):
+    first, second = make_experiments(config=toml(MATRIX))
+    assert (first.encoder, first.seeds, first.settings, first.dataset) == ("a", (7,), ("human",), "mine")
+    assert (second.encoder, second.seeds, second.settings, second.dataset) == (
+        "b",
+        (0, 1),
+        ("human", "distant"),
+        "mine",
+    )
+    epochs = [resolve_stages(e.models[0], "human", e.overrides)[0].training.epochs for e in (first, second)]
+    assert epochs == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "expected"),
+    [
+        ({"encoder": "c"}, "encoder", ["c", "c"]),
+        ({"dataset": "sample"}, "dataset", ["sample", "sample"]),
+        ({"seeds": "1"}, "seeds", [(0,), (0,)]),
+        ({"max_length": 100}, "max_length", [100, 100]),
+        ({"settings": "distant"}, "settings", [("distant",)]),
+        ({"settings": "all"}, "settings", [("human",), ("human", "distant")]),
+        ({"models": "atlop"}, "encoder", ["a"]),
+        ({"models": "ssrpu"}, "models", [["ssrpu"], ["ssrpu:margin=1", "ssrpu"]]),
+        ({"models": "ssrpu:margin=1"}, "models", [["ssrpu:margin=1"]]),
+        ({"models": "ssrpu,atlop", "settings": "human"}, "models", [["atlop", "ssrpu"], ["ssrpu:margin=1", "ssrpu"]]),
+    ],
+)
+def test_options_replace_what_a_matrix_says_but_models_and_settings_choose_from_it(options, field, expected, toml):
+    experiments = make_experiments(config=toml(MATRIX), **options)
+    found = [getattr(experiment, field) for experiment in experiments]
+    assert [list(map(str, value)) if field == "models" else value for value in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": "ttmre"}, "unknown model of .*: 'ttmre'|unknown model of .* 'ttmre'"),
+        ({"models": "ssrpu:margin=2"}, r"unknown model of .* 'ssrpu:margin=2'. Did you mean 'ssrpu:margin=1'\?"),
+        ({"settings": "ext"}, "unknown setting of .* 'ext'"),
+        ({"models": "atlop", "settings": "distant"}, "has none of atlop in distant"),
+    ],
+)
+def test_what_a_matrix_does_not_have_cannot_be_chosen_from_it(options, message, toml):
+    with pytest.raises(UsageError, match=message):
+        make_experiments(config=toml(MATRIX), **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("[set.atlpo]\nclip = 1", "unknown scope 'atlpo'"),
+        ('[set.atlop."human+distant".ext]\nclip = 1', "unknown data of the setting human.distant 'ext'"),
+        ("[set]\nnum_label = 1", "set.num_label: unknown hyperparameter of atlop"),
+        ('[[experiment]]\nmodels = ["atlop"]\n[experiment.set.atlop]\nmargin = 1', "unknown hyperparameter of atlop"),
+        ('[[experiment]]\nmodel = ["atlop"]', "experiment.0.model"),
+    ],
+)
+def test_a_typo_in_a_file_is_told_with_the_file_and_the_key(change, message, toml):
+    with pytest.raises(UsageError, match=f"experiment é.toml.*{message}"):
+        make_experiments(config=toml(f'models = ["atlop"]\n{change}'))
+
+
+def test_a_file_may_change_models_that_this_command_does_not_run(toml):
+    path = toml('models = ["atlop", "ssrpu"]\n[set]\nmargin = 0.5\n[set.ttmre]\nlayers = 2')
+    assert [variant.entry.name for variant in make_experiment(config=path, models="atlop").models] == ["atlop"]
+
+
+def test_a_file_extends_another_one_beside_it(toml, tmp_path):
+    toml('seeds = [1]\nencoder = "a"\nmodels = ["atlop"]\n[set.atlop.human]\nepochs = 3\nclip = 2')
+    (tmp_path / "child.toml").write_text('extends = "experiment é.toml"\nencoder = "b"\n[set]\nepochs = 4')
+    experiment = make_experiment(config=tmp_path / "child.toml", dataset="mine")
+    training = resolve_stages(experiment.models[0], "human", experiment.overrides)[0].training
+    assert (experiment.seeds, experiment.encoder, training.epochs, training.clip) == ((1,), "b", 4, 2)
+
+
+def test_a_matrix_is_inherited_unless_there_is_another(toml, tmp_path):
+    toml(MATRIX)
+    (tmp_path / "same.toml").write_text('extends = "./experiment é.toml"\nencoder = "c"\n[set]\nclip = 9')
+    (tmp_path / "other.toml").write_text('extends = "./same.toml"\n[[experiment]]\nmodels = ["atlop"]')
+    assert [e.encoder for e in make_experiments(config=tmp_path / "same.toml")] == ["c", "c"]
+    other = make_experiment(config=tmp_path / "other.toml")
+    training = resolve_stages(other.models[0], "human", other.overrides)[0].training
+    assert (training.epochs, training.clip) == (3, 9)
+
+
+def test_a_circle_of_files_is_told(toml, tmp_path):
+    path = toml('extends = "other.toml"\nmodels = ["atlop"]')
+    (tmp_path / "other.toml").write_text(f'extends = "{path.name}"')
+    with pytest.raises(UsageError, match=r"extends .*: a circle"):
+        make_experiments(config=path)
+
+
+def test_what_a_model_does_not_have_is_left_out_with_the_reason():
+    experiment = make_experiment(models="dreeam,atlop", settings="human,distant")
+    assert [(setting, str(variant)) for setting, variant in experiment.cells] == [
+        ("human", "dreeam"),
+        ("human", "atlop"),
+        ("distant", "atlop"),
+    ]
+    (reason,) = experiment.left_out
+    assert reason.startswith("dreeam has no setting distant: ")
+
+
+def test_nothing_left_is_an_error_with_the_reason():
+    with pytest.raises(UsageError, match=r"^dreeam has no setting distant: there it is a student"):
+        make_experiments(models="dreeam", settings="distant")

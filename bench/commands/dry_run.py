@@ -133,8 +133,8 @@ def print_outline(console: Console, planned: Planned, out: Path, missing: Sequen
         console.print(_table(cells) if cells else "the same runs as above", "")
     runs = [plan for _, plans in planned for plan in plans]
     console.print(f"{describe(runs)}; {done} runs already have their record in {out}", soft_wrap=True)
-    for what in missing:
-        console.print(f"not here yet: {what}", soft_wrap=True)
+    if missing:
+        console.print("\nbefore any of it can be run:", *missing, sep="\n", soft_wrap=True)
 
 
 def outline_as_json(planned: Planned, out: Path, missing: Sequence[str]) -> dict[str, Any]:
