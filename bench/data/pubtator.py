@@ -62,7 +62,7 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     if isinstance(found, str):
         return nothing_read(path, found)
     raw, source = found
-    text = unzipped(raw)
+    text = _unzipped(raw, "abstracts in PubTator's form")
     if isinstance(text, BrokenJson):
         return Scan(path, 0, (), (Problem(None, "", *text),), checker.notes, False, (source,))
     tables = []
@@ -116,14 +116,14 @@ def _table_names(path: Path) -> Sequence[str]:
     return [f"{before}relationships.tsv"] if before or not middle else _CURATED
 
 
-def unzipped(raw: bytes) -> str | BrokenJson:
+def _unzipped(raw: bytes, expected: str) -> str | BrokenJson:
     """The text of a file, gzipped or not; or what is wrong with it."""
     if raw.startswith(b"\x1f\x8b"):
         try:
             raw = gzip.decompress(raw)
         except (EOFError, OSError, zlib.error) as error:
             return BrokenJson("", f"damaged or cut off, not a whole gzip file ({error})")
-    return decode(raw, "abstracts in PubTator's form")
+    return decode(raw, expected)
 
 
 def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
@@ -133,7 +133,7 @@ def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
         return None, [Problem(None, "", path.name, found)]
     raw, source = found
     table = _Table(source)
-    text = unzipped(raw)
+    text = _unzipped(raw, "a table of triples")
     if isinstance(text, BrokenJson):
         return table, [Problem(None, "", ", ".join(part for part in (path.name, text.field) if part), text.expected)]
     problems = []
