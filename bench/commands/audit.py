@@ -60,7 +60,7 @@ def audit(
         return
     console = make_console()
     _print(console, shown)
-    console.print(f"{what}: " + ("nothing found" if not shown else f"{len(shown)} findings"), soft_wrap=True)
+    console.print(f"{what}: " + ("nothing found" if not shown else f"{len(shown)} finding{'s' * (len(shown) > 1)}"), soft_wrap=True)
 
 
 def _print(console: Console, findings: Sequence[Finding]) -> None:
