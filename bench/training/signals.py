@@ -9,49 +9,45 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sized
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.features import Features
 from bench.filesystem import read_sealed, write_atomically, write_sealed
 
 DOCUMENTS_PER_PART = 256
-SIGNAL_VERSION = 1
+SIGNAL_VERSION = 2
 """Part of every artifact's key: raise it when the same teacher would leave other numbers, or in another form."""
 
 
 class SignalFile:
-    """The finished signals of `documents`: `signals[i]` is [p, k] in float32 for p candidate pairs.
+    """The finished signals of `documents`: `signals[i]` is [p, k] in float32 for p candidate pairs, 0 or more.
 
     k is the number of classes (logits) or of the document's word pieces (token attention).
     """
 
-    def __init__(self, folder: Path, documents: Sequence[Features]) -> None:
-        self._pairs = np.array([len(row.candidates()) for row in documents], dtype=np.int64)
-        self._parts = [
-            np.load(_part(folder, first), mmap_mode="r") for first in range(0, len(documents), DOCUMENTS_PER_PART)
-        ]
-        self._ends = [
-            np.cumsum(read_sealed(_seal(folder, first), "part")["sizes"])
-            for first in range(0, len(documents), DOCUMENTS_PER_PART)
-        ]
+    def __init__(self, folder: Path, documents: Sized) -> None:
+        firsts = range(0, len(documents), DOCUMENTS_PER_PART)
+        self._parts = [np.load(_part(folder, first), mmap_mode="r") for first in firsts]
+        self._shapes = [np.array(read_sealed(_seal(folder, first), "part")["shapes"]) for first in firsts]
+        self._ends = [np.cumsum(shapes.prod(1)) for shapes in self._shapes]
+        self._documents = len(documents)
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return self._documents
 
     def __getitem__(self, i: int) -> NDArray[np.float32]:
         part, at = divmod(i, DOCUMENTS_PER_PART)
         ends = self._ends[part]
-        values = self._parts[part][ends[at - 1] if at else 0 : ends[at]].astype(np.float32)
-        return values.reshape(self._pairs[i], -1) if len(values) else np.zeros((self._pairs[i], 0), dtype=np.float32)
+        values: NDArray[np.float32] = self._parts[part][ends[at - 1] if at else 0 : ends[at]].astype(np.float32)
+        return values.reshape(self._shapes[part][at])
 
 
 def make_signals(
     folder: Path,
-    documents: Sequence[Features],
+    documents: Sized,
     speak: Callable[[list[int]], list[NDArray[np.float16]]],
     told: Callable[[int], None] = lambda done: None,
 ) -> SignalFile:
@@ -76,8 +72,8 @@ def _write_part(folder: Path, first: int, spoken: list[NDArray[np.float16]]) -> 
     np.save(file, values, allow_pickle=False)
     content = file.getvalue()
     write_atomically(_part(folder, first), content)
-    sizes = [signal.size for signal in spoken]
-    write_sealed(_seal(folder, first), "part", {"sha256": hashlib.sha256(content).hexdigest(), "sizes": sizes})
+    shapes = [signal.shape for signal in spoken]
+    write_sealed(_seal(folder, first), "part", {"sha256": hashlib.sha256(content).hexdigest(), "shapes": shapes})
 
 
 def _is_intact(folder: Path, first: int) -> bool:
