@@ -36,6 +36,13 @@ def test_logits_and_gradients_are_the_plain_einsums(small_blocks, pairs):
         torch.testing.assert_close(mine, theirs)
 
 
+def test_without_a_bias_it_has_none_and_adds_none():
+    layer = GroupedBilinear(pair_size=12, block_size=3, classes=5, bias=False).double()
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    zeros = torch.zeros(2, 12, dtype=torch.float64)
+    assert (layer(zeros, zeros) == 0).all()
+
+
 def test_it_passes_gradcheck(small_blocks):
     layer = GroupedBilinear(pair_size=6, block_size=2, classes=3).double()
     head, tail = drawn(5, 6)

@@ -8,7 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.nn.losses import above_threshold, adaptive_threshold_loss, class_priors, positive_unlabeled_risk
+from bench.nn.losses import (
+    above_threshold,
+    adaptive_focal_loss,
+    adaptive_threshold_loss,
+    class_priors,
+    positive_unlabeled_risk,
+)
 
 GOLDEN_RISKS = 22
 
@@ -45,15 +51,48 @@ def test_adaptive_threshold_loss_of_each_pair_is_the_reference_programs(threshol
     close(torch.stack(rows), threshold_golden["atloss_rows_f64"])
 
 
+@pytest.mark.parametrize(("gamma", "case"), [(1, "gp1_gn1"), (2, "gp2_gn1"), (0, "gp0_gn0"), (1, "gp1_gn3")])
+def test_adaptive_focal_loss_and_gradient_are_the_reference_programs(threshold_golden, gamma, case):
+    logits = torch.tensor(threshold_golden["logits"], requires_grad=True)
+    labels = torch.tensor(threshold_golden["labels"][:, 1:]).bool()
+    loss = adaptive_focal_loss(logits, labels, gamma)
+    loss.backward()
+    close(loss, threshold_golden[f"afloss_{case}_f64"])
+    close(logits.grad, threshold_golden[f"afloss_{case}_grad_f64"])
+
+
+def test_adaptive_focal_loss_of_each_pair_is_the_reference_programs(threshold_golden):
+    logits = torch.tensor(threshold_golden["logits"])
+    labels = torch.tensor(threshold_golden["labels"][:, 1:]).bool()
+    rows = [adaptive_focal_loss(row[None], label[None]) for row, label in zip(logits, labels, strict=True)]
+    close(torch.stack(rows), threshold_golden["afloss_rows_f64"])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_adaptive_focal_loss_is_finite_at_large_logits_whatever_gamma(gamma):
+    logits = torch.tensor([[-1e3, 1e3, -1e3], [1e3, -1e3, 1e3]], requires_grad=True)
+    loss = adaptive_focal_loss(logits, torch.tensor([[True, False], [True, True]]), gamma)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_a_larger_gamma_leaves_sure_positives_more_alone():
+    logits, label = torch.tensor([[0.0, 2.0]]), torch.tensor([[True]])
+    losses = [adaptive_focal_loss(logits, label, gamma).item() for gamma in (0.0, 1.0, 2.0)]
+    assert losses[0] > losses[1] > losses[2] > torch.nn.functional.softplus(torch.tensor(-2.0)).item()
+
+
 @pytest.mark.parametrize(("name", "at_most"), [("1", 1), ("3", 3), ("4", 4), ("all", None)])
 def test_decoding_is_the_reference_programs_ties_included(threshold_golden, name, at_most):
     predicted = above_threshold(torch.tensor(threshold_golden["logits"]), at_most)
     np.testing.assert_array_equal(predicted.numpy(), threshold_golden[f"get_label_num{name}"][:, 1:].astype(bool))
 
 
-def test_adaptive_threshold_loss_without_a_pair_is_zero():
+@pytest.mark.parametrize("loss_of", [adaptive_threshold_loss, adaptive_focal_loss])
+def test_a_threshold_loss_without_a_pair_is_zero(loss_of):
     logits = torch.zeros(0, 5, requires_grad=True)
-    loss = adaptive_threshold_loss(logits, torch.zeros(0, 4, dtype=torch.bool))
+    loss = loss_of(logits, torch.zeros(0, 4, dtype=torch.bool))
     loss.backward()
     assert loss.item() == 0.0
 
@@ -71,6 +110,7 @@ def test_losses_leave_the_callers_labels_alone(threshold_golden):
     before = labels.clone()
     logits = torch.tensor(threshold_golden["logits"])
     adaptive_threshold_loss(logits, labels)
+    adaptive_focal_loss(logits, labels)
     risk_of(logits[:, 1:], labels, torch.full((96,), 0.01))
     assert torch.equal(labels, before)
 

@@ -35,12 +35,12 @@ class GoldenPooling:
         ids = torch.zeros(self.states.shape[:2], dtype=torch.long)
         self.batch = Batch(ids, ids + 1, tuple(self.documents), torch.zeros(0), ())
 
-    def pool(self, epsilon):
+    def pool(self, epsilon, **options):
         encodings = [
             DocumentEncoding(states, attention[:, d.mention_position].transpose(0, 1))
             for states, attention, d in zip(self.states, self.attention, self.documents, strict=True)
         ]
-        return pool(encodings, self.batch, epsilon)
+        return pool(encodings, self.batch, epsilon, **options)
 
 
 @pytest.fixture
@@ -69,6 +69,24 @@ def test_pooled_pairs_and_their_attention_are_dreeams(golden):
     np.testing.assert_allclose(pairs.entities[pairs.tail].detach(), golden.arrays["dreeam_ts"], **EXACT)
     np.testing.assert_allclose(pairs.context.detach(), golden.arrays["dreeam_rs"], **EXACT)
     np.testing.assert_allclose(torch.cat(pairs.token_attention).detach(), golden.arrays["dreeam_doc_attn"], **EXACT)
+
+
+def test_the_whole_grid_of_pooled_pairs_is_kd_docres(golden):
+    pairs = golden.pool(1e-10, joined="sum", whole_grid=True)
+    assert pairs.sizes == (49, 25)
+    pooled = {"hs": pairs.entities[pairs.head], "ts": pairs.entities[pairs.tail], "rs": pairs.context}
+    for name, values in pooled.items():
+        for i, document in enumerate(values.detach().split(pairs.sizes)):
+            expected = golden.arrays[f"kd_{name}_doc{i}"].reshape(document.shape)
+            np.testing.assert_allclose(document, expected, **EXACT, err_msg=f"{name} {i}")
+
+
+def test_candidates_are_where_the_whole_grid_has_the_documents_own_pairs(golden):
+    pairs = golden.pool(1e-5, whole_grid=True)
+    alone = golden.pool(1e-5)
+    np.testing.assert_array_equal(pairs.head[pairs.candidates], alone.head)
+    np.testing.assert_array_equal(pairs.tail[pairs.candidates], alone.tail)
+    np.testing.assert_allclose(pairs.context[pairs.candidates].detach(), alone.context.detach(), **EXACT)
 
 
 def test_a_pair_with_a_cut_entity_attends_to_nothing_under_either_normaliser(golden):
