@@ -14,6 +14,8 @@ from bench.records import RunRecord, Scores, SplitRecord, run_folders
 
 METRICS = ("f1", "ign_f1", "ign_f1_distant", "precision", "recall")
 MACRO = "macro_f1"
+EVIDENCE = "evidence_"
+"""How the scores of predicted evidence are called, beside those of triples."""
 ALL = "all"
 RELEASED = "released:"
 """How the slices of the released protocol are called, beside the strict ones."""
@@ -145,6 +147,9 @@ def _places(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, str]]:
             if getattr(record.scores, metric) is not None:
                 yield split, ALL, metric
         yield split, ALL, MACRO
+        if record.evidence is not None:
+            for metric in ("f1", "precision", "recall"):
+                yield split, ALL, EVIDENCE + metric
         for protocol, prefix in (("strict", ""), ("released", RELEASED)):
             for name in record.slices[protocol]:
                 for metric in ("f1", "ign_f1", "precision", "recall"):
@@ -161,6 +166,9 @@ def _empty_places() -> Iterator[tuple[str, str, str]]:
 def _value(record: SplitRecord, part: str, metric: str) -> float | None:
     if metric == MACRO:
         return record.macro_f1
+    if metric.startswith(EVIDENCE):
+        measured: float | None = getattr(record.evidence, metric.removeprefix(EVIDENCE), None)
+        return measured
     scores: Scores | None
     if part == ALL:
         scores = record.scores

@@ -11,12 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
-from bench.aggregate import ALL, Cell, NotApplicable, Row, labels, mean_and_std, not_applicable, rows_of
+from bench.aggregate import ALL, EVIDENCE, Cell, NotApplicable, Row, labels, mean_and_std, not_applicable, rows_of
 from bench.filesystem import write_atomically
 
 WIDE = 140
 """Columns of a terminal on which dev and test go side by side."""
+WIDER = 170
+"""The same for tables with evidence."""
 COLUMNS = (("f1", "F1"), ("ign_f1", "Ign F1"), ("precision", "Precision"), ("recall", "Recall"))
+EVIDENCE_COLUMN = (EVIDENCE + "f1", "Evi F1")
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,15 @@ def _block(
     impossible: Sequence[NotApplicable],
     splits: Sequence[str],
 ) -> Block:
-    header = ["Model", "Encoder", *(f"{split} {title}" for split in splits for _, title in COLUMNS), "Seeds"]
+    columns = (*COLUMNS, EVIDENCE_COLUMN) if any(_has_evidence(cell) for cell, _ in cells) else COLUMNS
+    header = ["Model", "Encoder", *(f"{split} {title}" for split in splits for _, title in columns), "Seeds"]
     lines, notes = [], []
     for cell, label in cells:
         plan = cell.plans[0]
         numbers = {(row.split, row.metric): row for row in rows_of([cell]) if row.slice == ALL}
         partial = len(cell.records) < cell.expected
         name = plan.model + (f" ({plan.variant})" if plan.variant else "") + label
-        values = [_shown(numbers.get((split, metric))) for split in splits for metric, _ in COLUMNS]
+        values = [_shown(numbers.get((split, metric))) for split in splits for metric, _ in columns]
         lines.append((name, plan.encoder, *values, f"{len(cell.records)} of {cell.expected}{'*' if partial else ''}"))
         notes += [f"{name}, {error}" for error in cell.errors]
     if any(line[-1].endswith("*") for line in lines):
@@ -66,6 +70,10 @@ def _block(
         notes.append(f"{none.model} has no {setting!r}: {none.reason}")
     notes += dict.fromkeys(note for cell, _ in cells for note in (*_cut(cell, splits), *_outside(cell, splits)))
     return Block(f"{dataset}, {setting}", tuple(header), tuple(lines), tuple(notes))
+
+
+def _has_evidence(cell: Cell) -> bool:
+    return any(split.evidence is not None for record in cell.records for split in record.splits.values())
 
 
 def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
@@ -115,7 +123,8 @@ def for_terminal(block: Block) -> Table:
 
 def print_tables(console: Console, cells: Sequence[Cell]) -> None:
     """All blocks; dev and test below each other where the console is too narrow for both."""
-    for splits in [("dev", "test")] if console.width >= WIDE else [("dev",), ("test",)]:
+    enough = WIDER if any(map(_has_evidence, cells)) else WIDE
+    for splits in [("dev", "test")] if console.width >= enough else [("dev",), ("test",)]:
         for block in blocks(cells, splits):
             console.print(for_terminal(block), "")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.aggregate import Cell
+from bench.aggregate import Cell, rows_of
 from bench.interface import Training
 from bench.plan import RunPlan, StagePlan
-from bench.records import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
+from bench.records import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
 from bench.tables import blocks, for_markdown
 
 
@@ -66,3 +66,27 @@ def test_a_setting_a_model_does_not_have_is_not_applicable_neither_zero_nor_miss
     assert [line[0] for line in human.lines] == ["kd", "m"]
     assert distant.lines[-1] == ("kd", "e", "n/a", "n/a", "n/a", "n/a", "n/a")
     assert "kd has no 'distant': needs a teacher" in distant.notes
+
+
+def with_evidence(made: RunRecord, f1: float) -> RunRecord:
+    scores = EvidenceScores(f1=f1, precision=f1 + 1, recall=f1 - 1)
+    splits = {name: split.model_copy(update={"evidence": scores}) for name, split in made.splits.items()}
+    return made.model_copy(update={"splits": splits})
+
+
+def test_evidence_has_a_column_only_where_a_model_predicts_it():
+    without = Cell((plan(0),), (record(0, 50.0),), ())
+    other = plan(0).model_copy(update={"model": "says-why"})
+    having = Cell((other,), (with_evidence(record(0, 50.0), 30.0),), ())
+    (block,) = blocks([without, having])
+    assert block.header[2:7] == ("dev F1", "dev Ign F1", "dev Precision", "dev Recall", "dev Evi F1")
+    assert [line[6] for line in block.lines] == ["—", "30.00"]
+    assert {len(line) for line in block.lines} == {len(block.header)}
+    (block,) = blocks([without])
+    assert not [name for name in block.header if "Evi" in name]
+
+
+def test_scores_of_evidence_are_averaged_over_seeds_like_all_others():
+    cell = Cell(tuple(map(plan, range(2))), tuple(with_evidence(record(s, 50.0), 30.0 + 2 * s) for s in range(2)), ())
+    means = {row.metric: row.mean for row in rows_of([cell]) if row.split == "test" and "evidence" in row.metric}
+    assert means == {"evidence_f1": 31.0, "evidence_precision": 32.0, "evidence_recall": 30.0}
