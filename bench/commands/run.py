@@ -105,13 +105,13 @@ def run(
         from bench.commands.dry_run import StandIns, outline_as_json, print_outline
 
         stand_ins = StandIns()
-        planned = _planned(experiments, stand_ins.dataset, stand_ins.encoder)
+        planned = planned_runs(experiments, stand_ins.dataset, stand_ins.encoder)
         if as_json:
             print(json.dumps(outline_as_json(planned, out, stand_ins.missing)))
         else:
             print_outline(console, planned, out, stand_ins.missing)
         return
-    planned = _planned(experiments, open_dataset, partial(find_encoder, download=download))
+    planned = planned_runs(experiments, open_dataset, partial(find_encoder, download=download))
     plans = [plan for _, runs in planned for plan in runs]
     announce(out, plans)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
@@ -134,7 +134,7 @@ def run(
         raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
 
 
-def _planned(
+def planned_runs(
     experiments: Sequence[Experiment],
     open_dataset: Callable[[str], Dataset],
     find_encoder: Callable[[str, Sequence[Document]], EncoderSource],
