@@ -10,9 +10,12 @@ import typer
 
 from bench.commands import data, models
 from bench.commands.audit import audit
+from bench.commands.cancel import cancel
 from bench.commands.doctor import doctor
 from bench.commands.evaluate import evaluate
+from bench.commands.logs import logs
 from bench.commands.predict import predict
+from bench.commands.retry import retry
 from bench.commands.run import run
 from bench.commands.status import status
 from bench.commands.table import table
@@ -24,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, table, audit, evaluate, predict, doctor):
+for command in (run, status, logs, cancel, retry, table, audit, evaluate, predict, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

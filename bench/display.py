@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bench.plan import RunPlan
-from bench.records import RunFolder
+from bench.outline import RunOutline
+
+if TYPE_CHECKING:
+    from bench.plan import RunPlan
+    from bench.progress import RunState
+    from bench.records import RunFolder
 
 REFRESH_SECONDS = 0.25
 BAR = 24
@@ -25,7 +29,7 @@ class RunDisplay:
     done: how many of the runs were finished before.
     """
 
-    def __init__(self, plans: Sequence[RunPlan], console: Console, done: int = 0) -> None:
+    def __init__(self, plans: Sequence[RunPlan | RunOutline], console: Console, done: int = 0) -> None:
         self.console = console
         self.done = done
         self.plans = {plan.folder: plan for plan in plans}
@@ -44,12 +48,24 @@ class RunDisplay:
 
     def update(self, folder: RunFolder, status: dict[str, Any]) -> None:
         """A run's newest status."""
-        before = self.status.get(folder.name, {})
-        self.status[folder.name] = status
+        self._update(folder.name, status)
+
+    def show(self, state: RunState) -> None:
+        """The newest state of a run that another machine may be at."""
+        if state.state == "done":
+            self._update(state.run, {"state": "finished", "result": state.detail})
+        elif state.state == "failed":
+            self._update(state.run, {"state": "failed", "error": state.detail})
+        else:
+            self._update(state.run, vars(state) | {"doing": state.detail})
+
+    def _update(self, run: str, status: dict[str, Any]) -> None:
+        before = self.status.get(run, {})
+        self.status[run] = status
         if self.console.is_terminal:
             self._live.update(self._table())
         elif _event(status) != _event(before):
-            self.say(f"{_label(self.plans[folder.name])}: {_event(status)}")
+            self.say(f"{_label(self.plans[run])}: {_event(status)}")
 
     def say(self, text: str) -> None:
         """One line, above the live view if there is one."""
@@ -70,7 +86,7 @@ class RunDisplay:
         return table
 
 
-def _label(plan: RunPlan) -> str:
+def _label(plan: RunPlan | RunOutline) -> str:
     variant = f" ({plan.variant})" if plan.variant else ""
     return f"{plan.model}{variant} {plan.setting} seed {plan.seed}"
 
@@ -94,10 +110,13 @@ def _event(status: dict[str, Any]) -> str:
     """What is worth a line where there is no terminal: it changes when the state or the stage does."""
     state = status.get("state", "")
     if state == "finished":
-        return f"finished, {status.get('result')}, {_clock(status.get('seconds', 0))}"
+        took = f", {_clock(status['seconds'])}" if "seconds" in status else ""
+        return f"finished, {status.get('result')}{took}"
+    if state in ("blocked", "cancelled", "interrupted"):
+        return f"{state}: {status.get('detail', '')}".rstrip(": ")
     if state == "failed":
         return f"failed: {status.get('error')}"
-    return f"{state} {status.get('stage', '')}".strip()
+    return f"{state} {status.get('stage') or ''}".strip()
 
 
 def _clock(seconds: float) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ from bench.data.cache import FeatureFile, features_of
 from bench.data.catalog import Dataset, open_dataset
 from bench.errors import BenchError, UsageError
 from bench.evaluation import split_record
+from bench.failures import explain
 from bench.filesystem import home, write_json
 from bench.interface import PairModel, Task
 from bench.metrics.submission import write_submission
@@ -102,9 +104,10 @@ class Bench:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._materials: dict[tuple[str, str, int], Materials] = {}
 
-    def execute(self, plans: Sequence[RunPlan]) -> list[RunPlan]:
+    def execute(self, plans: Sequence[RunPlan], until: str | None = None) -> list[RunPlan]:
         """Do every run that nobody has done; the ones that failed. Raises `Interrupted`.
 
+        until: the folder of a stage after which to stop, without evaluating.
         A run or stage that another process is at is put off, and looked at again when there is nothing else to do.
         """
         waiting, failed = list(plans), []
@@ -112,7 +115,7 @@ class Bench:
             postponed = []
             for plan in waiting:
                 self.interrupt.check()
-                outcome = self._attempt(plan)
+                outcome = self._attempt(plan, until)
                 if outcome == "busy":
                     postponed.append(plan)
                 elif outcome == "failed":
@@ -122,14 +125,14 @@ class Bench:
             waiting = postponed
         return failed
 
-    def _attempt(self, plan: RunPlan) -> str:
+    def _attempt(self, plan: RunPlan, until: str | None) -> str:
         folder = RunFolder.of(self.out, plan)
         if folder.record() is not None:
             return "done"
         try:
             with FileLock(folder.path / "lock", blocking=False):
                 if folder.record() is None:  # not finished by another process since
-                    self._run(plan, folder)
+                    self._run(plan, folder, until)
                 return "done"
         except Timeout:
             return "busy"
@@ -137,12 +140,15 @@ class Bench:
             self._tell(folder, state="interrupted")
             raise
         except Exception as error:
-            message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-            folder.write_error(message, traceback.format_exc())
-            self._tell(folder, state="failed", error=message)
+            message = explain(error)
+            try:
+                folder.write_error(message, traceback.format_exc())
+                self._tell(folder, state="failed", error=message)
+            except OSError as unwritable:  # a full disk takes no error either
+                print(f"bench: {folder.name}: {message}\n(not written down: {unwritable})", file=sys.stderr, flush=True)
             return "failed"
 
-    def _run(self, plan: RunPlan, folder: RunFolder) -> None:
+    def _run(self, plan: RunPlan, folder: RunFolder, until: str | None) -> None:
         folder.clear_error()
         began, started = time.monotonic(), datetime.now(UTC)
         materials = self._materials_of(plan)
@@ -150,6 +156,8 @@ class Bench:
         stages = []
         for stage in plan.stages:
             stages.append(self._stage(stage, plan.stage_before(stage), materials, folder))
+            if stage.folder == until:
+                return
         record = self._evaluate(plan, materials, stages, folder)
         write_json(folder.path / "provenance.json", _provenance(self.device, started, time.monotonic() - began), 1)
         folder.write_record(record)
@@ -194,13 +202,17 @@ class Bench:
         )
         write_json(folder / "stage.json", plan.model_dump(mode="json"), 1)
         materials.source.save(folder / "encoder")
-        last_told = 0.0
+        last_told, began = 0.0, None
 
         def on_progress(progress: Progress) -> None:
-            nonlocal last_told
-            if time.monotonic() - last_told > POLL_SECONDS or progress.step == progress.steps:
-                last_told = time.monotonic()
-                self._tell(run, state="running", stage=plan.data, **vars(progress))
+            nonlocal last_told, began
+            now = time.monotonic()
+            began = began or (now, progress.step)
+            if now - last_told > POLL_SECONDS or progress.step == progress.steps:
+                last_told = now
+                pace = (now - began[0]) / max(1, progress.step - began[1])
+                eta = pace * (progress.steps - progress.step) if progress.step > began[1] else None
+                self._tell(run, state="running", stage=plan.data, eta=eta, **vars(progress))
 
         start = load_tensors(stage_folder(self.out, before) / SELECTED)[0] if plan.after and before else None
         task = task_of(plan, materials.source, materials.label_rates(SPLIT_OF[plan.data]))
@@ -271,7 +283,7 @@ class Bench:
         return Reading(system, stage, materials.source, self.device, self.interrupt)
 
     def _tell(self, folder: RunFolder, **status: Any) -> None:
-        status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node()}
+        status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node(), **_job()}
         folder.write_status(status)
         self.listener(folder, status)
 
@@ -340,6 +352,14 @@ def _check_unchanged(plan: RunPlan, materials: Materials) -> None:
             f"changed since this run was planned: {', '.join(changed)} (data set {plan.dataset!r}). "
             "Run the same command again to plan it anew"
         )
+
+
+def _job() -> dict[str, str]:
+    """The SLURM job this process is, if it is one."""
+    if "SLURM_ARRAY_JOB_ID" not in os.environ:
+        return {}
+    job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return {"job": job, "node": os.environ.get("SLURMD_NODENAME", "")}
 
 
 def _provenance(device: torch.device, started: datetime, seconds: float) -> dict[str, Any]:

@@ -64,6 +64,16 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def last_text(path: Path, size: int = 4096) -> str:
+    """The end of a text file, at most `size` bytes of it; nothing where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def write_sealed(path: Path, name: str, content: Any) -> None:
     """`content` under the key `name` with its checksum beside it, atomically."""
     write_json(path, {"sha256": _checksum(content), name: content})

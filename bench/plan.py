@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +12,7 @@ from bench.data.catalog import Dataset
 from bench.errors import UsageError
 from bench.interface import Setting, Signal, Source, Training
 from bench.nn.load import EncoderSource
+from bench.outline import digest, file_name, stage_content, stage_folder_name, stage_key
 from bench.registry import ModelEntry, code_version, find
 from bench.variants import Variant, resolve_stages, variant_name
 
@@ -62,24 +60,12 @@ class StagePlan(_Frozen):
     @property
     def key(self) -> str:
         """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
-        return _digest(self.content({"model", "reference", "dataset", "encoder"}))
-
-    def content(self, without: set[str]) -> dict[str, Any]:
-        """All fields but some, as JSON. What came after the first release is left out where it is not used.
-
-        So a plan that does without keeps its key.
-        """
-        dumped = self.model_dump(mode="json", exclude=without)
-        for fields, names in ((dumped, ("teacher", "signal")), (dumped["training"], ("patience",))):
-            for name in names:
-                if fields.get(name, "not asked for") is None:
-                    del fields[name]
-        return dumped
+        return stage_key(self.model_dump(mode="json"))
 
     @property
     def folder(self) -> str:
         """The stage's folder under `stages/`."""
-        return _file_name(f"{self.model}-{self.data}-s{self.seed}-{self.key}")
+        return stage_folder_name(self.model_dump(mode="json"))
 
 
 class InferencePlan(_Frozen):
@@ -114,13 +100,16 @@ class RunPlan(_Frozen):
     @property
     def key(self) -> str:
         """16 hex digits: equal keys, equal records."""
-        return _digest([self.metric, self.stages[-1].key, self._evaluated()])
+        return digest([self.metric, self.stages[-1].key, self._evaluated()])
 
     @property
     def configuration(self) -> str:
         """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
-        stages = [s.content({"harness", "seed", "after", "teacher", "reference"}) for s in self.stages]
-        return _digest([self.stages[-1].harness, self.metric, stages, self._evaluated()])[:8]
+        stages = [
+            stage_content(s.model_dump(mode="json"), {"harness", "seed", "after", "teacher", "reference"})
+            for s in self.stages
+        ]
+        return digest([self.stages[-1].harness, self.metric, stages, self._evaluated()])[:8]
 
     def _evaluated(self) -> list[str | None]:
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
@@ -134,7 +123,7 @@ class RunPlan(_Frozen):
     def folder(self) -> str:
         """The run's folder under `runs/`."""
         variant = f"-{self.variant}" if self.variant else ""
-        name = _file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
+        name = file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
         return f"{name[:120]}-s{self.seed}-{self.key}"
 
 
@@ -233,11 +222,3 @@ def describe(runs: Sequence[RunPlan]) -> str:
     stages, asked = len(distinct_stages(runs)), sum(len(run.stages) for run in runs)
     shared = f" ({asked - stages} shared between runs)" if asked > stages else ""
     return f"{len(runs)} runs, {stages} stages{shared}"
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+=-]+", "_", text).strip("_")

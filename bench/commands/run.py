@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bench.commands.launching import Launch, ProfileOption, WaitOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT = Path("results")
 OutOption = Annotated[Path, typer.Option(help="Where runs, their records and tables are kept.")]
-
-
-class Launch(StrEnum):
-    """Where runs are carried out."""
-
-    INLINE = "inline"
-    LOCAL = "local"
 
 
 def run(
@@ -58,8 +52,10 @@ def run(
     ] = None,
     out: OutOption = DEFAULT_OUT,
     launcher: Annotated[
-        Launch, typer.Option(help="inline: in this process; local: one process per GPU, or per core.")
+        Launch, typer.Option(help="inline: in this process; local: one process per GPU, or per core; slurm: jobs.")
     ] = Launch.LOCAL,
+    profile: ProfileOption = None,
+    wait: WaitOption = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes of the local launcher.")] = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
     download: Annotated[bool, typer.Option("--download", help="Fetch the encoder from the hub if needed.")] = False,
@@ -72,21 +68,18 @@ def run(
     import json
     from functools import partial
 
-    from bench.aggregate import load_cells
+    from bench.commands.launching import Launching, profile_for, start
     from bench.commands.output import make_console
     from bench.config import make_experiments
     from bench.data.catalog import open_dataset
-    from bench.display import RunDisplay
-    from bench.errors import BenchError, UsageError
+    from bench.errors import UsageError
     from bench.execute import announce
-    from bench.launch import failures, launch
     from bench.nn.load import find_encoder
     from bench.plan import describe
     from bench.records import RunFolder
-    from bench.tables import print_tables, write_tables
-    from bench.training.interrupt import Interrupted
 
     console = make_console()
+    how = Launching(launcher, jobs, profile_for(launcher, profile), checkpoint_seconds, wait)
     experiments = make_experiments(
         models=models,
         seeds=seeds,
@@ -121,17 +114,7 @@ def run(
         f"{_names(plan.encoder for plan in plans)}, in {out}{before}",
         soft_wrap=True,
     )
-    try:
-        failed = launch(plans, out, launcher.value, jobs, RunDisplay(plans, console, done), checkpoint_seconds)
-    except (Interrupted, KeyboardInterrupt) as interrupted:
-        raise BenchError(
-            f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
-        ) from interrupted
-    cells = load_cells(out)
-    print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
-    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
-    if failed:
-        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
+    start(plans, out, how, console, done)
 
 
 def planned_runs(

@@ -1,0 +1,147 @@
+"""Where `bench run` and `bench retry` carry runs out, and what they print of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.outline import RunOutline
+    from bench.plan import RunPlan
+    from bench.slurm.profiles import Profile
+
+
+class Launch(StrEnum):
+    """Where runs are carried out."""
+
+    INLINE = "inline"
+    LOCAL = "local"
+    SLURM = "slurm"
+
+
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(help="What a SLURM job asks for: a TOML file, or a name in slurm/profiles (see slurm/README.md)."),
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="With SLURM: stay until all is done, then print the table. Others always do.")
+]
+
+
+@dataclass(frozen=True)
+class Launching:
+    """How runs are to be carried out. jobs: processes of the local launcher."""
+
+    launcher: Launch
+    jobs: int | None
+    profile: Profile | None
+    checkpoint_seconds: float
+    wait: bool
+
+
+def profile_for(launcher: Launch, name: str | None) -> Profile | None:
+    """The profile that `--profile` names, which SLURM needs and the others do not take. Raises UsageError."""
+    from bench.errors import UsageError
+    from bench.slurm.profiles import load_profile
+
+    if launcher is Launch.SLURM:
+        if name is None:
+            raise UsageError("--launcher slurm needs --profile: what a job asks this cluster for (see slurm/README.md)")
+        return load_profile(name)
+    if name is not None:
+        raise UsageError(f"--profile is for --launcher slurm, not for {launcher.value}")
+    return None
+
+
+def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
+    """Carry out `plans`, which are announced, and print their table; on SLURM only if asked to wait for it.
+
+    done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal.
+    """
+    from bench.aggregate import load_cells
+    from bench.errors import BenchError
+    from bench.launch import failures, launch
+    from bench.records import RunFolder
+    from bench.tables import print_tables, write_tables
+    from bench.training.interrupt import Interrupted
+
+    if how.profile is not None:
+        if not _on_slurm(plans, out, how.profile, how, console, done):
+            return
+        failed = [folder for folder in (RunFolder.of(out, plan) for plan in plans) if folder.record() is None]
+    else:
+        from bench.display import RunDisplay
+
+        try:
+            display = RunDisplay(plans, console, done)
+            failed = launch(
+                plans,
+                out,
+                "inline" if how.launcher is Launch.INLINE else "local",
+                how.jobs,
+                display,
+                how.checkpoint_seconds,
+            )
+        except (Interrupted, KeyboardInterrupt) as interrupted:
+            raise BenchError(
+                f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
+            ) from interrupted
+    cells = load_cells(out)
+    print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
+    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
+    if failed:
+        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
+
+
+def _on_slurm(
+    plans: Sequence[RunPlan], out: Path, profile: Profile, how: Launching, console: Console, done: int
+) -> bool:
+    """Submit; whether it was waited for."""
+    from bench.errors import BenchError
+    from bench.outline import outline_of
+
+    runs = [run for run in (outline_of(out, plan.folder) for plan in plans) if run is not None]
+    submit_runs(runs, out, profile, how.checkpoint_seconds, console)
+    if not how.wait:
+        return False
+    from bench.display import RunDisplay
+    from bench.slurm.submit import submit
+    from bench.slurm.wait import wait_for
+
+    try:
+        display = RunDisplay(runs, console, done)
+        wait_for(runs, out, display, lambda again: submit(again, out, profile, how.checkpoint_seconds))
+    except KeyboardInterrupt:
+        raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
+    return True
+
+
+def submit_runs(
+    runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
+) -> None:
+    """Submit what is missing of `runs` to SLURM, and say what was submitted."""
+    from bench.slurm.submit import submit
+    from bench.slurm.tasks import Array
+
+    submitted = submit(runs, out, profile, checkpoint_seconds)
+    for array in submitted.arrays:
+        after = array.after.job if isinstance(array.after, Array) else array.after
+        resources = profile.resources(array.section)
+        console.print(
+            f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
+            f"{resources.memory} MB, {resources.gpus} GPU" + (f", each after its task of {after}" if after else ""),
+            soft_wrap=True,
+        )
+    jobs = sum(len(array.tasks) for array in submitted.arrays)
+    before = f", {submitted.before} in the queue before" if submitted.before else ""
+    console.print(
+        f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
+        soft_wrap=True,
+    )

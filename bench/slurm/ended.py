@@ -1,0 +1,109 @@
+"""What becomes of a job when its process has ended: `python -m bench.slurm.ended OUT SUBMISSION STATUS`.
+
+The batch script calls it, so nothing heavy is imported. A job that a signal stopped, or that was killed, goes back into
+the queue and goes on from its last checkpoint; one that ran out of memory, or that is killed again and again without
+getting any further, fails, and its run says why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from bench.filesystem import last_text, read_json, write_json
+from bench.outline import outline_of
+from bench.slurm.job import DONE, FAILED, STOPPED
+from bench.slurm.queue import OUT_OF_MEMORY, SchedulerError, command
+from bench.slurm.submissions import Job, log_path, read_submission
+from bench.slurm.tasks import Task
+
+KILLS = 5
+"""So many kills in a row without a checkpoint in between, and the job fails."""
+PATIENCE_SECONDS = 600
+"""How long it waits for a slurmctld that does not answer."""
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status of the job, unless SLURM ends it first to requeue it."""
+    out, submission, status = Path(arguments[0]), read_submission(Path(arguments[0]), arguments[1]), int(arguments[2])
+    array, index = os.environ["SLURM_ARRAY_JOB_ID"], int(os.environ["SLURM_ARRAY_TASK_ID"])
+    if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
+        return status
+    job = Job(submission.tasks[index], (array, index))
+    if status != STOPPED:
+        reason = why_not_again(out, job, status)
+        if reason:
+            print(f"bench: failed: {reason}", flush=True)
+            fail(out, job.task, reason)
+            return FAILED
+    return requeue(job.id, status)
+
+
+def why_not_again(out: Path, job: Job, status: int) -> str | None:
+    """Why a killed job should not go back into the queue, if it should not. Counts its kills."""
+    if ran_out_of_memory(log_path(out, job)):
+        return OUT_OF_MEMORY
+    path = out / "slurm" / "kills" / f"{job.task.key.replace('/', '-')}.json"
+    before = read_json(path) or {"progress": None, "kills": 0}
+    progress = _progress(out, job.task)
+    kills = before["kills"] + 1 if before["progress"] == progress else 1
+    write_json(path, {"progress": progress, "kills": kills})
+    how = f"signal {status - 128}" if status > 128 else f"exit status {status}"
+    if kills < KILLS:
+        print(f"bench: the process was killed ({how}); the job goes on from the last checkpoint", flush=True)
+        return None
+    return f"killed {kills} times in a row without a checkpoint in between ({how}); see {log_path(out, job)}"
+
+
+def _progress(out: Path, task: Task) -> list[str]:
+    """What grows as a task gets on: finished stages and the newest checkpoint."""
+    run = outline_of(out, task.run)
+    folders = [out / "stages" / stage.folder for stage in run.stages] if run else []
+    found = [path for folder in folders for path in (*folder.glob("result.json"), *folder.glob("checkpoints/*.json"))]
+    return sorted(str(path.relative_to(out)) for path in found)
+
+
+def ran_out_of_memory(log: Path) -> bool:
+    """Whether SLURM says so at the end of what the job printed, or the kernel in the job's control group."""
+    return bool(re.search(r"oom.kill|out of memory|memory limit", last_text(log), re.IGNORECASE)) or _oom_kills() > 0
+
+
+def _oom_kills() -> int:
+    """Of the whole job, by the kernel (control groups version 2: SLURM's folder is .../job_ID/step_...)."""
+    try:
+        place = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        folder = next(f for f in (place, *place.parents) if f.name.startswith("job_"))
+        events = dict(line.split() for line in (folder / "memory.events").read_text().splitlines())
+    except (OSError, StopIteration, ValueError):
+        return 0
+    return int(events.get("oom_kill", 0))
+
+
+def fail(out: Path, task: Task, reason: str) -> None:
+    """Say in the run's folder why it failed, as the harness does for errors of its own."""
+    write_json(out / "runs" / task.run / "error.json", {"message": reason, "traceback": ""}, indent=1)
+
+
+def requeue(job: str, status: int) -> int:
+    """Put the job back into the queue, unless it is cancelled or there already. Then SLURM ends this process."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            if command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip() != "RUNNING":
+                return status
+            command(["scontrol", "requeue", job])
+            break
+        except SchedulerError as error:
+            print(f"bench: {error}", flush=True)
+            if time.monotonic() > give_up:
+                return status
+            time.sleep(2)
+    time.sleep(PATIENCE_SECONDS)  # until SLURM has ended it
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

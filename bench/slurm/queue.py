@@ -1,0 +1,94 @@
+"""What SLURM says of our jobs: `squeue` for those it has, `sacct` for those that are over."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.errors import BenchError
+
+TIMEOUT_SECONDS = 60
+OUT_OF_MEMORY = (
+    "out of memory: the job was killed. Ask for more (memory in the profile), or lower batch_size "
+    "(--set batch_size=..., and raise accumulate for the same update)"
+)
+Place = tuple[str, int]
+"""The id of an array and an index in it: `123_4`."""
+
+
+class SchedulerError(BenchError):
+    """SLURM cannot be asked: its commands are not there, or nobody answers them."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A job that SLURM has: pending, running, or on its way from one to the other."""
+
+    name: str
+    state: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that SLURM has no more. state: COMPLETED, FAILED, TIMEOUT, OUT_OF_MEMORY, CANCELLED, NODE_FAIL, ..."""
+
+    state: str
+    exit_code: str
+    node: str
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The output of a command of SLURM. Raises SchedulerError with what it said."""
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    except FileNotFoundError:
+        raise SchedulerError(f"{arguments[0]}: not found. Is this a machine of a SLURM cluster?") from None
+    except subprocess.TimeoutExpired:
+        raise SchedulerError(f"{arguments[0]}: no answer within {TIMEOUT_SECONDS} s") from None
+    if done.returncode:
+        said = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
+        raise SchedulerError(f"{arguments[0]}: {said}")
+    return done.stdout
+
+
+def queued_jobs() -> dict[Place, Queued]:
+    """Every array task of this user that SLURM has. Raises SchedulerError."""
+    lines = command(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%N|%r|%j"]).splitlines()
+    found = {}
+    for line in lines:
+        array, index, state, node, reason, name = line.strip().split("|", 5)
+        if index.isdigit():  # not a job of ours: those are arrays
+            found[array, int(index)] = Queued(name, state, node, reason)
+    return found
+
+
+def ended_jobs(arrays: Iterable[str]) -> dict[Place, Ended]:
+    """How the tasks of some arrays went, by SLURM's accounting. Raises SchedulerError (also where there is none)."""
+    jobs = ",".join(sorted(set(arrays)))
+    if not jobs:
+        return {}
+    lines = command(
+        ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={jobs}"]
+    ).splitlines()
+    found = {}
+    for line in lines:
+        job, state, exit_code, node = line.split("|")[:4]
+        for place in _places(job):
+            found[place] = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
+    return found
+
+
+def _places(job: str) -> list[Place]:
+    """`7_3` is one task, `7_[1-3,5%2]` are four."""
+    array, _, index = job.partition("_")
+    if index.isdigit():
+        return [(array, int(index))]
+    places = []
+    for part in index.strip("[]").partition("%")[0].split(","):
+        if spread := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
+            places += [(array, i) for i in range(int(spread[1]), int(spread[2] or spread[1]) + 1)]
+    return places

@@ -1,0 +1,93 @@
+"""What was submitted, as files in the output folder: any process on any machine that sees the folder can take over.
+
+`slurm/submissions/NAME.json` is written before the array is submitted and given its id after: the array's jobs are
+called NAME, so that even one whose id was never written is found in the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.filesystem import read_json, write_json
+from bench.slurm.profiles import Profile
+from bench.slurm.queue import Place, Queued
+from bench.slurm.tasks import Task
+
+
+@dataclass
+class Submission:
+    """One job array. job: its id, None while (or because) it is not known."""
+
+    name: str
+    job: str | None
+    profile: Profile
+    checkpoint_seconds: float
+    tasks: dict[int, Task]
+
+    def write(self, out: Path) -> None:
+        """Keep it in the output folder."""
+        content = {
+            "job": self.job,
+            "profile": self.profile.model_dump(mode="json"),
+            "checkpoint_seconds": self.checkpoint_seconds,
+            "tasks": {str(index): vars(task) for index, task in self.tasks.items()},
+        }
+        write_json(submission_path(out, self.name), content)
+
+
+def submission_path(out: Path, name: str) -> Path:
+    """Where a submission is kept."""
+    return out / "slurm" / "submissions" / f"{name}.json"
+
+
+def read_submission(out: Path, name: str) -> Submission | None:
+    """The submission of that name, or None where there is none that can be read."""
+    stored: Any = read_json(submission_path(out, name))
+    if not isinstance(stored, dict):
+        return None
+    return Submission(
+        name=name,
+        job=stored["job"],
+        profile=Profile.model_validate(stored["profile"]),
+        checkpoint_seconds=stored["checkpoint_seconds"],
+        tasks={int(index): Task(**task) for index, task in stored["tasks"].items()},
+    )
+
+
+def submissions(out: Path) -> list[Submission]:
+    """All of them, oldest first: names begin with the time."""
+    paths = sorted((out / "slurm" / "submissions").glob("*.json"))
+    found = (read_submission(out, path.stem) for path in paths)
+    return [submission for submission in found if submission is not None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job that a task was given to last. place: None where its array's id is not known."""
+
+    task: Task
+    place: Place | None
+
+    @property
+    def id(self) -> str:
+        """As SLURM writes it: 123_4."""
+        return f"{self.place[0]}_{self.place[1]}" if self.place else ""
+
+
+def newest_jobs(found: list[Submission], queue: Mapping[Place, Queued]) -> dict[str, Job]:
+    """The newest job of every task that was ever submitted, by the task's key."""
+    by_name = {queued.name: array for (array, _), queued in queue.items()}
+    jobs = {}
+    for submission in found:
+        array = submission.job or by_name.get(submission.name)
+        for index, task in submission.tasks.items():
+            jobs[task.key] = Job(task, (array, index) if array else None)
+    return jobs
+
+
+def log_path(out: Path, job: Job) -> Path:
+    """What the job printed, all of its attempts."""
+    return out / "slurm" / "jobs" / f"{job.id}_0_log.out"

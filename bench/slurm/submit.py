@@ -1,0 +1,125 @@
+"""Submitting what is missing of runs to SLURM, through submitit."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock
+from submitit import SlurmExecutor
+from submitit.core.utils import DelayedSubmission, JobPaths
+
+from bench.errors import BenchError, UsageError
+from bench.outline import RunOutline, outlines, run_is_done, stage_is_done
+from bench.slurm.job import ArrayJob
+from bench.slurm.profiles import Profile, Section
+from bench.slurm.queue import queued_jobs
+from bench.slurm.submissions import Submission, newest_jobs, submission_path, submissions
+from bench.slurm.tasks import Array, arrays_of, finishing_stages, tasks_of
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What `submit` did: the arrays it submitted, and how many tasks were in the queue before."""
+
+    arrays: list[Array]
+    before: int
+
+
+def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float) -> Submitted:
+    """Submit what is neither done nor in the queue. Raises UsageError, or BenchError with what was submitted so far."""
+    out = out.absolute()
+    if "%" in str(out):
+        raise UsageError(f"{out}: SLURM takes a % in the name of a log's folder for a pattern; use another --out")
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UsageError(
+            "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
+        )
+    (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
+    with FileLock(out / "slurm" / "lock"):  # two commands at once would submit everything twice
+        earlier = submissions(out)
+        queue = queued_jobs() if earlier else {}
+        queued = {
+            key: job.place for key, job in newest_jobs(earlier, queue).items() if job.place and job.place in queue
+        }
+        every = [run for run in outlines(out) if isinstance(run, RunOutline)]
+        missing = tasks_of(runs, finishing_stages(every), partial(run_is_done, out), partial(stage_is_done, out))
+        wanted = [task for task in missing if task.key not in queued]
+        arrays = arrays_of(wanted, queued, profile.array_size)
+        _submit_all(arrays, out, profile, checkpoint_seconds)
+        return Submitted(arrays, len(missing) - len(wanted))
+
+
+def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint_seconds: float) -> None:
+    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    for number, array in enumerate(arrays):
+        submission = Submission(f"bench-{stamp}-{number:03d}", None, profile, checkpoint_seconds, array.tasks)
+        submission.write(out)
+        after = array.after.job if isinstance(array.after, Array) else array.after
+        try:
+            array.job = submission.job = _submit(submission, array.section, after, out)
+        except Exception as error:
+            # What sbatch refused is not there; if it only gave up waiting, the queue knows the array by its name.
+            submission_path(out, submission.name).unlink()
+            raise BenchError(_stopped(arrays, error)) from error
+        submission.write(out)
+
+
+class ArrayExecutor(SlurmExecutor):
+    """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for."""
+
+    def submit_indices(self, work: ArrayJob, indices: Sequence[int], at_most: int) -> str:
+        """Submit `work` once for each index, no more than `at_most` at a time; the id of the array."""
+        self.parameters["additional_parameters"]["array"] = f"{','.join(map(str, indices))}%{at_most}"
+        self.parameters["map_count"] = len(indices)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        array = str(self._submit_command(self._submitit_command_str).job_id)
+        delayed = DelayedSubmission(work)
+        delayed.set_timeout(self.parameters["time"], self.max_num_timeout)
+        # One file for all: the call asks for its index, so that no task can be handed another's work.
+        pickles = [JobPaths(self.folder, f"{array}_{index}").submitted_pickle for index in indices]
+        temporary = pickles[0].with_suffix(".tmp")
+        delayed.dump(temporary)
+        for pickle in pickles[1:]:
+            pickle.symlink_to(pickles[0].name)
+        os.replace(temporary, pickles[0])
+        return array
+
+
+def _submit(submission: Submission, section: Section, after: str | None, out: Path) -> str:
+    resources = submission.profile.resources(section)
+    ended = shlex.join([sys.executable, "-m", "bench.slurm.ended", str(out), submission.name])
+    additional = {"requeue": True, **{k.replace("_", "-"): v for k, v in resources.extra.items() if v is not False}}
+    if after:
+        # A predecessor that fails for good takes its dependants out of the queue: they would wait for ever.
+        additional |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
+    executor = ArrayExecutor(out / "slurm" / "jobs", max_num_timeout=sys.maxsize)
+    executor.update_parameters(
+        **resources.sbatch(),
+        job_name=submission.name,
+        stderr_to_stdout=True,
+        teardown=["code=$?", f'{ended} "$code"'],
+        additional_parameters=additional,
+    )
+    work = ArrayJob(str(out), submission.name)
+    return executor.submit_indices(work, sorted(submission.tasks), resources.array_parallelism)
+
+
+def _stopped(arrays: Sequence[Array], error: Exception) -> str:
+    done = [array for array in arrays if array.job]
+    tasks = sum(len(array.tasks) for array in done)
+    so_far = f"{tasks} jobs were submitted before ({', '.join(str(a.job) for a in done)})" if done else "nothing was"
+    said = str(error).strip().splitlines()
+    return (
+        f"SLURM did not take the jobs: {said[-1] if said else type(error).__name__}\n"
+        f"{so_far}. Run the same command again to submit the rest"
+        + ("" if done else ", once SLURM answers and the profile is one it accepts")
+    )

@@ -1,0 +1,134 @@
+"""From runs to jobs: what each job does, and which job it has to wait for.
+
+The jobs of one layer of the plan that ask for the same resources form an array. A job of the next layer has the index
+of the one it waits for, so that SLURM's `aftercorr` lets it start when that one is done, and not when all are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from bench.outline import RunOutline, StageOutline
+from bench.slurm.profiles import Section
+from bench.slurm.queue import Place
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job: train `stage` for `run`, and if it `finishes` the run, evaluate it as well.
+
+    stage: None where others share the run's last stage, which is then a job of its own.
+    needs: the key of the task that has to be done before.
+    """
+
+    run: str
+    stage: str | None
+    finishes: bool
+    section: Section
+    needs: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What it produces, and nobody else does: a stage, or where it finishes a run, a record."""
+        return run_key(self.run) if self.finishes else stage_key(self.stage or "")
+
+
+def run_key(run: str) -> str:
+    """The key of the task that finishes a run."""
+    return f"runs/{run}"
+
+
+def stage_key(stage: str) -> str:
+    """The key of the task that trains a stage which several runs share, or others build on."""
+    return f"stages/{stage}"
+
+
+def tasks_of(
+    runs: Iterable[RunOutline],
+    with_own_stage: Set[str],
+    run_is_done: Callable[[str], bool],
+    stage_is_done: Callable[[str], bool],
+) -> list[Task]:
+    """What is missing of `runs`, each thing once, in an order in which a task comes after the one it needs.
+
+    with_own_stage: the `finishing_stages` of all runs of the folder, of which these may be a part.
+    """
+    tasks: dict[str, Task] = {}
+    for run in runs:
+        if run_is_done(run.folder):
+            continue
+        needs: str | None = None
+        for stage in run.stages:
+            if stage_is_done(stage.folder):
+                needs = None
+            elif stage.folder not in with_own_stage:
+                task = Task(run.folder, stage.folder, False, _section(stage), needs)
+                needs = tasks.setdefault(task.key, task).key
+        last = run.stages[-1]
+        if last.folder in with_own_stage and not stage_is_done(last.folder):
+            task = Task(run.folder, last.folder, True, _section(last), needs)
+        else:
+            task = Task(run.folder, None, True, "evaluation", needs)
+        tasks[task.key] = task
+    return list(tasks.values())
+
+
+def finishing_stages(runs: Collection[RunOutline]) -> set[str]:
+    """The stages that belong to one run alone, as its last: a run that only evaluates need not wait for another's."""
+    count = Counter(stage.folder for run in runs for stage in run.stages)
+    return {run.stages[-1].folder for run in runs if count[run.stages[-1].folder] == 1}
+
+
+def _section(stage: StageOutline) -> Section:
+    return stage.data  # type: ignore[return-value]  # a stage's data source, or run.json would not have been read
+
+
+@dataclass(eq=False)
+class Array:
+    """A job array to submit: tasks by index.
+
+    after: the array whose task of the same index each of them waits for: one of these, or the id of a job in the queue.
+    """
+
+    section: Section
+    after: Array | str | None
+    tasks: dict[int, Task] = field(default_factory=dict)
+    job: str | None = None
+
+
+def arrays_of(tasks: Sequence[Task], queued: Mapping[str, Place], array_size: int) -> list[Array]:
+    """The arrays of `tasks`, each after the one it waits for.
+
+    queued: the array's job id and the index of tasks that are in the queue already.
+    """
+    arrays: list[Array] = []
+    places: dict[str, tuple[Array | str, int]] = dict(queued)
+    for task in tasks:
+        after, index = places[task.needs] if task.needs is not None else (None, None)
+        # Only what shares a predecessor finds its index taken: it goes to another array.
+        array = next((a for a in arrays if _takes(a, task, after, index, array_size)), None)
+        if array is None:
+            array = Array(task.section, after)
+            arrays.append(array)
+        if index is None:
+            index = len(array.tasks)
+        array.tasks[index] = task
+        places[task.key] = (array, index)
+    return list(_in_order(arrays))
+
+
+def _takes(array: Array, task: Task, after: Array | str | None, index: int | None, array_size: int) -> bool:
+    if array.section != task.section or array.after != after:
+        return False
+    return len(array.tasks) < array_size if index is None else index not in array.tasks
+
+
+def _in_order(arrays: list[Array]) -> Iterator[Array]:
+    """Layer by layer: an array comes after the one it waits for."""
+
+    def depth(array: Array) -> int:
+        return 1 + depth(array.after) if isinstance(array.after, Array) else 0
+
+    yield from sorted(arrays, key=depth)
