@@ -117,6 +117,23 @@ def test_a_configuration_file_runs(bench, tmp_path):
     assert "seed 3: finished" in out
 
 
+def test_a_matrix_runs_whole_and_trains_what_its_experiments_share_once(bench, tmp_path):
+    changes = "\n".join(change.replace("=", " = ") for change in SMALL)
+    (tmp_path / "x.toml").write_text(
+        f'seeds = 1\ndataset = "small"\nencoder = "tiny"\n[set]\n{changes}\n[set.distant]\nepochs = 1\n'
+        '[[experiment]]\nmodels = ["atlop"]\nsettings = ["distant"]\n'
+        '[[experiment]]\nmodels = ["atlop", "dreeam"]\nsettings = ["distant", "human+distant"]\n'
+        "set.dreeam.evidence_lambda = 0.5\n"
+    )
+    out = tmp_path / "o"
+    status, printed, _ = bench("run", "--config", tmp_path / "x.toml", "--launcher", "inline", "--out", out)
+    assert status == 0
+    assert printed.startswith("left out: dreeam has no setting distant")
+    assert "3 runs, 5 stages (1 shared between runs) on small with tiny" in printed
+    assert len(list((out / "stages").iterdir())) == 5
+    assert printed.count("1 of 1") == 3
+
+
 def test_a_model_of_ones_own_runs_beside_a_registered_one(bench, tmp_path, monkeypatch):
     (tmp_path / "my_model.py").write_text("from baselines.atlop import Atlop\n\n\nclass MyModel(Atlop):\n    pass\n")
     monkeypatch.chdir(tmp_path)
