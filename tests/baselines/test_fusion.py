@@ -451,6 +451,18 @@ def test_a_run_predicts_new_documents_with_its_own_threshold(trained, tmp_path):
     assert len(found) < len(everything)
 
 
+def test_bench_evaluate_scores_the_evidence_of_a_submission_as_the_run_does(trained, bench, tmp_path):
+    out, planned = trained
+    folder = RunFolder.of(out, planned["dreeam-isf", "human"])
+    write_documents(tmp_path / "gold.json", documents("test", 3))
+    submission = folder.path / "predictions-test.json"
+    status, printed, _ = bench("evaluate", "--gold", tmp_path / "gold.json", "--pred", submission)
+    scores = folder.record().splits["test"]
+    assert scores.evidence.f1 > 0
+    row = next(line.split() for line in printed.splitlines() if line.split()[:1] == [f"{scores.scores.f1:.2f}"])
+    assert (status, row[6]) == (0, f"{scores.evidence.f1:.2f}")
+
+
 def test_the_registered_model_differs_in_inference_alone():
     assert (DreeamIsf.trains_as, DreeamIsf.inference) == ("dreeam", InferenceStageFusion)
     assert DreeamIsf.recipe is Dreeam.recipe
