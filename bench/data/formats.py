@@ -60,7 +60,8 @@ def detect(path: Path) -> Format:
     """The form of a file, from how it begins; DocRED's where that tells nothing (its reader says what is wrong)."""
     text = _beginning(path).lstrip()
     first = text.partition("\n")[0]
-    if first.partition("|")[2].startswith("t|"):
+    # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
+    if first.partition("|")[2].startswith("t|") or first.count("\t") == 3:
         return FORMATS["chemdisgene"]
     if len(columns := first.split("\t")) > 2 and columns[2] in cdr.LABELS:
         return FORMATS["cdr"]

@@ -196,7 +196,7 @@ def _abstracts(text: str) -> Iterator[_Abstract | Problem]:
             if kind == "t":
                 current = _Abstract(docid, title)
             else:
-                problem = "expected a title (PMID|t|title) after an empty line"
+                problem = "expected a title (PMID|t|title) at the beginning and after an empty line"
                 skipping = True
         else:
             problem = _add(current, line, number)

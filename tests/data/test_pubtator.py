@@ -84,7 +84,7 @@ def test_a_title_alone_may_have_mentions(tmp_path: Path) -> None:
 
 LINES = pubtator_text([small()]).splitlines()
 BROKEN: list[tuple[list[str], str]] = [
-    (["what", *LINES], 'line 1 = "what": expected a title (PMID|t|title) after an empty line'),
+    (["what", *LINES], 'line 1 = "what": expected a title (PMID|t|title) at the beginning and'),
     ([*LINES[:2], "", *LINES[2:]], "line 4 = "),
     (
         [*LINES[:1], "78|a|x", *LINES[2:]],
