@@ -277,6 +277,47 @@ def test_no_threshold_has_a_higher_f1_on_dev_than_the_tuned_one(fused, drawn):
         assert f1_of(fused.predict(hashed_scorer(), dev, {THRESHOLD: threshold}), dev) <= tuned + 1e-9
 
 
+def predicted_plainly(score, document, threshold) -> set[tuple[int, int, str]]:
+    """The rule, triple by triple and pair by pair."""
+
+    def candidates(read):
+        (scores,) = score([read])
+        found = {}
+        for pair, logits in zip(scores.pairs.tolist(), scores.logits.tolist(), strict=True):
+            fourth = sorted(logits, reverse=True)[3]
+            for relation, logit in zip(RELATIONS, logits[1:], strict=True):
+                if logit >= fourth:
+                    found[*pair, relation] = logit - logits[0]
+        return scores, found
+
+    scores, inside = candidates(document)
+    alone = {}
+    for (head, tail), row in zip(scores.pairs.tolist(), scores.evidence, strict=True):
+        sentences = set(np.flatnonzero(row).tolist())
+        if sentences:
+            for entity in (head, tail):
+                named = {mention.sentence for mention in document.entities[entity]}
+                sentences |= set() if named & sentences else {min(named)}
+            part, entities = excerpt(document, sorted(sentences))
+            for (h, t, relation), margin in candidates(part)[1].items():
+                triple = (entities[h], entities[t], relation)
+                alone[triple] = max(margin, alone.get(triple, -np.inf))
+    return {
+        triple
+        for triple in {*inside, *alone}
+        if min(inside.get(triple, -1), alone.get(triple, -1)) > 0
+        or inside.get(triple, -10) + alone.get(triple, -10) > threshold
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(document=any_document(), threshold=st.sampled_from([-12.0, -5.0, -0.5, 3.0]))
+def test_predictions_are_those_of_the_rule_read_triple_by_triple(fused, document, threshold):
+    found = fused.predict(hashed_scorer(), [document], {THRESHOLD: threshold})
+    assert len(found) == len({p.triple for p in found})
+    assert {(p.head, p.tail, p.relation) for p in found} == predicted_plainly(hashed_scorer(), document, threshold)
+
+
 class Told:
     """A scorer told by hand: for some sentences (by their first words) the margins of triples, by entities' names.
 
