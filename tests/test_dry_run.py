@@ -71,6 +71,17 @@ def test_an_interrupted_run_is_begun(tmp_path):
     assert (cell.done, cell.stages[0].done, cell.stages[0].begun) == (0, 0, 1)
 
 
+def test_what_all_cells_have_is_said_once(bench, tmp_path):
+    options = ["--models", "ttmre:layers=1,2,atlop", "--seeds", "1", "--set", "clip=3", "--out", tmp_path]
+    _, out, _ = bench(*RUN, *options)
+    assert "small, tiny, seed 0, all with clip=3\n" in out
+    assert [line.partition("  ")[0] for line in out.splitlines()[2:5]] == [
+        "ttmre (layers=1) human",
+        "ttmre (layers=2) human",
+        "atlop",
+    ]
+
+
 def test_an_experiment_whose_runs_are_all_anothers_says_so(bench, tmp_path):
     (tmp_path / "two.toml").write_text('[[experiment]]\nencoder = "a"\n[[experiment]]\nencoder = "b"\n')
     text = (tmp_path / "two.toml").read_text().replace("[[experiment]]\n", '[[experiment]]\nmodels = ["atlop"]\n')

@@ -129,8 +129,11 @@ def print_outline(console: Console, planned: Planned, out: Path, missing: Sequen
         number = f"{i}. " if len(planned) > 1 else ""
         cells = outline(plans, out, numbers)
         done += sum(cell.done for cell in cells)
-        console.print(f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}", soft_wrap=True)
-        console.print(_table(cells) if cells else "the same runs as above", "")
+        common = _in_all(cells)
+        told = f", all with {', '.join(common)}" if common else ""
+        name = f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}{told}"
+        console.print(name, soft_wrap=True)
+        console.print(_table(cells, common) if cells else "the same runs as above", "")
     runs = [plan for _, plans in planned for plan in plans]
     console.print(f"{describe(runs)}; {done} runs already have their record in {out}", soft_wrap=True)
     if missing:
@@ -180,7 +183,13 @@ def _cell_as_json(cell: CellOutline) -> dict[str, Any]:
     }
 
 
-def _table(cells: Iterable[CellOutline]) -> Table:
+def _in_all(cells: Sequence[CellOutline]) -> list[str]:
+    """The changes that all of several cells have: said once, they leave room for what tells the cells apart."""
+    changes = [cell.plans[0].variant.split(",") for cell in cells]
+    return [change for change in changes[0] if change and all(change in c for c in changes)] if len(cells) > 1 else []
+
+
+def _table(cells: Iterable[CellOutline], common: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Model", overflow="fold", max_width=30)
     table.add_column("Setting", no_wrap=True)
@@ -191,7 +200,8 @@ def _table(cells: Iterable[CellOutline]) -> Table:
     table.add_column("State", no_wrap=True)
     for cell in cells:
         plan = cell.plans[0]
-        name = plan.model + (f" ({plan.variant})" if plan.variant else "")
+        changes = [change for change in plan.variant.split(",") if change and change not in common]
+        name = plan.model + (f" ({', '.join(changes)})" if changes else "")
         for i, stage in enumerate(cell.stages):
             training = stage.plan.training
             table.add_row(
