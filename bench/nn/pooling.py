@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.data.batching import Batch, DocumentLayout
 from bench.nn.contraction import contract
 from bench.nn.encoder import DocumentEncoding
+from bench.nn.segments import segment_logsumexp
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,7 @@ def entity_embeddings(states: Tensor, document: DocumentLayout) -> Tensor:
     states: [l, d].
     """
     marked = states.index_select(0, document.mention_position)
-    index = document.mention_entity[:, None].expand_as(marked)
-    empty = states.new_full((document.entities, states.shape[1]), -torch.inf)
-    # The largest term is taken out before the exponential, so that it cannot overflow; it carries no gradient.
-    largest = empty.scatter_reduce(0, index, marked.detach(), "amax")
-    present = largest > -torch.inf
-    largest = largest.masked_fill(~present, 0.0)
-    terms = (marked - largest.index_select(0, document.mention_entity)).exp()
-    total = torch.zeros_like(empty).index_add(0, document.mention_entity, terms)
-    return torch.where(present, total, 1.0).log() + largest
+    return segment_logsumexp(marked, document.mention_entity, document.entities)
 
 
 def entity_attention(attention: Tensor, document: DocumentLayout) -> Tensor:
