@@ -11,6 +11,7 @@ import typer
 from bench.commands import data, models
 from bench.commands.audit import audit
 from bench.commands.cancel import cancel
+from bench.commands.compare import compare
 from bench.commands.doctor import doctor
 from bench.commands.evaluate import evaluate
 from bench.commands.logs import logs
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, logs, cancel, retry, table, audit, evaluate, predict, doctor):
+for command in (run, status, logs, cancel, retry, table, compare, audit, evaluate, predict, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
