@@ -293,16 +293,18 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _left(self) -> list[int]:
-        """Processes of jobs that outlived their node's daemon: the environment says whose they are."""
+        """Jobs of this cluster and their keepers that outlived their node's daemon, by what is in their environment."""
         ours = f"SLURM_CONF={self.folder}/slurm.conf".encode()
         found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
+        for path in Path("/proc").glob("[0-9]*"):
             try:
-                if ours in path.read_bytes().split(b"\0"):
-                    found.append(int(path.parent.name))
+                environment = (path / "environ").read_bytes().split(b"\0")
+                keeper = (path / "comm").read_text().strip() == "slurmstepd"
             except OSError:
                 continue  # it ended, or is another user's
-        return [pid for pid in found if pid != os.getpid()]
+            if ours in environment and (keeper or any(name.startswith(b"SLURM_JOB_ID=") for name in environment)):
+                found.append(int(path.name))
+        return found
 
 
 def _free_ports(count: int) -> list[int]:

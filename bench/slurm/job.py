@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.slurm.submissions import read_submission
 from bench.training.interrupt import Interrupt, handling_signals
@@ -18,6 +18,7 @@ from bench.training.interrupt import Interrupt, handling_signals
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
+    from bench.records import RunFolder
     from bench.slurm.submissions import Submission
     from bench.slurm.tasks import Task
 
@@ -55,6 +56,22 @@ class ArrayJob:
         return carry_out(task, out, submission, interrupt)
 
 
+class _Reporter:
+    """Prints where training is, a line an epoch: what `bench logs` shows."""
+
+    def __init__(self) -> None:
+        self.told = ""
+
+    def __call__(self, folder: RunFolder, status: dict[str, Any]) -> None:
+        line = f"{status.get('stage', '')}: {status.get('doing', status['state'])}"
+        if "epoch" in status:
+            best = f", best dev F1 {status['best']:.2f}" if status["best"] is not None else ""
+            line += f", epoch {status['epoch']}/{status['epochs']}{best}"
+        if status["state"] == "running" and line != self.told:
+            print(f"bench: {line}", flush=True)
+            self.told = line
+
+
 def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt) -> int:
     """Do a task in this process; the exit status."""
     import torch
@@ -69,7 +86,7 @@ def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrup
     if plan is None:
         print(f"bench: {folder.path}: no readable plan", flush=True)
         return FAILED
-    bench = Bench(out, interrupt, lambda folder, status: None, submission.checkpoint_seconds)
+    bench = Bench(out, interrupt, _Reporter(), submission.checkpoint_seconds)
     try:
         failed = bench.execute([plan], until=None if task.finishes else task.stage)
     except Interrupted as stop:

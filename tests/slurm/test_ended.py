@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from fake_slurm import write_plan
+
+from bench.filesystem import write_json
+from bench.outline import outlines
+from bench.slurm import ended
+from bench.slurm.job import DONE, FAILED, STOPPED
+from bench.slurm.profiles import make_profile
+from bench.slurm.submissions import submissions
+from bench.slurm.submit import submit
+
+KILLED = 128 + 9
+
+
+@pytest.fixture
+def end(slurm, out, monkeypatch):
+    """What the batch script does when the job's process has ended with a status; the job's status if it ends."""
+    run = write_plan(out, "m", "human", 0, "human")
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    (submission,) = submissions(out)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "100")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr("bench.slurm.ended.time.sleep", lambda seconds: None)
+    slurm.state("RUNNING")
+
+    def call(status: int, printed: str = "") -> int:
+        (out / "slurm" / "jobs" / "100_0_0_log.out").write_text(printed)
+        return ended.main([str(out), submission.name, str(status)])
+
+    call.run = run
+    return call
+
+
+def error(out, run):
+    path = out / "runs" / run / "error.json"
+    return json.loads(path.read_text())["message"] if path.exists() else None
+
+
+@pytest.mark.parametrize("status", [DONE, FAILED])
+def test_a_job_that_ended_by_itself_stays_as_it_is(status, end, slurm):
+    assert end(status) == status
+    assert slurm.commands("scontrol") == []
+
+
+@pytest.mark.parametrize("status", [STOPPED, KILLED, 128 + 12, 128 + 15])
+def test_a_job_that_was_stopped_or_killed_goes_back_into_the_queue(status, end, slurm, out):
+    end(status)
+    assert slurm.commands("scontrol") == ["requeue 100_0"]
+    assert error(out, end.run) is None
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "COMPLETING", "PENDING"])
+def test_a_job_that_was_cancelled_or_requeued_by_another_is_left_alone(state, end, slurm):
+    slurm.state(state)
+    assert end(STOPPED) == STOPPED
+    assert slurm.commands("scontrol") == []
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed.",
+        "srun: error: n1: task 0: Out Of Memory",
+        "slurmstepd-n1: error: StepId=1.0 exceeded memory limit (90 > 80), being killed",
+    ],
+)
+def test_a_job_that_ran_out_of_memory_fails_with_what_to_do(printed, end, slurm, out):
+    assert end(KILLED, printed) == FAILED
+    assert "lower batch_size" in error(out, end.run)
+    assert slurm.commands("scontrol") == []
+
+
+def test_a_job_killed_again_and_again_without_getting_further_fails_in_the_end(end, slurm, out):
+    for _ in range(ended.KILLS - 1):
+        end(KILLED)
+    assert error(out, end.run) is None
+    assert end(KILLED) == FAILED
+    assert "killed 5 times in a row without a checkpoint in between (signal 9)" in error(out, end.run)
+
+
+def test_a_job_that_gets_further_may_be_killed_any_number_of_times(end, out):
+    (run,) = outlines(out)
+    for step in range(3 * ended.KILLS):
+        write_json(out / "stages" / run.stages[0].folder / "checkpoints" / f"step-{step:08d}.json", {})
+        end(KILLED)
+    assert error(out, end.run) is None
+
+
+def test_a_controller_that_is_down_is_tried_again(end, slurm):
+    slurm.down()
+    slurm.up()
+    original = slurm.folder / "bin" / "scontrol"
+    original.write_text(
+        original.read_text().replace(
+            "exit 0", f'[ -e "{slurm.folder}/once" ] && exit 0; touch "{slurm.folder}/once"; exit 1'
+        )
+    )
+    end(STOPPED)
+    assert slurm.commands("scontrol") == ["requeue 100_0"] * 2

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.slurm.profiles import load_profile
+
+SHIPPED = Path(__file__).parents[2] / "slurm" / "profiles"
+
+
+def profile(folder: Path, text: str):
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return load_profile(str(path))
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SHIPPED.glob("*.toml")])
+def test_the_profiles_that_come_with_it_are_valid(name):
+    resources = load_profile(name, (SHIPPED,)).resources("distant")
+    assert resources.warning_seconds < resources.time * 60
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [("90m", 90), ("12h", 720), ("2d", 2880), ("4:00:00", 240), ("0:00:30", 1), ("2-12:00:30", 3601)],
+)
+def test_times_are_understood(written, minutes, tmp_path):
+    assert profile(tmp_path, f'time = "{written}"\nwarning_seconds = 10').resources("human").time == minutes
+
+
+@pytest.mark.parametrize(
+    ("written", "megabytes"), [("64GB", 65536), ("512MB", 512), ("1.5 GiB", 1536), ("1t", 1 << 20)]
+)
+def test_amounts_of_memory_are_understood(written, megabytes, tmp_path):
+    assert profile(tmp_path, f'memory = "{written}"').resources("human").memory == megabytes
+
+
+def test_a_stage_changes_what_it_names_and_keeps_the_rest(tmp_path):
+    found = profile(
+        tmp_path,
+        'time = "1h"\nmemory = "8GB"\n[extra]\nnice = 10\n'
+        '[stages.distant]\ntime = "2d"\n[stages.distant.extra]\nhint = "x"',
+    )
+    human, distant = found.resources("human"), found.resources("distant")
+    assert (human.time, human.extra) == (60, {"nice": 10})
+    assert (distant.time, distant.memory, distant.extra) == (2880, human.memory, {"nice": 10, "hint": "x"})
+
+
+def test_all_problems_are_told_at_once_with_their_places(tmp_path):
+    with pytest.raises(UsageError) as error:
+        profile(tmp_path, 'memry = "8GB"\ntime = 90\ncpus = 0\n[stages.distant]\nmemory = "lots"')
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{tmp_path}/mine.toml: 4 problems in this SLURM profile"
+    assert [line.strip().partition(":")[0] for line in lines[1:]] == ["cpus", "time", "memry", "stages.distant.memory"]
+    assert '"90m", "12h"' in lines[2]
+    assert "memory" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[stages.humn]\ntime = "1h"', "'human', 'distant', 'ext' or 'evaluation'"),
+        ("[extra]\narray = '0-3'", "extra may not set array"),
+        ("[extra]\njob_name = 'x'", "extra may not set job-name"),
+        ('time = "1m"\nwarning_seconds = 60', "warning_seconds = 60 is not before the end"),
+        ("partition = [", "not TOML"),
+    ],
+)
+def test_what_cannot_be_is_refused(text, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        profile(tmp_path, text)
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path):
+    (tmp_path / "a100.toml").write_text("")
+    with pytest.raises(UsageError, match=r"Did you mean 'a100'\?"):
+        load_profile("a10", (tmp_path,))
+
+
+def test_a_profile_here_comes_before_one_of_the_same_name_elsewhere(tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.toml").write_text(f'partition = "{name}"')
+    found = load_profile("mine", (tmp_path / "here", tmp_path / "there"))
+    assert found.resources("human").partition == "here"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.toml: no such file"):
+        load_profile(str(tmp_path / "none.toml"))

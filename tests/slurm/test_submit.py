@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from fake_slurm import finish_run, finish_stage, stage_of, write_plan
+
+from bench.errors import BenchError, UsageError
+from bench.outline import outlines
+from bench.slurm.job import ArrayJob
+from bench.slurm.profiles import make_profile
+from bench.slurm.submissions import submissions
+from bench.slurm.submit import submit
+from bench.slurm.tasks import run_key, stage_key
+
+PROFILE = make_profile(
+    "p",
+    {
+        "partition": "gpu",
+        "account": "me",
+        "gpus": 2,
+        "memory": "8GB",
+        "time": "1h",
+        "array_parallelism": 3,
+        "setup": ["module load x"],
+        "extra": {"mail_type": "FAIL", "exclusive": True, "overcommit": False},
+        "stages": {"distant": {"time": "2d"}},
+    },
+    "here",
+)
+
+
+def send(out, profile=PROFILE):
+    return submit(list(outlines(out)), out, profile, 60.0)
+
+
+def test_an_array_for_each_layer_with_the_time_of_its_stage_and_a_task_after_its_own_predecessor(slurm, out):
+    for seed in range(2):
+        write_plan(out, "m", "human+distant", seed, "distant", "human")
+    send(out)
+    first, second = slurm.submitted().values()
+    assert (first["array"], first["time"]) == ("0,1%3", str(2 * 1440))
+    assert (second["array"], second["time"]) == ("0,1%3", "60")
+    assert "dependency" not in first
+    assert second["dependency"] == "aftercorr:100"
+    assert second["kill-on-invalid-dep"] == "yes"
+
+
+def test_what_the_profile_asks_for_is_asked_of_sbatch(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    options = slurm.submitted()["100"]
+    asked = ("partition", "account", "gpus-per-node", "cpus-per-task", "mem", "mail-type", "signal")
+    assert [options[name] for name in asked] == ["gpu", "me", "2", "4", "8192M", "FAIL", "USR2@120"]
+    assert {"exclusive", "requeue"} <= options.keys()
+    assert "overcommit" not in options
+    assert "module load x" in slurm.script("100").splitlines()
+
+
+def test_every_task_finds_the_same_call_which_holds_nothing_but_where_to_look(slurm, out):
+    for seed in range(3):
+        write_plan(out, "m", "human", seed, "human")
+    send(out)
+    (submission,) = submissions(out)
+    for index in range(3):
+        with (out / "slurm" / "jobs" / f"100_{index}_submitted.pkl").open("rb") as file:
+            assert pickle.load(file).function == ArrayJob(str(out), submission.name)
+
+
+def test_the_output_folder_knows_what_was_submitted(slurm, out):
+    name = write_plan(out, "m", "human+distant", 0, "distant", "human")
+    send(out)
+    first, second = submissions(out)
+    assert (first.job, second.job) == ("100", "101")
+    assert [task.key for s in (first, second) for task in s.tasks.values()] == [
+        stage_key(stage_of(out, name)),
+        run_key(name),
+    ]
+    assert (first.profile, first.checkpoint_seconds) == (PROFILE, 60.0)
+
+
+def test_a_shared_stage_is_submitted_once(slurm, out):
+    for model in ("a", "b"):
+        write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher")
+    send(out)
+    assert [options["array"] for options in slurm.submitted().values()] == ["0%1", "0%1", "0%1"] or [
+        options["array"].partition("%")[0] for options in slurm.submitted().values()
+    ] == ["0", "0", "0"]
+    assert [options.get("dependency") for options in slurm.submitted().values()] == [None, *["aftercorr:100"] * 2]
+
+
+def test_what_is_done_is_not_submitted_and_what_follows_it_waits_for_nothing(slurm, out):
+    finish_run(out, write_plan(out, "m", "human", 0, "human"))
+    half = write_plan(out, "m", "human+distant", 0, "distant", "human")
+    finish_stage(out, stage_of(out, half))
+    send(out)
+    (options,) = slurm.submitted().values()
+    assert "dependency" not in options
+    (submission,) = submissions(out)
+    assert [task.run for task in submission.tasks.values()] == [half]
+
+
+def test_the_same_again_submits_nothing_that_is_in_the_queue(slurm, out):
+    write_plan(out, "m", "human+distant", 0, "distant", "human")
+    send(out)
+    slurm.queue_submitted()
+    again = send(out)
+    assert (again.arrays, again.before) == ([], 2)
+    assert len(slurm.submitted()) == 2
+
+
+def test_what_left_the_queue_undone_is_submitted_again_after_what_is_still_in_it(slurm, out):
+    write_plan(out, "m", "human+distant", 0, "distant", "human")
+    send(out)
+    slurm.queue("100|0|RUNNING|n1|None|x")
+    send(out)
+    assert slurm.submitted()["102"]["dependency"] == "aftercorr:100"
+
+
+def test_an_array_whose_id_was_never_written_is_known_by_its_name(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    (submission,) = submissions(out)
+    submission.job = None  # the process died between sbatch and this
+    submission.write(out)
+    slurm.queue_submitted()
+    assert send(out).arrays == []
+
+
+def test_a_scheduler_that_does_not_answer_is_told_and_nothing_is_noted(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    slurm.down()
+    with pytest.raises(BenchError, match="Unable to contact slurm controller") as error:
+        send(out)
+    assert "nothing was" in str(error.value)
+    assert submissions(out) == []
+
+
+def test_half_a_submission_is_told_and_the_same_again_submits_the_rest(slurm, out):
+    write_plan(out, "m", "human+distant", 0, "distant", "human")
+    slurm.limit(1)
+    with pytest.raises(BenchError, match="QOSMaxSubmitJobPerUserLimit") as error:
+        send(out)
+    assert "1 jobs were submitted before (100)" in str(error.value)
+    slurm.limit(None)
+    slurm.queue_submitted()
+    assert len(send(out).arrays) == 1
+    assert slurm.submitted()["101"]["dependency"] == "aftercorr:100"
+
+
+def test_without_slurm_it_is_told(out, monkeypatch):
+    write_plan(out, "m", "human", 0, "human")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UsageError, match="not on the PATH"):
+        send(out)
+
+
+def test_a_folder_whose_name_slurm_would_read_as_a_pattern_is_refused(slurm, tmp_path):
+    with pytest.raises(UsageError, match="%"):
+        send(tmp_path / "100%j")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.outline import RunOutline, StageOutline
+from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, run_key, stage_key, tasks_of
+
+
+def outline(name: str, *stages: str) -> RunOutline:
+    """A run whose stages are called `human...`, `distant...` or `ext...` by the data they train on."""
+    sources = ("human", "distant", "ext")
+    made = tuple(StageOutline(stage, next(s for s in sources if stage.startswith(s))) for stage in stages)
+    return RunOutline(name, "m", "", "d", "human", "tiny", 0, made)
+
+
+def tasks(*runs: RunOutline, done_runs=(), done_stages=()) -> list[Task]:
+    return tasks_of(runs, finishing_stages(runs), set(done_runs).__contains__, set(done_stages).__contains__)
+
+
+def test_a_runs_last_stage_and_its_evaluation_are_one_job_and_the_one_before_another():
+    found = tasks(outline("a", "distant-1", "human-1"))
+    assert found == [
+        Task("a", "distant-1", False, "distant", None),
+        Task("a", "human-1", True, "human", stage_key("distant-1")),
+    ]
+
+
+def test_a_stage_that_several_runs_share_is_one_job():
+    found = tasks(outline("a", "distant-1", "human-1"), outline("b", "distant-1", "human-2"))
+    assert [task.key for task in found] == [stage_key("distant-1"), run_key("a"), run_key("b")]
+    assert {task.needs for task in found[1:]} == {stage_key("distant-1")}
+
+
+def test_a_run_that_ends_in_a_stage_others_build_on_is_evaluated_by_itself():
+    found = tasks(outline("a", "distant-1"), outline("b", "distant-1", "human-1"))
+    assert Task("a", None, True, "evaluation", stage_key("distant-1")) in found
+    assert Task("b", "human-1", True, "human", stage_key("distant-1")) in found
+
+
+def test_what_is_done_is_no_job_and_nobody_waits_for_it():
+    runs = (outline("a", "distant-1", "human-1"), outline("b", "distant-2", "human-2"), outline("c", "human-3"))
+    found = tasks(*runs, done_runs=["b"], done_stages=["distant-1", "human-3"])
+    assert found == [Task("a", "human-1", True, "human", None), Task("c", None, True, "evaluation", None)]
+
+
+def test_each_task_of_an_array_waits_for_the_one_of_its_index():
+    runs = [outline(str(seed), f"distant-{seed}", f"human-{seed}") for seed in range(3)]
+    first, second = arrays_of(tasks(*runs), {}, 1000)
+    assert (first.section, first.after, second.section, second.after) == ("distant", None, "human", first)
+    for index, task in second.tasks.items():
+        assert first.tasks[index].key == task.needs
+
+
+def test_two_that_wait_for_the_same_job_are_in_two_arrays():
+    runs = [outline(name, "distant-1", f"human-{name}") for name in "ab"]
+    first, second, third = arrays_of(tasks(*runs), {}, 1000)
+    assert second.after is first
+    assert third.after is first
+    assert list(second.tasks) == list(third.tasks) == [0]
+
+
+def test_a_task_can_wait_for_a_job_that_is_in_the_queue_already():
+    (array,) = arrays_of(tasks(outline("a", "distant-1", "human-1"))[1:], {stage_key("distant-1"): ("77", 4)}, 1000)
+    assert (array.after, list(array.tasks)) == ("77", [4])
+
+
+def test_arrays_are_as_long_as_the_cluster_takes_and_no_longer():
+    found = arrays_of(tasks(*(outline(str(i), f"human-{i}") for i in range(5))), {}, 2)
+    assert [len(array.tasks) for array in found] == [2, 2, 1]
+
+
+names = st.sampled_from(["distant-1", "distant-2", "ext-1", "human-1", "human-2"])
+chains = st.lists(st.lists(names, min_size=1, max_size=4, unique=True), min_size=1, max_size=8)
+
+
+@given(chains, st.integers(1, 4), st.sets(names))
+def test_every_task_is_in_one_array_after_the_one_it_needs(stages, array_size, done):
+    # A stage has one predecessor wherever it occurs: it is part of its key.
+    runs = []
+    for number, chain in enumerate(stages):
+        runs.append(outline(str(number), *("+".join([chain[i], *chain[:i]]) for i in range(len(chain)))))
+    wanted = tasks(*runs, done_stages=done)
+    arrays = arrays_of(wanted, {}, array_size)
+    places = {task.key: (array, index) for array in arrays for index, task in array.tasks.items()}
+    assert len(places) == sum(len(array.tasks) for array in arrays) == len(wanted)
+    seen: list[Array] = []
+    for array in arrays:
+        assert array.after is None or array.after in seen
+        seen.append(array)
+        for index, task in array.tasks.items():
+            assert (task.needs is None) == (array.after is None)
+            if task.needs is not None:
+                assert places[task.needs] == (array.after, index)
