@@ -120,8 +120,3 @@ def _start_worker(
 
 def _how_it_ended(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-
-
-def failures(folders: Iterable[RunFolder]) -> str:
-    """One line for each run that has no record, with its error."""
-    return "\n".join(f"  {folder.name}: {folder.error() or 'not finished'}" for folder in folders)

@@ -64,10 +64,11 @@ class RunState:
 
 @dataclass(frozen=True)
 class Observation:
-    """The states of all runs. trouble: why SLURM could not be asked, if it could not."""
+    """The states of all runs. trouble: what SLURM could not be asked, and why.   answered: it told its queue."""
 
     states: list[RunState]
     trouble: str = ""
+    answered: bool = True
 
 
 def run_states(out: Path) -> list[RunState]:
@@ -91,11 +92,12 @@ class _Observer:
 
     out: Path
     trouble: str = ""
+    answered: bool = True
 
     def observe(self) -> Observation:
         self._queue  # noqa: B018 - before the records: a job that is not in the queue any more has written its own
         states = [self._unreadable(run) if isinstance(run, str) else self._state(run) for run in self._all]
-        return Observation(states, self.trouble)
+        return Observation(states, self.trouble, self.answered)
 
     @cached_property
     def _all(self) -> list[RunOutline | str]:
@@ -110,7 +112,7 @@ class _Observer:
         try:
             return queued_jobs() if self._submissions else {}
         except SchedulerError as error:
-            self.trouble = str(error)
+            self.trouble, self.answered = str(error), False
             return {}
 
     @cached_property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -67,60 +67,61 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     """
     from bench.aggregate import load_cells
     from bench.errors import BenchError
-    from bench.launch import failures, launch
-    from bench.records import RunFolder
     from bench.tables import print_tables, write_tables
-    from bench.training.interrupt import Interrupted
 
-    if how.profile is not None:
-        if not _on_slurm(plans, out, how.profile, how, console, done):
-            return
-        failed = [folder for folder in (RunFolder.of(out, plan) for plan in plans) if folder.record() is None]
-    else:
-        from bench.display import RunDisplay
-
-        try:
-            display = RunDisplay(plans, console, done)
-            failed = launch(
-                plans,
-                out,
-                "inline" if how.launcher is Launch.INLINE else "local",
-                how.jobs,
-                display,
-                how.checkpoint_seconds,
-            )
-        except (Interrupted, KeyboardInterrupt) as interrupted:
-            raise BenchError(
-                f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
-            ) from interrupted
+    failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
+    if failed is None:
+        return
     cells = load_cells(out)
     print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
     console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
     if failed:
-        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{failures(failed)}")
+        listed = "\n".join(f"  {line}" for line in failed)
+        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{listed}")
 
 
-def _on_slurm(
-    plans: Sequence[RunPlan], out: Path, profile: Profile, how: Launching, console: Console, done: int
-) -> bool:
-    """Submit; whether it was waited for."""
+def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str]:
+    """Carry out `plans` on this machine; a line for each that failed."""
+    from bench.display import RunDisplay
+    from bench.errors import BenchError
+    from bench.launch import launch
+    from bench.training.interrupt import Interrupted
+
+    where: Literal["inline", "local"] = "inline" if how.launcher is Launch.INLINE else "local"
+    try:
+        failed = launch(plans, out, where, how.jobs, RunDisplay(plans, console, done), how.checkpoint_seconds)
+    except (Interrupted, KeyboardInterrupt) as interrupted:
+        raise BenchError(
+            f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
+        ) from interrupted
+    return [f"{folder.name}: {folder.error() or 'not finished'}" for folder in failed]
+
+
+def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str] | None:
+    """Submit `plans`; a line for each that failed, or None if nobody wants to wait for that."""
     from bench.errors import BenchError
     from bench.outline import outline_of
 
+    assert how.profile is not None
+    profile = how.profile
     runs = [run for run in (outline_of(out, plan.folder) for plan in plans) if run is not None]
     submit_runs(runs, out, profile, how.checkpoint_seconds, console)
     if not how.wait:
-        return False
+        return None
     from bench.display import RunDisplay
     from bench.slurm.submit import submit
     from bench.slurm.wait import wait_for
 
     try:
-        display = RunDisplay(runs, console, done)
-        wait_for(runs, out, display, lambda again: submit(again, out, profile, how.checkpoint_seconds))
+        states = wait_for(
+            runs,
+            out,
+            RunDisplay(runs, console, done),
+            lambda again: submit(again, out, profile, how.checkpoint_seconds),
+        )
     except KeyboardInterrupt:
         raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
-    return True
+    return [f"{state.run}: {state.state}: {state.detail}" for state in states if state.state != "done"]
 
 
 def submit_runs(

@@ -76,7 +76,7 @@ def ended_jobs(arrays: Iterable[str]) -> dict[Place, Ended]:
     ).splitlines()
     found = {}
     for line in lines:
-        job, state, exit_code, node = line.split("|")[:4]
+        job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
         for place in _places(job):
             found[place] = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
     return found

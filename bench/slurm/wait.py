@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.display import RunDisplay
+from bench.errors import BenchError
 from bench.outline import RunOutline
 from bench.progress import SETTLED, RunState, observe
 
@@ -19,8 +20,8 @@ TRIES = 5
 
 def wait_for(
     runs: Sequence[RunOutline], out: Path, display: RunDisplay, submit_again: Callable[[list[RunOutline]], object]
-) -> None:
-    """Until every run is done or will not be. A job that was killed with its whole batch script is submitted again."""
+) -> list[RunState]:
+    """Until every run is done or will not be; their states. A run whose job was lost is submitted again."""
     by_name = {run.folder: run for run in runs}
     tries: Counter[str] = Counter()
     lost_before: set[str] = set()
@@ -28,20 +29,20 @@ def wait_for(
         while True:
             observed = observe(out)
             states = [state for state in observed.states if state.run in by_name]
-            for state in states:
-                display.show(state)
-            lost = {state.run for state in states if state.state == "interrupted" and tries[state.run] < TRIES}
-            # Seen twice: accounting may tell of a job's end before the queue tells that it starts again.
-            again = lost & lost_before if not observed.trouble else set()
-            if again:
-                display.say(f"{len(again)} jobs were lost and are submitted again")
-                submit_again([by_name[name] for name in sorted(again)])
-                tries.update(again)
-            elif not lost and all(_is_settled(state) for state in states):
-                return
-            lost_before = lost - again
+            if observed.answered:
+                for state in states:
+                    display.show(state)
+                lost = {state.run for state in states if state.state == "interrupted" and tries[state.run] < TRIES}
+                if not lost and all(state.state in SETTLED for state in states):
+                    return states
+                # Seen twice: a job that has just been requeued may be missing for a moment.
+                again = lost & lost_before
+                if again:
+                    display.say(f"{len(again)} jobs were lost and are submitted again")
+                    tries.update(again)
+                    try:
+                        submit_again([by_name[name] for name in sorted(again)])
+                    except BenchError as error:  # the next look finds out what is still missing
+                        display.say(str(error))
+                lost_before = lost - again
             time.sleep(LOOK_SECONDS)
-
-
-def _is_settled(state: RunState) -> bool:
-    return state.state in SETTLED

@@ -1,0 +1,174 @@
+"""Twenty runs on a real SLURM cluster of this machine, undisturbed and then with a fault every few seconds.
+
+    python benchmarks/slurm_faults.py --faults 12 --every 8
+
+Two models, two settings, five seeds on a dozen generated documents. The faults: preemption by a higher partition, an
+operator's `scontrol requeue`, kill -9 of a job's process, of all of a job, of a node's daemon,
+of the controller. At the end every record, prediction, log and model must be the same to the byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests")]
+
+from cluster import NODES, Cluster  # noqa: E402
+
+SEEDS = 5
+BENCH = [sys.executable, "-m", "bench.cli"]
+WHAT = ["--models", "atlop,ssrpu", "--settings", "human,human+distant", "--dataset", "small", "--encoder", "tiny"]
+SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "encoder_lr=0.001", "head_lr=0.01")
+
+
+class Experiment:
+    """The twenty runs in an output folder, as commands of this cluster."""
+
+    def __init__(self, cluster: Cluster, out: Path, epochs: int) -> None:
+        self.cluster, self.out = cluster, out
+        changes = [part for change in (*SMALL, f"epochs={epochs}") for part in ("--set", change)]
+        self.command = [*BENCH, "run", *WHAT, "--seeds", str(SEEDS), "--out", str(out), *changes]
+        self.command += ["--launcher", "slurm", "--profile", "test-cluster", "--checkpoint-seconds", "1"]
+
+    def run(self, *options: str) -> tuple[str, float]:
+        """The command's output and how long it took."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [*self.command, *options],
+            env=self.cluster.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"bench run failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return done.stdout, time.monotonic() - began
+
+    def results(self) -> dict[str, bytes]:
+        """All that two executions must have in common."""
+        patterns = ("runs/*/record.json", "runs/*/predictions-*.json", "stages/*/log.jsonl", "stages/*/result.json",
+                    "stages/*/selected.safetensors")  # fmt: skip
+        found = (path for pattern in patterns for path in self.out.glob(pattern))
+        return {str(path.relative_to(self.out)): path.read_bytes() for path in found}
+
+    def completed(self) -> Counter[str]:
+        """How many jobs completed each task, by SLURM's accounting."""
+        counts: Counter[str] = Counter()
+        for path in (self.out / "slurm" / "submissions").glob("*.json"):
+            submission = json.loads(path.read_text())
+            lines = self.cluster.call("sacct", "-XnP", "-o", "JobID,State", "-j", submission["job"]).splitlines()
+            for line in lines:
+                job, state = line.split("|")
+                task = submission["tasks"][job.partition("_")[2]]
+                counts[task["run"] if task["finishes"] else task["stage"]] += state == "COMPLETED"
+        return counts
+
+
+class Saboteur(threading.Thread):
+    """Does one kind of harm after the other to a running job, until it has done enough."""
+
+    def __init__(self, cluster: Cluster, faults: int, every: float) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.faults, self.every = cluster, faults, every
+        self.done: list[str] = []
+        self.random = random.Random(0)
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        kinds = (self.preempt, self.requeue, self.kill_process, self.kill_job, self.kill_node, self.kill_controller)
+        while len(self.done) < self.faults and not self.over.wait(self.every):
+            jobs = (self.cluster.says("squeue", "--me", "-h", "-r", "-t", "R", "-p", "low", "-o", "%i") or "").split()
+            if not jobs:
+                continue
+            kind = kinds[len(self.done) % len(kinds)]
+            job = self.random.choice(jobs)
+            self.done.append(f"{kind.__name__} {kind(job)}")
+            print(f"  {time.strftime('%T')} {self.done[-1]}", flush=True)
+
+    def preempt(self, job: str) -> str:
+        """A job of a higher partition that wants a whole node: two at once, for seconds."""
+        for _ in range(2):
+            self.cluster.call("sbatch", "-p", "high", "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "sleep 3")
+        return "two nodes"
+
+    def requeue(self, job: str) -> str:
+        self.cluster.says("scontrol", "requeue", job)
+        return job
+
+    def kill_process(self, job: str) -> str:
+        self.cluster.says("scancel", "--signal=KILL", job)
+        return job
+
+    def kill_job(self, job: str) -> str:
+        self.cluster.says("scancel", "--signal=KILL", "--full", job)
+        return job
+
+    def kill_node(self, job: str) -> str:
+        node = self.random.randint(1, NODES)
+        self.cluster.kill(f"slurmd-n{node}")
+        self.over.wait(2)
+        self.cluster.start_slurmd(node)
+        return f"n{node}"
+
+    def kill_controller(self, job: str) -> str:
+        self.cluster.kill("slurmctld")
+        self.over.wait(3)
+        self.cluster.start_slurmctld()
+        return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--faults", type=int, default=12)
+    parser.add_argument("--every", type=float, default=8.0, help="seconds between two faults")
+    parser.add_argument("--epochs", type=int, default=20)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-faults-") as folder:
+        os.environ |= {"BENCH_HOME": f"{folder}/home", "OMP_NUM_THREADS": "1"}
+        from small_experiments import register
+
+        Path(f"{folder}/data").mkdir()
+        register(Path(f"{folder}/data"))
+        with Cluster() as cluster:
+            return compare(cluster, Path(folder), options)
+
+
+def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
+    whole = Experiment(cluster, folder / "whole", options.epochs)
+    printed, seconds = whole.run()
+    print(f"submitted in {seconds:.1f} s:\n{printed}", flush=True)
+    printed, seconds = whole.run("--wait")
+    print(f"undisturbed: all done {seconds:.0f} s later\n{printed[printed.rfind('also in') :]}", flush=True)
+
+    disturbed = Experiment(cluster, folder / "disturbed", options.epochs)
+    saboteur = Saboteur(cluster, options.faults, options.every)
+    saboteur.start()
+    printed, seconds = disturbed.run("--wait")
+    saboteur.over.set()
+    saboteur.join()
+    print(f"disturbed: {len(saboteur.done)} faults, done after {seconds:.0f} s")
+    print("".join(f"  {line}\n" for line in printed.splitlines() if "lost" in line), end="")
+
+    expected, found = whole.results(), disturbed.results()
+    records = sum(name.endswith("record.json") for name in expected)
+    different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    twice = sorted(name for name, count in disturbed.completed().items() if count != 1)
+    print(f"{records} records and {len(expected) - records} other files compared, {len(different)} differ: {different}")
+    print(f"tasks that were not completed exactly once: {twice}")
+    return int(bool(different or twice) or records != 4 * SEEDS or len(saboteur.done) < options.faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
