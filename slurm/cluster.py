@@ -148,6 +148,9 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Cluster:
+        # A cluster that is asked to go takes its daemons with it.
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
         try:
             self._configure()
             self._start_all()
