@@ -140,9 +140,10 @@ def find_published(folder: Path | None = None) -> Path:
                 f"--published {folder}: expected a folder with .csv files (results/README.md tells of what)"
             )
         return folder
-    checkout = Path(__file__).resolve().parents[1] / "results" / "published"
-    installed = _installed()
-    for candidate in [checkout, *installed]:
+    around = Path(__file__).resolve().parents[1]
+    checkout = around / "results" / "published"
+    # `pip install --target` moves the files away from where the package's list of them says they are.
+    for candidate in [checkout, *_installed(), around / _INSTALLED]:
         if (candidate / SOURCES).is_file():
             return candidate
     raise UsageError(

@@ -220,6 +220,15 @@ def test_without_a_checkout_the_installed_numbers_are_found(tmp_path, monkeypatc
     assert find_published() == tmp_path / "share"
 
 
+def test_numbers_installed_into_a_folder_with_the_package_are_found(tmp_path, monkeypatch):
+    folder = tmp_path / "share" / "docre-bench" / "published"
+    folder.mkdir(parents=True)
+    (folder / "sources.toml").touch()
+    monkeypatch.setattr(bench.published, "__file__", str(tmp_path / "bench" / "published.py"))
+    monkeypatch.setattr(bench.published.metadata, "files", lambda name: None)
+    assert find_published() == folder
+
+
 def test_where_there_are_none_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(bench.published, "__file__", str(tmp_path / "site-packages" / "bench" / "published.py"))
     monkeypatch.setattr(bench.published.metadata, "files", lambda name: [])
