@@ -60,7 +60,8 @@ def audit(
         return
     console = make_console()
     _print(console, shown)
-    console.print(f"{what}: " + ("nothing found" if not shown else f"{len(shown)} finding{'s' * (len(shown) > 1)}"), soft_wrap=True)
+    total = f"{len(shown)} finding{'s' * (len(shown) > 1)}" if shown else "nothing found"
+    console.print(f"{what}: {total}", soft_wrap=True)
 
 
 def _print(console: Console, findings: Sequence[Finding]) -> None:
