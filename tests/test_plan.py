@@ -6,10 +6,13 @@ import pytest
 from small_experiments import SMALL, document, documents, plans, register
 
 import bench.plan
+from bench.config import make_experiments
+from bench.data.catalog import open_dataset
 from bench.errors import UsageError
 from bench.interface import SETTINGS
-from bench.plan import RunPlan, StagePlan, describe, distinct_stages
-from bench.registry import registered
+from bench.nn.load import find_encoder
+from bench.plan import RunPlan, StagePlan, describe, distinct_stages, make_plan
+from bench.registry import find, registered
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -150,17 +153,15 @@ def test_a_model_named_twice_is_planned_once():
 
 
 @pytest.mark.parametrize("model", sorted(registered()))
-def test_every_setting_of_every_model_can_be_planned(model):
-    planned = plans(model, settings="all")
-    assert [plan.setting for plan in planned] == list(SETTINGS)
+def test_every_setting_of_every_model_can_be_planned_or_has_a_reason_why_not(model):
+    (experiment,) = make_experiments(models=model, dataset="small", encoder="tiny", seeds="1", settings="all")
+    dataset = open_dataset("small")
+    planned = make_plan(experiment, dataset, find_encoder("tiny", dataset.documents("train")))
+    recipe = find(model).cls.recipe
+    assert [plan.setting for plan in planned] == [setting for setting in SETTINGS if setting in recipe.stages]
+    assert set(SETTINGS) - set(recipe.stages) == set(recipe.not_applicable)
     for plan in planned:
-        assert [stage.data for stage in plan.stages] == {
-            "human": ["human"],
-            "distant": ["distant"],
-            "human+distant": ["distant", "human"],
-            "ext": ["ext"],
-            "ext+distant": ["distant", "ext"],
-        }[plan.setting]
+        assert [stage.data for stage in plan.stages] == [stage.data for stage in recipe.stages[plan.setting]]
 
 
 def variants(*models: str, changes: tuple[str, ...] = (), **options) -> list[str]:
