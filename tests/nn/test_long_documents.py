@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from small_encoders import CONFIGS, DEBERTA_V3, build, encoder_of
 from torch import nn
+from transformers import DebertaV2Config, RobertaConfig
 
 from bench.data.batching import Batch
 from bench.nn.attention_rows import ATTENTION, _remembering_sdpa
@@ -118,3 +120,71 @@ def test_windows_cover_every_piece_and_none_is_longer_than_allowed(length):
     assert covered == set(range(length))
     for w in windows:
         assert w.skip + (w.stop - w.start) + (2 if w.stop < length else 0) <= 512
+
+
+def two_windows(model, ids, markers, start, end, window, layers):
+    """What `Encoder` should give for one document of more than a window, from the model run on each window by itself.
+
+    The first window is the first pieces and `end`, the second `start` and the last ones.
+    """
+    length = len(ids)
+    first, second = window - len(end), length - window + len(start)
+    states = torch.zeros(length, 16, dtype=torch.float64)
+    attention, covered = 0, torch.zeros(length, 1)
+    for begin, stop, skip in ((0, first, 0), (second, length, len(start))):
+        pieces = [*(start if begin else []), *ids[begin:stop].tolist(), *(end if stop < length else [])]
+        assert len(pieces) == window
+        output = model(torch.tensor([pieces]), output_attentions=True, output_hidden_states=True)
+        hidden = output.hidden_states if layers > 1 else [output.last_hidden_state]
+        at = slice(skip, skip + stop - begin)
+        states[begin:stop] += torch.stack(list(hidden[-layers:])).mean(0)[0, at]
+        covered[begin:stop] += 1
+        maps = torch.stack(output.attentions[-layers:]).mean(0)[0][..., at]
+        rows = torch.zeros(len(markers), maps.shape[0], length, dtype=torch.float64)
+        for m, marker in enumerate(markers):
+            if begin <= marker < stop:
+                rows[m, :, begin:stop] = maps[:, marker - begin + skip]
+        attention = attention + rows
+    return states / covered, attention / (attention.sum(-1, keepdim=True) + 1e-10)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("end", [[3], [3, 3]], ids=["one separator", "two separators"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_documents_of_two_windows_are_merged_from_the_models_own_output(name, end, layers, layout, batch_of):
+    long, short = layout([[1, 12], [9], [25, 3]], 27), layout([[2]], 11)
+    batch = batch_of([short, long], pad_id=CONFIGS[name].pad_token_id)
+    encoder = encoder_of(CONFIGS[name], layers=layers, window=18).double()
+    encoder.end_ids = end
+    with torch.no_grad():
+        encoding = encoder(batch)[1]
+        model = build(CONFIGS[name], "eager").double()
+        states, attention = two_windows(model, batch.input_ids[1], [1, 12, 9, 25, 3], [2], end, 18, layers)
+    exact = name not in {"modernbert", "splinter"}  # whose eager softmax is in float32 whatever the weights are
+    tolerance = EXACT if exact else {"rtol": 1e-4, "atol": 1e-6}
+    torch.testing.assert_close(encoding.states, states, **tolerance)
+    torch.testing.assert_close(encoding.attention, attention, **tolerance)
+
+
+WHOLE = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+
+
+@pytest.mark.parametrize(
+    ("config", "end"),
+    [
+        (DebertaV2Config(**WHOLE | DEBERTA_V3 | {"position_buckets": 256}, max_position_embeddings=512), [3]),
+        (RobertaConfig(**WHOLE, max_position_embeddings=514), [3, 3]),
+    ],
+    ids=["deberta-v3", "roberta"],
+)
+def test_documents_of_more_than_512_pieces(config, end, layout, batch_of):
+    markers = [5, 300, 699]
+    batch = batch_of([layout([[5], [300], [699]], 700)], pad_id=config.pad_token_id)
+    encoder = encoder_of(config, window=512).double()
+    encoder.end_ids = end
+    with torch.no_grad():
+        encoding = encoder(batch)[0]
+        model = build(config, "eager").double()
+        states, attention = two_windows(model, batch.input_ids[0], markers, [2], end, 512, 1)
+    torch.testing.assert_close(encoding.states, states, **EXACT)
+    torch.testing.assert_close(encoding.attention, attention, **EXACT)
