@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,6 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many from the end; 0 for all.")] = 100,
 ) -> None:
     """The output of a run's job on SLURM; of other launchers, the training log of the stage it is in."""
-    import time
-
     from bench.commands.choosing import chosen
     from bench.errors import UsageError
     from bench.progress import SETTLED, run_states
@@ -44,7 +43,12 @@ def logs(
             if path is not None:
                 _print_from(path, shown, 0)
             return
-        time.sleep(FOLLOW_SECONDS)
+        pause()
+
+
+def pause() -> None:
+    """Between two looks."""
+    time.sleep(FOLLOW_SECONDS)
 
 
 def _newest_log(out: Path, run: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,6 @@ def status(
 
 def _watch(out: Path) -> None:
     """Until nothing is under way, or Ctrl-C."""
-    import time
-
     from rich.live import Live
 
     from bench.commands.output import make_console
@@ -63,9 +62,14 @@ def _watch(out: Path) -> None:
                 live.update(_shown(observed), refresh=True)
                 if not any(_is_under_way(state) for state in observed.states):
                     return
-                time.sleep(WATCH_SECONDS)
+                pause()
         except KeyboardInterrupt:
             return
+
+
+def pause() -> None:
+    """Between two looks."""
+    time.sleep(WATCH_SECONDS)
 
 
 def _is_under_way(state: RunState) -> bool:

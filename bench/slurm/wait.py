@@ -45,4 +45,9 @@ def wait_for(
                     except BenchError as error:  # the next look finds out what is still missing
                         display.say(str(error))
                 lost_before = lost - again
-            time.sleep(LOOK_SECONDS)
+            pause()
+
+
+def pause() -> None:
+    """Between two looks."""
+    time.sleep(LOOK_SECONDS)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import signal
+
+import pytest
+from small_experiments import StopAfter, execute, plans, results
+
+from bench.errors import UsageError
+from bench.execute import announce
+from bench.outline import outline_of, outlines, run_is_done, stage_is_done
+from bench.records import RunFolder
+from bench.slurm.job import DONE, FAILED, STOPPED, ArrayJob, carry_out
+from bench.slurm.profiles import make_profile
+from bench.slurm.submissions import Submission
+from bench.slurm.tasks import finishing_stages, tasks_of
+from bench.training.interrupt import Interrupt
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+def tasks(out, planned):
+    announce(out, planned)
+    runs = list(outlines(out))
+    return tasks_of(runs, finishing_stages(runs), lambda run: False, lambda stage: False)
+
+
+def do(out, task, interrupt=None) -> int:
+    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: task})
+    return carry_out(task, out, submission, interrupt or Interrupt())
+
+
+def test_an_outline_has_the_names_of_the_plan(tmp_path):
+    (plan,) = plans(settings="human+distant")
+    announce(tmp_path, [plan])
+    outline = outline_of(tmp_path, plan.folder)
+    assert [stage.folder for stage in outline.stages] == [stage.folder for stage in plan.stages]
+    assert (outline.folder, outline.model, outline.seed) == (plan.folder, plan.model, plan.seed)
+
+
+def test_a_job_a_stage_gives_the_bytes_of_one_process_for_all(tmp_path):
+    planned = plans(settings="distant,human+distant")
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "jobs"
+    for task in tasks(out, planned):
+        assert do(out, task) == DONE
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+def test_the_job_of_a_shared_stage_does_no_more(tmp_path):
+    planned = plans(settings="distant,human+distant")
+    first = tasks(tmp_path, planned)[0]
+    do(tmp_path, first)
+    assert stage_is_done(tmp_path, first.stage)
+    assert not any(run_is_done(tmp_path, plan.folder) for plan in planned)
+
+
+def test_a_job_that_finds_its_work_done_does_none(tmp_path, capsys):
+    planned = plans()
+    execute(tmp_path, planned)
+    (task,) = tasks(tmp_path, planned)
+    assert do(tmp_path, task) == DONE
+    assert "training" not in capsys.readouterr().out
+
+
+def test_a_signal_stops_a_job_at_a_step_and_another_goes_on_to_the_same_end(tmp_path):
+    planned = plans("atlop", "epochs=6")
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "parts"
+    (task,) = tasks(out, planned)
+    assert do(out, task, StopAfter(8, kill=False)) == STOPPED
+    assert not run_is_done(out, task.run)
+    assert do(out, task) == DONE
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+def test_a_job_that_fails_says_so_with_its_status_and_in_its_run(tmp_path, capsys, monkeypatch):
+    def refuse(*arguments):
+        raise UsageError("changed since this run was planned")
+
+    monkeypatch.setattr("bench.execute._check_unchanged", refuse)
+    (task,) = tasks(tmp_path, plans())
+    assert do(tmp_path, task) == FAILED
+    assert RunFolder(tmp_path, task.run).error() == "changed since this run was planned"
+    assert "failed: changed since this run was planned" in capsys.readouterr().out
+
+
+def test_a_job_prints_a_line_an_epoch(tmp_path, capsys):
+    (task,) = tasks(tmp_path, plans())
+    do(tmp_path, task)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "epoch 2/2" in line]
+    assert any("human: training" in line for line in lines)
+
+
+def test_the_call_that_submitit_pickles_asks_the_folder_for_its_task(tmp_path, monkeypatch):
+    planned = plans()
+    execute(tmp_path, planned)
+    (task,) = tasks(tmp_path, planned)
+    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: task}).write(tmp_path)
+    for index, status in (("7", DONE), ("8", FAILED)):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", index)
+        with pytest.raises(SystemExit) as leaving:
+            ArrayJob(str(tmp_path), "x")()
+        assert leaving.value.code == status
+
+
+def test_a_signal_before_the_call_has_taken_over_leaves_the_call_as_it_was():
+    call = ArrayJob("out", "x")
+    again = call.checkpoint()
+    assert (again.function, again.args) == (call, ())
+
+
+def test_the_signals_of_a_scheduler_are_those_that_ask_for_a_stop():
+    from bench.training.interrupt import SIGNALS
+
+    assert {signal.SIGUSR2, signal.SIGTERM} <= set(SIGNALS)
