@@ -16,6 +16,7 @@ import torch
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertTokenizer, PreTrainedTokenizerBase
+from transformers.utils import is_protobuf_available, is_sentencepiece_available
 from transformers.utils import logging as transformers_logging
 
 from bench.data.documents import Document
@@ -31,6 +32,8 @@ TINY_VOCABULARY = 8000
 WINDOW = 512
 DOUBLE_SEPARATOR = {"roberta", "xlm-roberta", "camembert"}
 """Families whose windows the reference programs close with two separators."""
+OFFSET_POSITIONS = {*DOUBLE_SEPARATOR, "mpnet", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "ibert"}
+"""Families whose first position is not 0 but one past the padding id: that many fewer are left."""
 
 # Its progress bars and load reports would break into the run display.
 transformers_logging.set_verbosity_error()
@@ -63,7 +66,13 @@ class EncoderSource:
     @property
     def window(self) -> int:
         """The longest input, in word pieces: 512, or less where the model takes less."""
-        return min(WINDOW, int(self.tokenizer.model_max_length))
+        return min(WINDOW, int(self.tokenizer.model_max_length), self._positions())
+
+    def _positions(self) -> int:
+        positions = getattr(self.config, "max_position_embeddings", None) or WINDOW
+        # These number positions from one past the padding id; a model without a limit has none or a negative one.
+        offset = self.pad_id + 1 if self.config.model_type in OFFSET_POSITIONS else 0
+        return positions - offset if positions > 0 else WINDOW
 
     def build(self, layers: int = 1, pretrained: bool = True) -> Encoder:
         """The encoder in float32; without `pretrained`, with random weights to be overwritten by a checkpoint."""
@@ -152,7 +161,11 @@ def _hub_folder(name: str, download: bool) -> Path:
 
     wanted = ["*.json", "*.txt", "*.model", "*.safetensors"]
     try:
-        return Path(snapshot_download(name, local_files_only=not download, allow_patterns=wanted))
+        folder = Path(snapshot_download(name, local_files_only=not download, allow_patterns=wanted))
+        if download and not any(folder.glob("*.safetensors")):
+            # DeBERTa-v3 among others: pickled, of which transformers reads nothing but tensors.
+            snapshot_download(name, allow_patterns=["pytorch_model.bin", "pytorch_model-*.bin"])
+        return folder
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
         raise UsageError(
             f"the encoder {name!r} is not on this machine" + (f" ({error})" if download else "") + ".\n"
@@ -162,12 +175,35 @@ def _hub_folder(name: str, download: bool) -> Path:
 
 
 def _from_folder(name: str, folder: Path) -> EncoderSource:
+    _check_sentencepiece(name, folder)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"the encoder {name!r} in {folder} cannot be read: {error}") from error
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        # transformers makes such a tokenizer without a word when the file is missing: every word would be unknown.
+        raise UsageError(
+            f"the encoder {name!r} in {folder} has no vocabulary: expected tokenizer.json, or the vocabulary file "
+            f"of its kind (vocab.txt, vocab.json and merges.txt, spm.model)"
+        )
+    if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
+        raise UsageError(
+            f"the encoder {name!r} in {folder} has no weights: expected model.safetensors or pytorch_model.bin"
+        )
     return EncoderSource(name, _folder_fingerprint(folder), config, tokenizer, folder)
+
+
+def _check_sentencepiece(name: str, folder: Path) -> None:
+    """Refuse a vocabulary that only packages not installed can read; transformers would ask for another one."""
+    installed = {"sentencepiece": is_sentencepiece_available(), "protobuf": is_protobuf_available()}
+    missing = [package for package, there in installed.items() if not there]
+    vocabulary = next(iter(sorted(folder.glob("*.model"))), None)
+    if missing and vocabulary is not None and not (folder / "tokenizer.json").exists():
+        raise UsageError(
+            f"the vocabulary of the encoder {name!r} is a SentencePiece model ({vocabulary.name}), which takes two "
+            f"packages to read. Install what is missing:\n  pip install {' '.join(missing)}"
+        )
 
 
 def _folder_fingerprint(folder: Path) -> str:
