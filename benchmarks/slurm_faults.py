@@ -26,7 +26,6 @@ sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests")]
 
 from cluster import NODES, Cluster  # noqa: E402
 
-SEEDS = 5
 BENCH = [sys.executable, "-m", "bench.cli"]
 WHAT = ["--models", "atlop,ssrpu", "--settings", "human,human+distant", "--dataset", "small", "--encoder", "tiny"]
 SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "encoder_lr=0.001", "head_lr=0.01")
@@ -35,10 +34,10 @@ SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "encoder_lr=0.001", "h
 class Experiment:
     """The twenty runs in an output folder, as commands of this cluster."""
 
-    def __init__(self, cluster: Cluster, out: Path, epochs: int) -> None:
+    def __init__(self, cluster: Cluster, out: Path, seeds: int, epochs: int) -> None:
         self.cluster, self.out = cluster, out
         changes = [part for change in (*SMALL, f"epochs={epochs}") for part in ("--set", change)]
-        self.command = [*BENCH, "run", *WHAT, "--seeds", str(SEEDS), "--out", str(out), *changes]
+        self.command = [*BENCH, "run", *WHAT, "--seeds", str(seeds), "--out", str(out), *changes]
         self.command += ["--launcher", "slurm", "--profile", "test-cluster", "--checkpoint-seconds", "1"]
 
     def run(self, *options: str) -> tuple[str, float]:
@@ -77,11 +76,11 @@ class Experiment:
 
 
 class Saboteur(threading.Thread):
-    """Does one kind of harm after the other to a running job, until it has done enough."""
+    """Does one kind of harm after the other while a job is training, until it has done enough."""
 
-    def __init__(self, cluster: Cluster, faults: int, every: float) -> None:
+    def __init__(self, cluster: Cluster, out: Path, faults: int, every: float) -> None:
         super().__init__(daemon=True)
-        self.cluster, self.faults, self.every = cluster, faults, every
+        self.cluster, self.out, self.faults, self.every = cluster, out, faults, every
         self.done: list[str] = []
         self.random = random.Random(0)
         self.over = threading.Event()
@@ -89,19 +88,33 @@ class Saboteur(threading.Thread):
     def run(self) -> None:
         kinds = (self.preempt, self.requeue, self.kill_process, self.kill_job, self.kill_node, self.kill_controller)
         while len(self.done) < self.faults and not self.over.wait(self.every):
-            jobs = (self.cluster.says("squeue", "--me", "-h", "-r", "-t", "R", "-p", "low", "-o", "%i") or "").split()
-            if not jobs:
+            training = self.training()
+            if not training:
                 continue
             kind = kinds[len(self.done) % len(kinds)]
-            job = self.random.choice(jobs)
+            job = self.random.choice(training)
             self.done.append(f"{kind.__name__} {kind(job)}")
             print(f"  {time.strftime('%T')} {self.done[-1]}", flush=True)
 
+    def training(self) -> list[str]:
+        """The jobs that have taken a step since they were started last."""
+        running = (self.cluster.says("squeue", "--me", "-h", "-r", "-t", "R", "-o", "%F_%K %S") or "").splitlines()
+        started = {
+            job: time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%S"))
+            for job, at in map(str.split, running)
+            if at[0] == "2"
+        }
+        said = [json.loads(path.read_text()) for path in self.out.glob("runs/*/status.json")]
+        return [s["job"] for s in said if "step" in s and s["time"] > started.get(s["job"], float("inf"))]
+
     def preempt(self, job: str) -> str:
-        """A job of a higher partition that wants a whole node: two at once, for seconds."""
-        for _ in range(2):
-            self.cluster.call("sbatch", "-p", "high", "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "sleep 3")
-        return "two nodes"
+        """A job of a higher partition wants the whole node."""
+        node = (self.cluster.says("squeue", "-h", "-j", job, "-o", "%N") or "").strip()
+        wanted = ["--nodelist", node] if node else []
+        self.cluster.call(
+            "sbatch", "-p", "high", *wanted, "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "sleep 3"
+        )
+        return f"{job} on {node}"
 
     def requeue(self, job: str) -> str:
         self.cluster.says("scontrol", "requeue", job)
@@ -133,7 +146,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faults", type=int, default=12)
     parser.add_argument("--every", type=float, default=8.0, help="seconds between two faults")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=40)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-faults-") as folder:
         os.environ |= {"BENCH_HOME": f"{folder}/home", "OMP_NUM_THREADS": "1"}
@@ -146,14 +160,14 @@ def main() -> int:
 
 
 def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
-    whole = Experiment(cluster, folder / "whole", options.epochs)
+    whole = Experiment(cluster, folder / "whole", options.seeds, options.epochs)
     printed, seconds = whole.run()
     print(f"submitted in {seconds:.1f} s:\n{printed}", flush=True)
     printed, seconds = whole.run("--wait")
     print(f"undisturbed: all done {seconds:.0f} s later\n{printed[printed.rfind('also in') :]}", flush=True)
 
-    disturbed = Experiment(cluster, folder / "disturbed", options.epochs)
-    saboteur = Saboteur(cluster, options.faults, options.every)
+    disturbed = Experiment(cluster, folder / "disturbed", options.seeds, options.epochs)
+    saboteur = Saboteur(cluster, disturbed.out, options.faults, options.every)
     saboteur.start()
     printed, seconds = disturbed.run("--wait")
     saboteur.over.set()
@@ -167,7 +181,7 @@ def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
     twice = sorted(name for name, count in disturbed.completed().items() if count != 1)
     print(f"{records} records and {len(expected) - records} other files compared, {len(different)} differ: {different}")
     print(f"tasks that were not completed exactly once: {twice}")
-    return int(bool(different or twice) or records != 4 * SEEDS or len(saboteur.done) < options.faults)
+    return int(bool(different or twice) or records != 4 * options.seeds or len(saboteur.done) < options.faults)
 
 
 if __name__ == "__main__":
