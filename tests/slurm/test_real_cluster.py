@@ -1,0 +1,136 @@
+"""On a real SLURM: `make test-slurm`. Each job takes some seconds, so there are few of them, and they are small."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_experiments import SMALL, execute, plans, results
+
+from bench.progress import SETTLED, run_states
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("small")]
+
+LONG = "epochs=60"
+CLUSTER = Path(__file__).parents[2] / "slurm" / "cluster.py"
+
+
+@pytest.fixture(autouse=True)
+def _cluster() -> None:
+    if "BENCH_TEST_CLUSTER" not in os.environ:
+        why = subprocess.run([sys.executable, str(CLUSTER), "available"], capture_output=True, text=True, check=False)
+        pytest.skip(f"not on the test cluster (make test-slurm); SLURM is {why.stdout.strip()}")
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Callable[..., Path]:
+    def write(**changed: str) -> Path:
+        shipped = (CLUSTER.parent / "profiles" / "test-cluster.toml").read_text()
+        for name, value in changed.items():
+            lines = [f"{name} = {value}" if line.startswith(f"{name} =") else line for line in shipped.splitlines()]
+            shipped = "\n".join(lines) + "\n"
+        path = tmp_path / "changed.toml"
+        path.write_text(shipped)
+        return path
+
+    return write
+
+
+def start(
+    out: Path, profile: Path, *options: str, model: str = "atlop", changes: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    sets = [part for change in (*SMALL, *changes) for part in ("--set", change)]
+    what = ["--models", model, "--dataset", "small", "--encoder", "tiny", "--seeds", "1", "--checkpoint-seconds", "1"]
+    launcher = ["--launcher", "slurm", "--profile", str(profile), "--out", str(out)]
+    command = [sys.executable, "-m", "bench.cli", "run", *what, *sets, *launcher, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def state(out: Path, run: int = 0):
+    return run_states(out)[run]
+
+
+def until(holds: Callable[[], object], seconds: float = 900) -> None:
+    give_up = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < give_up, "it takes too long"
+        time.sleep(0.2)
+
+
+def step_of(out: Path) -> int:
+    return state(out).step or 0
+
+
+def ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def restarts(job: str) -> int:
+    shown = dict(field.split("=", 1) for field in ask("scontrol", "show", "job", job).split() if "=" in field)
+    return int(shown["Restarts"])
+
+
+def test_however_a_job_is_stopped_it_goes_on_to_the_bytes_of_an_undisturbed_one(tmp_path, profile):
+    planned = plans("atlop", LONG)
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "out"
+    assert start(out, profile(), changes=(LONG,)).returncode == 0
+    harms = [
+        lambda job: ask("scancel", "--signal=USR2", job),
+        lambda job: ask("scancel", "--signal=KILL", job),
+        lambda job: ask("scontrol", "requeue", job),
+        lambda job: ask(
+            "sbatch", "-p", "high", "-w", state(out).node, "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "true"
+        ),
+    ]
+    for number, harm in enumerate(harms):
+        before = step_of(out)
+        until(lambda before=before: step_of(out) > before)
+        job = state(out).job
+        harm(job)
+        until(lambda job=job, number=number: restarts(job) > number)
+    until(lambda: state(out).state in SETTLED)
+    assert state(out).state == "done"
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+def test_a_job_that_asks_for_too_little_memory_says_so(tmp_path, profile):
+    out = tmp_path / "out"
+    done = start(out, profile(memory='"150MB"'), "--wait")
+    assert done.returncode == 1
+    assert "out of memory" in done.stderr
+    assert "memory in the profile" in done.stderr
+
+
+def test_what_a_failed_stage_blocks_leaves_the_queue_and_says_why(tmp_path, profile):
+    out = tmp_path / "out"
+    broken = tmp_path / "broken.py"
+    loss = "def loss(self, logits, labels):\n        raise ValueError('no luck')"
+    broken.write_text(f"from baselines.atlop import Atlop\n\n\nclass Broken(Atlop):\n    {loss}\n")
+    start(out, profile(), "--settings", "distant,human+distant", model=f"{broken}:Broken")
+    until(lambda: all(found.state in SETTLED for found in run_states(out)))
+    one, other = sorted(run_states(out), key=lambda found: found.state, reverse=True)
+    assert (one.state, one.detail) == ("failed", "ValueError: no luck")
+    assert (other.state, other.detail) == ("blocked", f"blocked by {one.run}: ValueError: no luck")
+    assert ask("squeue", "--me", "--noheader") == ""
+
+
+def test_a_pending_job_that_is_cancelled_is_cancelled(tmp_path, profile):
+    out = tmp_path / "out"
+    start(out, profile(partition='"low"\nextra.hold = true'))
+    until(lambda: state(out).state == "pending")
+    ask(sys.executable, "-m", "bench.cli", "cancel", "--all", "--out", str(out))
+    until(lambda: state(out).state == "cancelled")
+
+
+def test_an_array_the_cluster_cannot_serve_is_refused_with_slurms_words(tmp_path, profile):
+    done = start(tmp_path / "out", profile(partition='"nowhere"'))
+    assert done.returncode == 1
+    assert "SLURM did not take the jobs" in done.stderr
+    assert "invalid partition" in done.stderr
+    assert not list((tmp_path / "out" / "slurm" / "submissions").glob("*.json"))
