@@ -106,6 +106,8 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
         **resources.sbatch(),
         job_name=submission.name,
         stderr_to_stdout=True,
+        # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
+        srun_args=[f"--cpus-per-task={resources.cpus}"],
         teardown=["code=$?", f'{ended} "$code"'],
         additional_parameters=additional,
     )

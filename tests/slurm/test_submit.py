@@ -55,6 +55,7 @@ def test_what_the_profile_asks_for_is_asked_of_sbatch(slurm, out):
     assert {"exclusive", "requeue"} <= options.keys()
     assert "overcommit" not in options
     assert "module load x" in slurm.script("100").splitlines()
+    assert "--cpus-per-task=4" in next(line for line in slurm.script("100").splitlines() if line.startswith("srun"))
 
 
 def test_every_task_finds_the_same_call_which_holds_nothing_but_where_to_look(slurm, out):
