@@ -15,7 +15,7 @@ from bench.records import DocumentCounts, RunFolder, RunRecord, Scores, SplitRec
 
 def plan(
     model: str = "m", seed: int = 0, setting: str = "human", dataset: str = "d", encoder: str = "e", variant: str = "",
-    test: str = "x", train: str = "t", metric: int = 1, harness: int = 1, epochs: int = 30,
+    test: str = "x", facts: str = "y", train: str = "t", metric: int = 1, harness: int = 1, epochs: int = 30,
 ) -> RunPlan:  # fmt: skip
     stage = StagePlan(
         harness=harness, model=model, reference=model, class_name="M", code=model, hyperparameters={},
@@ -25,7 +25,7 @@ def plan(
     )  # fmt: skip
     return RunPlan(
         metric=metric, model=model, variant=variant, dataset=dataset, setting=setting, encoder=encoder, seed=seed,
-        stages=(stage,), dev_checksum="v", test_checksum=test, facts_checksum="y", distant_checksum=None,
+        stages=(stage,), dev_checksum="v", test_checksum=test, facts_checksum=facts, distant_checksum=None,
     )  # fmt: skip
 
 

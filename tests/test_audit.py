@@ -262,6 +262,13 @@ def test_seeds_that_vary_lower_the_mean_f1():
     assert kinds([row(f1="18.00 0.00", p="50.00 56.57", r="50.00 56.57", seeds=2)]) == []
 
 
+def test_one_seed_that_went_wrong_is_no_finding():
+    # Recall 5 in all five seeds; precision 50, but 0.1 in the one that predicts everything.
+    precision, f1 = [50.0] * 4 + [0.1], [2 * p * 5 / (p + 5) for p in [50.0] * 4 + [0.1]]
+    printed = [f"{statistics.fmean(v):.2f} {statistics.stdev(v):.2f}" for v in (f1, precision)]
+    assert kinds([row(f1=printed[0], p=printed[1], r="5.00 0.00")]) == []
+
+
 @pytest.mark.parametrize(("f1", "found"), [("60.00", []), ("60.01", []), ("60.03", ["f1-not-of-p-and-r"])])
 def test_one_seeds_f1_may_be_off_by_its_rounding_alone(f1, found):
     assert kinds([row(f1=f1, p="50.00", r="75.00", seeds=1)]) == found
@@ -429,11 +436,7 @@ def test_what_rows_of_a_table_do_not_share_is_told(changed, kind, severity):
 
 
 def test_other_data_sets_and_settings_are_other_tables():
-    cells = [
-        cell([plan(dataset=d, setting=s, test=d, train=s)], [COUNTS])
-        for d in "de"
-        for s in ("human", "ext")
-    ]
+    cells = [cell([plan(dataset=d, setting=s, test=d, train=s)], [COUNTS]) for d in "de" for s in ("human", "ext")]
     assert audit_cells(*cells) == []
 
 

@@ -156,6 +156,13 @@ def test_other_test_documents_do_not_matter_on_dev():
     assert one(GOOD, cell("n", test="other"), question=replace(FAST, split="dev")).difference is not None
 
 
+def test_other_training_facts_matter_to_ign_f1_alone():
+    other = cell("n", facts="other")
+    assert one(GOOD, other).difference is not None
+    with pytest.raises(UsageError, match="different facts for Ign F1"):
+        one(GOOD, other, question=replace(FAST, metric="ign_f1"))
+
+
 def test_one_incomparable_model_does_not_stop_the_others():
     made = systems(GOOD, BAD, cell("o", test="other")).against("m")
     assert [(c.a.name, c.difference is None) for c in made] == [("n", False), ("o", True)]

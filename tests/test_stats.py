@@ -185,6 +185,13 @@ def test_the_randomization_test_is_that_of_all_assignments():
     assert randomization(a, b, "f1") == pytest.approx(extreme / 2**8, abs=0.015)
 
 
+def test_no_p_is_lower_than_the_resamples_can_tell():
+    gold = np.full(100, 20)
+    a, b = (system(np.random.default_rng(4), gold, recall=recall) for recall in (0.9, 0.1))
+    assert randomization(a, b, "f1", resamples=99) == 1 / 100
+    assert paired_bootstrap(a, b, "f1", resamples=99).p == 2 / 100
+
+
 def test_the_same_predictions_do_not_differ():
     gold = np.arange(3, 23)
     a = system(np.random.default_rng(4), gold, seeds=3)
