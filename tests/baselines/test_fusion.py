@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,11 @@ def test_an_excerpt_says_of_its_entities_what_the_document_says_in_those_sentenc
     assert entities.tolist() == mentioned
     its_own = {(entities[h], entities[t]) for h, t in pairs_of(made)}
     assert its_own == {(h, t) for h, t in pairs_of(document).tolist() if h in mentioned and t in mentioned}
+
+
+def test_all_sentences_are_the_whole_document_without_its_labels():
+    document = documents("train", 1)[0]
+    assert excerpt(document, range(3)).document == replace(document, labels=())
 
 
 @settings(max_examples=40, deadline=None)
