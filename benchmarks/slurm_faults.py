@@ -10,15 +10,18 @@ of the controller. At the end every record, prediction, log and model must be th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -92,20 +95,16 @@ class Saboteur(threading.Thread):
             if not training:
                 continue
             kind = kinds[len(self.done) % len(kinds)]
-            job = self.random.choice(training)
+            job = self.random.choice(sorted(training))
             self.done.append(f"{kind.__name__} {kind(job)}")
             print(f"  {time.strftime('%T')} {self.done[-1]}", flush=True)
 
-    def training(self) -> list[str]:
-        """The jobs that have taken a step since they were started last."""
-        running = (self.cluster.says("squeue", "--me", "-h", "-r", "-t", "R", "-o", "%F_%K %S") or "").splitlines()
-        started = {
-            job: time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%S"))
-            for job, at in map(str.split, running)
-            if at[0] == "2"
-        }
+    def training(self) -> dict[str, int]:
+        """The jobs that have taken a step since they were started last, with their processes."""
+        lines = (self.cluster.says("squeue", "--me", "-h", "-r", "-t", "R", "-o", "%F_%K %S") or "").splitlines()
+        started = {job: time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%S")) for job, at in map(str.split, lines)}
         said = [json.loads(path.read_text()) for path in self.out.glob("runs/*/status.json")]
-        return [s["job"] for s in said if "step" in s and s["time"] > started.get(s["job"], float("inf"))]
+        return {s["job"]: s["pid"] for s in said if "step" in s and s["time"] > started.get(s["job"], float("inf"))}
 
     def preempt(self, job: str) -> str:
         """A job of a higher partition wants the whole node."""
@@ -121,12 +120,11 @@ class Saboteur(threading.Thread):
         return job
 
     def kill_process(self, job: str) -> str:
-        self.cluster.says("scancel", "--signal=KILL", job)
-        return job
+        return f"{job}, {_kill(filter(None, [self.training().get(job)]))} process"
 
     def kill_job(self, job: str) -> str:
-        self.cluster.says("scancel", "--signal=KILL", "--full", job)
-        return job
+        """The batch script with all that it has started."""
+        return f"{job}, {_kill(_processes(self.cluster, job))} processes"
 
     def kill_node(self, job: str) -> str:
         node = self.random.randint(1, NODES)
@@ -140,6 +138,31 @@ class Saboteur(threading.Thread):
         self.over.wait(3)
         self.cluster.start_slurmctld()
         return ""
+
+
+def _kill(pids: Iterable[int]) -> int:
+    """`kill -9` for those that are still there; how many."""
+    killed = 0
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    return killed
+
+
+def _processes(cluster: Cluster, job: str) -> list[int]:
+    """Of a job of this cluster, by what is in their environment: script, srun and the process itself."""
+    array, _, index = job.partition("_")
+    wanted = {f"SLURM_ARRAY_JOB_ID={array}", f"SLURM_ARRAY_TASK_ID={index}"}
+    wanted.add(f"SLURM_CONF={cluster.environment['SLURM_CONF']}")
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if wanted <= set(path.read_text(errors="replace").split("\0")):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue  # it ended
+    return found
 
 
 def main() -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -82,7 +84,7 @@ def test_however_a_job_is_stopped_it_goes_on_to_the_bytes_of_an_undisturbed_one(
     assert start(out, profile(), changes=(LONG,)).returncode == 0
     harms = [
         lambda job: ask("scancel", "--signal=USR2", job),
-        lambda job: ask("scancel", "--signal=KILL", job),
+        lambda job: os.kill(json.loads(next(out.glob("runs/*/status.json")).read_text())["pid"], signal.SIGKILL),
         lambda job: ask("scontrol", "requeue", job),
         lambda job: ask(
             "sbatch", "-p", "high", "-w", state(out).node, "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "true"
