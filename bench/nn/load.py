@@ -74,8 +74,11 @@ class EncoderSource:
         offset = self.pad_id + 1 if self.config.model_type in OFFSET_POSITIONS else 0
         return positions - offset if positions > 0 else WINDOW
 
-    def build(self, layers: int = 1, pretrained: bool = True) -> Encoder:
-        """The encoder in float32; without `pretrained`, with random weights to be overwritten by a checkpoint."""
+    def build(self, layers: int = 1, pretrained: bool = True, attention: bool = True) -> Encoder:
+        """The encoder in float32; without `pretrained`, with random weights to be overwritten by a checkpoint.
+
+        layers, attention: as `Encoder` has them.
+        """
         implementation = attention_implementation(self.config)
         if self.folder is None or not pretrained:
             with torch.random.fork_rng():
@@ -89,7 +92,7 @@ class EncoderSource:
             model.pooler = None  # sentence pooling: unused, and without gradient
         words = self.words()
         double = self.config.model_type in DOUBLE_SEPARATOR
-        return Encoder(model, words.start, words.end * 2 if double else words.end, self.window, layers)
+        return Encoder(model, words.start, words.end * 2 if double else words.end, self.window, layers, attention)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer and configuration, so that a trained run can be used without this source."""

@@ -228,7 +228,7 @@ def assemble(source: EncoderSource, model: PairModel, pretrained: bool) -> Docum
     if model.reads == "pieces":
         return DocumentModel(None, model)
     layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))
-    return DocumentModel(source.build(layers, pretrained), model)
+    return DocumentModel(source.build(layers, pretrained, attention=model.reads == "pairs"), model)
 
 
 def step_seed(seed: int, position: int, step: int) -> int:
