@@ -17,7 +17,6 @@ from bench.nn.pooling import Pairs
 from bench.nn.tokens import Tokens
 from bench.training.stage import assemble
 
-
 RELATIONS = sorted(sample.RELATIONS)
 
 
