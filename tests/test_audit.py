@@ -249,6 +249,25 @@ def test_one_models_sums_alone_prove_nothing():
     assert kinds(rows) == []
 
 
+@pytest.mark.parametrize(
+    "precisions",
+    [
+        [(50, 50, 50, 50), (50, 50, 50, 50)],  # no slice differs from another
+        [(60, 40, 70, 30), (55, 45, 65, 35)],  # both models have the same sum
+        [(90, 80, 85, 85), (90, 70, 85, 75)],  # no precision is above 100
+        [(60, 0, 40, 20), (70, 0, 50, 20)],  # the sum is that of one slice
+    ],
+)
+def test_sums_that_are_no_overall_precision_prove_nothing(precisions):
+    named = ("top-5", "all-but-top-5", "top-10", "all-but-top-10")
+    rows = [
+        row(model=f"M{i}", slice=name, p=f"{p:.2f} 0.10")
+        for i, of_model in enumerate(precisions)
+        for name, p in zip(named, of_model, strict=True)
+    ]
+    assert kinds(rows) == []
+
+
 def test_a_slice_without_a_right_prediction_proves_nothing():
     rows = [row(p="50.00", r="50.00"), row(p="50.00", slice="top-10"), row(p="0.00", slice="all-but-top-10")]
     assert kinds(rows) == []
