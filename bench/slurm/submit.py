@@ -21,7 +21,7 @@ from bench.errors import BenchError, UsageError
 from bench.outline import RunOutline, outlines, run_is_done, stage_is_done
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
-from bench.slurm.queue import queued_jobs
+from bench.slurm.queue import SchedulerError, queued_jobs
 from bench.slurm.submissions import Submission, newest_jobs, submission_path, submissions
 from bench.slurm.tasks import Array, arrays_of, finishing_stages, tasks_of
 
@@ -46,7 +46,10 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
     (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
     with FileLock(out / "slurm" / "lock"):  # two commands at once would submit everything twice
         earlier = submissions(out)
-        queue = queued_jobs() if earlier else {}
+        try:
+            queue = queued_jobs() if earlier else {}
+        except SchedulerError as error:
+            raise BenchError(_stopped([], error)) from error
         queued = {
             key: job.place for key, job in newest_jobs(earlier, queue).items() if job.place and job.place in queue
         }

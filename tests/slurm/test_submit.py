@@ -137,6 +137,16 @@ def test_a_scheduler_that_does_not_answer_is_told_and_nothing_is_noted(slurm, ou
     assert submissions(out) == []
 
 
+def test_a_queue_that_cannot_be_asked_is_told_and_nothing_is_submitted_twice(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    slurm.down()
+    with pytest.raises(BenchError, match="Unable to contact slurm controller") as error:
+        send(out)
+    assert "Run the same command again" in str(error.value)
+    assert len(slurm.submitted()) == 1
+
+
 def test_half_a_submission_is_told_and_the_same_again_submits_the_rest(slurm, out):
     write_plan(out, "m", "human+distant", 0, "distant", "human")
     slurm.limit(1)
