@@ -67,6 +67,8 @@ class Experiment:
 
     def completed(self) -> Counter[str]:
         """How many jobs completed each task, by SLURM's accounting."""
+        while self.cluster.call("squeue", "--me", "-h"):
+            time.sleep(0.5)  # the last of them has written its record, and is about to end
         counts: Counter[str] = Counter()
         for path in (self.out / "slurm" / "submissions").glob("*.json"):
             submission = json.loads(path.read_text())
