@@ -196,7 +196,8 @@ def _recomputed_rows(layer: LayerQueries, at: Sequence[Tensor]) -> Rows:
 class CaughtRows:
     """Rows of the maps that `modules`, the last layers of the model, return when they are asked for them.
 
-    In training they carry the dropout that the layer itself attends with.
+    In training they carry the dropout that the layer itself attends with. Autograd then holds the weights of all layers
+    for the backward pass, whoever asks for them; only recomputing the layers (gradient checkpointing) spares those.
     """
 
     modules: Sequence[nn.Module]
