@@ -16,12 +16,13 @@ from bench.records import DocumentCounts, RunFolder, RunRecord, Scores, SplitRec
 def plan(
     model: str = "m", seed: int = 0, setting: str = "human", dataset: str = "d", encoder: str = "e", variant: str = "",
     test: str = "x", facts: str = "y", train: str = "t", metric: int = 1, harness: int = 1, epochs: int = 30,
+    fingerprint: str = "f",
 ) -> RunPlan:  # fmt: skip
     stage = StagePlan(
         harness=harness, model=model, reference=model, class_name="M", code=model, hyperparameters={},
         training=Training(epochs=epochs), freeze=(), data="human", dataset=dataset, train_checksum=train,
-        select_checksum="s", relations=("r",), encoder=encoder, encoder_fingerprint=encoder, max_length=128, seed=seed,
-        position=0, after=None,
+        select_checksum="s", relations=("r",), encoder=encoder, encoder_fingerprint=fingerprint, max_length=128,
+        seed=seed, position=0, after=None,
     )  # fmt: skip
     return RunPlan(
         metric=metric, model=model, variant=variant, dataset=dataset, setting=setting, encoder=encoder, seed=seed,

@@ -446,7 +446,8 @@ def test_scores_that_the_counts_do_not_give_are_found():
         ({"metric": 2}, "mixed-evaluation", "error"),
         ({"train": "other"}, "mixed-data", "error"),
         ({"harness": 2}, "mixed-training", "warning"),
-        ({"encoder": "other"}, "mixed-encoders", "error"),
+        ({"fingerprint": "other"}, "mixed-training", "warning"),
+        ({"encoder": "other", "fingerprint": "other"}, "mixed-encoders", "error"),
     ],
 )
 def test_what_rows_of_a_table_do_not_share_is_told(changed, kind, severity):
