@@ -23,7 +23,7 @@ from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
 from bench.slurm.queue import SchedulerError, queued_jobs
 from bench.slurm.submissions import Submission, newest_jobs, submission_path, submissions
-from bench.slurm.tasks import Array, arrays_of, finishing_stages, tasks_of
+from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,13 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
         }
         every = [run for run in outlines(out) if isinstance(run, RunOutline)]
         missing = tasks_of(runs, finishing_stages(every), partial(run_is_done, out), partial(stage_is_done, out))
-        wanted = [task for task in missing if task.key not in queued]
+        wanted: list[Task] = []
+        again: set[str | None] = set()
+        for task in missing:
+            # What waits for a job that was lost leaves the queue with it, now or at SLURM's next look.
+            if task.key not in queued or task.needs in again:
+                wanted.append(task)
+                again.add(task.key)
         arrays = arrays_of(wanted, queued, profile.array_size)
         _submit_all(arrays, out, profile, checkpoint_seconds)
         return Submitted(arrays, len(missing) - len(wanted))

@@ -118,6 +118,14 @@ def test_what_left_the_queue_undone_is_submitted_again_after_what_is_still_in_it
     assert slurm.submitted()["102"]["dependency"] == "aftercorr:100"
 
 
+def test_what_waits_for_a_lost_job_is_submitted_again_with_it(slurm, out):
+    write_plan(out, "m", "human+distant", 0, "distant", "human")
+    send(out)
+    slurm.queue("101|0|PENDING||Dependency|x")
+    send(out)
+    assert slurm.submitted()["103"]["dependency"] == "aftercorr:102"
+
+
 def test_an_array_whose_id_was_never_written_is_known_by_its_name(slurm, out):
     write_plan(out, "m", "human", 0, "human")
     send(out)
