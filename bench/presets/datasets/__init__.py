@@ -1,0 +1,1 @@
+"""Settings that come with a data set, by its name."""
