@@ -1,1 +1,1 @@
-"""Settings that come with a data set: NAME.toml is applied where NAME is run."""
+"""Published tables as experiments: `bench run --config NAME`."""
