@@ -283,7 +283,7 @@ MISUSES = {
     ("run", "--models", "atlop", "--set", "epochs"): "expected key=value",
     ("run", "--models", "atlop", "--set", "epoch=1"): "Did you mean 'epochs'?\nChoices: accumulate",
     ("run", "--models", "atlop", "--set", "epochs=x"): "atlop, stage human: epochs = 'x'",
-    ("run", "--models", "atlop", "--config", "none.toml"): "no configuration file none.toml",
+    ("run", "--models", "atlop", "--config", "none.toml"): "no file none.toml here",
     (
         "run",
         "--models",
