@@ -59,7 +59,7 @@ class PerRelationThresholds(PairModel):
         return {"cross_entropy": summed / max(len(logits), 1)}
 
     def tune(self, logits: Tensor, labels: Tensor) -> None:
-        """The thresholds with the best F1 of each relation on dev."""
+        """The thresholds with the best F1 of each relation on dev, among its candidate pairs."""
         columns = zip(logits.unbind(1), labels.unbind(1), strict=True)
         self.thresholds.copy_(torch.stack([best_threshold(scores, positive) for scores, positive in columns]))
 
