@@ -134,6 +134,12 @@ def test_a_triple_that_is_not_as_expected_is_named_with_its_file(tmp_path: Path,
     assert message in str(problem)
 
 
+def test_a_table_of_which_one_byte_is_left_is_refused(tmp_path: Path) -> None:
+    path = save_pubtator(tmp_path, [small()])
+    (tmp_path / "train_relationships.tsv.gz").write_bytes(b"\x1f")
+    assert "not a whole gzip file" in pubtator.scan(path).report()
+
+
 @PER_EXAMPLE
 @given(st.data())
 def test_files_cut_off_anywhere_are_refused(tmp_path: Path, data: st.DataObject) -> None:
