@@ -122,7 +122,7 @@ class _Observer:
     @cached_property
     def _ended(self) -> dict[Place, Ended]:
         """Of the jobs that are not in the queue and have left something undone."""
-        missing = {job.place[0] for job in self._jobs.values() if job.place and job.place not in self._queue}
+        missing = {job.place for job in self._jobs.values() if job.place and job.place not in self._queue}
         try:
             return ended_jobs(missing)
         except SchedulerError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
@@ -66,20 +66,24 @@ def queued_jobs() -> dict[Place, Queued]:
     return found
 
 
-def ended_jobs(arrays: Iterable[str]) -> dict[Place, Ended]:
-    """How the tasks of some arrays went, by SLURM's accounting. Raises SchedulerError (also where there is none)."""
-    jobs = ",".join(sorted(set(arrays)))
+def ended_jobs(asked: Collection[Place]) -> dict[Place, Ended]:
+    """How some tasks went, by SLURM's accounting. Raises SchedulerError (also where there is none)."""
+    jobs = ",".join(sorted({array for array, _ in asked}))
     if not jobs:
         return {}
     lines = command(
         ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={jobs}"]
     ).splitlines()
-    found = {}
+    found: dict[Place, Ended] = {}
+    whole: dict[str, Ended] = {}
     for line in lines:
         job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
-        for place in _places(job):
-            found[place] = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
-    return found
+        ended = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
+        if "_" in job:
+            found |= dict.fromkeys(_places(job), ended)
+        else:
+            whole[job] = ended  # an array of one task that never started is told without its index
+    return {place: found.get(place) or whole[place[0]] for place in asked if place in found or place[0] in whole}
 
 
 def _places(job: str) -> list[Place]:

@@ -140,3 +140,10 @@ def test_pending_tasks_that_accounting_lists_as_a_range_are_told_apart(slurm, ou
     submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
     slurm.accounts("100_0|TIMEOUT|0:0|n1", "100_[1-2,3%2]|CANCELLED by 0|0:0|None assigned")
     assert [found.state for found in observe(out).states] == ["interrupted", "cancelled", "cancelled", "cancelled"]
+
+
+def test_a_lone_pending_task_that_accounting_lists_without_its_index_is_known(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    slurm.accounts("100|CANCELLED by 0|0:0|None assigned")
+    assert [found.state for found in observe(out).states] == ["cancelled"]
