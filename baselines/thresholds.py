@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bench.interface import PairModel, Recipe, Stage, Task
 
-# The defaults of Zhang et al.'s released program. It accumulates 16 steps and has no option for documents a step, which is
-# taken for one. The rate is BRAN's too, which starts from random weights. Theirs stays constant; here it falls linearly,
-# as everyone's does, but without a warm-up as theirs.
+# The defaults of Zhang et al.'s released program. It accumulates 16 steps and has no option for documents a step, which
+# is taken for one. The rate is BRAN's too, which starts from random weights. Theirs stays constant; here it falls
+# linearly, as everyone's does, but without a warm-up as theirs.
 PUBLISHED = {
     "epochs": 10,
     "batch_size": 1,
