@@ -1,4 +1,7 @@
-"""From an experiment to the runs and stages it takes, each with a key made of everything that decides its result."""
+"""Planned runs and their stages, each with a key made of everything that decides its result.
+
+`bench.planning` makes them of an experiment. Here is no torch: whoever reads records reads plans.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.config import Experiment
-from bench.data.catalog import Dataset
-from bench.errors import UsageError
-from bench.interface import Setting, Signal, Source, Training
-from bench.nn.load import EncoderSource
 from bench.outline import digest, file_name, stage_content, stage_folder_name, stage_key
-from bench.registry import ModelEntry, code_version, find
-from bench.variants import Variant, resolve_stages, variant_name
+from bench.recipe import Setting, Signal, Source, Training
 
 HARNESS_VERSION = 1
 """Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
@@ -125,91 +122,6 @@ class RunPlan(_Frozen):
         variant = f"-{self.variant}" if self.variant else ""
         name = file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
         return f"{name[:120]}-s{self.seed}-{self.key}"
-
-
-def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) -> list[RunPlan]:
-    """Every run of the experiment, seed by seed within a setting. Raises UsageError for what cannot be run."""
-    needed = {"train", "dev", "test"}
-    for setting, variant in experiment.cells:
-        for stage in resolve_stages(variant, setting, experiment.overrides):
-            needed |= {SPLIT_OF[stage.stage.data], stage.training.select_on}
-    missing = sorted(split for split in needed if split not in dataset.splits)
-    if missing:
-        raise UsageError(
-            f"the data set {dataset.name!r} has no {' and no '.join(missing)} documents, which "
-            f"{', '.join(experiment.settings)} need{'s' if len(experiment.settings) == 1 else ''}. "
-            f"It has: {', '.join(dataset.splits)} (`bench data add` registers more)"
-        )
-    plans = [
-        _plan_run(experiment, variant, setting, seed, dataset, encoder)
-        for setting, variant in experiment.cells
-        for seed in experiment.seeds
-    ]
-    return list({plan.folder: plan for plan in plans}.values())  # a model named twice is run once
-
-
-def _plan_run(
-    experiment: Experiment, variant: Variant, setting: Setting, seed: int, dataset: Dataset, encoder: EncoderSource
-) -> RunPlan:
-    stages: list[StagePlan] = []
-    trained = trained_as(variant.entry)
-    for resolved in resolve_stages(variant, setting, experiment.overrides):
-        source = resolved.stage.data
-        before = stages[-1].key if stages else None
-        stages.append(
-            StagePlan(
-                harness=HARNESS_VERSION,
-                model=trained.name,
-                reference=trained.reference,
-                class_name=trained.cls.__qualname__,
-                code=code_version(trained.cls),
-                hyperparameters=resolved.hyperparameters,
-                training=resolved.training,
-                freeze=resolved.stage.freeze,
-                data=source,
-                dataset=dataset.name,
-                train_checksum=dataset.checksum(SPLIT_OF[source]),
-                select_checksum=dataset.checksum(resolved.training.select_on),
-                relations=dataset.relations,
-                encoder=encoder.name,
-                encoder_fingerprint=encoder.fingerprint,
-                max_length=experiment.max_length,
-                seed=seed,
-                position=len(stages),
-                after=None if resolved.stage.signal else before,
-                teacher=before if resolved.stage.signal else None,
-                signal=resolved.stage.signal,
-            )
-        )
-    return RunPlan(
-        metric=METRIC_VERSION,
-        model=variant.entry.name,
-        variant=variant_name(variant, setting, experiment.changes),
-        dataset=dataset.name,
-        setting=setting,
-        encoder=encoder.name,
-        seed=seed,
-        stages=tuple(stages),
-        dev_checksum=dataset.checksum("dev"),
-        test_checksum=dataset.checksum("test"),
-        facts_checksum=dataset.facts_source()["sha256"],
-        distant_checksum=dataset.checksum("distant") if "distant" in dataset.splits else None,
-        inference=_inference(variant.entry),
-        not_applicable=dict(variant.entry.cls.recipe.not_applicable),
-    )
-
-
-def trained_as(entry: ModelEntry) -> ModelEntry:
-    """The model whose training this one uses: its own, unless it differs from another in inference alone."""
-    return find(entry.cls.trains_as) if entry.cls.trains_as else entry
-
-
-def _inference(entry: ModelEntry) -> InferencePlan | None:
-    if entry.cls.inference is None:
-        return None
-    return InferencePlan(
-        reference=entry.reference, class_name=entry.cls.__qualname__, code=code_version(entry.cls.inference)
-    )
 
 
 def distinct_stages(runs: Iterable[RunPlan]) -> list[StagePlan]:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.filesystem import read_json, read_sealed, write_json, write_sealed
-from bench.interface import Setting
 from bench.plan import RunPlan
+from bench.recipe import Setting
 
 
 class StageRecord(BaseModel):

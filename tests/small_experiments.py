@@ -20,7 +20,8 @@ from bench.data.docred import write_documents
 from bench.data.documents import Document, Label, Mention
 from bench.execute import Bench, announce, stage_folder
 from bench.nn.load import find_encoder
-from bench.plan import RunPlan, make_plan
+from bench.plan import RunPlan
+from bench.planning import make_plan
 from bench.records import RunFolder
 from bench.training.interrupt import Interrupt, Interrupted
 

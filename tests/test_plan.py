@@ -5,13 +5,14 @@ import json
 import pytest
 from small_experiments import SMALL, document, documents, plans, register
 
-import bench.plan
+import bench.planning
 from bench.config import make_experiments
 from bench.data.catalog import open_dataset
 from bench.errors import UsageError
 from bench.interface import SETTINGS
 from bench.nn.load import find_encoder
-from bench.plan import RunPlan, StagePlan, describe, distinct_stages, make_plan
+from bench.plan import RunPlan, StagePlan, describe, distinct_stages
+from bench.planning import make_plan
 from bench.registry import find, registered
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -211,7 +212,7 @@ def test_a_new_version_makes_new_keys_and_leaves_those_of_old_plans(version, fie
     before = plans()[0]
     written = before.model_dump(mode="json")
     key, configuration = before.key, before.configuration
-    monkeypatch.setattr(bench.plan, version, 2)
+    monkeypatch.setattr(bench.planning, version, 2)
     after, again = plans()[0], RunPlan.model_validate(written)
     assert (again.key, again.configuration) == (key, configuration)
     assert after.key != key

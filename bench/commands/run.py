@@ -124,7 +124,7 @@ def planned_runs(
 ) -> list[tuple[Experiment, list[RunPlan]]]:
     """The runs of each experiment, without those of the experiments before it."""
     from bench.nn.load import TINY
-    from bench.plan import make_plan
+    from bench.planning import make_plan
 
     datasets = {name: open_dataset(name) for name in dict.fromkeys(e.dataset for e in experiments)}
     encoders: dict[tuple[str, str], EncoderSource] = {}
