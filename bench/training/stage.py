@@ -7,8 +7,7 @@ of (seed, stage, step). So weights, AdamW's moments and the step count are the w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from bench.training.checkpoint import Checkpoints, DamagedFileError, load_state,
 from bench.training.interrupt import Interrupt, Interrupted
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
+from bench.training.repeatable import Repeatable
 from bench.training.signals import SignalFile
 from bench.training.system import DocumentModel, batches, precision_context, predict
 
@@ -119,12 +119,12 @@ class StageTrainer:
 
         order: list[list[NDArray[np.int64]]] = []
         order_epoch = -1
-        with _deterministic():
+        with Repeatable(self.plan.folder) as kernels:
             while True:
                 epoch, position = divmod(state.step, self.steps_per_epoch)
                 if position == 0 and epoch > len(state.history):
                     try:
-                        self._evaluate(state)
+                        kernels.do(self._evaluate, state)
                     except Interrupted:
                         save()
                         raise
@@ -132,7 +132,7 @@ class StageTrainer:
                     break
                 if epoch != order_epoch:
                     order, order_epoch = self._epoch_order(epoch), epoch
-                self._update(state, order[position], log)
+                kernels.do(self._update, state, order[position], log)
                 self._report(state)
                 due = time.monotonic() - saved_at > max(self.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
                 if self.interrupt.requested or due:
@@ -162,6 +162,7 @@ class StageTrainer:
     def _update(self, state: TrainingState, rows: list[NDArray[np.int64]], log: StepLog) -> None:
         torch.manual_seed(step_seed(self.plan.seed, self.plan.position, state.step))
         self.system.train()
+        self.optimizer.zero_grad(set_to_none=True)
         rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)
         relations = len(self.plan.relations)
         totals: dict[str, torch.Tensor] = {}
@@ -180,7 +181,6 @@ class StageTrainer:
         # Without a limit the norm is still measured: a NaN in it must not go unnoticed.
         norm = nn.utils.clip_grad_norm_(parameters, self.training.clip or float("inf"))
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         log.add({"step": state.step, "epoch": state.step // self.steps_per_epoch + 1, **rates}, totals, norm)
         state.step += 1
 
@@ -234,16 +234,6 @@ def assemble(source: EncoderSource, model: PairModel, pretrained: bool) -> Docum
 def step_seed(seed: int, position: int, step: int) -> int:
     """The seed of everything random in one update."""
     return int(np.random.SeedSequence((seed, position, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 def selected_is_intact(folder: Path) -> bool:

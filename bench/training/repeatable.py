@@ -1,0 +1,46 @@
+"""The same bits from the same step: kernels that repeat, wherever PyTorch has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+class Repeatable:
+    """While entered, PyTorch takes only kernels that give the same bits every time, and raises where there is none.
+
+    Asking it to warn instead is not enough: of attention on a GPU, the backward passes that PyTorch has do repeat, but
+    are chosen only where anything else is forbidden. An encoder or a model for which that is too much (on a GPU, a few
+    operations have no kernel that repeats) is let off, and that is told once, with the name `told`.
+    """
+
+    def __init__(self, told: str) -> None:
+        self.told = told
+        self.let_off: set[Callable[..., None]] = set()
+
+    def __enter__(self) -> Repeatable:
+        self.before = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
+        torch.use_deterministic_algorithms(True)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        enabled, warn_only = self.before
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+    def do(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do `work`; where it has no such kernel, again from its beginning, and this time and ever after with any."""
+        torch.use_deterministic_algorithms(True, warn_only=work in self.let_off)
+        try:
+            work(*arguments)
+        except RuntimeError as error:
+            operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+            if not found:
+                raise
+            self.let_off.add(work)
+            print(f"{self.told}: {operation} has no kernel that repeats to the bit; going on without", flush=True)
+            self.do(work, *arguments)
