@@ -16,6 +16,7 @@ from bench.commands.doctor import doctor
 from bench.commands.evaluate import evaluate
 from bench.commands.logs import logs
 from bench.commands.predict import predict
+from bench.commands.report import report
 from bench.commands.retry import retry
 from bench.commands.run import run
 from bench.commands.status import status
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, logs, cancel, retry, table, compare, audit, evaluate, predict, doctor):
+for command in (run, status, logs, cancel, retry, table, report, compare, audit, evaluate, predict, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

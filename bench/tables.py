@@ -68,12 +68,18 @@ def _block(
         name = none.model + (f" ({none.variant})" if none.variant else "")
         lines.append((name, none.encoder, *(["n/a"] * (len(header) - 2))))
         notes.append(f"{none.model} has no {setting!r}: {none.reason}")
-    notes += dict.fromkeys(note for cell, _ in cells for note in (*_cut(cell, splits), *_outside(cell, splits)))
+    notes += dict.fromkeys(note for cell, _ in cells for note in documents_notes(cell, splits))
     return Block(f"{dataset}, {setting}", tuple(header), tuple(lines), tuple(notes))
 
 
 def _has_evidence(cell: Cell) -> bool:
     return any(split.evidence is not None for record in cell.records for split in record.splits.values())
+
+
+def documents_notes(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
+    """What of the documents no model of the cell could get right, if anything: unseen mentions, impossible pairs."""
+    yield from _cut(cell, splits)
+    yield from _outside(cell, splits)
 
 
 def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:

@@ -170,11 +170,12 @@ def stats(
     from dataclasses import asdict
 
     from bench.data.catalog import open_dataset
-    from bench.data.stats import relation_counts, split_statistics
+    from bench.data.described import describe
 
     dataset = open_dataset(name)
-    found = {split: split_statistics(dataset.documents(split)) for split in dataset.splits}
-    counts = {split: relation_counts(dataset.documents(split), dataset.relations) for split in dataset.splits}
+    described = {split: describe(dataset, split) for split in dataset.splits}
+    found = {split: known.statistics for split, known in described.items()}
+    counts = {split: known.relations for split, known in described.items()}
     if as_json:
         splits = {
             split: {

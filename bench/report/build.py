@@ -1,0 +1,171 @@
+"""The report of an output folder: which tables and figures there are, and the files they are written to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.aggregate import Cell
+from bench.audit import Finding, audit_published, audit_rows
+from bench.audit.finding import in_order
+from bench.audit.records import cells_apart, record_rows
+from bench.filesystem import write_atomically
+from bench.published import Published
+from bench.report.ablations import Ablation, ablations
+from bench.report.csv_file import to_csv
+from bench.report.datasets import DataFacts, data_facts, statistics_tables
+from bench.report.findings import counts_table, findings_table
+from bench.report.html import Figure, Page, Section, anchor, to_html
+from bench.report.latex import document, to_latex
+from bench.report.markdown import to_markdown
+from bench.report.paper import PublishedRows, the_paper
+from bench.report.relations import rare_tables
+from bench.report.results import ablation_table, main_tables, slice_tables
+from bench.report.runs import runs_csv, runs_table
+from bench.report.scores import System, systems_of
+from bench.report.table import Table
+from bench.report.verdicts import AGAINST_PUBLISHED, RULES
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that tables and figures are made from."""
+
+    out: Path
+    systems: Sequence[System]
+    rows: PublishedRows
+    data: Sequence[DataFacts]
+    ablations: Sequence[Ablation]
+    shown: Sequence[System] = field(default_factory=tuple)
+    """The systems of the main tables: all but those that are points of an ablation and nothing else."""
+
+
+def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
+    """Read what else is needed, and see which runs are ablations."""
+    systems = systems_of(cells)
+    rows = PublishedRows(published, the_paper())
+    found = list(ablations(systems))
+    # By configuration: `layers=4` and `memory=200` may be one run under two names.
+    points = {system.plan.configuration for ablation in found for _, system in ablation.points}
+    printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
+    kept = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
+    shown = [s for s in systems if s.plan.configuration not in points or s in kept]
+    return Material(out, systems, rows, data_facts(systems), found, shown)
+
+
+def result_tables(material: Material) -> list[Table]:
+    """Tables 3 to 9 and their like, the paper's own first."""
+    tables = [*main_tables(material.shown, material.rows), *slice_tables(material.shown, material.rows)]
+    tables += ablation_tables(material)
+    return sorted(tables, key=lambda table: table.published != "same")
+
+
+def ablation_tables(material: Material) -> list[Table]:
+    """One for each ablation."""
+    papers = {(t.model, t.hyperparameter): t for t in material.rows.paper.tables("ablation")}
+    return [ablation_table(papers.get((a.model, a.hyperparameter)), a, material.rows) for a in material.ablations]
+
+
+def sections(material: Material, figures: Sequence[tuple[str, Figure]]) -> Iterator[Section]:
+    """The parts of the page. figures: each with the name of the section it belongs to."""
+
+    def of(name: str) -> tuple[Figure, ...]:
+        return tuple(figure for section, figure in figures if section == name)
+
+    main = list(main_tables(material.shown, material.rows))
+    slices = list(slice_tables(material.shown, material.rows))
+    papers = tuple(table for table in main if table.published == "same")
+    if papers:
+        yield Section(
+            "published", "Published tables",
+            f"Tables of {material.rows.paper.paper}, run again: same data, same setting, same encoder.", papers,
+        )  # fmt: skip
+    others = tuple(table for table in main if table.published != "same")
+    if others:
+        yield Section("results", "Results", "Runs on other data, or with other encoders, than the paper's.", others)
+    if seeds := of("seeds"):
+        yield Section("seeds", "Seeds", figures=seeds)
+    if material.ablations:
+        yield Section("ablations", "Ablations", tables=tuple(ablation_tables(material)), figures=of("ablations"))
+    relations = tuple(rare_tables(material.shown))
+    if slices or relations:
+        intro = "Frequent and rare relations, pairs within a sentence and across sentences. Click to open."
+        yield Section("slices", "Slices", intro, folded=(*slices, *relations), figures=of("relations"))
+    if curves := of("curves"):
+        yield Section("learning", "Learning", figures=curves)
+    if memory := of("memory"):
+        yield Section("memory", "Memory", figures=memory)
+    yield Section(
+        "data", "Data", tables=tuple(statistics_tables(material.data, material.rows.paper)), figures=of("data"),
+        notes=tuple(known.problem for known in material.data if known.problem),
+    )  # fmt: skip
+    yield audit_section(material)
+    yield Section("reading", "Reading the tables", notes=(RULES, AGAINST_PUBLISHED))
+    yield Section("all-runs", "Runs", tables=(runs_table(material.systems),))
+
+
+def audit_section(material: Material) -> Section:
+    """What is wrong with the published tables and with our own."""
+    published = audit_published(material.rows.published)
+    cells = [system.cell for system in material.systems]
+    own_rows = record_rows(cells, material.out)
+    own: list[Finding] = in_order([*audit_rows(own_rows), *cells_apart(cells, own_rows)])
+    count = len(material.rows.published.rows)
+    return Section(
+        "audit",
+        "Audit",
+        "Defects found by arithmetic on the numbers and by what is known of the runs behind them.",
+        tables=(
+            counts_table("audit-published-kinds", "The published tables", published),
+            *([counts_table("audit-own-kinds", "These runs", own)] if own else []),
+        ),
+        folded=(
+            findings_table(
+                "audit-published", "All findings in the published tables", f"{count} published rows", published
+            ),
+            *([findings_table("audit-own", "All findings in these runs", f"{len(own_rows)} rows", own)] if own else []),
+        ),
+        notes=() if own else ("Nothing was found in these runs.",),
+    )
+
+
+def make_page(material: Material, figures: Sequence[tuple[str, Figure]], links: Sequence[tuple[str, str]]) -> Page:
+    """The page, with the counts at its top."""
+    counts: Counter[str] = Counter()
+    for system in material.systems:
+        counts["finished"] += len(system.cell.records)
+        counts["failed"] += len(system.cell.errors)
+        counts["planned"] += system.cell.expected
+    plans = [system.plan for system in material.systems]
+    facts = [
+        ("Runs finished", f"{counts['finished']:,} of {counts['planned']:,}"),
+        ("Failed", f"{counts['failed']:,}"),
+        ("Rows with missing seeds", f"{sum(system.partial for system in material.systems):,}"),
+        ("Models", f"{len({plan.model for plan in plans}):,}"),
+        ("Data sets", ", ".join(dict.fromkeys(plan.dataset for plan in plans))),
+        ("Encoders", ", ".join(dict.fromkeys(plan.encoder for plan in plans))),
+    ]
+    intro = (
+        "Made from the records of runs alone. Scores are percent, means over seeds with sample standard deviations; a "
+        "row with missing seeds is marked with *. Letters lead to the notes under a table; what bold, † and ‡ claim is "
+        "under Reading the tables."
+    )
+    return Page("docre-bench report", intro, facts, list(sections(material, figures)), links)
+
+
+def write_report(page: Page, tables: Sequence[Table], material: Material, to: Path) -> list[Path]:
+    """`report.html`, `runs.csv`, all tables in `tables.md` and `tables.tex` (which compiles), each one in `tables/`."""
+    files = {
+        "report.html": to_html(page),
+        "tables.md": "# Tables\n\n" + "\n".join(map(to_markdown, tables)),
+        "tables.tex": document([to_latex(table) for table in tables]),
+        "runs.csv": runs_csv(material.systems),
+    }
+    for table in tables:
+        files[f"tables/{anchor(table.name)}.tex"] = to_latex(table)
+        files[f"tables/{anchor(table.name)}.csv"] = to_csv(table)
+    for name, text in files.items():
+        write_atomically(to / name, text.encode())
+    return [to / name for name in files]

@@ -1,0 +1,133 @@
+"""Tables 1 and 2 of the paper and their like: what the documents of a data set come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from bench.data.catalog import Dataset, open_dataset
+from bench.data.described import Described, describe, described_before
+from bench.errors import UsageError
+from bench.plan import SPLIT_OF
+from bench.report.paper import Paper, PaperStatistics
+from bench.report.scores import System
+from bench.report.table import MISSING, Cell, Column, Line, Row, Table
+
+MANY = 20_000
+"""Documents that take longer to count than a report may: `bench data stats` counts and keeps them."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known of a data set here. missing: split -> why it is not counted.   problem: why nothing is."""
+
+    name: str
+    splits: dict[str, Described] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    relation_names: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def data_facts(systems: Sequence[System]) -> list[DataFacts]:
+    """Of each data set that the records are of, as far as its files are here and hold what the runs read."""
+    found = []
+    for name in dict.fromkeys(system.plan.dataset for system in systems):
+        try:
+            dataset = open_dataset(name)
+        except UsageError as error:
+            found.append(DataFacts(name, problem=str(error).splitlines()[0]))
+            continue
+        found.append(_of(dataset, [system for system in systems if system.plan.dataset == name]))
+    return found
+
+
+def _of(dataset: Dataset, systems: Sequence[System]) -> DataFacts:
+    facts = DataFacts(dataset.name, relation_names=dataset.relation_names)
+    read: dict[str, set[str]] = {"dev": set(), "test": set()}
+    for system in systems:
+        read["dev"].add(system.plan.dev_checksum)
+        read["test"].add(system.plan.test_checksum)
+        for stage in system.plan.stages:
+            read.setdefault(SPLIT_OF[stage.data], set()).add(stage.train_checksum)
+    for split in [split for split in ("distant", "train", "ext", "dev", "test") if split in dataset.splits]:
+        try:
+            if read.get(split) and dataset.checksum(split) not in read[split]:
+                facts.missing[split] = f"the {split} documents here are not those that the runs read"
+                continue
+            described = described_before(dataset, split)
+            if described is None and dataset.count(split) <= MANY:
+                described = describe(dataset, split)
+        except UsageError as error:
+            facts.missing[split] = str(error).splitlines()[0]
+            continue
+        facts.counts[split] = dataset.count(split)
+        if described is None:
+            facts.missing[split] = f"not counted yet: `bench data stats {dataset.name}` counts its {split} documents"
+        else:
+            facts.splits[split] = described
+    return facts
+
+
+_ROWS: tuple[tuple[str, str, Callable[[Described], float | int | None]], ...] = (
+    ("# Docs", "documents", lambda d: d.statistics.documents),
+    ("Avg. # Entities", "entities", lambda d: d.statistics.entities),
+    ("Avg. # Labeled Triples", "triples", lambda d: d.statistics.triples),
+    ("Avg. # Sentences", "sentences", lambda d: d.statistics.sentences),
+    ("Avg. # Mentions", "", lambda d: d.statistics.mentions),
+    ("Avg. # Words", "", lambda d: d.statistics.words),
+    ("Avg. # Pairs", "", lambda d: d.statistics.pairs),
+    ("# Relations", "", lambda d: d.statistics.relations),
+)
+
+
+def statistics_tables(facts: Sequence[DataFacts], paper: Paper) -> Iterator[Table]:
+    """One table per data set that is here, beside the published one where there is one."""
+    for known in facts:
+        if known.splits:
+            published = next((table for table in paper.statistics if table.dataset == known.name), None)
+            yield _table(known, published)
+
+
+def _table(facts: DataFacts, published: PaperStatistics | None) -> Table:
+    splits = list(facts.counts)
+    rows = []
+    for title, key, value in _ROWS:
+        printed = getattr(published, key) if published and key else {}
+        counted = {split: value(described) for split, described in facts.splits.items()}
+        if title == "# Docs":
+            counted = facts.counts | counted
+        cells = [_cell(counted.get(split), printed.get(split)) for split in splits]
+        if any(cell.text != MISSING for cell in cells):
+            rows.append(Row((Cell(title, title), *cells)))
+    number = f"Table {published.number}: " if published else "Data: "
+    named = published.columns if published else {}
+    return Table(
+        name=f"data-{facts.name}",
+        title=f"{number}statistics of {facts.name}",
+        caption="Counted from the files here." + (" Below, the published values." if published else ""),
+        columns=(Column("Statistics", numeric=False), *(Column(named.get(s, s.capitalize())) for s in splits)),
+        rows=tuple(rows),
+        notes=tuple(dict.fromkeys(facts.missing.values())),
+        published="same" if published else "none",
+    )
+
+
+def _cell(value: float | int | None, printed: str | int | None) -> Cell:
+    if value is None:
+        return Cell(MISSING)
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+    if printed is None:
+        return Cell(text, value)
+    shown = f"{printed:,}" if isinstance(printed, int) else printed
+    verdict = "" if _agrees(value, printed) else " (differs)"
+    return Cell(text, value, under=(Line("published", shown + verdict),), data={"published": float(printed)})
+
+
+def _agrees(value: float | int, printed: str | int) -> bool:
+    """Whether the printed number is the counted one, rounded or cut: one unit of its last digit."""
+    if isinstance(printed, int):
+        return value == printed
+    exponent = Decimal(printed).as_tuple().exponent
+    return abs(value - float(printed)) < 10.0 ** int(exponent)

@@ -1,0 +1,144 @@
+"""Tables as LaTeX: a `table` float with booktabs. Needs `\\usepackage{booktabs}`, and pdflatex or a newer engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import accumulate
+
+from bench.report.table import Cell, Row, Table, by_section, labels_under, line_of
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≠": r"$\neq$",
+    "≈": r"$\approx$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\rightarrow$",
+    "α": r"$\alpha$",
+    "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "—": "---",
+    "–": "--",
+    "…": r"\ldots{}",
+    "\u00a0": "~",
+    "\n": " ",
+}
+_PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+_MOST = r"\begin{tabular}"
+
+
+def to_latex(table: Table, caption: str | None = None, label: str | None = None) -> str:
+    """A float that compiles with booktabs. caption, label: instead of the table's own.
+
+    Lines under the numbers of a row (published values, differences) are rows of their own.
+    """
+    letters = table.footnotes
+    width = len(table.columns)
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\caption{{{escape(caption if caption is not None else _sentences(table.title, table.caption))}}}",
+        rf"\label{{{re.sub(r'[^A-Za-z0-9:.-]+', '-', label or f'tab:{table.name}')}}}",
+        r"\small",
+        f"{_MOST}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
+        r"\toprule",
+        *_header(table),
+        r"\midrule",
+    ]
+    for index, (section, rows) in enumerate(by_section(table.rows)):
+        if section:
+            lines += [r"\midrule"] * (index > 0)
+            lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textit{{{escape(section)}}}}} \\")
+        for row in rows:
+            lines += _row(row, letters)
+    lines += [r"\bottomrule", r"\end{tabular}", *_notes(table, letters), r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def document(tables: Sequence[str]) -> str:
+    """A document of tables that compiles as it is."""
+    head = [
+        r"\documentclass{article}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage{booktabs}",
+        r"\usepackage[landscape,margin=1cm]{geometry}",
+        r"\begin{document}",
+    ]
+    return "\n".join([*head, *(f"{table}\\clearpage" for table in tables), r"\end{document}"]) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX shows it; what pdflatex has no glyph for is given by its code, so that it compiles."""
+    escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], text)
+    return re.sub(r"[^\x20-\x7e\u00c0-\u017e]", lambda match: f"[U+{ord(match[0]):04X}]", escaped)
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part)
+
+
+def _header(table: Table) -> list[str]:
+    lines = []
+    if any(column.group for column in table.columns):
+        cells, rules = [], []
+        ends = accumulate(count for _, count in table.groups)
+        for (group, count), end in zip(table.groups, ends, strict=True):
+            cells.append(rf"\multicolumn{{{count}}}{{c}}{{{escape(group)}}}" if group else " & ".join([""] * count))
+            if group:
+                rules.append(rf"\cmidrule(lr){{{end - count + 1}-{end}}}")
+        lines = [" & ".join(cells) + r" \\", " ".join(rules)]
+    return [*lines, " & ".join(escape(column.title) for column in table.columns) + r" \\"]
+
+
+def _row(row: Row, letters: dict[str, str]) -> list[str]:
+    lines = [" & ".join(_cell(cell, letters) for cell in row.cells) + r" \\"]
+    for label in labels_under(row):
+        name, *others = row.cells
+        first = rf"\quad {escape(label)}" + (f" {escape(line_of(name, label))}" if line_of(name, label) else "")
+        under = [rf"{{\footnotesize {escape(line_of(cell, label))}}}" for cell in others]
+        lines.append(" & ".join([rf"{{\footnotesize {first}}}", *under]) + r" \\")
+    return lines
+
+
+def _cell(cell: Cell, letters: dict[str, str]) -> str:
+    text = escape(cell.text)
+    text = rf"\textbf{{{text}}}" if cell.bold else text
+    above = [escape(mark) for mark in cell.marks] + [",".join(letters[note] for note in cell.notes)]
+    above = [part for part in above if part]
+    # A bracket at the start of a row would be read as an option of the \\ before it.
+    return (
+        ("{}" if text.startswith(("[", "*")) else "")
+        + text
+        + (r"\textsuperscript{" + r"\,".join(above) + "}" if above else "")
+    )
+
+
+def _notes(table: Table, letters: dict[str, str]) -> list[str]:
+    notes = [rf"\textsuperscript{{{letter}}}~{escape(note)}" for note, letter in letters.items()]
+    notes += [escape(note) for note in (*table.notes, *table.legend)]
+    if not notes:
+        return []
+    return [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize", *_joined(notes), r"\end{minipage}"]
+
+
+def _joined(notes: Sequence[str]) -> list[str]:
+    return [f"{note}\\par" for note in notes]
