@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.batching import evaluation_order
+from bench.data.batching import evaluation_order, order_within
 from bench.data.cache import FeatureFile
 from bench.data.documents import Document
 from bench.data.features import Features, build_features
@@ -22,7 +22,7 @@ from bench.registry import find
 from bench.training.interrupt import Interrupt
 from bench.training.system import DocumentModel, Scored, document_scores, predict, scored_batches
 
-DOCUMENTS_AT_ONCE = 64
+DOCUMENTS_AT_ONCE = 256
 """Documents sorted by length and scored together when they are to come back in their own order."""
 
 
@@ -39,11 +39,8 @@ class Reading:
     device: torch.device
     interrupt: Interrupt
 
-    def batches(self, features: Sequence[Features], rows: Sequence[int]) -> Iterator[Scored]:
-        """The documents `rows` of `features`, longest first."""
-        lengths = np.array([len(features[i]) for i in rows], dtype=np.int64)
-        chosen = np.asarray(rows, dtype=np.int64)
-        order = [chosen[at] for at in evaluation_order(lengths, self.stage.training.batch_size)]
+    def batches(self, features: Sequence[Features], order: Sequence[NDArray[np.int64]]) -> Iterator[Scored]:
+        """The documents of `features` that each batch of `order` names."""
         relations, precision = len(self.stage.relations), self.stage.training.precision
         pad_id = self.source.pad_id
         for scored in scored_batches(self.system, features, order, relations, pad_id, self.device, precision):
@@ -53,7 +50,10 @@ class Reading:
     def signals(self, features: Sequence[Features], kind: Signal, rows: Sequence[int]) -> list[NDArray[np.float16]]:
         """What it says, as a teacher, of the candidate pairs of the documents `rows`: [p, k] each."""
         said: dict[int, NDArray[np.float16]] = {}
-        for scored in self.batches(features, rows):
+        lengths = np.array([len(features[i]) for i in rows], dtype=np.int64)
+        chosen = np.asarray(rows, dtype=np.int64)
+        order = [chosen[at] for at in evaluation_order(lengths, self.stage.training.batch_size)]
+        for scored in self.batches(features, order):
             if kind == "logits":
                 signal = scored.logits.split([len(d.pairs) for d in scored.batch.documents])
             elif isinstance(scored.inputs, Pairs) and scored.inputs.candidates is None:
@@ -67,11 +67,14 @@ class Reading:
     def score(self, documents: Sequence[Document]) -> Iterator[DocumentScores]:
         """The scores of any documents, in their order (a `bench.interface.Scorer`)."""
         words = self.source.words()
+        # An inference may ask for thousands of short documents: as many at once as take the memory of the longest.
+        pieces = self.stage.training.batch_size * self.stage.max_length
         for first in range(0, len(documents), DOCUMENTS_AT_ONCE):
             chunk = documents[first : first + DOCUMENTS_AT_ONCE]
             features = list(build_features(chunk, words, self.stage.relations, self.stage.max_length))
             found: dict[int, DocumentScores] = {}
-            for scored in self.batches(features, range(len(features))):
+            lengths = np.array([len(row) for row in features], dtype=np.int64)
+            for scored in self.batches(features, order_within(lengths, pieces)):
                 found.update(zip(scored.rows.tolist(), document_scores(scored), strict=True))
             yield from (found[i] for i in range(len(features)))
 

@@ -142,3 +142,14 @@ def evaluation_order(lengths: NDArray[np.int64], batch_size: int) -> list[NDArra
     """Batches of documents of like length, longest first (too little memory shows at once)."""
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def order_within(lengths: NDArray[np.int64], pieces: int) -> list[NDArray[np.int64]]:
+    """Batches of documents of like length, longest first, of at most `pieces` word pieces each, padding included."""
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, pieces // int(lengths[order[start]]))
+        batches.append(order[start : start + size])
+        start += size
+    return batches

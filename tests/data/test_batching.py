@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.batching import collate, evaluation_order, training_order
+from bench.data.batching import collate, evaluation_order, order_within, training_order
 from bench.data.docred import read_documents
 from bench.data.features import Features
 
@@ -49,6 +49,16 @@ def test_evaluation_has_every_document_once_the_longest_first(lengths, batch_siz
     order = [i for batch in batches for i in batch]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
+
+
+@settings(deadline=None)
+@given(lengths=LENGTHS, pieces=st.integers(1, 4096))
+def test_batches_within_a_number_of_pieces_have_every_document_once_and_no_more_than_that(lengths, pieces):
+    batches = order_within(lengths, pieces)
+    order = [i for batch in batches for i in batch]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
+    assert all(len(batch) == 1 or len(batch) * max(lengths[batch]) <= pieces for batch in batches)
 
 
 def as_lists(batches):
