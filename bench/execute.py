@@ -33,6 +33,7 @@ from bench.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.predicting import Predictor, Reading
 from bench.records import RunFolder, RunRecord, StageRecord
 from bench.registry import code_version, find
+from bench.scores import scores_path
 from bench.training.checkpoint import Checkpoints, load_tensors
 from bench.training.interrupt import Interrupt, Interrupted
 from bench.training.signals import SIGNAL_VERSION, SignalFile, make_signals
@@ -257,8 +258,10 @@ class Bench:
         for split in ("dev", "test"):
             self._tell(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
             documents, features = dataset.documents(split), materials.features(split)
-            found = predictor.predict(documents, features, decision)
+            keeper = predictor.keeper(documents)
+            found = predictor.predict(documents, features, decision, keeper)
             write_submission(folder.path / f"predictions-{split}.json", found)
+            keeper.write(scores_path(folder.path, split))
             if dataset.is_labelled(split):
                 splits[split] = split_record(
                     found, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence

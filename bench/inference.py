@@ -1,56 +1,93 @@
-"""A finished run on new documents. It needs nothing but the output folder it was made in."""
+"""A finished run on new documents, or once more on its own. It needs nothing but the output folder it was made in."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from bench.data.cache import features_of
+from bench.data.documents import Document
 from bench.data.formats import read_documents
 from bench.errors import BenchError, UsageError
 from bench.execute import load_system, stage_folder
 from bench.filesystem import sha256_of
-from bench.metrics.submission import write_submission
+from bench.metrics.submission import Prediction, write_submission
 from bench.nn.load import saved_encoder
+from bench.plan import RunPlan
 from bench.predicting import Predictor, Reading
 from bench.records import RunFolder
 from bench.registry import code_version, find
+from bench.scores import scores_path
 from bench.training.checkpoint import DamagedFileError
-from bench.training.interrupt import Interrupted, handling_signals
+from bench.training.interrupt import Interrupt, Interrupted, handling_signals
+
+
+class UnusableModelError(BenchError):
+    """The model of a finished run is gone, damaged or of other code; its record and predictions are as they were."""
 
 
 def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
 
-    Raises UsageError for a run that is not finished, BenchError for one whose model is gone, damaged or of other code.
+    Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is.
     """
     out = run.resolve().parent.parent
     folder = RunFolder(out, run.resolve().name)
     plan, record = folder.plan(), folder.record()
     if plan is None or record is None:
         raise UsageError(f"{run} is not a finished run (`bench status --out {out}`)")
+    # A label need not be of a relation the model knows: it is of no use here.
+    read = [replace(document, labels=()) for document in read_documents(documents)]
+    with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
+        predictor = predictor_of(out, plan, interrupt)
+        stage, words = predictor.reading.stage, predictor.reading.source.words()
+        features = features_of(read, sha256_of(documents), words, "", stage.relations, stage.max_length, Path(scratch))
+        try:
+            found = predictor.predict(read, features, record.decision)
+        except Interrupted as interrupted:
+            raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
+    write_submission(to, found)
+    return len(found), len(read), features.mentions_cut
+
+
+def score_again(
+    run: RunFolder, plan: RunPlan, split: str, documents: Sequence[Document], predictions: Sequence[Prediction]
+) -> None:
+    """Give a finished run the scores it lacks, from its weights. predictions: what it made of `documents`, its `split`.
+
+    Raises `UnusableModelError`.
+    """
     stage = plan.stages[-1]
-    source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
+    if code_version(find(stage.reference).cls) != stage.code:
+        raise UnusableModelError(f"the code of {stage.model} has changed since it was trained")
+    with handling_signals() as interrupt:
+        predictor = predictor_of(run.path.parent.parent, plan, interrupt)
+        keeper = predictor.keeper(documents)
+        try:
+            keeper.read(predictor.reading.score, predictions)
+        except Interrupted as interrupted:
+            raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
+    keeper.write(scores_path(run.path, split))
+
+
+def predictor_of(out: Path, plan: RunPlan, interrupt: Interrupt) -> Predictor:
+    """The trained model of a run. Raises `UnusableModelError`."""
+    stage = plan.stages[-1]
+    encoder = stage_folder(out, stage) / "encoder"
+    if not encoder.is_dir():
+        raise UnusableModelError(
+            f"the model of {out / 'runs' / plan.folder} is gone: it was trained in {encoder.parent}"
+        )
+    source = saved_encoder(plan.encoder, encoder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         system = load_system(out, stage, source, device)
     except (DamagedFileError, RuntimeError) as error:  # RuntimeError: the weights do not fit what the code builds now
         changed = code_version(find(stage.reference).cls) != stage.code
         why = f"the code of {stage.model} has changed since it was trained\n{error}" if changed else str(error)
-        raise BenchError(f"the model of {run} cannot be used: {why}") from error
-    # A label need not be of a relation the model knows: it is of no use here.
-    read = [replace(document, labels=()) for document in read_documents(documents)]
-    with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
-        features = features_of(
-            read, sha256_of(documents), source.words(), "", stage.relations, stage.max_length, Path(scratch)
-        )
-        try:
-            predictor = Predictor.of(plan, Reading(system, stage, source, device, interrupt))
-            found = predictor.predict(read, features, record.decision)
-        except Interrupted as interrupted:
-            raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
-    write_submission(to, found)
-    return len(found), len(read), features.mentions_cut
+        raise UnusableModelError(f"the model of {out / 'runs' / plan.folder} cannot be used: {why}") from error
+    return Predictor.of(plan, Reading(system, stage, source, device, interrupt))

@@ -6,8 +6,9 @@ recipe: the stages that make up each setting (`bench.recipe`). Tokenising, encod
 metrics are the harness's, and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
-evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), and another way
-from a trained model to predictions (`Inference`).
+evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
+compared with, where it cannot be told from `decode` (`decided_against`), and another way from a trained model to
+predictions (`Inference`).
 """
 
 from __future__ import annotations
@@ -77,6 +78,16 @@ class DocumentScores(NamedTuple):
     pairs: NDArray[np.int64]
     logits: NDArray[np.float32]
     evidence: NDArray[np.bool_] | None
+
+
+class Thresholds(NamedTuple):
+    """What the logits of relations are compared with. For whoever looks at errors: `decode` decides.
+
+    values: [P, R], or of a shape that broadcasts to it.   what: in a few words, `the threshold class`.
+    """
+
+    values: Tensor
+    what: str
 
 
 Scorer = Callable[[Sequence[Document]], Iterator[DocumentScores]]
@@ -164,3 +175,19 @@ class PairModel(nn.Module):
     def decode(self, logits: Tensor) -> Tensor:
         """The predicted relations: [P, R], bool. logits: [P, classes]."""
         raise NotImplementedError
+
+    def decided_against(self, logits: Tensor, relations: Sequence[str]) -> Thresholds:
+        """What a relation's logit has to exceed to be predicted. logits: [P, classes].   relations: R names.
+
+        The threshold class where the logits have one; else what `decision` has under `threshold RELATION`; else 0.
+        A model that decides otherwise defines its own. `decode` may ask for more, such as a limit of relations a pair.
+        """
+        if logits.shape[1] > len(relations):
+            return Thresholds(logits[:, :1], "the threshold class")
+        tuned = self.decision()
+        names = [f"threshold {relation}" for relation in relations]
+        if names and tuned.keys() >= set(names):
+            return Thresholds(
+                logits.new_tensor([tuned[name] for name in names]), "the relation's threshold, tuned on dev"
+            )
+        return Thresholds(logits.new_zeros(len(relations)), "0")

@@ -19,6 +19,7 @@ from bench.nn.load import EncoderSource
 from bench.nn.pooling import Pairs
 from bench.plan import RunPlan, StagePlan
 from bench.registry import find
+from bench.scores import ScoreKeeper
 from bench.training.interrupt import Interrupt
 from bench.training.system import DocumentModel, Scored, document_scores, predict, scored_batches
 
@@ -100,12 +101,24 @@ class Predictor:
         """What there is to be chosen on labelled documents."""
         return self.inference.tune(self.reading.score, documents) if self.inference else {}
 
+    def keeper(self, documents: Sequence[Document]) -> ScoreKeeper:
+        """Of the scores of `documents`, for `predict`."""
+        reading = self.reading
+        return ScoreKeeper(reading.system.model, documents, reading.stage.relations, decides=self.inference is None)
+
     def predict(
-        self, documents: Sequence[Document], features: FeatureFile, decision: Mapping[str, float]
+        self,
+        documents: Sequence[Document],
+        features: FeatureFile,
+        decision: Mapping[str, float],
+        keeper: ScoreKeeper | None = None,
     ) -> list[Prediction]:
-        """Predictions on `documents`, whose features are `features`, in their order."""
+        """Predictions on `documents`, whose features are `features`, in their order; `keeper` is given the scores."""
         if self.inference is not None:
-            return self.inference.predict(self.reading.score, documents, decision)
+            predictions = self.inference.predict(self.reading.score, documents, decision)
+            if keeper is not None:
+                keeper.read(self.reading.score, predictions)
+            return predictions
         reading = self.reading
         stage = reading.stage
         found = predict(
@@ -117,5 +130,6 @@ class Predictor:
             stage.training.batch_size,
             stage.training.precision,
             after_batch=reading.interrupt.check,
+            watch=None if keeper is None else keeper.watch,
         )
         return found.rows([document.title for document in documents], stage.relations)

@@ -138,10 +138,11 @@ def predict(
     precision: str,
     after_batch: Callable[[], None] = lambda: None,
     tune: bool = False,
+    watch: Callable[[Scored, Tensor], None] | None = None,
 ) -> Predictions:
     """Decode every document of `features`; first, with `tune`, let the model choose its decisions on their labels.
 
-    `after_batch` may raise to stop.
+    `after_batch` may raise to stop. `watch` is shown each batch with what was decided, [P, R]; not when tuning.
     """
     model = system.model
     order = evaluation_order(features.lengths, batch_size)
@@ -149,8 +150,9 @@ def predict(
     found: list[NDArray[np.int64]] = []
     evidence: list[tuple[int, ...]] = []
 
-    def decode(rows: NDArray[np.int64], batch: Batch, logits: Tensor, supported: tuple[Tensor, ...] | None) -> None:
-        pair, relation = (at.cpu().numpy() for at in model.decode(logits).nonzero(as_tuple=True))
+    def decode(rows: NDArray[np.int64], batch: Batch, logits: Tensor, supported: tuple[Tensor, ...] | None) -> Tensor:
+        decided = model.decode(logits)
+        pair, relation = (at.cpu().numpy() for at in decided.nonzero(as_tuple=True))
         sizes = [len(d.pairs) for d in batch.documents]
         ends = torch.cat([d.pairs for d in batch.documents]).cpu().numpy()[pair]
         documents = np.repeat(np.arange(len(rows)), sizes)[pair]
@@ -160,13 +162,17 @@ def predict(
             by_document = [sentences.cpu().numpy() for sentences in supported]
             for d, p in zip(documents, pair, strict=True):
                 evidence.append(tuple(np.flatnonzero(by_document[d][p - first[d]]).tolist()))
+        return decided
 
     undecided: list[tuple[NDArray[np.int64], Batch, Tensor, tuple[Tensor, ...] | None]] = []
-    for rows, batch, logits, _, supported in scored:
+    for at in scored:
+        rows, batch, logits, _, supported = at
         if tune:
             undecided.append((rows, batch, logits, supported))
         else:
-            decode(rows, batch, logits, supported)
+            decided = decode(rows, batch, logits, supported)
+            if watch is not None:
+                watch(at, decided)
         after_batch()
     if undecided:
         model.tune(torch.cat([item[2] for item in undecided]), torch.cat([item[1].labels for item in undecided]))
