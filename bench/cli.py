@@ -14,6 +14,7 @@ from bench.commands.cancel import cancel
 from bench.commands.compare import compare
 from bench.commands.doctor import doctor
 from bench.commands.evaluate import evaluate
+from bench.commands.explore import explore
 from bench.commands.logs import logs
 from bench.commands.predict import predict
 from bench.commands.report import report
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, logs, cancel, retry, table, report, compare, audit, evaluate, predict, doctor):
+for command in (run, status, logs, cancel, retry, table, report, compare, audit, explore, evaluate, predict, doctor):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -1,0 +1,182 @@
+"""The data of the explorer's page: short keys, numbers in flat lists, offsets instead of repeated text.
+
+One object for the page and one list per document:
+
+    [title, [sentence, ...], [entity, ...], triples, labelled evidence, [[state, margins, thresholds, evidence], ...]]
+
+entity: [type, sentence, start, length, sentence, start, length, ...], places in UTF-16 units, as JavaScript counts.
+triples: head, tail, relation and flags of each, flat. A run's state is a text with a character per triple, 1 where it
+was predicted; its margins and thresholds are in hundredths, null where no score was kept. Evidence is {triple: [...]}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.data.documents import Document, Mention
+from bench.data.stats import have_sentences
+from bench.explorer.runs import Exploration, ExploredRun
+from bench.metrics.official import judge
+from bench.metrics.slices import by_sentence, rare_relations, relation_frequency, top_relations
+from bench.scores import TripleScore
+
+GOLD, INTRA, SEEN, NO_CANDIDATE = 1, 2, 4, 8
+"""Flags of a triple: labelled; head and tail share a sentence; among the facts; on no candidate pair."""
+FREQUENT, MIDDLE, RARE = 0, 1, 2
+"""Classes of relations, those of the metrics' slices: the 10 most frequent; below the 25th percentile; the others."""
+NEAR_SHOWN = 10
+"""Of each run and document so many triples are shown that nobody labelled or predicted: those nearest to it."""
+
+Key = tuple[int, int, int]
+"""Head, tail, relation."""
+
+
+def encode(exploration: Exploration) -> dict[str, Any]:
+    """The data of the page, ready for JSON."""
+    types = sorted(
+        {document.entity_type(e) for document in exploration.documents for e in range(len(document.entities))}
+    )
+    return {
+        "dataset": exploration.dataset,
+        "split": exploration.split,
+        "sentences": have_sentences(exploration.documents),
+        "facts": bool(exploration.facts),
+        "types": types,
+        "relations": _relations(exploration),
+        "runs": [_run(run, exploration) for run in exploration.runs],
+        "documents": _documents(exploration, {name: i for i, name in enumerate(types)}),
+    }
+
+
+def _relations(exploration: Exploration) -> list[tuple[str, str, int, int]]:
+    """Of each relation: id, name, labels in the split, class of frequency."""
+    frequency = relation_frequency(exploration.documents)
+    several = len(frequency) > 1
+    top = set(top_relations(frequency, 10).relations["top_10"]) if several else set()
+    rare = rare_relations(frequency)
+    rows = []
+    for relation, name in exploration.relations.items():
+        is_rare = several and rare.slice_of(None, ("", 0, 0, relation)) == "below_25th_percentile"
+        frequent = FREQUENT if relation in top else MIDDLE
+        rows.append((relation, name, frequency.get(relation, 0), RARE if is_rare else frequent))
+    return rows
+
+
+def _run(run: ExploredRun, exploration: Exploration) -> dict[str, Any]:
+    plan, scores = run.plan, run.record.splits[exploration.split].scores
+    return {
+        "folder": run.folder,
+        "model": plan.model,
+        "variant": plan.variant,
+        "setting": plan.setting,
+        "encoder": plan.encoder,
+        "seed": plan.seed,
+        "f1": round(scores.f1, 2),
+        "ignF1": None if scores.ign_f1 is None else round(scores.ign_f1, 2),
+        "against": run.scores.against if run.scores else "",
+        "decides": run.scores.decides if run.scores else False,
+        "inference": plan.inference.class_name if plan.inference else "",
+        # A threshold for each of 96 relations is with its triples; what else was tuned has its place here.
+        "decision": {name: round(value, 3) for name, value in run.record.decision.items() if not _of_relation(name)},
+        "unscored": run.unscored,
+    }
+
+
+def _of_relation(decision: str) -> bool:
+    return decision.startswith("threshold ")
+
+
+def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[Any]]:
+    index = {relation: r for r, relation in enumerate(exploration.relations)}
+    triples = (p.triple for run in exploration.runs for found in run.predictions.values() for p in found)
+    judged = judge(triples, exploration.documents, exploration.facts).documents
+    encoded = []
+    for row, (document, judgements) in enumerate(zip(exploration.documents, judged, strict=True)):
+        gold = {(j.triple[1], j.triple[2], index[j.triple[3]]): j.seen for j in judgements if j.gold}
+        predicted = {(j.triple[1], j.triple[2], index[j.triple[3]]) for j in judgements if j.predicted}
+        scores = [_scores(run, row, index) for run in exploration.runs]
+        near = {key for of_run in scores for key in _nearest(of_run, gold.keys() | predicted)}
+        keys = sorted(gold.keys() | predicted | near)
+        place = {key: at for at, key in enumerate(keys)}
+        labelled = {
+            place[label.head, label.tail, index[label.relation]]: sorted(label.evidence)
+            for label in document.labels
+            if label.evidence
+        }
+        runs = zip(exploration.runs, scores, strict=True)
+        sentences, entities = _text(document, types)
+        candidates = None if document.candidates is None else frozenset(document.candidates)
+        flat = [number for key in keys for number in (*key, _flags(document, candidates, key, gold))]
+        said = [_said(run, row, of_run, keys, index) for run, of_run in runs]
+        encoded.append([document.title, sentences, entities, flat, labelled, said])
+    return encoded
+
+
+def _scores(run: ExploredRun, row: int, index: Mapping[str, int]) -> dict[Key, TripleScore]:
+    """By triple, with the page's number of the relation."""
+    if run.scores is None:
+        return {}
+    relations = run.plan.stages[-1].relations
+    kept = run.scores.documents.get(row, [])
+    return {(s.head, s.tail, index[relations[s.relation]]): s for s in kept}
+
+
+def _nearest(scores: Mapping[Key, TripleScore], known: set[Key]) -> list[Key]:
+    others = [key for key in scores if key not in known]
+    return sorted(others, key=lambda key: -scores[key].margin)[:NEAR_SHOWN]
+
+
+def _flags(
+    document: Document, candidates: frozenset[tuple[int, int]] | None, key: Key, gold: Mapping[Key, bool]
+) -> int:
+    head, tail, _ = key
+    intra = by_sentence().slice_of(document, (document.title, head, tail, "")) == "intra"
+    outside = candidates is not None and (head, tail) not in candidates
+    return GOLD * (key in gold) + INTRA * intra + SEEN * gold.get(key, False) + NO_CANDIDATE * outside
+
+
+def _said(
+    run: ExploredRun, row: int, scores: Mapping[Key, TripleScore], keys: Sequence[Key], index: Mapping[str, int]
+) -> list[Any]:
+    """State, margins, thresholds and evidence of a run, on the triples `keys` of a document."""
+    predicted = {(p.head, p.tail, index[p.relation]): p for p in run.predictions.get(row, [])}
+    state = "".join("1" if key in predicted else "0" for key in keys)
+    evidence = {}
+    for at, key in enumerate(keys):
+        sentences = predicted[key].evidence if key in predicted else scores[key].evidence if key in scores else None
+        if sentences:
+            evidence[at] = list(sentences)
+    margins, thresholds = [], []
+    for key in keys if scores else ():
+        score = scores.get(key)
+        margins.append(None if score is None else round(100 * score.margin))
+        thresholds.append(None if score is None else round(100 * score.threshold))
+    return [state, margins, thresholds, evidence]
+
+
+def _text(document: Document, types: Mapping[str, int]) -> tuple[list[str], list[list[int]]]:
+    """The sentences as text, and where in them the mentions of each entity are."""
+    sentences, starts = [], []
+    for words in document.sentences:
+        sentences.append(" ".join(words))
+        at, places = 0, []
+        for word in words:
+            places.append((at, at + _units(word)))
+            at = places[-1][1] + 1
+        starts.append(places)
+
+    def place(mention: Mention) -> tuple[int, int, int]:
+        words = starts[mention.sentence][mention.start : mention.end]
+        return mention.sentence, words[0][0], words[-1][1] - words[0][0]
+
+    entities = [
+        [types[document.entity_type(e)], *(number for mention in mentions for number in place(mention))]
+        for e, mentions in enumerate(document.entities)
+    ]
+    return sentences, entities
+
+
+def _units(text: str) -> int:
+    """Length in UTF-16 units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,134 @@
+"""From run folders to what the explorer shows: documents, and what each run made of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.data.catalog import Dataset, open_dataset
+from bench.data.documents import Document, Fact
+from bench.errors import BenchError, UsageError
+from bench.metrics.submission import Prediction, read_submission
+from bench.plan import RunPlan
+from bench.records import RunFolder, RunRecord
+from bench.scores import SplitScores, load_scores
+
+Split = Literal["dev", "test"]
+CHECKSUMS: dict[Split, str] = {"dev": "dev_checksum", "test": "test_checksum"}
+
+
+@dataclass(frozen=True)
+class ExploredRun:
+    """One run on the split. predictions: of each document, by its row.
+
+    scores: None where there are none, for the reason in `unscored`.
+    """
+
+    folder: str
+    plan: RunPlan
+    record: RunRecord
+    predictions: dict[int, list[Prediction]]
+    scores: SplitScores | None
+    unscored: str = ""
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Runs on one split of one data set. relations: their names, by id.   facts: those that Ign F1 leaves out."""
+
+    dataset: str
+    split: Split
+    documents: tuple[Document, ...]
+    relations: dict[str, str]
+    facts: frozenset[Fact]
+    runs: tuple[ExploredRun, ...]
+
+
+def explore(
+    folders: Sequence[RunFolder], split: Split, make_scores: bool = True, told: Callable[[str], None] = print
+) -> Exploration:
+    """What is to be shown of finished runs.
+
+    make_scores: give runs that lack scores theirs, from their weights.   told: is given notes for the user.
+    Raises UsageError for runs that are not finished, of different documents, or a data set that is not here.
+    """
+    finished = [_finished(folder) for folder in folders]
+    plans = [plan for plan, _ in finished]
+    dataset = _shared_dataset(plans, split)
+    documents = dataset.documents(split)
+    if not dataset.is_labelled(split):
+        raise UsageError(f"the {split} documents of {dataset.name!r} have no labels to compare with: try --split dev")
+    runs = []
+    for folder, (plan, record) in zip(folders, finished, strict=True):
+        predictions = read_submission(folder.path / f"predictions-{split}.json")
+        by_row = _by_row(predictions, documents, folder.path)
+        scores, why = load_scores(folder.path, split), ""
+        if scores is None:
+            why = _made_scores(folder, plan, split, documents, predictions, told) if make_scores else "none were kept"
+            scores = load_scores(folder.path, split)
+        runs.append(ExploredRun(folder.name, plan, record, by_row, scores, why))
+    names = {relation: dataset.relation_names.get(relation, relation) for relation in dataset.relations}
+    return Exploration(dataset.name, split, documents, names, dataset.facts() or frozenset(), tuple(runs))
+
+
+def _finished(folder: RunFolder) -> tuple[RunPlan, RunRecord]:
+    plan, record = folder.plan(), folder.record()
+    if plan is None or record is None:
+        out = folder.path.parent.parent
+        raise UsageError(f"{folder.name} is not a finished run (`bench status --out {out}` says where it stands)")
+    return plan, record
+
+
+def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
+    """The one data set of all the runs, with the documents they were evaluated on."""
+    checksums = {getattr(plan, CHECKSUMS[split]): plan.dataset for plan in plans}
+    if len(checksums) > 1:
+        listed = "\n".join(f"  {plan.dataset} ({getattr(plan, CHECKSUMS[split])[:8]}): {plan.folder}" for plan in plans)
+        raise UsageError(
+            f"these runs were evaluated on different {split} documents, one page can show only one:\n{listed}"
+        )
+    ((checksum, name),) = checksums.items()
+    dataset = open_dataset(name)
+    if dataset.checksum(split) != checksum:
+        raise UsageError(
+            f"the {split} documents of {name!r} are not those that these runs were evaluated on. "
+            f"Register those again: bench data add {name} --replace ..."
+        )
+    return dataset
+
+
+def _by_row(
+    predictions: Sequence[Prediction], documents: Sequence[Document], folder: Path
+) -> dict[int, list[Prediction]]:
+    """Raises BenchError for predictions that cannot be of these documents."""
+    rows = {document.title: row for row, document in enumerate(documents)}
+    by_row: dict[int, list[Prediction]] = defaultdict(list)
+    for prediction in predictions:
+        row = rows.get(prediction.title, -1)
+        if row < 0 or max(prediction.head, prediction.tail) >= len(documents[row].entities):
+            raise BenchError(f"{folder}: predicts {prediction.triple}, which no document of the data set has")
+        by_row[row].append(prediction)
+    return by_row
+
+
+def _made_scores(
+    folder: RunFolder,
+    plan: RunPlan,
+    split: Split,
+    documents: Sequence[Document],
+    predictions: Sequence[Prediction],
+    told: Callable[[str], None],
+) -> str:
+    """Make the scores that a run lacks; why not, where they cannot be."""
+    from bench.inference import UnusableModelError, score_again
+
+    told(f"{folder.name}: no scores beside its predictions; making them from its weights, once")
+    try:
+        score_again(folder, plan, split, documents, predictions)
+    except UnusableModelError as error:
+        told(f"{folder.name}: shown without scores: {error}")
+        return str(error).partition("\n")[0]
+    return ""
