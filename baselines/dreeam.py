@@ -75,7 +75,8 @@ class Dreeam(Atlop):
         most = max(a.shape[1] for a in by_document)
         attention = torch.cat([F.pad(a, (0, most - a.shape[1])) for a in by_document])  # [P, most sentences]
         related = batch.labels.any(1).sum().clamp(min=1)
-        return divergence(evidence_distribution(batch, most).to(attention), attention).sum() / related
+        expected = evidence_distribution(batch, most).to(attention, non_blocking=True)
+        return divergence(expected, attention).sum() / related
 
     def distillation_loss(self, pairs: Pairs, batch: Batch) -> Tensor:
         """KL(teacher's attention || attention) over word pieces, its mean over all pairs (L_ER on silver evidence)."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.outline import digest, file_name, stage_content, stage_folder_name, stage_key
 from bench.recipe import Setting, Signal, Source, Training
 
-HARNESS_VERSION = 1
+HARNESS_VERSION = 2
 """Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
 METRIC_VERSION = 1
 """Part of every run's key: raise it when evaluation would give other numbers from the same predictions."""

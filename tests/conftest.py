@@ -23,6 +23,13 @@ def shared_file() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(params=["one window at a time", "all windows at once"])
+def windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test as encoders do on the CPU, and as they do on a GPU."""
+    if request.param == "all windows at once":
+        monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device: [slice(0, len(lengths))])
+
+
 @pytest.fixture(scope="session")
 def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BENCH_HOME that knows the data set `small` of tests/small_experiments.py."""

@@ -66,12 +66,14 @@ def assert_equal(system, batch, precision=1e-5):
         assert (ours[name] - gradient).abs().max().item() <= precision * scale, name
 
 
+@pytest.mark.usefixtures("windows")
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_loss_and_gradients_are_those_of_the_plain_formulation(batch, name):
     source, documents = batch
     assert_equal(system_of(source, documents, name), documents)
 
 
+@pytest.mark.usefixtures("windows")
 @pytest.mark.parametrize("name", ["atlop", "dreeam"])
 def test_documents_of_two_windows_are_encoded_and_pooled_as_in_the_plain_formulation(batch, name):
     source, documents = batch

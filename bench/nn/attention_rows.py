@@ -150,9 +150,18 @@ def _remembering_sdpa(
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
 
 
+def _unread_mask(
+    *args: Any, attention_mask: Tensor | None = None, allow_is_bidirectional_skip: bool = False, **kwargs: Any
+) -> Tensor | None:
+    # transformers would look whether a mask masks anything at all, and a GPU be waited for. Who has no padding gives
+    # no mask.
+    skip = allow_is_bidirectional_skip and attention_mask is None
+    return sdpa_mask(*args, attention_mask=attention_mask, allow_is_bidirectional_skip=skip, **kwargs)
+
+
 AttentionInterface.register(ATTENTION, _remembering_sdpa)
 # Without a mask function of the same name transformers would hand the layers no padding mask, silently.
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionMaskInterface.register(ATTENTION, _unread_mask)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 
 from bench.nn.pooling import Pairs
 
-PAIRS_PER_BLOCK = 256
-"""Pairs contracted at once: 256 outer products of 64 x 64 are 4 MB, about a core's share of the cache."""
+PRODUCTS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
+"""Numbers in the outer products that are held at once: 4 MB, about a core's share of the cache; on a GPU 512 MB."""
 
 
 class EntityInContext(nn.Module):
@@ -79,9 +80,8 @@ class _GroupedProduct(torch.autograd.Function):
         ctx.save_for_backward(head, tail, weight)
         weight = weight.to(head.dtype)
         logits = head.new_zeros(len(head), len(weight), dtype=torch.promote_types(head.dtype, torch.float32))
-        for rows in _blocks(len(head)):
-            for g in range(head.shape[1]):
-                logits[rows] += _outer(head[rows, g], tail[rows, g]) @ weight[:, g].flatten(1).T
+        for rows, groups in _blocks(head):
+            logits[rows] += _outer(head[rows, groups], tail[rows, groups]) @ weight[:, groups].flatten(1).T
         return logits
 
     @staticmethod
@@ -91,22 +91,28 @@ class _GroupedProduct(torch.autograd.Function):
         d_head, d_tail = torch.empty_like(head), torch.empty_like(tail)
         d_weight = torch.zeros_like(weight)
         cast = weight.to(head.dtype)
-        for rows in _blocks(len(head)):
+        for rows, groups in _blocks(head):
             d_logits = grad[0][rows].to(head.dtype)
-            for g in range(head.shape[1]):
-                a, b = head[rows, g], tail[rows, g]
-                d_outer = (d_logits @ cast[:, g].flatten(1)).unflatten(1, (a.shape[1], b.shape[1]))
-                # Not as matrix-vector products: a batch of 2,000 small ones takes three times as long.
-                d_head[rows, g] = (d_outer * b[:, None, :]).sum(2)
-                d_tail[rows, g] = (d_outer * a[:, :, None]).sum(1)
-                d_weight[:, g] += (d_logits.T @ _outer(a, b)).view_as(d_weight[:, g])
+            a, b = head[rows, groups], tail[rows, groups]
+            d_outer = (d_logits @ cast[:, groups].flatten(1)).view(*a.shape, b.shape[-1])
+            # Not as matrix-vector products: a batch of 2,000 small ones takes three times as long.
+            d_head[rows, groups] = (d_outer * b[..., None, :]).sum(-1)
+            d_tail[rows, groups] = (d_outer * a[..., None]).sum(-2)
+            d_weight[:, groups] += (d_logits.T @ _outer(a, b)).view_as(d_weight[:, groups])
         return d_head, d_tail, d_weight
 
 
 def _outer(a: Tensor, b: Tensor) -> Tensor:
-    """All products within a pair: [p, b], [p, b] -> [p, b b]. A broadcast: einsum makes a product of matrices of it."""
-    return (a[:, :, None] * b[:, None, :]).flatten(1)
+    """All products within a group: [p, g, b], [p, g, b] -> [p, g b b]. A broadcast: einsum would multiply matrices."""
+    return (a[..., None] * b[..., None, :]).flatten(1)
 
 
-def _blocks(pairs: int) -> list[slice]:
-    return [slice(start, start + PAIRS_PER_BLOCK) for start in range(0, pairs, PAIRS_PER_BLOCK)]
+def _blocks(head: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Pairs and groups [P, g, b] in blocks: on the CPU one group at a time; on a GPU, where launching kernels costs
+    more than memory, all of them."""
+    pairs, groups, block = head.shape
+    together = 1 if head.device.type == "cpu" else groups
+    size = max(1, PRODUCTS_AT_ONCE.get(head.device.type, 2**27) // (together * block * block))
+    for start in range(0, pairs, size):
+        for group in range(0, groups, together):
+            yield slice(start, start + size), slice(group, group + together)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from bench.data.batching import Batch
@@ -77,30 +78,26 @@ class Encoder(nn.Module):
     def forward(self, batch: Batch) -> list[DocumentEncoding]:
         """Encode every document of the batch."""
         windows = plan_windows([d.length for d in batch.documents], self.window, len(self.start_ids), len(self.end_ids))
-        input_ids, mask = self._window_inputs(batch, windows)
+        pieces = [self._pieces(batch, w) for w in windows]
         rows = _rows_at(batch, windows)
-        states, attention = self._encode(input_ids, mask, rows)
+        states: list[Tensor] = []
+        attention: list[Tensor] = []
+        for some in _together([len(ids) for ids in pieces], batch.input_ids.device):
+            input_ids = pad_sequence(pieces[some], batch_first=True)
+            own_states, own_attention = self._encode(input_ids, _mask(pieces[some]), rows[some])
+            states += own_states.unbind(0)
+            attention += own_attention
         return _merge(batch, windows, states, attention, rows)
 
-    def _window_inputs(self, batch: Batch, windows: Sequence[Window]) -> tuple[Tensor, Tensor]:
-        if len(windows) == len(batch.documents):
-            return batch.input_ids, batch.attention_mask
-        start = batch.input_ids.new_tensor(self.start_ids)
-        end = batch.input_ids.new_tensor(self.end_ids)
-        pieces = []
-        for w in windows:
-            ids = batch.input_ids[w.document, w.start : w.stop]
-            if w.skip:
-                ids = torch.cat([start, ids])
-            if w.stop < batch.documents[w.document].length:
-                ids = torch.cat([ids, end])
-            pieces.append(ids)
-        input_ids = nn.utils.rnn.pad_sequence(pieces, batch_first=True)
-        lengths = torch.tensor([len(ids) for ids in pieces], device=input_ids.device)
-        mask = torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None]
-        return input_ids, mask.long()
+    def _pieces(self, batch: Batch, w: Window) -> Tensor:
+        """The word pieces of a window, with the special tokens it was cut off from: [length of the window]."""
+        ids = batch.input_ids[w.document, w.start : w.stop]
+        start = self.start_ids if w.skip else []
+        end = self.end_ids if w.stop < batch.documents[w.document].length else []
+        # Filled in one by one: copied from a list, they would make a GPU wait.
+        return torch.cat([*(ids.new_full((1,), i) for i in start), ids, *(ids.new_full((1,), i) for i in end)])
 
-    def _encode(self, input_ids: Tensor, mask: Tensor, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _encode(self, input_ids: Tensor, mask: Tensor | None, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`."""
         inputs = {
             "input_ids": input_ids,
@@ -116,8 +113,25 @@ class Encoder(nn.Module):
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
         if self.row_source is None:
-            return states, [states.new_empty(len(at), 0, mask.shape[1]) for at in rows]
+            return states, [states.new_empty(len(at), 0, input_ids.shape[1]) for at in rows]
         return states, [torch.stack(window).mean(0) for window in zip(*by_layer, strict=True)]
+
+
+def _together(lengths: Sequence[int], device: torch.device) -> list[slice]:
+    """Which windows go through the model at once: all of them, but on the CPU one at a time.
+
+    There it takes no longer to run one window after the other, and each is spared the padding to the longest.
+    """
+    if device.type == "cpu":
+        return [slice(w, w + 1) for w in range(len(lengths))]
+    return [slice(0, len(lengths))]
+
+
+def _mask(pieces: Sequence[Tensor]) -> Tensor | None:
+    """What is not padding, [W, L]; None where there is none, and attention needs no mask."""
+    if len({len(ids) for ids in pieces}) == 1:
+        return None
+    return pad_sequence([torch.ones_like(ids) for ids in pieces], batch_first=True)
 
 
 def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> list[Window]:
@@ -152,11 +166,11 @@ def _rows_at(batch: Batch, windows: Sequence[Window]) -> list[Tensor]:
 
 
 def _merge(
-    batch: Batch, windows: Sequence[Window], states: Tensor, attention: list[Tensor], rows: list[Tensor]
+    batch: Batch, windows: Sequence[Window], states: list[Tensor], attention: list[Tensor], rows: list[Tensor]
 ) -> list[DocumentEncoding]:
     """Back to documents: states averaged where both windows cover a piece, attention added and renormalised."""
     by_document: list[list[tuple[Window, Tensor, Tensor]]] = [[] for _ in batch.documents]
-    for w, window_states, weights in zip(windows, states.unbind(0), attention, strict=True):
+    for w, window_states, weights in zip(windows, states, attention, strict=True):
         span = slice(w.skip, w.skip + w.stop - w.start)
         by_document[w.document].append((w, window_states[span], weights[..., span]))
     merged = []
@@ -164,7 +178,7 @@ def _merge(
         if len(parts) == 1:
             merged.append(DocumentEncoding(parts[0][1], parts[0][2]))
             continue
-        state_sum = covered = attention_sum = torch.zeros((), device=states.device)
+        state_sum = covered = attention_sum = torch.zeros((), device=batch.input_ids.device)
         for w, window_states, weights in parts:
             after = document.length - w.stop
             at = document.mention_position

@@ -94,8 +94,8 @@ def entity_embeddings(states: Tensor, document: DocumentLayout) -> Tensor:
 
 def entity_attention(attention: Tensor, document: DocumentLayout) -> Tensor:
     """Mean attention over an entity's markers: [m, A, l] -> [n, A, l], zeros without a marker."""
-    member = attention.new_zeros(document.entities, len(attention))
-    member[document.mention_entity, torch.arange(len(attention), device=attention.device)] = 1.0
+    entities = torch.arange(document.entities, device=attention.device)
+    member = (entities[:, None] == document.mention_entity).to(attention.dtype)
     mean = member / member.sum(1, keepdim=True).clamp(min=1.0)
     return contract("nm,mal->nal", mean, attention)
 

@@ -1,4 +1,4 @@
-"""The models as their equations stand, with no thought of time or memory: what the others are checked and timed against.
+"""The models as their equations stand, whatever that takes: what the others are checked and timed against.
 
 Every layer's attention maps are asked for, entities are pooled one after another, each pair gets its own copy of its
 entities' attention and of the memory, outer products are held for the backward pass, losses go class by class. The

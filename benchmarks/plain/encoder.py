@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoModel
+from transformers import PreTrainedModel
 
 from bench.data.batching import Batch
 from bench.nn.encoder import Encoder
@@ -21,24 +22,30 @@ class WholeMaps(NamedTuple):
     attention: Tensor
 
 
+@contextmanager
+def eager_attention(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
+    """The model with the attention that makes its maps."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = "eager"
+    try:
+        yield model
+    finally:
+        model.config._attn_implementation = before
+
+
 class PlainEncoder:
-    """An encoder's twin with the same parameters and no fused attention."""
+    """An encoder's model without fused attention."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.of = encoder
-        self.model = AutoModel.from_config(copy.deepcopy(encoder.model.config), attn_implementation="eager")
-        if getattr(self.model, "pooler", None) is not None:
-            self.model.pooler = None
-        self.model.to(next(encoder.parameters()).device)
-        self.model.load_state_dict(encoder.model.state_dict(keep_vars=True), assign=True)
 
     def __call__(self, batch: Batch) -> list[WholeMaps]:
-        """Every document of the batch, in one or two windows (models.md 1.1)."""
-        self.model.train(self.of.training)
+        """Every document of the batch, in one or two windows."""
         windows = [window for b in range(len(batch.documents)) for window in self._windows(batch, b)]
         input_ids = torch.nn.utils.rnn.pad_sequence([ids for ids, _, _ in windows], batch_first=True)
         mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(ids) for ids, _, _ in windows], batch_first=True)
-        output = self.model(input_ids, mask, output_attentions=True, output_hidden_states=True)
+        with eager_attention(self.of.model) as model:
+            output = model(input_ids, mask, output_attentions=True, output_hidden_states=True)
         states = torch.stack(output.hidden_states[-self.of.layers :]).mean(0)
         attention = torch.stack(output.attentions[-self.of.layers :]).mean(0)
         found, w = [], 0

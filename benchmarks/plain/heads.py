@@ -1,13 +1,13 @@
-"""What the models compute of pooled pairs (models.md 1.3, 5, 7)."""
+"""What the models compute of pooled pairs."""
 
 from __future__ import annotations
 
 import torch
-from plain.pooling import PlainPairs
 from torch import Tensor, nn
 
 from bench.nn.axial import AxialLayer, LineAttention
 from bench.nn.bilinear import EntityInContext, GroupedBilinear
+from plain.pooling import PlainPairs
 from ttmre.memory import MemoryRead, ProcessingLayer
 
 LARGEST_MATRIX = 42

@@ -1,4 +1,4 @@
-"""The losses of models.md 2, class by class and pair by pair. Column 0 of ranked logits is the threshold class."""
+"""The losses: positive-unlabelled risk class by class. Column 0 of ranked logits is the threshold class."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from bench.data.batching import Batch
 
 def adaptive_threshold(logits: Tensor, labels: Tensor) -> Tensor:
     """ATLOP's: `-sum_{r in pos} log softmax(pos + TH)_r - log softmax(neg + TH)_TH`, the mean over pairs."""
-    total = logits.new_zeros(())
-    for row, positive in zip(logits, labels, strict=True):
-        threshold, relations = row[:1], row[1:]
-        among_positives = torch.cat([threshold, relations[positive]]).log_softmax(0)
-        among_negatives = torch.cat([threshold, relations[~positive]]).log_softmax(0)
-        total = total - among_positives[1:].sum() - among_negatives[0]
-    return total / len(logits)
+    positive = torch.cat([torch.zeros_like(labels[:, :1]), labels], dim=1).to(logits.dtype)
+    threshold = torch.zeros_like(positive)
+    threshold[:, 0] = 1.0
+    among_positives = torch.log_softmax(logits - (1 - (positive + threshold)) * 1e30, dim=1)
+    return (-(among_positives * positive).sum(1) + _threshold(logits, positive, threshold)).mean()
 
 
 def adaptive_focal(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """KD-DocRE's: `-(1 + (1 - p_r)^gamma) log p_r` of each positive, and ATLOP's term for the threshold class."""
-    total = logits.new_zeros(())
-    for row, positive in zip(logits, labels, strict=True):
-        threshold, relations = row[:1], row[1:]
-        probability = torch.sigmoid(relations[positive] - threshold)
-        total = total - ((1 + (1 - probability) ** gamma) * probability.log()).sum()
-        total = total - torch.cat([threshold, relations[~positive]]).log_softmax(0)[0]
-    return total / len(logits)
+    positive = torch.cat([torch.zeros_like(labels[:, :1]), labels], dim=1).to(logits.dtype)
+    threshold = torch.zeros_like(positive)
+    threshold[:, 0] = 1.0
+    pairwise = torch.stack([logits, logits[:, :1].expand_as(logits)], dim=2)  # each class against the threshold's
+    log_probability = torch.log_softmax(pairwise, dim=2)[..., 0]
+    focused = (1 + (1 - log_probability.exp()) ** gamma) * log_probability
+    return (-(focused * positive).sum(1) + _threshold(logits, positive, threshold)).mean()
+
+
+def _threshold(logits: Tensor, positive: Tensor, threshold: Tensor) -> Tensor:
+    among_negatives = torch.log_softmax(logits - positive * 1e30, dim=1)
+    return -(among_negatives * threshold).sum(1)
 
 
 def positive_unlabeled(
@@ -74,17 +77,16 @@ def positive_unlabeled(
 
 def evidence(attention: list[Tensor], batch: Batch) -> Tensor:
     """DREEAM's: KL(evidence || attention within each sentence), its mean over the pairs with a relation."""
-    supporting: dict[int, list[int]] = {}
-    for pair, _, sentences in batch.evidence:
-        supporting.setdefault(pair, []).extend(sentences)
-    total, first = batch.labels.new_zeros((), dtype=torch.float32), 0
+    total, first = 0.0, 0
     for document, weights in zip(batch.documents, attention, strict=True):
         spans = document.sentences.tolist()
-        for at, row in enumerate(weights):
-            named = supporting.get(first + at, [])
-            for sentence in set(named):
-                wanted = named.count(sentence) / len(named)
-                found = row[spans[sentence][0] : spans[sentence][1]].sum()
-                total = total + wanted * (torch.tensor(wanted).log() - found.clamp(min=1e-30).log())
+        found = torch.stack([weights[:, start:end].sum(1) for start, end in spans], dim=1)
+        wanted = torch.zeros_like(found)
+        for pair, _, sentences in batch.evidence:
+            if first <= pair < first + len(weights):
+                for sentence in sentences:
+                    wanted[pair - first, sentence] += 1
+        wanted = wanted / wanted.sum(1, keepdim=True).clamp(min=1)
+        total = total + torch.nn.functional.kl_div(found.clamp(min=1e-30).log(), wanted, reduction="sum")
         first += len(weights)
     return total / max(int(batch.labels.any(1).sum()), 1)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import torch
-from plain import heads, losses
-from plain.encoder import PlainEncoder, WholeMaps
-from plain.pooling import PlainPairs, pool
 from torch import Tensor
 
 from baselines.atlop import Atlop
@@ -14,6 +11,9 @@ from baselines.kd_docre import KdDocRe
 from baselines.pu import SPu
 from bench.data.batching import Batch
 from bench.training.system import DocumentModel
+from plain import heads, losses
+from plain.encoder import PlainEncoder, WholeMaps
+from plain.pooling import PlainPairs, pool
 from ttmre.model import TtmRe
 from ttmre.released import TtmReReleased
 

@@ -1,4 +1,4 @@
-"""Localized context pooling, entity by entity, with every pair's own copy of its entities' attention (models.md 1.2)."""
+"""Localized context pooling, entity by entity, with every pair's own copy of its entities' attention."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from plain.encoder import WholeMaps
 from torch import Tensor
 
 from bench.data.batching import Batch
+from plain.encoder import WholeMaps
 
 
 class PlainPairs(NamedTuple):

@@ -9,7 +9,7 @@ from bench.nn.bilinear import EntityInContext, GroupedBilinear
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(bilinear, "PAIRS_PER_BLOCK", 4)
+    monkeypatch.setattr(bilinear, "PRODUCTS_AT_ONCE", {"cpu": 40})  # 4 pairs, where a group is 3 wide
 
 
 def drawn(pairs, size, dtype=torch.float64):

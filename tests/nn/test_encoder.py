@@ -12,6 +12,8 @@ from bench.nn.attention_rows import ATTENTION
 from bench.nn.encoder import Encoder
 from bench.nn.pooling import pool
 
+pytestmark = pytest.mark.usefixtures("windows")
+
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-6}
 

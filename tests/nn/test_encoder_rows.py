@@ -21,6 +21,8 @@ from bench.nn.attention_rows import (
     row_source,
 )
 
+pytestmark = pytest.mark.usefixtures("windows")
+
 
 @pytest.fixture
 def batch(layout, batch_of):
@@ -90,9 +92,10 @@ def test_only_the_last_layers_are_asked_for_their_maps(name, layers, batch):
 def test_no_map_outlives_its_layer(name, batch):
     encoder = encoder_of(CONFIGS[name], layers=3)
     with torch.no_grad():
-        assert maps_left(encoder, batch) == (3, 0)
+        made, left = maps_left(encoder, batch)
+        assert (made % 3, left) == (0, 0)
         encoder.row_source = PickedRows(3)
-        assert maps_left(encoder, batch) == (3, 3)
+        assert maps_left(encoder, batch) == (made, made)
 
 
 @pytest.mark.parametrize("name", sorted(CAUGHT))
