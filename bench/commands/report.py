@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.audit import PublishedOption
 from bench.commands.run import DEFAULT_OUT, OutOption
+
+if TYPE_CHECKING:
+    from bench.report.build import Material
+    from bench.report.figures.collect import Drawn
 
 
 def report(
@@ -16,6 +20,9 @@ def report(
     to: Annotated[Path | None, typer.Option(help="Where to write it. Default: OUT/report.")] = None,
     published: PublishedOption = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    memory: Annotated[
+        bool, typer.Option(help="Draw the memory of trained models, too, where their weights are here.")
+    ] = True,
 ) -> None:
     """Build report.html, and its tables as Markdown, LaTeX and CSV, from the records of finished runs."""
     from bench.aggregate import load_cells
@@ -29,8 +36,27 @@ def report(
     material = gather(out, cells, read_published(published))
     to = to or out / "report"
     explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
-    page = make_page(material, [], explorer)
+    drawn = []
+    if figures:
+        from bench.report.figures.collect import figures as draw_all
+
+        memories, problems = _memories(material) if memory else ([], [])
+        drawn = draw_all(material, to, memories)
+        for problem in problems:
+            typer.echo(problem, err=True)
+    page = make_page(material, drawn, explorer)
     tables = result_tables(material)
     write_report(page, tables, material, to)
     typer.echo(f"{to / 'report.html'}: {len(tables)} tables of results")
+    if drawn:
+        typer.echo(f"{len(drawn)} figures in {to / 'figures'} (PDF and PNG)")
     typer.echo(f"also in {to}: tables.md, tables.tex, tables/ (LaTeX and CSV), runs.csv")
+
+
+def _memories(material: Material) -> tuple[list[Drawn], list[str]]:
+    """The figures of memories; torch is loaded only where a model may have one."""
+    if not any("memory" in system.plan.stages[-1].hyperparameters for system in material.shown):
+        return [], []
+    from bench.report.figures.memory import memory_figures
+
+    return memory_figures(material.out, material.shown)

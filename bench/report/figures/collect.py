@@ -1,0 +1,137 @@
+"""Which figures a report has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from matplotlib.figure import Figure as Drawing
+
+from bench.report.build import Material
+from bench.report.figures import draw, style
+from bench.report.figures.series import (
+    ablation_points,
+    by_place,
+    curves,
+    relation_points,
+    strips,
+)
+from bench.report.html import Figure, anchor
+from bench.report.results import Where, is_the_papers
+from bench.report.table import Table, plain_table
+
+_Item = TypeVar("_Item")
+MOST_STRIPS = 40
+MOST_PLACES = 12
+"""Data sets, encoders and settings with figures of their own: of more, `runs.csv` has the numbers."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure to be: what the page says of it, and how it is drawn."""
+
+    section: str
+    name: str
+    title: str
+    caption: str
+    alt: str
+    drawing: Callable[[], Drawing]
+    table: Table | None = None
+
+
+def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tuple[str, Figure]]:
+    """Draw everything; PDF and PNG go to `to`/figures. Each with the name of its section of the page."""
+    made = []
+    for drawn in [*planned(material), *more]:
+        name, drawing = anchor(drawn.name), drawn.drawing()
+        svg = style.as_svg(drawing, name)
+        style.write(drawing, to / "figures", name)
+        made.append((drawn.section, Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)))
+    return made
+
+
+def planned(material: Material) -> Iterator[Drawn]:
+    """All figures but that of the memory, which takes a trained model."""
+    places = list(by_place(material.shown))[:MOST_PLACES]
+    for place, systems in places:
+        shown = strips(systems)[:MOST_STRIPS]
+        if shown:
+            yield Drawn(
+                "seeds", f"seeds-{place}", f"Seeds: {place}",
+                "Test F1. Rings are seeds, the bar their mean, the band the 95 % interval of the mean over seeds "
+                "(Student's t; none of one seed).",
+                "; ".join(f"{strip.name}: {_told(strip.values)}" for strip in shown),
+                partial(draw.seed_strips, shown),
+            )  # fmt: skip
+        learnt = curves(systems)
+        for part, some in enumerate(_parts(learnt, draw.PANELS)):
+            yield Drawn(
+                "curves", f"learning-{place}-{part}", f"Learning: {place}",
+                "Dev F1 after each epoch of the last stage: thick, the mean over seeds; thin, each seed; a marker at "
+                "the epoch that was kept.",
+                "; ".join(f"{c.name} from {c.mean[0]:.1f} to {c.mean[-1]:.1f}" for c in some if c.mean),
+                partial(draw.learning_curves, some),
+            )  # fmt: skip
+        for part, some_scores in enumerate(_parts(relation_points(systems), draw.PANELS)):
+            yield Drawn(
+                "relations", f"relations-{place}-{part}", f"F1 of each relation by its frequency: {place}",
+                "One mark per relation of the test set, its F1 a mean over seeds; the dashed line joins the means of "
+                "the four quarters of relations by frequency.",
+                f"F1 against labels for {', '.join(scores.system.name for scores in some_scores)}",
+                partial(draw.relations, some_scores),
+            )  # fmt: skip
+    yield from _ablations(material)
+    yield from _labels(material)
+
+
+def _ablations(material: Material) -> Iterator[Drawn]:
+    papers = {(t.model, t.hyperparameter): t for t in material.rows.paper.tables("ablation")}
+    for ablation in material.ablations[:MOST_PLACES]:
+        table = papers.get((ablation.model, ablation.hyperparameter))
+        ours, published = ablation_points(ablation, table, material.rows)
+        if not ours.means:
+            continue
+        where = Where(ablation.dataset, ablation.encoder)
+        comparable = table is not None and is_the_papers(table, where) and ablation.setting in table.settings
+        both = f", and the paper's (Figure 4, Table {table.number})" if published and table else ""
+        shapes = " Only the shapes can be compared: the paper's data, setting or encoder are others."
+        yield Drawn(
+            "ablations", f"{ablation.name}-{ablation.key}",
+            f"{ablation.model}: {ablation.hyperparameter}, {ablation.dataset}, {ablation.setting}",
+            f"Test F1 by {ablation.hyperparameter}{both}; bars are standard deviations over seeds."
+            + (shapes if published and not comparable else ""),
+            "; ".join(f"{ablation.hyperparameter} {value:g}: {mean:.2f}" for value, mean in ours.means.items()),
+            partial(draw.ablation, ours, published, ablation.hyperparameter, comparable),
+        )  # fmt: skip
+
+
+def _labels(material: Material) -> Iterator[Drawn]:
+    for known in material.data:
+        split = next((split for split in ("train", "test") if split in known.splits), None)
+        if split is None or not any(known.splits[split].relations.values()):
+            continue
+        counts = {relation: count for relation, count in known.splits[split].relations.items() if count}
+        most, least = next(iter(counts)), list(counts)[-1]
+        names = known.relation_names
+        yield Drawn(
+            "data", f"labels-{known.name}", f"Labels of {known.name} ({split})",
+            f"Labelled triples of each of the {len(counts)} relations that occur (Figure 6 of the paper).",
+            f"From {names.get(most, most)} ({counts[most]:,}) to {names.get(least, least)} ({counts[least]:,})",
+            partial(draw.label_distribution, counts, names),
+            plain_table(
+                f"labels-{known.name}", f"Labels of {known.name}", f"Labelled triples in {split}.",
+                ["Relation", "Name", "Triples"], [(r, names.get(r, r), count) for r, count in counts.items()],
+            ),
+        )  # fmt: skip
+
+
+def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _told(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)

@@ -1,0 +1,156 @@
+"""Drawings of the numbers in series.py. Each returns a matplotlib figure and says in its docstring what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from bench.report.figures.series import Curve, Points, Strip
+from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
+from bench.report.relations import RelationScores
+from bench.stats import Array
+
+PLAIN = StrMethodFormatter("{x:,.0f}")
+PANELS = 6
+"""Systems that fit into one figure of small panels, or lines into one figure."""
+
+
+def ablation(ours: Points, published: Points | None, hyperparameter: str, comparable: bool) -> Figure:
+    """Test F1 by the value of a hyperparameter, with deviations over seeds; values evenly spaced, as in the paper.
+
+    Side by side where they are not comparable, on scales of their own that span the same number of points.
+    """
+    series = [ours, *([published] if published else [])]
+    together = comparable or published is None
+    values = sorted({value for points in series for value in points.means})
+    with figure(2.9, columns=1 if together else 2) as (made, panels):
+        for index, points in enumerate(series):
+            axes = panels[0] if together else panels[index]
+            there = [value for value in values if value in points.means]
+            # Next to each other, or the bars of two series would cover one another.
+            at = [values.index(value) + (index - 0.5) * 0.08 * together for value in there]
+            means, spreads = [points.means[v] for v in there], [points.deviations[v] or 0.0 for v in there]
+            axes.errorbar(at, means, yerr=spreads, capsize=3, label=points.name, **look(index))
+            axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+            axes.set_xlabel(hyperparameter)
+            axes.grid(axis="x", visible=False)
+        panels[0].set_ylabel("test F1 (%)")
+        if not together:
+            _same_span(panels)
+        made.legend(loc="outside upper left", ncols=2)
+    return made
+
+
+def _same_span(panels: Sequence[Axes]) -> None:
+    span = max(high - low for low, high in (axes.get_ylim() for axes in panels))
+    for axes in panels:
+        middle = sum(axes.get_ylim()) / 2
+        axes.set_ylim(middle - span / 2, middle + span / 2)
+
+
+def seed_strips(strips: Sequence[Strip]) -> Figure:
+    """Each seed's F1 as a ring, the mean as a bar, its 95 % interval over seeds as a line."""
+    with figure(0.75 + 0.3 * len(strips)) as (made, (axes,)):
+        for row, strip in enumerate(strips):
+            mean = sum(strip.values) / len(strip.values)
+            if strip.low is not None and strip.high is not None:
+                axes.plot([strip.low, strip.high], [row, row], color=COLOURS[0], linewidth=3, alpha=0.45, zorder=1)
+            axes.plot([mean, mean], [row - 0.3, row + 0.3], color=COLOURS[1], linewidth=2.2, zorder=3)
+            axes.plot(strip.values, [row] * len(strip.values), "o", mfc="none", mec=INK, mew=0.9, ms=5.5, zorder=2)
+        axes.set_yticks(range(len(strips)), [strip.name for strip in strips])
+        axes.set_ylim(len(strips) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("F1 (%)")
+    return made
+
+
+def learning_curves(curves: Sequence[Curve]) -> Figure:
+    """Dev F1 after each epoch: the mean over seeds, each seed thinly, a marker at the epochs that were kept."""
+    with figure(3.2) as (made, (axes,)):
+        for index, curve in enumerate(curves):
+            style = look(index)
+            line = {name: style[name] for name in ("color", "linestyle")}
+            for seed, kept in zip(curve.seeds, curve.selected, strict=True):
+                axes.plot(range(1, len(seed) + 1), seed, linewidth=0.6, alpha=0.4, color=style["color"])
+                if 0 < kept <= len(seed):
+                    axes.plot([kept], [seed[kept - 1]], style["marker"], color=style["color"], ms=4, mfc="none")
+            axes.plot(range(1, len(curve.mean) + 1), curve.mean, **line)
+            # For the legend: line and marker together.
+            axes.plot([], [], label=curve.name, **style, mfc="none")
+        axes.set_xlabel("epoch of the last stage")
+        axes.set_ylabel("dev F1 (%)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        made.legend(loc="outside right upper")
+    return made
+
+
+def relations(systems: Sequence[RelationScores]) -> Figure:
+    """F1 of each relation against its labels in the test set, one panel per system, with the mean of every quarter."""
+    columns = 2 if len(systems) == 4 else min(3, len(systems))
+    rows = -(-len(systems) // columns)
+    with figure(0.6 + 1.9 * rows, rows, columns, sharex=True, sharey=True) as (made, panels):
+        for index, (axes, scores) in enumerate(zip(panels, systems, strict=False)):
+            frequency = np.array([scores.labels[relation] for relation in scores.labels], dtype=float)
+            f1 = np.array([scores.f1[relation] for relation in scores.labels])
+            axes.plot(frequency, f1, MARKERS[index], color=COLOURS[index], mfc="none", ms=3.6, mew=0.9)
+            order = np.argsort(frequency, kind="stable")
+            quarters = [part for part in np.array_split(order, 4) if len(part)]
+            middle = [float(np.exp(np.log(frequency[part]).mean())) for part in quarters]
+            axes.plot(middle, [f1[part].mean() for part in quarters], color=INK, linestyle=LINES[1], linewidth=1.2)
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(PLAIN)
+            axes.set_ylim(-4, 104)
+            axes.set_title(scores.system.name)
+            if index % columns == 0:
+                axes.set_ylabel("F1 (%)")
+            if index + columns >= len(systems):  # nothing below it
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel("labels in the test set")
+        for axes in panels[len(systems) :]:
+            axes.set_visible(False)
+    return made
+
+
+def label_distribution(counts: Mapping[str, int], names: Mapping[str, str]) -> Figure:
+    """Labelled triples of each relation, most frequent first, on a logarithmic scale."""
+    there = {relation: count for relation, count in counts.items() if count}
+    with figure(0.7 + 0.155 * len(there)) as (made, (axes,)):
+        rows = range(len(there))
+        axes.barh(rows, list(there.values()), color=COLOURS[0], height=0.7)
+        for row, count in zip(rows, there.values(), strict=True):
+            axes.annotate(f"{count:,}", (count, row), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
+        axes.set_yticks(rows, [f"{names.get(relation, relation)}" for relation in there], fontsize=7)
+        axes.set_ylim(len(there) - 0.4, -0.6)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(PLAIN)
+        axes.set_xlim(right=2 * max(there.values()))
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("labelled triples (logarithmic)")
+    return made
+
+
+def memory(heads: Array, tokens: Array, explained: Sequence[float]) -> Figure:
+    """Head entities [h, 2] and memory tokens [m, 2] on the first two principal components of both."""
+    with figure(4.2) as (made, (axes,)):
+        axes.plot(
+            heads[:, 0], heads[:, 1], ".", color=COLOURS[0], ms=3.5, alpha=0.45, label=f"head entities ({len(heads):,})"
+        )
+        axes.plot(
+            tokens[:, 0],
+            tokens[:, 1],
+            "^",
+            color=COLOURS[1],
+            mfc="none",
+            ms=5.5,
+            label=f"memory tokens ({len(tokens):,})",
+        )
+        axes.set_xlabel(f"first component ({100 * explained[0]:.0f} % of the variance)")
+        axes.set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
+        axes.axhline(0, color=QUIET, linewidth=0.5)
+        axes.axvline(0, color=QUIET, linewidth=0.5)
+        made.legend(loc="outside upper left", ncols=2)
+    return made

@@ -1,0 +1,123 @@
+"""The numbers behind figures. Nothing here knows what a figure looks like."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats as scipy_stats
+
+from bench import stats
+from bench.report.ablations import Ablation
+from bench.report.paper import PaperTable, PublishedRows
+from bench.report.relations import RelationScores, relation_scores
+from bench.report.scores import System
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the systems of one figure have in common."""
+
+    dataset: str
+    encoder: str
+    setting: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}, {self.encoder}, {self.setting}"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Dev F1 (percent) after each epoch of the last stage, one list per seed, and the epoch kept (from 1)."""
+
+    name: str
+    seeds: tuple[tuple[float, ...], ...]
+    selected: tuple[int, ...]
+
+    @property
+    def mean(self) -> list[float]:
+        """Over the seeds, up to the epoch that all of them reached."""
+        return [sum(values) / len(values) for values in zip(*self.seeds, strict=False)]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Scores of a system's seeds (percent). low, high: 95 % interval of their mean (Student's t), None of one seed."""
+
+    name: str
+    values: tuple[float, ...]
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[float]) -> Strip:
+        """With the interval."""
+        summary = stats.summarize(values)
+        if summary.std is None:
+            return cls(name, tuple(values), None, None)
+        t = float(scipy_stats.t.ppf((1 + stats.CONFIDENCE) / 2, summary.n - 1))
+        margin = t * summary.std / math.sqrt(summary.n)
+        return cls(name, tuple(values), summary.mean - margin, summary.mean + margin)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Scores by the value of a hyperparameter: mean and deviation (None: not told) in percent."""
+
+    name: str
+    means: Mapping[float, float]
+    deviations: Mapping[float, float | None]
+
+
+def by_place(systems: Sequence[System]) -> Iterator[tuple[Place, list[System]]]:
+    """The systems with a finished seed, by what they are compared within."""
+    groups: dict[Place, list[System]] = defaultdict(list)
+    for system in systems:
+        if system.cell.records:
+            groups[Place(system.plan.dataset, system.plan.encoder, system.plan.setting)].append(system)
+    yield from groups.items()
+
+
+def curves(systems: Sequence[System]) -> list[Curve]:
+    """One for each system."""
+    return [
+        Curve(
+            system.name,
+            tuple(tuple(record.stages[-1].dev_f1) for record in system.cell.records),
+            tuple(record.stages[-1].selected_epoch for record in system.cell.records),
+        )
+        for system in systems
+    ]
+
+
+def strips(systems: Sequence[System], split: str = "test") -> list[Strip]:
+    """F1 of each system with scores of the split."""
+    return [Strip.of(system.name, values) for system in systems if (values := system.values(split, "f1"))]
+
+
+def relation_points(systems: Sequence[System]) -> list[RelationScores]:
+    """F1 of each relation of the test set."""
+    return [scores for system in systems if (scores := relation_scores(system)) is not None]
+
+
+def ablation_points(ablation: Ablation, table: PaperTable | None, rows: PublishedRows) -> tuple[Points, Points | None]:
+    """Test F1 of an ablation, and the paper's where it has one of that hyperparameter."""
+    means, deviations = {}, {}
+    for value, system in ablation.points:
+        number = system.number("test", "f1")
+        if number is not None and number.mean is not None:
+            means[value], deviations[value] = number.mean, number.std
+    ours = Points(f"{ablation.model}, {ablation.dataset}, {ablation.encoder}", means, deviations)
+    if table is None:
+        return ours, None
+    theirs: dict[float, float] = {}
+    spreads: dict[float, float | None] = {}
+    for row in rows.of(table, table.settings[0], "test"):
+        name, _, printed_value = rows.paper.variant(row).partition("=")
+        if name == ablation.hyperparameter and "f1" in row.scores:
+            printed, at = row.scores["f1"], float(printed_value)
+            theirs[at] = float(printed.mean)
+            spreads[at] = None if printed.std is None else float(printed.std)
+    return ours, Points(f"published: {table.dataset}, {table.encoder}", theirs, spreads) if theirs else None

@@ -1,0 +1,117 @@
+"""One look for all figures, on paper and on a page that may be dark.
+
+Colours are Okabe and Ito's, which tell apart for all common kinds of colour vision; each comes with a marker and a line
+style of its own, so that colour is never alone. On a page, what is black here takes the colour of the text around it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bench.filesystem import write_atomically
+
+WIDTH = 7.2
+"""Inches: two columns of a paper."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+INK = "#010203"
+"""Text and axes: black on paper, the page's colour of text on a page."""
+QUIET = "#8c959f"
+"""Grids, on light and dark."""
+_RC = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 9,
+    "grid.alpha": 0.35,
+    "grid.color": QUIET,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5,
+    "pdf.fonttype": 42,  # text as text, which journals ask for
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.color": INK,
+    "ytick.labelsize": 8,
+}
+
+
+@contextmanager
+def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of the width of a page and `height` inches, with its axes, row by row."""
+    with mpl.rc_context(_RC):
+        made = Figure(figsize=(WIDTH, height))
+        FigureCanvasAgg(made)
+        axes = made.subplots(rows, columns, squeeze=False, **options)
+        yield made, [each for row in axes for each in row]
+        # Laid out once, not again for each form that it is written in.
+        made.draw_without_rendering()
+        made.set_layout_engine("none")
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour, marker and line of the index-th series."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINES[(index + index // len(COLOURS)) % len(LINES)],
+    }
+
+
+def as_svg(made: Figure, name: str) -> str:
+    """Markup to stand in a page: ids of its own, text as text, ink in the colour of the page's text."""
+    file = io.StringIO()
+    with mpl.rc_context({**_RC, "svg.hashsalt": name}):
+        made.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = text.replace(INK, "currentColor")
+    # Several figures stand in one page: what they define must not have the same names.
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{name}-\g<2>", text)
+    # Of the figure as a whole the page says what it shows.
+    return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def write(made: Figure, folder: Path, name: str) -> list[Path]:
+    """For papers and slides: PDF, and PNG on white."""
+    written = []
+    options: dict[str, dict[str, Any]] = {
+        "pdf": {"metadata": {"CreationDate": None}},
+        "png": {"dpi": 150, "facecolor": "white"},
+    }
+    for form in options:
+        file = io.BytesIO()
+        with mpl.rc_context(_RC):
+            made.savefig(file, format=form, **options[form])
+        write_atomically(folder / f"{name}.{form}", file.getvalue())
+        written.append(folder / f"{name}.{form}")
+    return written
