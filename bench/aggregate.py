@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,17 @@ class Cell:
         """Seeds planned."""
         return len(self.plans)
 
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every number: split, slice and metric. Without a record, the F1s of dev and test, empty."""
+        configuration = self.plans[0].configuration
+        found = []
+        for split, part, metric in _places(self.records[0].splits) if self.records else _empty_places():
+            values = {str(r.seed): _value(r.splits[split], part, metric) for r in self.records}
+            seeds = {seed: value for seed, value in values.items() if value is not None}
+            found.append(_row(self, configuration, split, part, metric, seeds))
+        return tuple(found)
+
 
 @dataclass(frozen=True)
 class NotApplicable:
@@ -113,15 +126,12 @@ def load_cells(out: Path) -> list[Cell]:
 
 
 def rows_of(cells: Iterable[Cell]) -> Iterator[Row]:
-    """Every number of every cell: split, slice and metric. A cell without a record gives its dev and test F1s empty."""
+    """Every number of every cell."""
     for cell in cells:
-        places = _places(cell.records[0].splits) if cell.records else _empty_places()
-        for split, part, metric in places:
-            values = {str(r.seed): _value(r.splits[split], part, metric) for r in cell.records}
-            yield _row(cell, split, part, metric, {seed: v for seed, v in values.items() if v is not None})
+        yield from cell.rows
 
 
-def _row(cell: Cell, split: str, part: str, metric: str, seeds: dict[str, float]) -> Row:
+def _row(cell: Cell, configuration: str, split: str, part: str, metric: str, seeds: dict[str, float]) -> Row:
     plan, values = cell.plans[0], list(seeds.values())
     return Row(
         model=plan.model,
@@ -129,16 +139,22 @@ def _row(cell: Cell, split: str, part: str, metric: str, seeds: dict[str, float]
         dataset=plan.dataset,
         setting=plan.setting,
         encoder=plan.encoder,
-        configuration=plan.configuration,
+        configuration=configuration,
         split=split,
         slice=part,
         metric=metric,
         mean=statistics.fmean(values) if values else None,
-        std=statistics.stdev(values) if len(values) > 1 else None,
+        std=_sample_std(values) if len(values) > 1 else None,
         n=len(values),
         expected=cell.expected,
         seeds=seeds,
     )
+
+
+def _sample_std(values: Sequence[float]) -> float:
+    """As `statistics.stdev`, which takes 50 times as long over fractions to get the last digit right."""
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _places(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, str]]:

@@ -28,7 +28,7 @@ def report(
     from bench.aggregate import load_cells
     from bench.errors import UsageError
     from bench.published import read_published
-    from bench.report.build import gather, make_page, result_tables, write_report
+    from bench.report.build import gather, make_page, make_results, write_report
 
     cells = load_cells(out)
     if not cells:
@@ -44,10 +44,9 @@ def report(
         drawn = draw_all(material, to, memories)
         for problem in problems:
             typer.echo(problem, err=True)
-    page = make_page(material, drawn, explorer)
-    tables = result_tables(material)
-    write_report(page, tables, material, to)
-    typer.echo(f"{to / 'report.html'}: {len(tables)} tables of results")
+    results = make_results(material)
+    write_report(make_page(material, results, drawn, explorer), results, material, to)
+    typer.echo(f"{to / 'report.html'}: {len(results.all)} tables of results")
     if drawn:
         typer.echo(f"{len(drawn)} figures in {to / 'figures'} (PDF and PNG)")
     typer.echo(f"also in {to}: tables.md, tables.tex, tables/ (LaTeX and CSV), runs.csv")

@@ -55,11 +55,27 @@ def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
     return Material(out, systems, rows, data_facts(systems), found, shown)
 
 
-def result_tables(material: Material) -> list[Table]:
-    """Tables 3 to 9 and their like, the paper's own first."""
-    tables = [*main_tables(material.shown, material.rows), *slice_tables(material.shown, material.rows)]
-    tables += ablation_tables(material)
-    return sorted(tables, key=lambda table: table.published != "same")
+@dataclass(frozen=True)
+class Results:
+    """The tables of scores: Tables 3, 4, 6, 7 and their like, Table 5, Tables 8 and 9."""
+
+    main: tuple[Table, ...]
+    slices: tuple[Table, ...]
+    ablations: tuple[Table, ...]
+
+    @property
+    def all(self) -> list[Table]:
+        """The paper's own first."""
+        return sorted((*self.main, *self.slices, *self.ablations), key=lambda table: table.published != "same")
+
+
+def make_results(material: Material) -> Results:
+    """What of the paper's tables, and of their like, the records have."""
+    return Results(
+        tuple(main_tables(material.shown, material.rows)),
+        tuple(slice_tables(material.shown, material.rows)),
+        tuple(ablation_tables(material)),
+    )
 
 
 def ablation_tables(material: Material) -> list[Table]:
@@ -68,31 +84,29 @@ def ablation_tables(material: Material) -> list[Table]:
     return [ablation_table(papers.get((a.model, a.hyperparameter)), a, material.rows) for a in material.ablations]
 
 
-def sections(material: Material, figures: Sequence[tuple[str, Figure]]) -> Iterator[Section]:
+def sections(material: Material, results: Results, figures: Sequence[tuple[str, Figure]]) -> Iterator[Section]:
     """The parts of the page. figures: each with the name of the section it belongs to."""
 
     def of(name: str) -> tuple[Figure, ...]:
         return tuple(figure for section, figure in figures if section == name)
 
-    main = list(main_tables(material.shown, material.rows))
-    slices = list(slice_tables(material.shown, material.rows))
-    papers = tuple(table for table in main if table.published == "same")
+    papers = tuple(table for table in results.main if table.published == "same")
     if papers:
         yield Section(
             "published", "Published tables",
             f"Tables of {material.rows.paper.paper}, run again: same data, same setting, same encoder.", papers,
         )  # fmt: skip
-    others = tuple(table for table in main if table.published != "same")
+    others = tuple(table for table in results.main if table.published != "same")
     if others:
         yield Section("results", "Results", "Runs on other data, or with other encoders, than the paper's.", others)
     if seeds := of("seeds"):
         yield Section("seeds", "Seeds", figures=seeds)
     if material.ablations:
-        yield Section("ablations", "Ablations", tables=tuple(ablation_tables(material)), figures=of("ablations"))
+        yield Section("ablations", "Ablations", tables=results.ablations, figures=of("ablations"))
     relations = tuple(rare_tables(material.shown))
-    if slices or relations:
+    if results.slices or relations:
         intro = "Frequent and rare relations, pairs within a sentence and across sentences. Click to open."
-        yield Section("slices", "Slices", intro, folded=(*slices, *relations), figures=of("relations"))
+        yield Section("slices", "Slices", intro, folded=(*results.slices, *relations), figures=of("relations"))
     if curves := of("curves"):
         yield Section("learning", "Learning", figures=curves)
     if memory := of("memory"):
@@ -131,8 +145,13 @@ def audit_section(material: Material) -> Section:
     )
 
 
-def make_page(material: Material, figures: Sequence[tuple[str, Figure]], links: Sequence[tuple[str, str]]) -> Page:
-    """The page, with the counts at its top."""
+def make_page(
+    material: Material,
+    results: Results,
+    figures: Sequence[tuple[str, Figure]] = (),
+    links: Sequence[tuple[str, str]] = (),
+) -> Page:
+    """The page, with the counts at its top. figures: each with its section.   links: titles and pages beside it."""
     counts: Counter[str] = Counter()
     for system in material.systems:
         counts["finished"] += len(system.cell.records)
@@ -152,11 +171,12 @@ def make_page(material: Material, figures: Sequence[tuple[str, Figure]], links: 
         "row with missing seeds is marked with *. Letters lead to the notes under a table; what bold, † and ‡ claim is "
         "under Reading the tables."
     )
-    return Page("docre-bench report", intro, facts, list(sections(material, figures)), links)
+    return Page("docre-bench report", intro, facts, list(sections(material, results, figures)), links)
 
 
-def write_report(page: Page, tables: Sequence[Table], material: Material, to: Path) -> list[Path]:
+def write_report(page: Page, results: Results, material: Material, to: Path) -> list[Path]:
     """`report.html`, `runs.csv`, all tables in `tables.md` and `tables.tex` (which compiles), each one in `tables/`."""
+    tables = results.all
     files = {
         "report.html": to_html(page),
         "tables.md": "# Tables\n\n" + "\n".join(map(to_markdown, tables)),

@@ -84,7 +84,7 @@ def test_tables_and_comparisons_need_no_torch(out):
         "from bench.aggregate import load_cells\nfrom bench.published import read_published\n"
         f"out = pathlib.Path({str(out)!r})\n"
         "material = build.gather(out, load_cells(out), read_published())\n"
-        "build.make_page(material, [], [])\n"
+        "build.make_page(material, build.make_results(material))\n"
         "print(json.dumps(sorted({'torch', 'transformers', 'matplotlib', 'pyarrow'} & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

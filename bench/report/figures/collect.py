@@ -25,8 +25,11 @@ from bench.report.table import Table, plain_table
 
 _Item = TypeVar("_Item")
 MOST_STRIPS = 40
-MOST_PLACES = 12
-"""Data sets, encoders and settings with figures of their own: of more, `runs.csv` has the numbers."""
+MOST_PLACES = 6
+"""Data sets, encoders and settings with figures of their own, those with most systems first.
+
+A figure takes a third of a second; `runs.csv` has the numbers of all.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tu
 
 def planned(material: Material) -> Iterator[Drawn]:
     """All figures but that of the memory, which takes a trained model."""
-    places = list(by_place(material.shown))[:MOST_PLACES]
+    places = sorted(by_place(material.shown), key=lambda of_place: -len(of_place[1]))[:MOST_PLACES]
     for place, systems in places:
         shown = strips(systems)[:MOST_STRIPS]
         if shown:
@@ -75,13 +78,14 @@ def planned(material: Material) -> Iterator[Drawn]:
                 "; ".join(f"{c.name} from {c.mean[0]:.1f} to {c.mean[-1]:.1f}" for c in some if c.mean),
                 partial(draw.learning_curves, some),
             )  # fmt: skip
-        for part, some_scores in enumerate(_parts(relation_points(systems), draw.PANELS)):
+        scores = relation_points(systems)[: draw.PANELS]
+        if scores:
             yield Drawn(
-                "relations", f"relations-{place}-{part}", f"F1 of each relation by its frequency: {place}",
+                "relations", f"relations-{place}", f"F1 of each relation by its frequency: {place}",
                 "One mark per relation of the test set, its F1 a mean over seeds; the dashed line joins the means of "
                 "the four quarters of relations by frequency.",
-                f"F1 against labels for {', '.join(scores.system.name for scores in some_scores)}",
-                partial(draw.relations, some_scores),
+                f"F1 against labels for {', '.join(of.system.name for of in scores)}",
+                partial(draw.relations, scores),
             )  # fmt: skip
     yield from _ablations(material)
     yield from _labels(material)

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from bench.report.figures.series import Curve, Points, Strip
 from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
 from bench.report.relations import RelationScores
 from bench.stats import Array
 
-PLAIN = StrMethodFormatter("{x:,.0f}")
 PANELS = 6
 """Systems that fit into one figure of small panels, or lines into one figure."""
 
@@ -101,8 +100,7 @@ def relations(systems: Sequence[RelationScores]) -> Figure:
             quarters = [part for part in np.array_split(order, 4) if len(part)]
             middle = [float(np.exp(np.log(frequency[part]).mean())) for part in quarters]
             axes.plot(middle, [f1[part].mean() for part in quarters], color=INK, linestyle=LINES[1], linewidth=1.2)
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(PLAIN)
+            _logarithmic(axes)
             axes.set_ylim(-4, 104)
             axes.set_title(scores.system.name)
             if index % columns == 0:
@@ -115,6 +113,12 @@ def relations(systems: Sequence[RelationScores]) -> Figure:
     return made
 
 
+def _logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def label_distribution(counts: Mapping[str, int], names: Mapping[str, str]) -> Figure:
     """Labelled triples of each relation, most frequent first, on a logarithmic scale."""
     there = {relation: count for relation, count in counts.items() if count}
@@ -125,8 +129,7 @@ def label_distribution(counts: Mapping[str, int], names: Mapping[str, str]) -> F
             axes.annotate(f"{count:,}", (count, row), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
         axes.set_yticks(rows, [f"{names.get(relation, relation)}" for relation in there], fontsize=7)
         axes.set_ylim(len(there) - 0.4, -0.6)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(PLAIN)
+        _logarithmic(axes)
         axes.set_xlim(right=2 * max(there.values()))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("labelled triples (logarithmic)")

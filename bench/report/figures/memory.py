@@ -1,8 +1,8 @@
 """Figure 5 of the paper: what a trained memory holds, beside the head entities that read it.
 
 This is the one figure that takes more than records: the selected model of a run and the documents it was tested on. A
-model has it if it has a hyperparameter `memory`, and a module with a parameter `memory_tokens` [m, e] that is called with
-the tokens of pairs, [P, 2, e], the head first.
+model has it if it has a hyperparameter `memory`, and a module with a parameter `memory_tokens` [m, e] that is called
+with the tokens of pairs, [P, 2, e], the head first.
 """
 
 from __future__ import annotations
@@ -41,18 +41,23 @@ MOST = 3
 
 @dataclass(frozen=True)
 class Projection:
-    """heads: [h, 2], tokens: [m, 2], explained: [2], the share of the variance of both along each component."""
+    """heads: [h, 2], tokens: [m, 2], explained: [2], the share of the variance of both along each component.
+
+    spread: the variance among the tokens as a share of that among the heads, over all dimensions, not only these two.
+    """
 
     heads: Array
     tokens: Array
     explained: Array
+    spread: float
 
 
 def memory_figures(out: Path, systems: Sequence[System]) -> tuple[list[Drawn], list[str]]:
     """Figures of runs with a memory whose models are here, and why those of others are not drawn."""
     made: list[Drawn] = []
     problems: list[str] = []
-    for system in systems:
+    # Of the setting that the paper draws, if there is one.
+    for system in sorted(systems, key=lambda system: system.plan.setting != "human+distant"):
         plan = _of_first_seed(system)
         if plan is None or len(made) == MOST:
             continue
@@ -78,7 +83,8 @@ def _drawn(system: System, plan: RunPlan, projection: Projection) -> Drawn:
     return Drawn(
         "memory", f"memory-{plan.folder}", f"Memory of {system.name}, seed {plan.seed}: {place}",
         f"Memory tokens and the head tokens of pairs of {DOCUMENTS} test documents, on the first two principal "
-        "components of both (Figure 5 of the paper).",
+        "components of both (Figure 5 of the paper). The variance among memory tokens is "
+        f"{projection.spread:.1%} of that among head tokens, over all dimensions.",
         f"{len(projection.tokens)} memory tokens, {len(projection.heads)} head entities",
         partial(draw.memory, projection.heads, projection.tokens, list(projection.explained)),
     )  # fmt: skip
@@ -89,10 +95,10 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
 
     Raises BenchError where the model is damaged or gone, or the documents are not here.
     """
-    path = home() / "memory-figures" / f"{plan.key}-{DOCUMENTS}-{HEADS}.npz"
+    path = home() / "memory-figures" / f"v1-{plan.key}-{DOCUMENTS}-{HEADS}.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as stored:
-            return Projection(stored["heads"], stored["tokens"], stored["explained"])
+            return Projection(stored["heads"], stored["tokens"], stored["explained"], float(stored["spread"]))
     stage = plan.stages[-1]
     try:
         source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
@@ -139,10 +145,13 @@ def principal(heads: Array, tokens: Array) -> Projection:
     directions = directions[:2] * np.sign(directions[np.arange(2), np.abs(directions[:2]).argmax(axis=1)])[:, None]
     placed = centred @ directions.T
     share = spread**2 / np.sum(spread**2)
-    return Projection(placed[: -len(tokens)], placed[-len(tokens) :], share[:2])
+    of_tokens, of_heads = (float(points.var(axis=0).sum()) for points in (tokens, heads))
+    return Projection(placed[: -len(tokens)], placed[-len(tokens) :], share[:2], of_tokens / of_heads)
 
 
 def _keep(path: Path, projection: Projection) -> None:
     file = io.BytesIO()
-    np.savez(file, heads=projection.heads, tokens=projection.tokens, explained=projection.explained)
+    np.savez(
+        file, heads=projection.heads, tokens=projection.tokens, explained=projection.explained, spread=projection.spread
+    )
     write_atomically(path, file.getvalue())

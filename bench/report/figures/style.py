@@ -106,7 +106,7 @@ def write(made: Figure, folder: Path, name: str) -> list[Path]:
     written = []
     options: dict[str, dict[str, Any]] = {
         "pdf": {"metadata": {"CreationDate": None}},
-        "png": {"dpi": 150, "facecolor": "white"},
+        "png": {"dpi": 150, "facecolor": "white", "pil_kwargs": {"compress_level": 3}},
     }
     for form in options:
         file = io.BytesIO()
