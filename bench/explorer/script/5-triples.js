@@ -28,7 +28,8 @@ function showTriples(shown, filters) {
   const body = document.querySelector("#rows tbody");
   body.replaceChildren(...triples.map((t) => tripleRow(shown, t)));
   if (!triples.length) {
-    body.append(make("tr", {}, make("td", { colspan: 3 + DATA.runs.length, class: "quiet" }, "No triple of this document passes the filters.")));
+    const none = "No triple of this document passes the filters. → leads to one that has some.";
+    body.append(make("tr", {}, make("td", { colspan: 3 + DATA.runs.length, class: "quiet" }, none)));
   }
   const chosen = document.getElementById("chosen-entity");
   chosen.hidden = state.entity === null;
