@@ -20,8 +20,10 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from bench.data.cache import FeatureFile, features_of
+from bench.data.cache import features_of, usable_processes
 from bench.data.catalog import Dataset, open_dataset
+from bench.data.documents import names_in
+from bench.data.feature_file import FeatureFile
 from bench.errors import BenchError, UsageError
 from bench.evaluation import split_record
 from bench.failures import explain
@@ -71,13 +73,14 @@ class Materials:
     def features(self, split: str) -> FeatureFile:
         """The cached features of a split, built the first time anyone asks."""
         return features_of(
-            self.dataset.documents(split),
+            self.dataset.chunks(split),
             self.dataset.checksum(split),
             self._words,
             self.source.fingerprint,
             self.dataset.relations,
             self.max_length,
             home() / "features",
+            usable_processes(),
         )
 
     @cached_property
@@ -86,14 +89,7 @@ class Materials:
 
     def label_rates(self, split: str) -> tuple[float, ...]:
         """The share of the split's candidate pairs that carry each label, a pair's label counted once."""
-        features = self.features(split)
-        counts = torch.zeros(len(self.dataset.relations), dtype=torch.float64)
-        pairs = 0
-        for row in features:
-            pairs += len(row.candidates())
-            distinct = {tuple(label) for label in row.labels.tolist()}
-            counts += torch.bincount(torch.tensor([r for _, _, r in distinct], dtype=torch.long), minlength=len(counts))
-        return tuple((counts / max(1, pairs)).tolist())
+        return self.features(split).label_rates(len(self.dataset.relations))
 
 
 class Bench:
@@ -251,7 +247,8 @@ class Bench:
         last = plan.stages[-1]
         predictor = Predictor.of(plan, self._reading(last, materials))
         dataset, model = materials.dataset, predictor.reading.system.model
-        facts, distant_facts = dataset.facts(), dataset.distant_facts()
+        names = names_in(dataset.documents("dev")) | names_in(dataset.documents("test"))
+        facts, distant_facts = dataset.facts(), dataset.distant_facts(names)
         self._tell(folder, state="running", stage="evaluation", doing="evaluating dev")
         decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
         splits = {}

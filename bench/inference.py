@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from bench.data.cache import features_of
+from bench.data.chunks import DocumentChunks
 from bench.data.documents import Document
 from bench.data.formats import read_documents
 from bench.errors import BenchError, UsageError
@@ -45,7 +46,8 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
         predictor = predictor_of(out, plan, interrupt)
         stage, words = predictor.reading.stage, predictor.reading.source.words()
-        features = features_of(read, sha256_of(documents), words, "", stage.relations, stage.max_length, Path(scratch))
+        chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
+        features = features_of(chunks, content, words, "", stage.relations, stage.max_length, Path(scratch))
         try:
             found = predictor.predict(read, features, record.decision)
         except Interrupted as interrupted:

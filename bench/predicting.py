@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.batching import evaluation_order, order_within
-from bench.data.cache import FeatureFile
 from bench.data.documents import Document
+from bench.data.feature_file import FeatureFile
 from bench.data.features import Features, build_features
 from bench.interface import DocumentScores, Inference, Signal
 from bench.metrics.submission import Prediction

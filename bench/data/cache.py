@@ -1,138 +1,166 @@
-"""Features on disk: one Arrow file per (data, tokenizer, relations, length), memory-mapped when read."""
+"""Features on disk, made once: parts of a few hundred documents each, and for every split the list of its parts.
+
+A part is named by everything that decides what is in it: the content of its documents, tokenizer, relations and length.
+So a build that was stopped goes on with what is missing, a file that changed makes those parts again whose documents
+changed, and a large build is done by several processes, each of which makes its share, to the same bytes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import signal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from filelock import FileLock
-from numpy.typing import NDArray
 
-from bench.data.documents import Document
-from bench.data.features import FEATURE_VERSION, Features, WordPieces, build_features
+from bench.data.chunks import Chunk, FileChunks
+from bench.data.feature_file import FeatureFile, part_content
+from bench.data.features import FEATURE_VERSION, WordPieces, build_features
+from bench.data.garbage import no_cycle_search
+from bench.filesystem import read_sealed, write_atomically, write_sealed
 
-ROWS_PER_BATCH = 256
-
-_INTS = pa.list_(pa.int32())
-_SCHEMA = pa.schema(
-    {
-        "title": pa.string(),
-        "input_ids": _INTS,
-        "mention_entity": _INTS,
-        "mention_position": _INTS,
-        "mention_end": _INTS,
-        "entities": pa.int32(),
-        "mentions_cut": pa.int32(),
-        "labels": _INTS,
-        "evidence": pa.list_(_INTS),
-        "sentences": _INTS,
-        "pairs": _INTS,  # null where the data set names no candidates
-    }
-)
+MOST_PROCESSES = 8
+"""Each of them goes over the whole file to find its chunks: more would do little else."""
+PARTS_BEFORE_HELP = 16
+"""Other processes take seconds to start: a build begins alone, and calls them when it has made this many parts."""
 
 
-class FeatureFile(Sequence[Features]):
-    """The features of one split, read from a memory-mapped Arrow file: opening it costs no memory."""
+@dataclass(frozen=True)
+class PartMaker:
+    """Makes the parts of one tokenizer, relations and length in `folder`."""
 
-    def __init__(self, path: Path) -> None:
-        with pa.memory_map(str(path)) as source:
-            self.table = pa.ipc.open_file(source).read_all()
-        self.lengths: NDArray[np.int64] = _list_lengths(self.table.column("input_ids"))
-        self.mentions_cut = int(np.sum(self.table.column("mentions_cut").to_numpy()))
+    folder: Path
+    words: WordPieces
+    tokenizer_fingerprint: str
+    relations: tuple[str, ...]
+    max_length: int
 
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
+    def path(self, chunk: Chunk) -> Path:
+        """Where the part of a chunk is, or is to be."""
+        identity = [FEATURE_VERSION, chunk.digest, self.tokenizer_fingerprint, self.relations, self.max_length]
+        return self.folder / "parts" / f"{_digest(identity)}.arrow"
 
-    def __getitem__(self, i):  # type: ignore[no-untyped-def]
-        if isinstance(i, slice):
-            return [self[j] for j in range(*i.indices(len(self)))]
-        if not -len(self) <= i < len(self):
-            raise IndexError(i)
-        row = {name: self.table.column(name)[i % len(self)] for name in _SCHEMA.names}
-        return Features(
-            title=row["title"].as_py(),
-            input_ids=_integers(row["input_ids"]),
-            mention_entity=_integers(row["mention_entity"]),
-            mention_position=_integers(row["mention_position"]),
-            mention_end=_integers(row["mention_end"]),
-            entities=row["entities"].as_py(),
-            mentions_cut=row["mentions_cut"].as_py(),
-            labels=_integers(row["labels"]).reshape(-1, 3),
-            evidence=tuple(tuple(sentences) for sentences in row["evidence"].as_py()),
-            sentences=_integers(row["sentences"]).reshape(-1, 2),
-            pairs=_integers(row["pairs"]).reshape(-1, 2) if row["pairs"].is_valid else None,
-        )
+    def make(self, chunk: Chunk) -> bool:
+        """Make the part of a chunk, in one step, unless it is there and whole; whether it had to be made."""
+        path = self.path(chunk)
+        if _is_whole(path):
+            return False
+        rows = list(build_features(chunk.documents(), self.words, self.relations, self.max_length))
+        write_atomically(path, part_content(rows))
+        return True
+
+    def make_share(self, chunks: Iterable[Chunk], share: int, shares: int) -> None:
+        """Make every `shares`-th part, from number `share` on: what one of several processes does."""
+        with no_cycle_search():
+            for number, chunk in enumerate(chunks):
+                if number % shares == share:
+                    self.make(chunk)
 
 
 def features_of(
-    documents: Sequence[Document],
+    chunks: Iterable[Chunk],
     checksum: str,
     words: WordPieces,
     tokenizer_fingerprint: str,
     relations: Sequence[str],
     max_length: int,
     folder: Path,
+    processes: int = 1,
 ) -> FeatureFile:
-    """The cached features of `documents`, built if absent. `checksum` stands for the documents' content.
+    """The cached features of the documents in `chunks`, which are asked for only if something has to be made.
 
-    Two processes that want the same file build it once: the second waits for the first.
+    checksum: stands for the documents' content.   processes: how many may work on it.
+    Two processes that want the same features make them once: the second waits for the first.
     """
     identity = [FEATURE_VERSION, checksum, tokenizer_fingerprint, list(relations), max_length]
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
-    path = folder / f"{key}.arrow"
+    index = folder / f"{_digest(identity)}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if path.exists():
-            try:
-                return FeatureFile(path)
-            except (pa.ArrowInvalid, OSError):
-                path.unlink()  # truncated by a full disk or a crash outside our control: build it again
-        _write(build_features(documents, words, relations, max_length), path)
-        return FeatureFile(path)
+    with FileLock(index.with_suffix(".lock")):
+        if (found := _opened(index)) is not None:
+            return found
+        maker = PartMaker(folder, words, tokenizer_fingerprint, tuple(relations), max_length)
+        with no_cycle_search():
+            paths = _build(chunks, maker, processes)
+        parts = [{"name": path.name, "size": path.stat().st_size} for path in paths]
+        write_sealed(index, "parts", parts)
+        return FeatureFile(paths)
 
 
-def _write(features: Iterable[Features], path: Path) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+def usable_processes() -> int:
+    """How many processes a build may use on this machine: those of its cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES)
+
+
+def _opened(index: Path) -> FeatureFile | None:
+    """The features that `index` lists, or None where it or a part is not what was written."""
+    parts = read_sealed(index, "parts")
+    if parts is None:
+        return None
+    paths = [index.parent / "parts" / part["name"] for part in parts]
     try:
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            for rows in _chunks(features, ROWS_PER_BATCH):
-                writer.write_batch(pa.record_batch(_columns(rows), schema=_SCHEMA))
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        # A disk that was full or a crash leaves a part short; its length tells, without reading it.
+        if [path.stat().st_size for path in paths] == [part["size"] for part in parts]:
+            return FeatureFile(paths)
+    except (pa.ArrowInvalid, OSError):
+        pass
+    return None
 
 
-def _columns(rows: Sequence[Features]) -> list[pa.Array]:
-    values: dict[str, list[object]] = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
-    for flattened in ("labels", "sentences", "pairs"):
-        values[flattened] = [None if (v := getattr(row, flattened)) is None else v.reshape(-1) for row in rows]
-    return [pa.array(values[field.name], type=field.type) for field in _SCHEMA]
+def _is_whole(path: Path) -> bool:
+    try:
+        FeatureFile([path])
+    except (pa.ArrowInvalid, OSError):
+        return False
+    return True
 
 
-def _chunks(items: Iterable[Features], size: int) -> Iterator[list[Features]]:
-    chunk: list[Features] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int) -> list[Path]:
+    """Make what is missing of the parts of `chunks`; all of them, in order."""
+    # Documents in memory would have to be copied to every process.
+    processes = processes if isinstance(chunks, FileChunks) else 1
+    paths: list[Path] = []
+    made = 0
+    helpers: list[BaseProcess] = []
+    try:
+        for number, chunk in enumerate(chunks):
+            paths.append(maker.path(chunk))
+            if helpers and number % processes:
+                continue
+            made += maker.make(chunk)
+            if made == PARTS_BEFORE_HELP and not helpers:
+                helpers = [_helper(maker, chunks, share, processes) for share in range(1, processes)]
+        for helper in helpers:
+            helper.join()
+    finally:
+        for helper in helpers:
+            helper.terminate()
+    if helpers and not all(map(_is_whole, paths)):
+        maker.make_share(chunks, 0, 1)  # a helper was killed
+    return paths
 
 
-def _integers(value: pa.ListScalar) -> NDArray[np.int32]:
-    array: NDArray[np.int32] = value.values.to_numpy(zero_copy_only=True)
-    return array
+def _helper(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) -> BaseProcess:
+    # Not a fork: this process may have threads, and a GPU.
+    helper = multiprocessing.get_context("spawn").Process(
+        target=_help, args=(maker, chunks, share, shares), daemon=True
+    )
+    helper.start()
+    return helper
 
 
-def _list_lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    import pyarrow.compute as pc
+def _help(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that called
+    maker.make_share(chunks, share, shares)
 
-    lengths: NDArray[np.int64] = pc.list_value_length(column).to_numpy().astype(np.int64)
-    return lengths
+
+def _digest(identity: Any) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]

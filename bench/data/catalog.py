@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
+from bench.data.chunks import DocumentChunks, FileChunks
 from bench.data.docred import dump_documents, read_facts, titles
 from bench.data.documents import Document, Fact, facts_of
 from bench.data.formats import Format, scan
@@ -78,6 +79,18 @@ class Dataset:
             self._documents[split] = self._load(split)
         return self._documents[split]
 
+    def chunks(self, split: str) -> FileChunks | DocumentChunks:
+        """The documents of a split in chunks; where its file allows, read from it as they are asked for.
+
+        Raises like `documents`. Of the 101,873 distant documents of DocRED a training process needs the features alone.
+        """
+        sound = self.form.sound
+        if self.is_derived(split) or split == "dev_ext" or sound is None:
+            return DocumentChunks(partial(self.documents, split))
+        file = self._file(split)
+        file.verify(self._registration.what_to_do)
+        return FileChunks(Path(file.path), file.sha256, sound, self._registration.what_to_do)
+
     def checksum(self, split: str) -> str:
         """sha256 (hex) of what decides the split's content; the same file gives the same wherever it lies.
 
@@ -119,9 +132,15 @@ class Dataset:
             return {"computed from": "train", "sha256": self.checksum("train")}
         return {"file": Path(record.path).name, "sha256": record.sha256}
 
-    def distant_facts(self) -> frozenset[Fact] | None:
-        """The facts of the distantly labelled documents; None if the data set has none, or no Ign F1."""
-        return facts_of(self.documents("distant")) if self.form.ign_f1 and "distant" in self.splits else None
+    def distant_facts(self, names: Collection[str] | None = None) -> frozenset[Fact] | None:
+        """The facts of the distantly labelled documents; None if the data set has none, or no Ign F1.
+
+        names: only the facts between these names of mentions; those of documents to be evaluated are all that counts.
+        """
+        if not self.form.ign_f1 or "distant" not in self.splits:
+            return None
+        chunks = self.chunks("distant")
+        return frozenset(fact for chunk in chunks for fact in facts_of(chunk.documents(), names))
 
     def _file(self, split: str) -> SplitFile:
         file = self._registration.splits.get(split)
@@ -191,7 +210,7 @@ def add_dataset(
     return Dataset(registration), notes
 
 
-@functools.cache
+@cache
 def _read(
     path: str, checksum: str, form: Format, relations: tuple[str, ...] | None, repeated_titles: bool, again: str
 ) -> tuple[Document, ...]:

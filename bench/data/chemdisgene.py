@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from bench.data.documents import Document, Label, Mention
 from bench.data.json_files import BrokenJson, elements
 from bench.data.offsets import latin_letters, words_of
-from bench.data.scan import Checker, Problem, Scan, encodable, nothing_read, read_source, short, shown
+from bench.data.scan import Checker, Problem, Scan, encodable, nothing_read, open_source, short, shown
 
 RELATIONS = (
     "chem_disease:marker/mechanism",
@@ -90,14 +90,13 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     Raises UsageError where the package Unidecode is not installed.
     """
     checker = AbstractChecker(relations, repeated_titles)
-    found = read_source(path)
-    if isinstance(found, str):
-        return nothing_read(path, found)
-    raw, source = found
+    blocks = open_source(path)
+    if isinstance(blocks, str):
+        return nothing_read(path, blocks)
     documents: list[Document] = []
     count = 0
     broken: list[Problem] = []
-    for item in elements(raw):
+    for item, _ in elements(blocks):
         if isinstance(item, BrokenJson):
             broken.append(Problem(None, "", item.field, item.expected))
             continue
@@ -106,7 +105,9 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
             documents.append(document)
         count += 1
     sound, problems = checker.finish(documents)
-    return Scan(path, count, sound, (*broken, *problems), +checker.notes, checker.labelled, (source,), +checker.changes)
+    return Scan(
+        path, count, sound, (*broken, *problems), +checker.notes, checker.labelled, (blocks.finish(),), +checker.changes
+    )
 
 
 def _place_in_json(part: str, at: int, field: str) -> str:

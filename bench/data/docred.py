@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.checks import DocumentChecker
-from bench.data.documents import Document, Fact
+from bench.data.documents import Document, Fact, Label, Mention
+from bench.data.garbage import no_cycle_search
 from bench.data.json_files import BrokenJson, elements, kind_of, read_json
-from bench.data.scan import SHOWN_PROBLEMS, Problem, Scan, nothing_read, plural, read_source
+from bench.data.scan import SHOWN_PROBLEMS, Problem, Scan, nothing_read, open_source, plural
 from bench.errors import UsageError
 from bench.filesystem import write_atomically
 
@@ -31,26 +32,24 @@ def scan(path: Path | str, relations: Collection[str] | None = None, repeated_ti
     title. Predictions name documents by title, so only those that are never predicted on may: distant training data.
     """
     path = Path(path)
-    found = read_source(path)
-    if isinstance(found, str):
-        return nothing_read(path, found)
-    raw, source = found
+    blocks = open_source(path)
+    if isinstance(blocks, str):
+        return nothing_read(path, blocks)
     checker = DocumentChecker(None if relations is None else frozenset(relations), repeated_titles)
     documents: list[Document] = []
     count = 0
     broken: list[Problem] = []
-    items = elements(raw)
-    del raw, found  # half the memory of a large file; the generator lets go of it too
-    for item in items:
-        if isinstance(item, BrokenJson):
-            broken.append(Problem(None, "", item.field, item.expected))
-            continue
-        document = checker.check(count, item)
-        if document is not None:
-            documents.append(document)
-        count += 1
+    with no_cycle_search():
+        for item, _ in elements(blocks):
+            if isinstance(item, BrokenJson):
+                broken.append(Problem(None, "", item.field, item.expected))
+                continue
+            document = checker.check(count, item)
+            if document is not None:
+                documents.append(document)
+            count += 1
     sound, problems = checker.finish(documents)
-    return Scan(path, count, sound, (*broken, *problems), checker.notes, checker.labelled, (source,))
+    return Scan(path, count, sound, (*broken, *problems), checker.notes, checker.labelled, (blocks.finish(),))
 
 
 def read_documents(path: Path | str, relations: Collection[str] | None = None) -> list[Document]:
@@ -58,6 +57,19 @@ def read_documents(path: Path | str, relations: Collection[str] | None = None) -
     result = scan(path, relations)
     result.refuse_problems()
     return list(result.documents)
+
+
+def sound_document(item: Any) -> Document:
+    """The document of an element of a file in which `scan` found no problem: made without looking again."""
+    return Document(
+        item["title"],
+        tuple(map(tuple, item["sents"])),
+        tuple(
+            tuple([Mention(m["sent_id"], m["pos"][0], m["pos"][1], m["name"], m["type"]) for m in mentions])
+            for mentions in item["vertexSet"]
+        ),
+        tuple([Label(x["h"], x["t"], x["r"], tuple(x.get("evidence", ()))) for x in item.get("labels", ())]),
+    )
 
 
 def find_problems(path: Path | str, relations: Collection[str] | None = None) -> tuple[int, list[Problem]]:
@@ -73,7 +85,7 @@ def write_documents(path: Path | str, documents: Iterable[Document], labelled: b
 
 def dump_documents(documents: Iterable[Document], labelled: bool = True) -> bytes:
     """The file's bytes: one document per line, ASCII, so that a diff and a line number say something."""
-    lines = ",\n".join(json.dumps(_as_json(document, labelled)) for document in documents)
+    lines = ",\n".join(json.dumps(document_as_json(document, labelled)) for document in documents)
     return f"[\n{lines}\n]\n".encode("ascii")
 
 
@@ -93,7 +105,8 @@ def read_facts(path: Path | str) -> frozenset[Fact]:
     return frozenset((head, tail, relation) for head, tail, relation in value)
 
 
-def _as_json(document: Document, labelled: bool) -> dict[str, Any]:
+def document_as_json(document: Document, labelled: bool = True) -> dict[str, Any]:
+    """The element of a file that a document is."""
     item: dict[str, Any] = {
         "title": document.title,
         "sents": document.sentences,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,8 +56,8 @@ class Document:
         return {(self.title, label.head, label.tail, label.relation) for label in self.labels}
 
 
-def facts_of(documents: Sequence[Document]) -> frozenset[Fact]:
-    """Every (head name, tail name, relation) of the labels, over all pairs of mention names.
+def facts_of(documents: Sequence[Document], names: Collection[str] | None = None) -> frozenset[Fact]:
+    """Every (head name, tail name, relation) of the labels, over all pairs of mention names, or of those in `names`.
 
     The facts Ign F1 ignores (Yao et al., ACL 2019): computed from the human training documents.
     """
@@ -66,5 +66,12 @@ def facts_of(documents: Sequence[Document]) -> frozenset[Fact]:
         for document in documents
         for label in document.labels
         for head in document.entities[label.head]
+        if names is None or head.name in names
         for tail in document.entities[label.tail]
+        if names is None or tail.name in names
     )
+
+
+def names_in(documents: Iterable[Document]) -> frozenset[str]:
+    """The names of all mentions."""
+    return frozenset(m.name for document in documents for mentions in document.entities for m in mentions)

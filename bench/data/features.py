@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +82,24 @@ class WordPieces:
 
     def learn(self, words: Iterable[str]) -> None:
         """Tokenise the words not seen before, in one call of the tokenizer."""
-        new = sorted(set(words) - self._memo.keys())
+        new = sorted(set(words).difference(self._memo))
         if new:
-            pieces = self.tokenizer(new, add_special_tokens=False, return_attention_mask=False).input_ids
-            self._memo.update((word, tuple(ids)) for word, ids in zip(new, pieces, strict=True))
+            self._memo.update(zip(new, self._tokenised(new), strict=True))
 
-    def __getitem__(self, word: str) -> tuple[int, ...]:
-        return self._memo[word]
+    def _tokenised(self, words: list[str]) -> list[tuple[int, ...]]:
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            pieces = self.tokenizer(words, add_special_tokens=False, return_attention_mask=False).input_ids
+            return [tuple(ids) for ids in pieces]
+        # Not through the tokenizer's own call, which spends most of its time on what nobody asks for.
+        backend.no_truncation()
+        backend.no_padding()
+        return [tuple(encoding.ids) for encoding in backend.encode_batch_fast(words, add_special_tokens=False)]
+
+    def of(self, words: Iterable[str]) -> list[int]:
+        """The pieces of some words, all of them learnt before."""
+        memo = self._memo
+        return [piece for word in words for piece in memo[word]]
 
 
 def build_features(
@@ -95,7 +107,7 @@ def build_features(
 ) -> Iterator[Features]:
     """The features of each document, in order. `max_length` counts the specials; `relations[i]` gets index i."""
     index = {relation: i for i, relation in enumerate(relations)}
-    words.learn(word for document in documents for sentence in document.sentences for word in sentence)
+    words.learn(chain.from_iterable(sentence for document in documents for sentence in document.sentences))
     for document in documents:
         yield _document_features(document, words, index, max_length)
 
@@ -103,42 +115,55 @@ def build_features(
 def _document_features(
     document: Document, words: WordPieces, relation_index: dict[str, int], max_length: int
 ) -> Features:
-    starts = {(m.sentence, m.start) for mentions in document.entities for m in mentions}
-    lasts = {(m.sentence, m.end - 1) for mentions in document.entities for m in mentions}
-    pieces: list[int] = []
-    word_at: dict[tuple[int, int], int] = {}  # (sentence, word) -> its first piece, the marker if it has one
-    end_of: dict[tuple[int, int], int] = {}  # (sentence, word) -> past its last piece, where a closing marker goes
-    sentence_starts = []
-    for s, sentence in enumerate(document.sentences):
-        sentence_starts.append(len(pieces))
-        for w, word in enumerate(sentence):
-            word_at[s, w] = len(pieces)
-            if (s, w) in starts:
-                pieces.append(words.marker)
-            pieces.extend(words[word])
-            end_of[s, w] = len(pieces)
-            if (s, w) in lasts:
-                pieces.append(words.marker)
+    pieces, places, sentence_starts = _marked_pieces(document, words)
     limit = max_length - len(words.start) - len(words.end)
     offset = len(words.start)
-    mentions = [
-        (e, word_at[m.sentence, m.start], end_of[m.sentence, m.end - 1])
-        for e, ms in enumerate(document.entities)
-        for m in ms
+    kept = [
+        (entity, start + offset, min(end, limit) + offset)
+        for entity, mentions in enumerate(places)
+        for start, end in mentions
+        if start < limit
     ]
-    kept = [(entity, start + offset, min(end, limit) + offset) for entity, start, end in mentions if start < limit]
-    bounds = np.asarray([*sentence_starts, len(pieces)], dtype=np.int32).clip(max=limit) + offset
+    of_mention = np.array(kept, dtype=np.int32).reshape(-1, 3)
+    bounds = np.array([*sentence_starts, len(pieces)], dtype=np.int32).clip(max=limit) + offset
     labels = [(label.head, label.tail, relation_index[label.relation]) for label in document.labels]
     return Features(
         title=document.title,
-        input_ids=np.asarray([*words.start, *pieces[:limit], *words.end], dtype=np.int32),
-        mention_entity=np.asarray([entity for entity, _, _ in kept], dtype=np.int32),
-        mention_position=np.asarray([start for _, start, _ in kept], dtype=np.int32),
-        mention_end=np.asarray([end for _, _, end in kept], dtype=np.int32),
+        input_ids=np.array([*words.start, *pieces[:limit], *words.end], dtype=np.int32),
+        mention_entity=of_mention[:, 0],
+        mention_position=of_mention[:, 1],
+        mention_end=of_mention[:, 2],
         entities=len(document.entities),
-        mentions_cut=len(mentions) - len(kept),
-        labels=np.asarray(labels, dtype=np.int32).reshape(-1, 3),
-        evidence=tuple(label.evidence for label in document.labels),
+        mentions_cut=sum(map(len, places)) - len(kept),
+        labels=np.array(labels, dtype=np.int32).reshape(-1, 3),
+        evidence=tuple([label.evidence for label in document.labels]),
         sentences=np.stack([bounds[:-1], bounds[1:]], axis=1),
-        pairs=None if document.candidates is None else np.asarray(document.candidates, dtype=np.int32).reshape(-1, 2),
+        pairs=None if document.candidates is None else np.array(document.candidates, dtype=np.int32).reshape(-1, 2),
     )
+
+
+def _marked_pieces(document: Document, words: WordPieces) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
+    """The word pieces with markers; of each entity its mentions (opening marker, past its own pieces); sentence starts.
+
+    However many mentions begin or end at a word, it gets one marker.
+    """
+    # A mark is 2 * (words before it), and 1 more if it opens: sorted, a closing one comes before an opening one.
+    marks: list[set[int]] = [set() for _ in document.sentences]
+    for mentions in document.entities:
+        for sentence, start, end, _, _ in mentions:
+            marks[sentence].update((2 * start + 1, 2 * end))
+    pieces: list[int] = []
+    starts: list[int] = []
+    where: list[dict[int, int]] = []  # by sentence: mark -> its marker's position
+    for sentence_words, own in zip(document.sentences, marks, strict=True):
+        starts.append(len(pieces))
+        done, at = 0, {}
+        for mark in sorted(own):
+            pieces += words.of(sentence_words[done : mark // 2])
+            done = mark // 2
+            at[mark] = len(pieces)
+            pieces.append(words.marker)
+        pieces += words.of(sentence_words[done:])
+        where.append(at)
+    places = [[(where[s][2 * start + 1], where[s][2 * end]) for s, start, end, _, _ in ms] for ms in document.entities]
+    return pieces, places, starts

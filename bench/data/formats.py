@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data import cdr, chemdisgene, docred, pubtator
+from bench.data.chunks import Sound
 from bench.data.documents import Document
 from bench.data.scan import Scan
 from bench.errors import unknown
@@ -29,6 +30,7 @@ class Format:
 
     relations: those of the benchmark, in order, where the form means one benchmark.   sentences: whether documents
     come in sentences.   ign_f1: whether Ign F1, which leaves out facts between names seen in training, is defined.
+    sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
     """
 
     name: str
@@ -37,12 +39,13 @@ class Format:
     relation_names: Mapping[str, str] = field(default_factory=dict, hash=False)
     sentences: bool = True
     ign_f1: bool = False
+    sound: Sound | None = None
 
 
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        Format("docred", docred.scan, ign_f1=True),
+        Format("docred", docred.scan, ign_f1=True, sound=docred.sound_document),
         Format("chemdisgene", _scan_chemdisgene, chemdisgene.RELATIONS, sentences=False),
         Format("cdr", cdr.scan, cdr.RELATIONS, {"CID": "chemical-induced disease"}),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,54 +51,110 @@ def decode(raw: bytes, expected: str) -> str | BrokenJson:
     return text if text.strip(" \t\r\n") else BrokenJson("", f"empty file: expected {expected}")
 
 
-def elements(raw: bytes) -> Iterator[Any]:
-    """The elements of the list a file holds, one at a time; a `BrokenJson` where it stops being one.
+def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
+    """The elements of the list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
 
-    One document is decoded, checked and let go before the next: the distant file (101,873 documents) held whole as
-    JSON objects would need several times the memory of its Documents.
+    blocks: the bytes of the file, in pieces of any size. One document is decoded, checked and let go before the next,
+    and of the text no more than a block and an element is held: the distant file of DocRED has half a gigabyte.
     """
-    text = decode(raw, "a JSON list of documents")
-    del raw  # half the memory of a large file; the caller lets go of it too
-    if isinstance(text, BrokenJson):
-        yield text
-        return
-    at = _skip_space(text, 0)
+    text = _Text(blocks)
     decode_one = json.JSONDecoder().raw_decode
     try:
-        if text[at] != "[":
-            value, end = decode_one(text, at)
-            several = _skip_space(text, end) < len(text)
-            hint = " (one document per line? put them in one list)" if several and isinstance(value, dict) else ""
-            yield BrokenJson("", f"expected a JSON list of documents, found {kind_of(value)}{hint}")
+        if not text.skip_space():
+            yield BrokenJson("", "empty file: expected a JSON list of documents"), ""
             return
-        at = _skip_space(text, at + 1)
-        if text[at : at + 1] == "]":
-            yield BrokenJson("", "expected at least one document, found an empty list")
+        if text.next() != "[":
+            value = text.take(decode_one)[0]
+            several = bool(text.skip_space())
+            hint = " (one document per line? put them in one list)" if several and isinstance(value, dict) else ""
+            yield BrokenJson("", f"expected a JSON list of documents, found {kind_of(value)}{hint}"), ""
+            return
+        text.at += 1
+        if text.skip_space() == "]":
+            yield BrokenJson("", "expected at least one document, found an empty list"), ""
         else:
             while True:
-                value, at = decode_one(text, at)
-                yield value
-                at = _skip_space(text, at)
-                if text[at : at + 1] != ",":
+                yield text.take(decode_one)
+                if text.skip_space() != ",":
                     break
-                at = _skip_space(text, at + 1)
-        if text[at : at + 1] != "]":
-            raise json.JSONDecodeError("Expecting ',' delimiter or the end of the list", text, at)
-        at = _skip_space(text, at + 1)
-        if at < len(text):
-            raise json.JSONDecodeError("Extra data after the list", text, at)
+                text.at += 1
+                text.skip_space()
+        if text.next() != "]":
+            raise json.JSONDecodeError("Expecting ',' delimiter or the end of the list", text.held, text.at)
+        text.at += 1
+        if text.skip_space():
+            raise json.JSONDecodeError("Extra data after the list", text.held, text.at)
+    except UnicodeDecodeError as error:
+        line = text.lines + text.held.count("\n") + error.object.count(b"\n", 0, error.start) + 1
+        yield BrokenJson(f"line {line}", f"not UTF-8 (byte 0x{error.object[error.start]:02x})"), ""
     except (ValueError, RecursionError) as error:
-        yield _not_json(error, text, at)
+        yield _not_json(error, text.held, text.at, text.lines, text.columns), ""
 
 
-def _not_json(error: ValueError | RecursionError, text: str, at: int = 0) -> BrokenJson:
+class _Text:
+    """The text of a file as far as it is needed.
+
+    held: the part that is in memory.   at: where in it we are.   lines, columns: how many lines came before `held`, and
+    how many characters of the line that it begins in.
+    """
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        # utf-8-sig: some Windows editors put a mark before UTF-8.
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self.held, self.at, self.ended = "", 0, False
+        self.lines = self.columns = 0
+
+    def more(self) -> None:
+        """Let go of what lies behind and hold the next block as well. Raises UnicodeDecodeError."""
+        passed = self.held[: self.at]
+        newlines = passed.count("\n")
+        self.columns = len(passed) - passed.rfind("\n") - 1 if newlines else self.columns + len(passed)
+        self.lines += newlines
+        self.held, self.at = self.held[self.at :], 0
+        block = next(self._blocks, b"")
+        self.ended = not block
+        self.held += self._decode(block, self.ended)
+
+    def next(self) -> str:
+        """The character we are at; '' at the end of the file."""
+        while self.at == len(self.held) and not self.ended:
+            self.more()
+        return self.held[self.at : self.at + 1]
+
+    def skip_space(self) -> str:
+        """Go on to the next character that is no white space; that character, '' at the end of the file."""
+        while (character := self.next()) in (" ", "\t", "\n", "\r"):
+            self.at += 1
+        return character
+
+    def take(self, decode_one: Callable[[str, int], tuple[Any, int]]) -> tuple[Any, str]:
+        """The value that begins here, with its text. Raises JSONDecodeError and the like, without reading on."""
+        while True:
+            try:
+                value, end = decode_one(self.held, self.at)
+            except json.JSONDecodeError as error:
+                if self.ended or not _may_be_cut(error):
+                    raise
+            else:
+                # A number may go on in the next block.
+                if end < len(self.held) or self.ended:
+                    text, self.at = self.held[self.at : end], end
+                    return value, text
+            self.more()
+
+
+def _may_be_cut(error: json.JSONDecodeError) -> bool:
+    """Whether the text may be wrong only because it ends here: in a string, or within a few characters of its end."""
+    return error.msg.startswith("Unterminated string") or error.pos >= len(error.doc) - len("\\ud83d\\ude00")
+
+
+def _not_json(
+    error: ValueError | RecursionError, text: str, at: int = 0, lines: int = 0, columns: int = 0
+) -> BrokenJson:
+    """lines, columns: how much of the file came before `text`."""
     if isinstance(error, json.JSONDecodeError):
-        return BrokenJson(f"line {error.lineno}, column {error.colno}", f"not JSON: {error.msg}")
+        column = error.colno + (columns if error.lineno == 1 else 0)
+        return BrokenJson(f"line {lines + error.lineno}, column {column}", f"not JSON: {error.msg}")
     reason = "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
-    return BrokenJson(f"line {text.count(chr(10), 0, at) + 1}", f"not usable JSON: {reason}")
-
-
-def _skip_space(text: str, at: int) -> int:
-    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
-        at += 1
-    return at
+    return BrokenJson(f"line {lines + text.count(chr(10), 0, at) + 1}", f"not usable JSON: {reason}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from bench.data.documents import Document
 from bench.errors import UsageError
 
+BLOCK = 1 << 20
+"""Bytes of a file read at once."""
 SHOWN_PROBLEMS = 50
 """How many problems of one file an error shows; `bench data validate` shows all."""
 
@@ -98,6 +100,36 @@ def read_source(path: Path) -> tuple[bytes, Source] | str:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"
     return raw, Source(path, len(raw), hashlib.sha256(raw).hexdigest())
+
+
+class SourceReader:
+    """The bytes of a file, block by block, and at the end what they were. Raises OSError, ValueError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self._file.read(BLOCK):
+            self._hash.update(block)
+            self._size += len(block)
+            yield block
+
+    def finish(self) -> Source:
+        """What the file is; reads what has not been read of it."""
+        deque(self, maxlen=0)
+        self._file.close()
+        return Source(self._path, self._size, self._hash.hexdigest())
+
+
+def open_source(path: Path) -> SourceReader | str:
+    """The bytes of a file; or why it cannot be read."""
+    try:
+        return SourceReader(path)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 class Checker:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.data.batching import training_order
-from bench.data.cache import FeatureFile
 from bench.data.documents import Document
+from bench.data.feature_file import FeatureFile
 from bench.errors import BenchError
 from bench.filesystem import read_sealed, write_sealed
 from bench.interface import PairModel

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.data.batching import Batch, collate, evaluation_order
-from bench.data.cache import FeatureFile
+from bench.data.feature_file import FeatureFile
 from bench.data.features import Features
 from bench.interface import DocumentScores, PairModel
 from bench.metrics.submission import Prediction

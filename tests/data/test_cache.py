@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import hashlib
 import json
 import multiprocessing
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,10 @@ import pyarrow as pa
 import pytest
 from transformers import BertTokenizer
 
-from bench.data import cache
-from bench.data.cache import FeatureFile, features_of
+from bench.data import cache, chunks
+from bench.data.cache import PartMaker, features_of
+from bench.data.chunks import DocumentChunks, FileChunks
+from bench.data.docred import sound_document, write_documents
 from bench.data.documents import Document, Label, Mention
 from bench.data.features import Features, WordPieces, build_features
 
@@ -35,9 +41,15 @@ def documents(count=5):
     return made
 
 
-def build(folder: Path, made=None, checksum="content", fingerprint="vocabulary", relations=RELATIONS, max_length=64):
+def build(folder: Path, made=None, checksum="content", fingerprint="vocabulary", most=1024, **other):
     made = documents() if made is None else made
-    return features_of(made, checksum, word_pieces(), fingerprint, relations, max_length, folder)
+    relations, max_length = other.get("relations", RELATIONS), other.get("max_length", 64)
+    whole = DocumentChunks(lambda: made, most)
+    return features_of(whole, checksum, word_pieces(), fingerprint, relations, max_length, folder)
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted((folder / "parts").glob("*.arrow"))
 
 
 def plain(features: Features):
@@ -52,11 +64,10 @@ def forbid_building(monkeypatch):
     monkeypatch.setattr(cache, "build_features", fail)
 
 
-@pytest.mark.parametrize("rows_per_batch", [2, 256])
-def test_what_is_read_is_what_was_built(tmp_path, monkeypatch, rows_per_batch):
-    monkeypatch.setattr(cache, "ROWS_PER_BATCH", rows_per_batch)
+@pytest.mark.parametrize("most", [1, 2, 1024])
+def test_what_is_read_is_what_was_built(tmp_path, most):
     built = list(build_features(documents(), word_pieces(), RELATIONS, 64))
-    read = build(tmp_path)
+    read = build(tmp_path, most=most)
     assert [plain(f) for f in read] == [plain(f) for f in built]
     assert read.lengths.tolist() == [len(f) for f in built]
     assert read.mentions_cut == sum(f.mentions_cut for f in built)
@@ -102,11 +113,91 @@ def test_features_outlive_the_file_object_they_came_from(tmp_path):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_truncated_file_is_built_again(tmp_path, share):
     first = [plain(f) for f in build(tmp_path)]
-    (path,) = tmp_path.glob("*.arrow")
+    (path,) = parts(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     assert [plain(f) for f in build(tmp_path)] == first
-    assert len(FeatureFile(path)) == 5
+    assert path.read_bytes() == content
+
+
+def test_a_part_that_was_deleted_is_built_again_and_no_other(tmp_path):
+    first = [plain(f) for f in build(tmp_path, most=1)]
+    before = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
+    parts(tmp_path)[2].unlink()
+    assert [plain(f) for f in build(tmp_path, most=1)] == first
+    assert sum(path.stat().st_mtime_ns != before[path] for path in parts(tmp_path)) == 1
+
+
+def test_a_build_that_was_stopped_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    asked = []
+
+    def stop_at_the_third(made, *rest):
+        asked.append(made[0].title)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return build_features(made, *rest)
+
+    monkeypatch.setattr(cache, "build_features", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path, most=1)
+    assert len(build(tmp_path, most=1)) == 5
+    assert asked == ["títle 0", "títle 1", "títle 2", "títle 2", "títle 3", "títle 4"]
+
+
+@pytest.mark.parametrize("change", ["put in", "taken out", "changed"])
+def test_of_a_file_that_changed_only_what_changed_is_made_again(tmp_path, monkeypatch, change):
+    many = [replace(documents()[1], title=f"title {i}") for i in range(60)]
+    monkeypatch.setattr(chunks, "DOCUMENTS_PER_CHUNK", 5)
+    build(tmp_path, made=many)
+    before = len(parts(tmp_path))
+    assert 5 < before < 25
+    new = replace(many[30], title="new")
+    other = {"put in": [*many[:30], new, *many[30:]], "taken out": [*many[:30], *many[31:]]}
+    build(tmp_path, made=other.get(change, [*many[:30], new, *many[31:]]), checksum="other")
+    assert len(parts(tmp_path)) - before <= 2
+
+
+def file_of(folder: Path, count: int) -> FileChunks:
+    path = folder / "many.json"
+    write_documents(path, [replace(documents()[1], title=f"title {i}") for i in range(count)])
+    return FileChunks(path, hashlib.sha256(path.read_bytes()).hexdigest(), sound_document, "", most=2)
+
+
+def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PARTS_BEFORE_HELP", 1)
+    made, make = [], PartMaker.make
+    monkeypatch.setattr(PartMaker, "make", lambda self, chunk: made.append(chunk) or make(self, chunk))
+    found = {}
+    for processes in (1, 3):
+        folder = tmp_path / str(processes)
+        features_of(file_of(tmp_path, 24), "content", word_pieces(), "vocabulary", RELATIONS, 64, folder, processes)
+        found[processes] = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.[aj]*")}
+    assert found[1] == found[3]
+    assert len(found[1]) == 12 + 1
+    assert len(made) == 12 + 4  # here; the other eight elsewhere
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_helper_that_dies_leaves_its_share_to_the_process_that_called_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PARTS_BEFORE_HELP", 1)
+    monkeypatch.setattr(cache, "_help", die)
+    assert (
+        len(features_of(file_of(tmp_path, 8), "content", word_pieces(), "", RELATIONS, 64, tmp_path, processes=2)) == 8
+    )
+
+
+def test_label_rates_are_shares_of_all_candidate_pairs_each_label_counted_once(tmp_path):
+    made = documents()
+    made[4] = replace(made[4], labels=(*made[4].labels, *made[4].labels))
+    rows = build(tmp_path, made=made, most=2)
+    pairs = sum(len(row.candidates()) for row in rows)
+    labels = [{tuple(label) for label in row.labels.tolist()} for row in rows]
+    expected = [sum(label[2] == r for own in labels for label in own) / pairs for r in range(2)]
+    assert sum(expected) > 0
+    assert rows.label_rates(2) == tuple(expected)
 
 
 def test_an_interrupted_build_leaves_nothing_that_is_taken_for_a_file(tmp_path, monkeypatch):
@@ -118,8 +209,7 @@ def test_an_interrupted_build_leaves_nothing_that_is_taken_for_a_file(tmp_path, 
         patch.setattr(cache, "build_features", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path)
-    assert list(tmp_path.glob("*.arrow")) == []
-    assert list(tmp_path.glob("*.tmp")) == []
+    assert parts(tmp_path) == list(tmp_path.glob("*.json")) == list(tmp_path.rglob("*.tmp")) == []
     assert len(build(tmp_path)) == 5
 
 
@@ -131,14 +221,16 @@ def test_an_interrupted_build_leaves_nothing_that_is_taken_for_a_file(tmp_path, 
 def test_other_documents_tokenizers_relations_or_lengths_are_other_files(tmp_path, change):
     build(tmp_path)
     build(tmp_path, **change)
-    assert len(list(tmp_path.glob("*.arrow"))) == 2
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    # The checksum only stands for the documents, which are the same here.
+    assert len(parts(tmp_path)) == (1 if "checksum" in change else 2)
 
 
 def test_another_version_of_the_features_is_another_file(tmp_path, monkeypatch):
     build(tmp_path)
     monkeypatch.setattr(cache, "FEATURE_VERSION", cache.FEATURE_VERSION + 1)
     build(tmp_path)
-    assert len(list(tmp_path.glob("*.arrow"))) == 2
+    assert len(parts(tmp_path)) == len(list(tmp_path.glob("*.json"))) == 2
 
 
 def build_and_report(folder: Path, barrier, out: Path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import string
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.data import checks
-from bench.data.docred import find_problems, read_documents, read_facts, scan, write_documents
+from bench.data import scan as scanning
+from bench.data.docred import (
+    document_as_json,
+    find_problems,
+    read_documents,
+    read_facts,
+    scan,
+    sound_document,
+    write_documents,
+)
 from bench.data.documents import Document, Label, Mention
+from bench.data.json_files import elements
 from bench.errors import UsageError
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -279,12 +290,54 @@ def documents(draw: st.DrawFn) -> list[Document]:
     return found
 
 
+def documents_as_json() -> st.SearchStrategy[Any]:
+    return documents().map(lambda some: document_as_json(some[0]))
+
+
 @PER_EXAMPLE
 @given(documents())
 def test_what_is_written_is_read_back_equal(tmp_path: Path, some: list[Document]) -> None:
     path = tmp_path / "some folder ü" / "x.json"
     write_documents(path, some)
     assert read_documents(path) == some
+    assert [sound_document(item) for item in json.loads(path.read_text(encoding="utf-8"))] == some
+
+
+@PER_EXAMPLE
+@given(JSON | st.lists(documents_as_json()), st.data())
+def test_a_file_is_read_and_refused_the_same_whatever_the_size_of_its_blocks(
+    tmp_path: Path, value: object, data: st.DataObject
+) -> None:
+    text = json.dumps(value, ensure_ascii=data.draw(st.booleans()), indent=data.draw(st.sampled_from([None, 1])))
+    text = text[: data.draw(st.integers(0, len(text)))] + data.draw(st.sampled_from(["", "]", "1", "x"]))
+    path = tmp_path / "x.json"
+    path.write_bytes(data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode("utf-8", "replace"))
+    whole = scan(path, repeated_titles=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scanning, "BLOCK", data.draw(st.integers(1, 40)))
+        assert scan(path, repeated_titles=True) == whole
+
+
+def test_of_a_large_file_little_more_than_a_block_and_a_document_is_in_memory(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(scanning, "BLOCK", 1 << 16)
+    path = saved(tmp_path, [{**valid(), "title": f"title {i}", "note": "x" * 1000} for i in range(3000)])
+    blocks = scanning.SourceReader(path)
+    tracemalloc.start()
+    count = sum(1 for _ in elements(blocks))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = blocks.finish().size
+    assert (count, size) == (3000, path.stat().st_size)
+    assert peak < 0.2 * size
+
+
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_a_mistake_after_many_lines_is_told_by_its_line_and_column(tmp_path: Path, block: int, monkeypatch) -> None:
+    monkeypatch.setattr(scanning, "BLOCK", block)
+    path = saved(tmp_path, [])
+    path.write_text("[" + ",\n".join([json.dumps(valid())] * 5) + ",\n  {'a': 1}]")
+    (problem,) = scan(path, repeated_titles=True).problems
+    assert str(problem).startswith("line 6, column 4: not JSON")
 
 
 def test_documents_written_without_labels_are_a_blind_file(tmp_path: Path) -> None:

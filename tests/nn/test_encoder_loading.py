@@ -164,7 +164,7 @@ def test_a_sentencepiece_vocabulary_is_read(deberta):
     assert (words.start, words.end, source.pad_id, source.tokenizer.unk_token_id) == ([1], [2], 0, 3)
     assert source.tokenizer.convert_ids_to_tokens(words.marker) in ("*", "▁*")
     words.learn(["Siberia"])
-    assert source.tokenizer.decode(words["Siberia"]).strip() == "Siberia"
+    assert source.tokenizer.decode(words.of(["Siberia"])).strip() == "Siberia"
 
 
 def test_a_folder_without_a_vocabulary_is_refused(deberta):
