@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tabulate import tabulate
 
 from bench.aggregate import ALL, EVIDENCE, Cell, NotApplicable, Row, labels, mean_and_std, not_applicable, rows_of
 from bench.filesystem import write_atomically
+from bench.report import table as model
+from bench.report.markdown import to_markdown
 
 WIDE = 140
 """Columns of a terminal on which dev and test go side by side."""
@@ -137,9 +138,10 @@ def print_tables(console: Console, cells: Sequence[Cell]) -> None:
 
 def for_markdown(block: Block) -> str:
     """A Markdown table with its title and notes."""
-    table = tabulate(block.lines, headers=block.header, tablefmt="github", disable_numparse=True)
-    notes = "".join(f"\n{note}\n" for note in block.notes)
-    return f"## {block.title}\n\nPercent, mean ± sample standard deviation over seeds.\n\n{table}\n{notes}"
+    columns = tuple(model.Column(title, numeric=i > 1) for i, title in enumerate(block.header))
+    rows = tuple(model.Row(tuple(map(model.Cell, line))) for line in block.lines)
+    caption = "Percent, mean ± sample standard deviation over seeds."
+    return to_markdown(model.Table(block.title, block.title, caption, columns, rows, block.notes))
 
 
 def write_tables(out: Path, cells: Sequence[Cell]) -> Path:

@@ -98,7 +98,7 @@ def test_a_single_seed_has_a_mean_and_no_deviation(tmp_path):
     write(tmp_path, plans(), (50.0,))
     (row,) = find(tmp_path, split="dev", slice="all", metric="f1")
     assert (row["mean"], row["std"], row["n"]) == (50.0, None, 1)
-    assert "| 50.00 " in table(tmp_path)
+    assert " 50.00 |" in table(tmp_path)
 
 
 def test_missing_seeds_are_counted_and_marked(tmp_path):

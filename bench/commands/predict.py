@@ -15,7 +15,9 @@ def predict(
     documents: Annotated[
         Path, typer.Argument(help="Documents in any form `bench data add` reads; labels are not looked at.")
     ],
-    to: Annotated[Path, typer.Option(help="Where to write the predictions.")] = Path("result.json"),
+    to: Annotated[
+        Path, typer.Option(help="Where to write the predictions; to a name in .zip, what DocRED's server takes.")
+    ] = Path("result.json"),
     out: OutOption = DEFAULT_OUT,
 ) -> None:
     """Predict relations in documents with a finished run."""

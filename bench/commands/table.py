@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
+from bench.commands.audit import PublishedOption
 from bench.commands.run import DEFAULT_OUT, OutOption
+
+Form = Literal["terminal", "markdown", "latex", "csv", "json"]
 
 
 def table(
     out: OutOption = DEFAULT_OUT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print every number, with each seed's, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="markdown, latex: the report's tables. csv: a row per run and split. json: all, each seed's too.",
+        ),
+    ] = "terminal",
+    only: Annotated[str | None, typer.Option(help="Of markdown and latex, the table of this name alone.")] = None,
+    caption: Annotated[str | None, typer.Option(help="Of a LaTeX table, instead of its own.")] = None,
+    label: Annotated[str | None, typer.Option(help="Of a LaTeX table, instead of its own.")] = None,
+    published: PublishedOption = None,
 ) -> None:
     """Mean ± std over seeds of everything in the output folder, with what is missing shown as missing."""
     import json
 
     from bench.aggregate import load_cells, rows_of
-    from bench.commands.output import make_console
     from bench.errors import UsageError
-    from bench.tables import print_tables, write_tables
 
+    form = "json" if as_json else form
+    if form not in ("markdown", "latex") and (only or caption or label or published):
+        raise UsageError("--only, --caption, --label and --published are for --format latex or markdown")
     cells = load_cells(out)
     if not cells:
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
-    if as_json:
+    if form == "json":
         print(json.dumps({"rows": [row.as_json() for row in rows_of(cells)]}))
-        return
-    console = make_console()
-    print_tables(console, cells)
-    console.print(f"also in {write_tables(out, cells)}", soft_wrap=True)
+    elif form == "csv":
+        from bench.report.runs import runs_csv
+        from bench.report.scores import systems_of
+
+        print(runs_csv(systems_of(cells)), end="")
+    elif form == "terminal":
+        from bench.commands.output import make_console
+        from bench.tables import print_tables, write_tables
+
+        console = make_console()
+        print_tables(console, cells)
+        console.print(f"also in {write_tables(out, cells)}", soft_wrap=True)
+    else:
+        print(_export(out, form, only, caption, label, published), end="")
+
+
+def _export(
+    out: Path, form: str, only: str | None, caption: str | None, label: str | None, published: Path | None
+) -> str:
+    """The report's tables, or one of them. Raises UsageError for a name that none has."""
+    from bench.aggregate import load_cells
+    from bench.errors import UsageError, unknown
+    from bench.published import read_published
+    from bench.report.build import gather, make_results
+    from bench.report.html import anchor
+    from bench.report.latex import to_latex
+    from bench.report.markdown import to_markdown
+
+    results = make_results(gather(out, load_cells(out), read_published(published)))
+    tables = {anchor(made.name): made for made in results.all}
+    if only is not None and only not in tables:
+        raise unknown("table", only, tables)
+    chosen = [tables[only]] if only is not None else list(tables.values())
+    if (caption or label) and len(chosen) > 1:
+        raise UsageError(f"--caption and --label are for one table: say which with --only, of {', '.join(tables)}")
+    if form == "latex":
+        return "\n".join(to_latex(made, caption, label) for made in chosen)
+    if caption or label:
+        raise UsageError("--caption and --label are for --format latex")
+    return "\n".join(to_markdown(made) for made in chosen)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,10 +63,20 @@ def read_submission(path: Path | str) -> list[Prediction]:
 def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> None:
     """Write predictions in the form `read_submission` reads, one row a line; the file appears whole or not at all.
 
-    Raises `ValueError` for a score that is not finite (JSON has no such number).
+    A path that ends in .zip gets what DocRED's server takes: `result.json` in an archive. Raises `ValueError` for a
+    score that is not finite (JSON has no such number).
     """
     rows = ",\n".join(json.dumps(_row(prediction), allow_nan=False) for prediction in predictions)
-    write_atomically(Path(path), f"[\n{rows}\n]\n".encode("ascii"))
+    content = f"[\n{rows}\n]\n".encode("ascii")
+    write_atomically(Path(path), _zipped(content) if Path(path).suffix == ".zip" else content)
+
+
+def _zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        # Without the hour, which ZipInfo sets to 1980: the same predictions are the same archive.
+        archive.writestr(zipfile.ZipInfo("result.json"), content, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
 
 
 def _report(path: Path | str, rows: int, problems: list[tuple[int, str]]) -> str:

@@ -28,10 +28,20 @@ def to_markdown(table: Table, level: int = 2) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that is shown as it is: Markdown and HTML in it are not read as such, a line break does not end a row."""
-    # & before <: an entity that we make is not escaped again.
-    text = re.sub(r"[\\`*_\[\]|~]", r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
-    return re.sub(r"\s*\n\s*", "<br>", text.strip())
+    """Text that is shown as it is: Markdown and HTML in it are not read as such, a line break does not end a row.
+
+    Only what would be read as Markdown is escaped, so that tables stay readable as plain text: `4 of 5*`, `kd_docre`.
+    """
+    text = re.sub(r"[\\`|]", r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+    for mark in "*~":
+        if text.count(mark) > 1:
+            text = text.replace(mark, rf"\{mark}")
+    if re.search(r"\]\s*[(\[:]", text):
+        text = text.replace("[", r"\[")
+    # At the start: a list, or a heading.
+    text = re.sub(r"^(\d*)([*+#.)-])(?=\s)", r"\1\\\2", text.strip())
+    return re.sub(r"\s*\n\s*", "<br>", text)
 
 
 def _lines(row: Row, letters: dict[str, str]) -> list[list[str]]:

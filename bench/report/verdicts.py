@@ -20,7 +20,7 @@ RULES = (
     f"{BETTER_THAN_ALL}: better than every other row of the block. {NOT_WORSE}: no row of the block is shown to be "
     "better, which does not show that none is. Both by Welch's t tests over seeds at "
     f"{ALPHA}, Holm-corrected over all pairs of rows of the block, each column by itself; rows of one seed are not "
-    "tested and get neither. That other documents would bear it out is not claimed: `bench compare` tests that."
+    "tested and get neither. That other documents would bear it out is not claimed (bench compare tests it)."
 )
 AGAINST_PUBLISHED = (
     "Differences are ours minus the published value, with the 95 % interval of Welch's t from the two means, "

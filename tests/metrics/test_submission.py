@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import pytest
 
@@ -106,3 +107,14 @@ def test_a_file_that_is_not_a_json_list_is_refused_with_the_reason(content, said
 
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path):
     assert "absent.json: cannot be read: No such file" in message(tmp_path / "absent.json")
+
+
+def test_a_zip_is_what_the_server_takes(tmp_path):
+    predictions = [Prediction("a title", 0, 1, "P17", evidence=(0,))]
+    for name in ("result.zip", "again.zip"):
+        write_submission(tmp_path / name, predictions)
+    with zipfile.ZipFile(tmp_path / "result.zip") as archive:
+        assert archive.namelist() == ["result.json"]
+        archive.extract("result.json", tmp_path)
+    assert read_submission(tmp_path / "result.json") == predictions
+    assert (tmp_path / "result.zip").read_bytes() == (tmp_path / "again.zip").read_bytes()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.report.csv_file import to_csv
 from bench.report.html import Page, Section, to_html
 from bench.report.latex import document, escape, to_latex
+from bench.report.markdown import escape as to_markdown_text
 from bench.report.markdown import to_markdown
 from bench.report.table import Cell, Column, Line, Row, Table, plain_table
 
@@ -122,6 +123,18 @@ def test_a_markdown_row_stays_one_row_of_as_many_cells(text):
     assert len(lines) == 2 + 2 + 2 + 2  # header, sections, rows, lines under the first
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
     assert "<script" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("kd_docre", "kd_docre"), ("4 of 5*", "4 of 5*"), ("a*b*c", r"a\*b\*c"), ("_x_", r"\_x\_"),
+        ("* note", r"\* note"), ("1. x", r"1\. x"), ("[a](b)", r"\[a](b)"), ("[a]", "[a]"), ("~~x~~", r"\~\~x\~\~"),
+        ("a|b`c\\", r"a\|b\`c\\"), ("<b>&", "&lt;b&gt;&amp;"), ("two\n lines", "two<br>lines"),
+    ],
+)  # fmt: skip
+def test_markdown_escapes_what_would_be_read_as_markdown_and_nothing_else(text, shown):
+    assert to_markdown_text(text) == shown
 
 
 def test_csv_has_numbers_unrounded_and_what_belongs_to_them_in_columns_of_their_own():

@@ -1,0 +1,107 @@
+"""Numbers behind figures, and that their drawings hold them."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_records import plan, write
+from scipy.stats import t as student
+
+from bench.aggregate import load_cells
+from bench.published import read_published
+from bench.report.build import gather
+from bench.report.figures import collect, draw, style
+from bench.report.figures.memory import principal
+from bench.report.figures.series import Curve, Points, Strip
+
+
+def test_the_interval_of_a_strip_is_students():
+    values = [70.0, 71.0, 73.0]
+    strip = Strip.of("m", values)
+    low, high = student.interval(0.95, 2, loc=np.mean(values), scale=np.std(values, ddof=1) / np.sqrt(3))
+    assert (strip.low, strip.high) == pytest.approx((low, high))
+    one = Strip.of("m", [70.0])
+    assert (one.low, one.high) == (None, None)
+
+
+def test_a_mean_curve_goes_as_far_as_all_seeds_do():
+    assert Curve("m", ((10.0, 20.0, 40.0), (20.0, 30.0)), (3, 2)).mean == [15.0, 25.0]
+
+
+def texts(svg: str) -> list[str]:
+    return ["".join(element.itertext()) for element in ET.fromstring(svg).iter() if element.tag.endswith("}text")]
+
+
+def test_a_figure_of_a_page_has_names_of_its_own_and_the_ink_of_its_text():
+    strips = [Strip.of("a & <b>", [1.0, 2.0]), Strip.of("c", [2.0, 2.5])]
+    svg = style.as_svg(draw.seed_strips(strips), "seeds")
+    ids = set(re.findall(r'\bid="([^"]+)"', svg))
+    assert ids
+    assert all(name.startswith("seeds-") for name in ids)
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= ids
+    assert "currentColor" in svg
+    assert style.INK not in svg
+    assert "a & <b>" in texts(svg)
+    assert not re.search(r'(?:src|href)="(?!#)', svg)
+
+
+def test_figures_drawn_twice_are_the_same_to_the_byte(tmp_path: Path):
+    for name in ("first", "second"):
+        drawing = draw.seed_strips([Strip.of("a", [1.0, 2.0])])
+        (tmp_path / f"{name}.svg").write_text(style.as_svg(drawing, "x"))
+        style.write(drawing, tmp_path, name)
+    for form in ("svg", "pdf", "png"):
+        assert (tmp_path / f"first.{form}").read_bytes() == (tmp_path / f"second.{form}").read_bytes()
+
+
+def test_series_differ_in_more_than_colour():
+    looks = [style.look(i) for i in range(draw.PANELS)]
+    for part in ("color", "marker", "linestyle"):
+        assert len({str(look[part]) for look in looks}) == draw.PANELS
+
+
+@pytest.mark.parametrize("comparable", [True, False])
+def test_an_ablation_that_is_not_comparable_has_a_panel_for_each_side_on_scales_of_one_span(comparable):
+    ours = Points("ours", {1: 60.0, 2: 61.0}, {1: 0.5, 2: None})
+    published = Points("published", {1: 83.5, 4: 84.0}, {1: 0.2, 4: 0.2})
+    drawing = draw.ablation(ours, published, "layers", comparable)
+    assert len(drawing.axes) == (1 if comparable else 2)
+    spans = [high - low for low, high in (axes.get_ylim() for axes in drawing.axes)]
+    assert spans == pytest.approx([spans[0]] * len(spans))
+    assert [label.get_text() for label in drawing.axes[0].get_xticklabels()] == ["1", "2", "4"]
+
+
+def test_principal_components_are_those_of_the_covariance_of_both():
+    generator = np.random.default_rng(0)
+    heads = generator.normal(size=(50, 5)) * [5, 3, 1, 1, 1]
+    tokens = generator.normal(size=(8, 5))
+    found = principal(heads, tokens)
+    both = np.concatenate([heads, tokens])
+    values = np.sort(np.linalg.eigvalsh(np.cov(both.T)))[::-1]
+    assert found.explained == pytest.approx(values[:2] / values.sum())
+    placed = np.concatenate([found.heads, found.tokens])
+    assert placed.var(axis=0, ddof=1) == pytest.approx(values[:2])
+    assert found.spread == pytest.approx(tokens.var(axis=0).sum() / heads.var(axis=0).sum())
+    assert principal(heads, tokens).heads == pytest.approx(found.heads)
+
+
+def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):
+    for model, correct in (("one", 60), ("two", 50)):
+        for seed in range(2):
+            write(tmp_path, plan(model, seed), [[correct + seed, 100, 100, 5]])
+    write(tmp_path, plan("none"), None)
+    material = gather(tmp_path, load_cells(tmp_path), read_published())
+    drawn = dict(collect.figures(material, tmp_path))
+    assert set(drawn) == {"seeds", "curves", "relations"}
+    for section in ("seeds", "curves"):
+        assert {"one", "two"} <= set(texts(drawn[section].svg))
+        assert "none" not in texts(drawn[section].svg)
+        assert "one" in drawn[section].alt
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {f"{name}.{form}" for name in names for form in ("pdf", "png")} == {
+        path.name for path in (tmp_path / "figures").iterdir()
+    }

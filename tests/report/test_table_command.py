@@ -1,0 +1,63 @@
+"""`bench table --format`: the report's tables for other tools."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_records import plan, write
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    for setting in ("human", "ext"):
+        for seed in range(2):
+            write(tmp_path, plan("m", seed, setting), [[60 + seed, 100, 100, 5]])
+    return tmp_path
+
+
+def test_latex_has_the_caption_and_label_that_were_asked_for(out, bench):
+    options = ("--only", "table3-d-e", "--caption", "Ours, 50% of it", "--label", "tab:ours")
+    status, printed, _ = bench("table", "--out", out, "--format", "latex", *options)
+    assert status == 0
+    assert r"\caption{Ours, 50\% of it}" in printed
+    assert r"\label{tab:ours}" in printed
+    assert r"60.50 $\pm$ 0.71" in printed
+
+
+def test_all_tables_are_printed_where_none_is_named(out, bench):
+    _, printed, _ = bench("table", "--out", out, "--format", "markdown")
+    assert printed.count("\n## ") + printed.startswith("## ") == 2
+    _, printed, _ = bench("table", "--out", out, "--format", "latex")
+    assert printed.count(r"\begin{table}") == printed.count(r"\end{table}") == 2
+
+
+def test_csv_is_one_row_per_run_and_split(out, bench):
+    _, printed, _ = bench("table", "--out", out, "--format", "csv")
+    runs = pd.read_csv(io.StringIO(printed))
+    assert len(runs) == 2 * 2 * 2
+    assert sorted(runs[(runs.setting == "human") & (runs.split == "test")].f1) == [60.0, 61.0]
+
+
+def test_json_is_what_the_option_of_that_name_prints(out, bench):
+    _, one, _ = bench("table", "--out", out, "--json")
+    _, two, _ = bench("table", "--out", out, "--format", "json")
+    assert json.loads(one) == json.loads(two)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--format", "latex", "--caption", "x"), "say which with --only, of table3-d-e, table6-d-e"),
+        (("--format", "latex", "--only", "table3"), "Did you mean 'table3-d-e'?"),
+        (("--format", "csv", "--caption", "x"), "are for --format latex or markdown"),
+        (("--format", "markdown", "--only", "table3-d-e", "--caption", "x"), "are for --format latex"),
+    ],
+)
+def test_what_cannot_be_is_told(out, bench, options, told):
+    status, _, said = bench("table", "--out", out, *options)
+    assert status == 2
+    assert told in said
