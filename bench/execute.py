@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -37,6 +37,7 @@ from bench.records import RunFolder, RunRecord, StageRecord
 from bench.registry import code_version, find
 from bench.scores import scores_path
 from bench.training.checkpoint import Checkpoints, load_tensors
+from bench.training.encodings import in_bytes
 from bench.training.interrupt import Interrupt, Interrupted
 from bench.training.signals import SIGNAL_VERSION, SignalFile, make_signals
 from bench.training.stage import (
@@ -225,13 +226,26 @@ class Bench:
             on_progress,
             self.checkpoint_seconds,
         )
+        if plan.training.freeze_encoder:
+            reading = Reading(trainer.system, plan, materials.source, self.device, self.interrupt)
+            train, select = (self._encoded(split, reading, run, plan.data) for split in (data.train, data.select))
+            trainer.data = replace(data, train=train, select=select)
         finish_stage(plan, folder, trainer.run(), data)
+
+    def _encoded(self, features: FeatureFile, reading: Reading, run: RunFolder, stage: str) -> FeatureFile:
+        """`features` as a system reads them: with what its encoder gives of them, where that is frozen and kept."""
+
+        def told(done: int, size: int) -> None:
+            doing = f"encoding once and for all: {in_bytes(size)}"
+            self._tell(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
+
+        return reading.encoded(features, told)
 
     def _signals(self, student: StagePlan, teacher: StagePlan, materials: Materials, run: RunFolder) -> SignalFile:
         """What the teacher says of the student's documents, made here unless it has been."""
         assert student.signal is not None
-        features = materials.features(SPLIT_OF[student.data])
         reading = self._reading(teacher, materials)
+        features = self._encoded(materials.features(SPLIT_OF[student.data]), reading, run, student.data)
         speak = partial(reading.signals, features, student.signal)
 
         def told(done: int) -> None:
@@ -255,6 +269,8 @@ class Bench:
         for split in ("dev", "test"):
             self._tell(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
             documents, features = dataset.documents(split), materials.features(split)
+            if predictor.inference is None:
+                features = self._encoded(features, predictor.reading, folder, "evaluation")
             keeper = predictor.keeper(documents)
             found = predictor.predict(documents, features, decision, keeper)
             write_submission(folder.path / f"predictions-{split}.json", found)
@@ -301,7 +317,7 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
     weights, _ = load_tensors(folder / SELECTED)
     # Rates only matter to a loss; any will do for predicting.
     model = build_model(plan, task_of(plan, source, (0.0,) * len(plan.relations)))
-    system = assemble(source, model, pretrained=False)
+    system = assemble(source, model, pretrained=False, frozen=plan.training.freeze_encoder)
     system.load_state_dict(weights)
     return system.to(device)
 

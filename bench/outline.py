@@ -93,9 +93,9 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
     """
     content = {name: value for name, value in stage.items() if name not in without}
     content["training"] = dict(content["training"])
-    for fields, names in ((content, ("teacher", "signal")), (content["training"], ("patience",))):
+    for fields, names in ((content, ("teacher", "signal")), (content["training"], ("patience", "freeze_encoder"))):
         for name in names:
-            if fields.get(name, "not asked for") is None:
+            if fields.get(name, "not asked for") in (None, False):
                 del fields[name]
     return content
 

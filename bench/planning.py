@@ -40,6 +40,8 @@ def _plan_run(
     trained = trained_as(variant.entry)
     for resolved in resolve_stages(variant, setting, experiment.overrides):
         source = resolved.stage.data
+        if resolved.training.freeze_encoder and trained.cls.reads == "pieces":
+            raise UsageError(f"{trained.name} reads word pieces: it has no encoder to be frozen (freeze_encoder)")
         before = stages[-1].key if stages else None
         stages.append(
             StagePlan(

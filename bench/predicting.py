@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from bench.nn.pooling import Pairs
 from bench.plan import RunPlan, StagePlan
 from bench.registry import find
 from bench.scores import ScoreKeeper
+from bench.training.encodings import encoded
 from bench.training.interrupt import Interrupt
 from bench.training.system import DocumentModel, Scored, document_scores, predict, scored_batches
 
@@ -48,12 +49,16 @@ class Reading:
             yield scored
             self.interrupt.check()
 
-    def signals(self, features: Sequence[Features], kind: Signal, rows: Sequence[int]) -> list[NDArray[np.float16]]:
+    def encoded(self, features: FeatureFile, told: Callable[[int, int], None]) -> FeatureFile:
+        """`features` with what the encoder gives of them, where it is frozen (`bench.training.encodings.encoded`)."""
+        precision, check = self.stage.training.precision, self.interrupt.check
+        return encoded(features, self.system, self.source.pad_id, self.device, precision, told, check)
+
+    def signals(self, features: FeatureFile, kind: Signal, rows: Sequence[int]) -> list[NDArray[np.float16]]:
         """What it says, as a teacher, of the candidate pairs of the documents `rows`: [p, k] each."""
         said: dict[int, NDArray[np.float16]] = {}
-        lengths = np.array([len(features[i]) for i in rows], dtype=np.int64)
         chosen = np.asarray(rows, dtype=np.int64)
-        order = [chosen[at] for at in evaluation_order(lengths, self.stage.training.batch_size)]
+        order = [chosen[at] for at in evaluation_order(features.lengths[chosen], self.stage.training.batch_size)]
         for scored in self.batches(features, order):
             if kind == "logits":
                 signal = scored.logits.split([len(d.pairs) for d in scored.batch.documents])

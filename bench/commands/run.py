@@ -47,6 +47,10 @@ def run(
         list[str] | None,
         typer.Option("--set", help="key=value. For some stages alone: [MODEL.][SETTING.][DATA.]key=value."),
     ] = None,
+    freeze_encoder: Annotated[
+        bool,
+        typer.Option("--freeze-encoder", help="Train the new layers alone, on encoder outputs that are computed once."),
+    ] = False,
     config: Annotated[
         str | None, typer.Option(help="A TOML file with any of these options, or a published table: table3.")
     ] = None,
@@ -87,7 +91,7 @@ def run(
         settings=settings,
         encoder=encoder,
         max_length=max_length,
-        changes=changes or (),
+        changes=[*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())],
         config=config,
     )
     if as_json and not dry_run:

@@ -41,6 +41,7 @@ class Batch:
     input_ids, attention_mask: [B, L].   labels: [P, R], true where the relation is labelled.
     evidence: for each labelled (pair of the batch, relation) the supporting sentences, where the data has them.
     teacher: in a student's stage, the teacher's signal for each document: [p, C] logits or [p, l] token attention.
+    encodings: of each document the token states [l, d] and attention rows [m, A, l], where a frozen encoder's are kept.
     """
 
     input_ids: Tensor
@@ -49,6 +50,7 @@ class Batch:
     labels: Tensor
     evidence: tuple[tuple[int, int, tuple[int, ...]], ...]
     teacher: tuple[Tensor, ...] | None = None
+    encodings: tuple[tuple[Tensor, Tensor], ...] | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on `device`; lengths and counts stay Python numbers, so nothing waits."""
@@ -76,6 +78,18 @@ class Batch:
             documents=documents,
             labels=moved(self.labels),
             teacher=None if self.teacher is None else tuple(map(moved, self.teacher)),
+            encodings=None if self.encodings is None else tuple((moved(s), moved(a)) for s, a in self.encodings),
+        )
+
+    def alone(self, i: int) -> Batch:
+        """Document i as what an encoder reads of a batch: no padding, and no labels."""
+        document = self.documents[i]
+        return Batch(
+            input_ids=self.input_ids[i : i + 1, : document.length],
+            attention_mask=self.attention_mask[i : i + 1, : document.length],
+            documents=(document,),
+            labels=self.labels[:0],
+            evidence=(),
         )
 
 
@@ -123,7 +137,15 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int) -> Batch:
         documents=tuple(documents),
         labels=torch.from_numpy(np.concatenate(labels)),
         evidence=tuple(evidence),
+        encodings=_encodings(rows),
     )
+
+
+def _encodings(rows: Sequence[Features]) -> tuple[tuple[Tensor, Tensor], ...] | None:
+    kept = [row.encoding for row in rows if row.encoding is not None]
+    if len(kept) < len(rows):
+        return None
+    return tuple((torch.from_numpy(states), torch.from_numpy(attention)) for states, attention in kept)
 
 
 def training_order(lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
@@ -142,6 +143,16 @@ class FeatureFile(Sequence[Features]):
     def mentions(self) -> NDArray[np.int64]:
         """How many mentions each document has: [documents]."""
         return self._joined(lambda part: part.lengths("mention_entity"))
+
+    def digest(self, *names: str) -> str:
+        """Of the word pieces and the like of all documents, whatever parts they are in: 64 hex digits."""
+        content = hashlib.sha256()
+        for name in names:
+            content.update(self._joined(lambda part: part.lengths(name)).tobytes())  # noqa: B023
+            for part in self._parts:
+                offsets, values = part.lists[name]
+                content.update(values[offsets[0] : offsets[-1]].tobytes())
+        return content.hexdigest()
 
     def label_rates(self, relations: int) -> tuple[float, ...]:
         """The share of all candidate pairs that carry each of the `relations` labels, a pair's label counted once."""

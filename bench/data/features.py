@@ -31,6 +31,7 @@ class Features:
     mentions_cut: mentions lost to the length limit.   labels: [K, 3], (head, tail, relation index).
     evidence: for each label the sentences that support it.   sentences: [S, 2], first and past-the-last piece.
     pairs: [p, 2], the candidate pairs (head, tail) if the data set names them; None for all of DocRED's.
+    encoding: what a frozen encoder gives of it, where that is kept: states [L, d] and attention rows [M, A, L].
     """
 
     title: str
@@ -44,6 +45,7 @@ class Features:
     evidence: tuple[tuple[int, ...], ...]
     sentences: NDArray[np.int32]
     pairs: NDArray[np.int32] | None = None
+    encoding: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)

@@ -94,7 +94,7 @@ class StageTrainer:
         self.plan, self.source, self.data, self.folder, self.device = plan, source, data, folder, device
         self.interrupt, self.on_progress, self.checkpoint_seconds = interrupt, on_progress, checkpoint_seconds
         self.training = plan.training
-        self.system = assemble(source, model, pretrained=start is None)
+        self.system = assemble(source, model, pretrained=start is None, frozen=plan.training.freeze_encoder)
         if start is not None:
             self.system.load_state_dict(start)
         self.system.to(device)
@@ -223,12 +223,12 @@ class StageTrainer:
         self.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
 
 
-def assemble(source: EncoderSource, model: PairModel, pretrained: bool) -> DocumentModel:
+def assemble(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:
     """The model behind its encoder, if it has one."""
     if model.reads == "pieces":
         return DocumentModel(None, model)
     layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))
-    return DocumentModel(source.build(layers, pretrained, attention=model.reads == "pairs"), model)
+    return DocumentModel(source.build(layers, pretrained, attention=model.reads == "pairs"), model, frozen)
 
 
 def step_seed(seed: int, position: int, step: int) -> int:

@@ -16,7 +16,7 @@ from bench.data.feature_file import FeatureFile
 from bench.data.features import Features
 from bench.interface import DocumentScores, PairModel
 from bench.metrics.submission import Prediction
-from bench.nn.encoder import Encoder
+from bench.nn.encoder import DocumentEncoding, Encoder
 from bench.nn.pooling import Pairs, pool
 from bench.nn.tokens import Tokens
 from bench.training.signals import SignalFile
@@ -25,13 +25,24 @@ from bench.training.signals import SignalFile
 class DocumentModel(nn.Module):
     """The encoder, the pooling and a model: a batch of documents to the logits of its candidate pairs.
 
-    encoder: None for a model that reads word pieces itself.
+    encoder: None for a model that reads word pieces itself.   frozen: the encoder keeps its weights, and gives of every
+    document what it gives of it alone, without dropout; a batch may bring that along (`bench.training.encodings`).
     """
 
-    def __init__(self, encoder: Encoder | None, model: PairModel) -> None:
+    def __init__(self, encoder: Encoder | None, model: PairModel, frozen: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
         self.model = model
+        self.frozen = frozen
+        if encoder is not None and frozen:
+            encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> DocumentModel:
+        """As of any module; but a frozen encoder stays as it is in evaluation."""
+        super().train(mode)
+        if self.encoder is not None and self.frozen:
+            self.encoder.eval()
+        return self
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits [P, classes] in float32 or wider, P candidate pairs in the order of the batch."""
@@ -47,11 +58,24 @@ class DocumentModel(nn.Module):
         """What the model reads."""
         if self.encoder is None:
             return Tokens(batch.input_ids, batch.attention_mask, None, batch.documents)
-        encodings = self.encoder(batch)
+        encodings = self._encodings(self.encoder, batch)
         if self.model.reads == "pairs":
             return pool(encodings, batch, self.model.pooling_epsilon, self.model.pooled_heads, self.model.whole_grid)
         states = tuple(encoding.states.float() for encoding in encodings)
         return Tokens(batch.input_ids, batch.attention_mask, states, batch.documents)
+
+    def _encodings(self, encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
+        if not self.frozen:
+            return encoder(batch)
+        if batch.encodings is not None:
+            return [DocumentEncoding(*kept) for kept in batch.encodings]
+        return encode_alone(encoder, batch)
+
+
+@torch.no_grad()
+def encode_alone(encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
+    """Each document of the batch as if it were alone, without gradient."""
+    return [encoder(batch.alone(i))[0] for i in range(len(batch.documents))]
 
 
 class Predictions(NamedTuple):
