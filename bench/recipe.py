@@ -25,6 +25,9 @@ class Training(BaseModel):
 
     epochs: Positive = Field(30, description="passes over the stage's training data")
     batch_size: Positive = Field(4, description="documents per step")
+    tokens_per_batch: Positive | None = Field(
+        None, description="word pieces per step, padding included, in place of batch_size documents"
+    )
     accumulate: Positive = Field(1, description="steps per update")
     encoder_lr: Rate = Field(3e-5, description="peak learning rate of the encoder")
     head_lr: Rate = Field(1e-4, description="peak learning rate of the new layers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,9 +57,9 @@ class Batch:
         if self.input_ids.device == device:
             return self
 
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
 
+    def _mapped(self, moved: Callable[[Tensor], Tensor]) -> Batch:
         documents = tuple(
             replace(
                 d,
@@ -80,6 +80,10 @@ class Batch:
             teacher=None if self.teacher is None else tuple(map(moved, self.teacher)),
             encodings=None if self.encodings is None else tuple((moved(s), moved(a)) for s, a in self.encodings),
         )
+
+    def pinned(self) -> Batch:
+        """The batch in memory that a GPU copies from by itself, while the processor goes on."""
+        return self._mapped(torch.Tensor.pin_memory)
 
     def alone(self, i: int) -> Batch:
         """Document i as what an encoder reads of a batch: no padding, and no labels."""
@@ -157,6 +161,19 @@ def training_order(lengths: NDArray[np.int64], batch_size: int, seed: int, epoch
         bucket = shuffled[start : start + batch_size * BATCHES_PER_BUCKET]
         bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
         batches += [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def training_order_within(lengths: NDArray[np.int64], pieces: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """As `training_order`, in batches of at most `pieces` word pieces, padding included; a longer document is alone."""
+    random = np.random.default_rng((seed, epoch))
+    shuffled = random.permutation(len(lengths))
+    # As many documents in a group as fill some batches if there were no padding.
+    size = max(1, int(BATCHES_PER_BUCKET * pieces / max(1.0, float(lengths.mean())))) if len(lengths) else 1
+    batches = []
+    for start in range(0, len(shuffled), size):
+        bucket = shuffled[start : start + size]
+        batches += [bucket[rows] for rows in order_within(lengths[bucket], pieces)]
     return [batches[i] for i in random.permutation(len(batches))]
 
 

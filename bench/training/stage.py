@@ -7,17 +7,17 @@ of (seed, stage, step). So weights, AdamW's moments and the step count are the w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from bench.data.batching import training_order
+from bench.data.batching import Batch
 from bench.data.documents import Document
 from bench.data.feature_file import FeatureFile
 from bench.errors import BenchError
@@ -31,6 +31,7 @@ from bench.training.interrupt import Interrupt, Interrupted
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
 from bench.training.repeatable import Repeatable
+from bench.training.schedule import Schedule
 from bench.training.signals import SignalFile
 from bench.training.system import DocumentModel, batches, precision_context, predict
 
@@ -100,9 +101,8 @@ class StageTrainer:
         self.system.to(device)
         self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.checkpoints = Checkpoints(folder / "checkpoints")
-        documents_per_step = self.training.batch_size * self.training.accumulate
-        self.steps_per_epoch = -(-len(data.train) // documents_per_step)
-        self.steps = self.steps_per_epoch * self.training.epochs
+        self.schedule = Schedule(data.train.lengths, self.training, seed=plan.seed * 1009 + plan.position)
+        self.steps = self.schedule.steps
 
     def run(self) -> TrainingState:
         """Train to the end, or until interrupted (raises `Interrupted` with a checkpoint on disk)."""
@@ -117,11 +117,11 @@ class StageTrainer:
             self.checkpoints.save(state.step, self.system, self.optimizer, vars(state))
             saved_at, save_cost = time.monotonic(), time.monotonic() - began
 
-        order: list[list[NDArray[np.int64]]] = []
-        order_epoch = -1
+        loader: Iterator[list[Batch]] = iter(())
+        loading = -1
         with Repeatable(self.plan.folder) as kernels:
             while True:
-                epoch, position = divmod(state.step, self.steps_per_epoch)
+                epoch, position = self.schedule.at(state.step)
                 if position == 0 and epoch > len(state.history):
                     try:
                         kernels.do(self._evaluate, state)
@@ -130,9 +130,9 @@ class StageTrainer:
                         raise
                 if epoch == self.training.epochs or (position == 0 and self._out_of_patience(state)):
                     break
-                if epoch != order_epoch:
-                    order, order_epoch = self._epoch_order(epoch), epoch
-                kernels.do(self._update, state, order[position], log)
+                if epoch != loading:
+                    loader, loading = self._load(epoch, position), epoch
+                kernels.do(self._update, state, next(loader), log)
                 self._report(state)
                 due = time.monotonic() - saved_at > max(self.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
                 if self.interrupt.requested or due:
@@ -152,36 +152,36 @@ class StageTrainer:
             return TrainingState()
         return TrainingState(found["step"], found["history"], found["best_epoch"])
 
-    def _epoch_order(self, epoch: int) -> list[list[NDArray[np.int64]]]:
-        """The document indices of each update's batches."""
-        seed = self.plan.seed * 1009 + self.plan.position
-        order = training_order(self.data.train.lengths, self.training.batch_size, seed, epoch)
-        size = self.training.accumulate
-        return [order[i : i + size] for i in range(0, len(order), size)]
+    def _load(self, epoch: int, position: int) -> Iterator[list[Batch]]:
+        """The batches of each update of an epoch, from the one at `position` on."""
+        updates = self.schedule.updates(epoch)[position:]
+        order = [rows for update in updates for rows in update]
+        relations, pad_id = len(self.plan.relations), self.source.pad_id
+        loaded = batches(self.data.train, order, relations, pad_id, self.device, self.data.signals)
+        for update in updates:
+            yield list(islice(loaded, len(update)))
 
-    def _update(self, state: TrainingState, rows: list[NDArray[np.int64]], log: StepLog) -> None:
+    def _update(self, state: TrainingState, loaded: list[Batch], log: StepLog) -> None:
         torch.manual_seed(step_seed(self.plan.seed, self.plan.position, state.step))
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
         rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)
-        relations = len(self.plan.relations)
         totals: dict[str, torch.Tensor] = {}
-        signals = self.data.signals
-        for batch in batches(self.data.train, rows, relations, self.source.pad_id, self.device, signals):
+        for batch in loaded:
             if not len(batch.labels):
                 continue  # no document with two entities: nothing to learn, and a mean over nothing is not a number
             with precision_context(self.device, self.training.precision):
                 logits, inputs = self.system.scored(batch)
             parts = self.system.model.batch_loss(logits, inputs, batch)
-            loss = torch.stack(list(parts.values())).sum() / len(rows)
+            loss = torch.stack(list(parts.values())).sum() / len(loaded)
             loss.backward()
             for name, part in parts.items():
-                totals[name] = totals.get(name, 0.0) + part.detach() / len(rows)
+                totals[name] = totals.get(name, 0.0) + part.detach() / len(loaded)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         # Without a limit the norm is still measured: a NaN in it must not go unnoticed.
         norm = nn.utils.clip_grad_norm_(parameters, self.training.clip or float("inf"))
         self.optimizer.step()
-        log.add({"step": state.step, "epoch": state.step // self.steps_per_epoch + 1, **rates}, totals, norm)
+        log.add({"step": state.step, "epoch": self.schedule.at(state.step)[0] + 1, **rates}, totals, norm)
         state.step += 1
 
     def _evaluate(self, state: TrainingState) -> None:
@@ -219,7 +219,7 @@ class StageTrainer:
         return patience is not None and len(state.history) - state.best_epoch >= patience
 
     def _report(self, state: TrainingState, doing: str = "training") -> None:
-        epoch = min(state.step // self.steps_per_epoch + 1, self.training.epochs)
+        epoch = min(self.schedule.at(state.step)[0] + 1, self.training.epochs)
         self.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
 
 

@@ -19,6 +19,7 @@ from bench.metrics.submission import Prediction
 from bench.nn.encoder import DocumentEncoding, Encoder
 from bench.nn.pooling import Pairs, pool
 from bench.nn.tokens import Tokens
+from bench.training.loading import made_ahead
 from bench.training.signals import SignalFile
 
 
@@ -112,12 +113,30 @@ def batches(
     device: torch.device,
     signals: SignalFile | None = None,
 ) -> Iterator[Batch]:
-    """Collated batches of `order` on `device`, with a teacher's signals where there are any."""
+    """Collated batches of `order` on `device`, with a teacher's signals where there are any.
+
+    For a GPU they are made and copied while it is at those before them.
+    """
+    made = _collated(features, order, relations, pad_id, signals)
+    if device.type != "cuda":
+        yield from made
+        return
+    for batch in made_ahead(batch.pinned() for batch in made):
+        yield batch.to(device)
+
+
+def _collated(
+    features: Sequence[Features],
+    order: Sequence[NDArray[np.int64]],
+    relations: int,
+    pad_id: int,
+    signals: SignalFile | None,
+) -> Iterator[Batch]:
     for rows in order:
         batch = collate([features[int(i)] for i in rows], relations, pad_id)
         if signals is not None:
             batch = replace(batch, teacher=tuple(torch.from_numpy(signals[int(i)]) for i in rows))
-        yield batch.to(device)
+        yield batch
 
 
 class Scored(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.batching import collate, evaluation_order, order_within, training_order
+from bench.data.batching import collate, evaluation_order, order_within, training_order, training_order_within
 from bench.data.docred import read_documents
 from bench.data.features import Features
 
@@ -121,6 +121,26 @@ def test_pieces_are_padded_to_the_longest_document_and_masked():
     assert batch.input_ids.tolist() == [[10, 11, 12, 13, 14, 77, 77, 77], list(range(10, 18))]
     assert batch.attention_mask.tolist() == [[1] * 5 + [0] * 3, [1] * 8]
     assert [d.length for d in batch.documents] == [5, 8]
+
+
+@given(lengths=st.lists(st.integers(1, 600), min_size=1, max_size=300), pieces=st.integers(1, 3000))
+def test_batches_of_a_number_of_pieces_hold_every_document_once_and_no_more_pieces(lengths, pieces):
+    lengths = np.array(lengths)
+    order = training_order_within(lengths, pieces, seed=1, epoch=2)
+    assert sorted(np.concatenate(order).tolist()) == list(range(len(lengths)))
+    assert all(len(rows) * lengths[rows].max() <= pieces or len(rows) == 1 for rows in order)
+    again = training_order_within(lengths, pieces, seed=1, epoch=2)
+    assert all(np.array_equal(one, other) for one, other in zip(order, again, strict=True))
+
+
+def test_batches_of_a_number_of_pieces_differ_from_epoch_to_epoch_and_are_mostly_full():
+    lengths = np.random.default_rng(0).integers(100, 500, 2000)
+    orders = [training_order_within(lengths, 4096, seed=0, epoch=epoch) for epoch in range(2)]
+    assert [rows.tolist() for rows in orders[0]] != [rows.tolist() for rows in orders[1]]
+    for order in orders:
+        padded = sum(len(rows) * int(lengths[rows].max()) for rows in order)
+        assert lengths.sum() > 0.9 * padded
+        assert lengths.sum() > 0.8 * 4096 * len(order)
 
 
 @settings(deadline=None)
