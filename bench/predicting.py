@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -49,10 +50,15 @@ class Reading:
             yield scored
             self.interrupt.check()
 
-    def encoded(self, features: FeatureFile, told: Callable[[int, int], None]) -> FeatureFile:
+    def encoded(
+        self,
+        features: FeatureFile,
+        told: Callable[[int, int], None] = lambda done, size: None,
+        under: Path | None = None,
+    ) -> FeatureFile:
         """`features` with what the encoder gives of them, where it is frozen (`bench.training.encodings.encoded`)."""
         precision, check = self.stage.training.precision, self.interrupt.check
-        return encoded(features, self.system, self.source.pad_id, self.device, precision, told, check)
+        return encoded(features, self.system, self.source.pad_id, self.device, precision, told, check, under)
 
     def signals(self, features: FeatureFile, kind: Signal, rows: Sequence[int]) -> list[NDArray[np.float16]]:
         """What it says, as a teacher, of the candidate pairs of the documents `rows`: [p, k] each."""

@@ -14,8 +14,10 @@ from rich.table import Table
 from bench.config import Experiment
 from bench.data.catalog import Dataset, dataset_names, open_dataset
 from bench.data.documents import Document
+from bench.data.official import OFFICIAL
 from bench.data.registration import SPLITS
 from bench.errors import UsageError
+from bench.estimate import Estimate, in_time
 from bench.execute import stage_folder
 from bench.nn.load import EncoderSource, find_encoder
 from bench.plan import RunPlan, StagePlan, describe
@@ -39,31 +41,47 @@ class AbsentDataset(Dataset):
         """None."""
         return ()
 
+    def count(self, split: str) -> int:
+        """As many as were published. Raises LookupError for a split of which none were."""
+        files = {file.split: file.documents for file in OFFICIAL[self.name].files}
+        found = files.get(split) or files.get({"ext": "train", "dev_ext": "dev"}.get(split, ""))
+        if found is None:
+            raise LookupError(f"{self.name}, {split}")
+        return found
+
     def facts_source(self) -> dict[str, str]:
         """The same for all settings."""
         return {"computed from": "train", "sha256": self.checksum("train")}
 
 
 class StandIns:
-    """Opens what is here, and puts something in the place of what is not. missing: what the user can do about that."""
+    """Opens what is here, and puts something in the place of what is not. missing: what the user can do about that.
+
+    datasets: by name, those asked for.   sources: by fingerprint, the encoders that are here.
+    """
 
     def __init__(self) -> None:
         self.missing: list[str] = []
+        self.datasets: dict[str, Dataset] = {}
+        self.sources: dict[str, EncoderSource] = {}
 
     def dataset(self, name: str) -> Dataset:
         """The data set, or an `AbsentDataset`. UsageError for a name that nobody knows."""
         try:
-            return open_dataset(name)
+            self.datasets[name] = open_dataset(name)
         except UsageError as error:
             if name not in dataset_names():
                 raise
             self.missing.append(str(error))
-            return AbsentDataset(name)
+            self.datasets[name] = AbsentDataset(name)
+        return self.datasets[name]
 
     def encoder(self, name: str, train: Sequence[Document]) -> EncoderSource:
         """The encoder, or one without weights."""
         try:
-            return find_encoder(name, train)
+            source = find_encoder(name, train)
+            self.sources[source.fingerprint] = source
+            return source
         except UsageError as error:
             self.missing.append(str(error))
             return EncoderSource(name, f"{name}, not here", None, None, None)
@@ -74,7 +92,7 @@ class StageOutline:
     """A stage of a cell, its seeds together. number: of the training; the same stage elsewhere has the same number.
 
     shared: it is another cell's too, above.   before: number of the training it starts from or is taught by.
-    done, begun: how many seeds are.
+    done, begun: how many seeds are.   keys: of the stage, seed by seed.
     """
 
     number: int
@@ -83,6 +101,7 @@ class StageOutline:
     before: int | None
     done: int
     begun: int
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,15 +132,50 @@ def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> Cell
         done = [stage_result(folder) is not None for folder in folders]
         begun = sum(folder.exists() and not finished for folder, finished in zip(folders, done, strict=True))
         before = numbers[first.after or first.teacher] if first.after or first.teacher else None
-        stages.append(StageOutline(number, shared, first, before, sum(done), begun))
+        stages.append(StageOutline(number, shared, first, before, sum(done), begun, tuple(s.key for s in seeds)))
     return CellOutline(runs, tuple(stages), sum(RunFolder.of(out, run).record() is not None for run in runs))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """An estimate, and whose pace it is: `where` says it in words."""
+
+    estimate: Estimate
+    where: str
+
+    def of(self, keys: Sequence[str]) -> float | None:
+        """Seconds left of some stages; None if the pace of one is not known."""
+        found = [self.estimate.stages.get(key) for key in keys]
+        known = [seconds for seconds in found if seconds is not None]
+        return sum(known) if len(known) == len(found) else None
+
+    def lines(self) -> list[str]:
+        """What there is to say of all of it."""
+        estimate = self.estimate
+        said = [
+            f"left to do: {in_time(estimate.total)} of one process ({self.where}), "
+            f"{in_time(estimate.evaluations)} of it for evaluating the finished models"
+        ]
+        if estimate.saved:
+            said.append(f"sharing stages between runs saves {in_time(estimate.saved)}")
+        if estimate.unknown:
+            said.append(f"not in these figures: {estimate.unknown} stages whose pace is not known")
+        return said
+
+    def as_json(self) -> dict[str, Any]:
+        """Seconds."""
+        estimate = self.estimate
+        sums = {"total": estimate.total, "evaluations": estimate.evaluations, "saved_by_sharing": estimate.saved}
+        return {"where": self.where, **sums, "stages_not_known": estimate.unknown}
 
 
 Planned = Sequence[tuple[Experiment, Sequence[RunPlan]]]
 """Each experiment with its runs, without those that are another experiment's before it."""
 
 
-def print_outline(console: Console, planned: Planned, out: Path, missing: Sequence[str]) -> None:
+def print_outline(
+    console: Console, planned: Planned, out: Path, missing: Sequence[str], costs: Costs | None = None
+) -> None:
     """A table for each experiment, a line for each stage, and the sums. missing: what has to be fetched before."""
     numbers: dict[str, int] = {}
     done = 0
@@ -133,14 +187,16 @@ def print_outline(console: Console, planned: Planned, out: Path, missing: Sequen
         told = f", all with {', '.join(common)}" if common else ""
         name = f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}{told}"
         console.print(name, soft_wrap=True)
-        console.print(_table(cells, common) if cells else "the same runs as above", "")
+        console.print(_table(cells, common, costs) if cells else "the same runs as above", "")
     runs = [plan for _, plans in planned for plan in plans]
     console.print(f"{describe(runs)}; {done} runs already have their record in {out}", soft_wrap=True)
+    if costs:
+        console.print(*costs.lines(), sep="\n", soft_wrap=True)
     if missing:
         console.print("\nbefore any of it can be run:", *missing, sep="\n", soft_wrap=True)
 
 
-def outline_as_json(planned: Planned, out: Path, missing: Sequence[str]) -> dict[str, Any]:
+def outline_as_json(planned: Planned, out: Path, missing: Sequence[str], costs: Costs | None = None) -> dict[str, Any]:
     """The same for a script: every stage with the number of its training, by which those that are shared are known."""
     numbers: dict[str, int] = {}
     return {
@@ -149,15 +205,15 @@ def outline_as_json(planned: Planned, out: Path, missing: Sequence[str]) -> dict
                 "dataset": experiment.dataset,
                 "encoder": experiment.encoder,
                 "seeds": experiment.seeds,
-                "cells": [_cell_as_json(cell) for cell in outline(plans, out, numbers)],
+                "cells": [_cell_as_json(cell, costs) for cell in outline(plans, out, numbers)],
             }
             for experiment, plans in planned
         ],
         "missing": list(missing),
-    }
+    } | ({"cost": costs.as_json()} if costs else {})
 
 
-def _cell_as_json(cell: CellOutline) -> dict[str, Any]:
+def _cell_as_json(cell: CellOutline, costs: Costs | None) -> dict[str, Any]:
     plan = cell.plans[0]
     return {
         "model": plan.model,
@@ -178,6 +234,7 @@ def _cell_as_json(cell: CellOutline) -> dict[str, Any]:
                 "done": stage.done,
                 "begun": stage.begun,
             }
+            | ({"seconds": costs.of(stage.keys)} if costs else {})
             for stage in cell.stages
         ],
     }
@@ -189,7 +246,7 @@ def _in_all(cells: Sequence[CellOutline]) -> list[str]:
     return [change for change in changes[0] if change and all(change in c for c in changes)] if len(cells) > 1 else []
 
 
-def _table(cells: Iterable[CellOutline], common: Sequence[str]) -> Table:
+def _table(cells: Iterable[CellOutline], common: Sequence[str], costs: Costs | None) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Model", overflow="fold", max_width=30)
     table.add_column("Setting", no_wrap=True)
@@ -198,6 +255,8 @@ def _table(cells: Iterable[CellOutline], common: Sequence[str]) -> Table:
         table.add_column(name, no_wrap=True, justify="left" if name == "Data" else "right")
     table.add_column("Starts from", overflow="fold")
     table.add_column("State", no_wrap=True)
+    if costs:
+        table.add_column("Time", no_wrap=True, justify="right")
     for cell in cells:
         plan = cell.plans[0]
         changes = [change for change in plan.variant.split(",") if change and change not in common]
@@ -214,6 +273,7 @@ def _table(cells: Iterable[CellOutline], common: Sequence[str]) -> Table:
                 _rate(training.head_lr),
                 _start(stage),
                 _state(cell, stage),
+                *([_time(stage, costs)] if costs else []),
             )
     return table
 
@@ -224,6 +284,14 @@ def _start(stage: StageOutline) -> str:
     else:
         start = "encoder" if stage.before is None else str(stage.before)
     return start + (f"; frozen: {', '.join(stage.plan.freeze)}" if stage.plan.freeze else "")
+
+
+def _time(stage: StageOutline, costs: Costs) -> str:
+    """What is left of the stage, all seeds together; nothing where it is counted above."""
+    seconds = costs.of(stage.keys)
+    if seconds is None:
+        return "?"
+    return in_time(seconds) if seconds and not stage.shared else ""
 
 
 def _state(cell: CellOutline, stage: StageOutline) -> str:

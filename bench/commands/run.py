@@ -66,6 +66,14 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and what of it exists; run nothing.")
     ] = False,
+    with_estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate",
+            help="With --dry-run: what it costs, from a few steps of each stage here (kept for the next time), or from "
+            "the profile's seconds_per_document.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The plan of --dry-run as JSON, for a script.")] = False,
 ) -> None:
     """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
@@ -94,6 +102,8 @@ def run(
         changes=[*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())],
         config=config,
     )
+    if with_estimate and not dry_run:
+        raise UsageError("--estimate is for --dry-run; a run that goes on shows what is left of it")
     if as_json and not dry_run:
         raise UsageError("--json is for --dry-run; the results of runs: bench table --json")
     for reason in dict.fromkeys(reason for experiment in experiments for reason in experiment.left_out):
@@ -103,10 +113,18 @@ def run(
 
         stand_ins = StandIns()
         planned = planned_runs(experiments, stand_ins.dataset, stand_ins.encoder)
+        costs = None
+        if with_estimate:
+            from bench.commands.costing import costs_of
+
+            def told(what: str) -> None:
+                typer.echo(f"probing: {what}", err=True)
+
+            costs = costs_of(planned, out, stand_ins, how.profile, launcher is Launch.LOCAL, told)
         if as_json:
-            print(json.dumps(outline_as_json(planned, out, stand_ins.missing)))
+            print(json.dumps(outline_as_json(planned, out, stand_ins.missing, costs)))
         else:
-            print_outline(console, planned, out, stand_ins.missing)
+            print_outline(console, planned, out, stand_ins.missing, costs)
         return
     planned = planned_runs(experiments, open_dataset, partial(find_encoder, download=download))
     plans = [plan for _, runs in planned for plan in runs]

@@ -86,6 +86,7 @@ class Profile(BaseModel):
 
     stages: by the data a stage trains on, the fields of `Resources` that it changes (`extra` adds to that of all).
     array_size: the longest array the cluster takes (MaxArraySize - 1).
+    seconds_per_document: of training, by `MODEL.DATA`, `MODEL` or `all`, for `bench run --dry-run --estimate`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -94,6 +95,7 @@ class Profile(BaseModel):
     all: dict[str, Any]
     stages: dict[Section, dict[str, Any]] = {}
     array_size: Annotated[int, Field(gt=0)] = 1000
+    seconds_per_document: dict[str, Annotated[float, Field(gt=0)]] = {}
 
     def resources(self, section: Section) -> Resources:
         """What a job of this kind asks for."""
@@ -128,9 +130,10 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
     """Check all of `content`, also what no stage of today needs. Raises UsageError with every problem found."""
     content = dict(content)
     stages, array_size = content.pop("stages", {}), content.pop("array_size", 1000)
+    seconds = content.pop("seconds_per_document", {})
     problems: list[str] = []
     try:
-        profile = Profile(name=name, all=content, stages=stages, array_size=array_size)
+        profile = Profile(name=name, all=content, stages=stages, array_size=array_size, seconds_per_document=seconds)
     except ValidationError as error:
         raise UsageError(_report(where, _problems(error, ""))) from None
     try:

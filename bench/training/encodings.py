@@ -60,11 +60,13 @@ def encoded(
     precision: str,
     told: Callable[[int, int], None] = lambda done, size: None,
     check: Callable[[], None] = lambda: None,
+    under: Path | None = None,
 ) -> FeatureFile:
     """`features` with what the frozen encoder of `system` gives of them, made now unless it has been before.
 
     Without an encoder, or one that is frozen, or if nothing is to be kept: as they are.
     told: is given the number of documents done and the bytes of all.   check: is asked often, and may raise to stop.
+    under: where to keep it, if not in `home()`.
     Raises UsageError where the disk is too small. While another process makes them, this one waits.
     """
     encoder = system.encoder
@@ -82,7 +84,7 @@ def encoded(
     most = int(features.mentions().argmax())
     heads = _heads(encode(most), features[most], encoder.size)
     size = 4 * int((features.lengths * (encoder.size + heads * features.mentions())).sum())
-    folder = home() / "encodings" / _key(encoder, features, device, precision)
+    folder = (under or home() / "encodings") / _key(encoder, features, device, precision)
     folder.mkdir(parents=True, exist_ok=True)
     with _waiting(FileLock(folder / "lock"), check):
         _check_space(folder, size, len(features))
