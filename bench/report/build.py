@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from bench.audit.records import cells_apart, record_rows
 from bench.filesystem import write_atomically
 from bench.published import Published
 from bench.report.ablations import Ablation, ablations
+from bench.report.comparisons import comparison_tables
 from bench.report.csv_file import to_csv
 from bench.report.datasets import DataFacts, data_facts, statistics_tables
 from bench.report.findings import counts_table, findings_table
@@ -99,6 +100,8 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     others = tuple(table for table in results.main if table.published != "same")
     if others:
         yield Section("results", "Results", "Runs on other data, or with other encoders, than the paper's.", others)
+    if claims := tuple(comparison_tables(_largest_places(material.shown))):
+        yield Section("claims", "What may be claimed", "Over seeds and over documents. Click to open.", folded=claims)
     if seeds := of("seeds"):
         yield Section("seeds", "Seeds", figures=seeds)
     if material.ablations:
@@ -118,6 +121,14 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     yield audit_section(material)
     yield Section("reading", "Reading the tables", notes=(RULES, AGAINST_PUBLISHED))
     yield Section("all-runs", "Runs", tables=(runs_table(material.systems),))
+
+
+def _largest_places(systems: Sequence[System]) -> list[tuple[str, list[System]]]:
+    """The systems of each data set, encoder and setting, those with most systems first."""
+    groups: dict[str, list[System]] = defaultdict(list)
+    for system in systems:
+        groups[f"{system.plan.dataset}, {system.plan.encoder}, {system.plan.setting}"].append(system)
+    return sorted(groups.items(), key=lambda group: -len(group[1]))
 
 
 def audit_section(material: Material) -> Section:

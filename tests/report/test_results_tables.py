@@ -9,9 +9,12 @@ import pytest
 from made_records import plan, write
 
 from bench.aggregate import load_cells
+from bench.claims import claim
+from bench.compare import Question, Systems, adjusted
 from bench.published import read_published
 from bench.records import RunFolder, Scores
 from bench.report.ablations import ablations
+from bench.report.comparisons import comparison_tables
 from bench.report.paper import PublishedRows, the_paper
 from bench.report.relations import rare_tables
 from bench.report.results import ablation_table, main_tables, slice_tables
@@ -247,3 +250,23 @@ def test_a_row_is_a_row_whatever_its_name_holds(tmp_path):
     (table,) = tables(tmp_path).values()
     assert isinstance(table.rows[0], Row)
     assert table.rows[0].cells[0].text == "x|<b> (a=1,b=2)"
+
+
+def test_the_best_is_compared_with_every_other_and_the_claim_is_what_compare_says(tmp_path):
+    for model, correct in (("good", 80), ("bad", 40), ("middle", 60)):
+        for seed in range(3):
+            write(tmp_path, plan(model, seed), [[correct + seed + i % 2, 100, 100, 0] for i in range(20)])
+    (table,) = comparison_tables([("here", systems(tmp_path))])
+    assert [[cell.text for cell in found.cells[:2]] for found in table.rows] == [["good", "middle"], ["good", "bad"]]
+    assert table.rows[0].cells[2].text == "+20.00"
+    by_name = Systems(load_cells(tmp_path), None, Question(resamples=2000))
+    made = adjusted([*by_name.pair("good", "middle"), *by_name.pair("good", "bad")])
+    assert [found.cells[-1].text for found in table.rows] == [claim(one) for one in made]
+    assert table.rows[0].cells[-1].text.startswith("good is better than middle by 20.00 points of test F1")
+
+
+def test_a_row_scored_on_other_documents_is_not_among_the_claims(tmp_path):
+    for model, test in (("a", "x"), ("b", "x"), ("c", "other")):
+        write(tmp_path, plan(model, test=test), GOOD)
+    (table,) = comparison_tables([("here", systems(tmp_path))])
+    assert [found.cells[1].text for found in table.rows] == ["b"]

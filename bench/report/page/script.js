@@ -3,13 +3,14 @@
 // further clicks turn the order round, and bring back the order of the paper.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
-  const bodies = [...table.tBodies].map((body) => ({
-    body,
-    section: body.querySelector("tr.section"),
-    rows: rowsWithTheirs(body),
-  }));
+  let bodies; // in the order of the page, seen when somebody first sorts: there may be thousands of rows
   headings.forEach((heading, column) => {
     heading.querySelector("button").addEventListener("click", () => {
+      bodies ??= [...table.tBodies].map((body) => ({
+        body,
+        section: body.querySelector("tr.section"),
+        rows: rowsWithTheirs(body),
+      }));
       const numeric = heading.classList.contains("number");
       const order = numeric ? ["descending", "ascending", "none"] : ["ascending", "descending", "none"];
       const next = order[(order.indexOf(heading.getAttribute("aria-sort")) + 1) % 3];
@@ -44,8 +45,9 @@ function compare(a, b, column, numeric, order) {
 for (const input of document.querySelectorAll(".filter input")) {
   const table = document.getElementById(input.dataset.table);
   const count = document.getElementById(`${input.id}-count`);
-  const rows = [...table.tBodies].flatMap(rowsWithTheirs).map((group) => [group, group[0].textContent.toLowerCase()]);
-  const show = () => {
+  let rows;
+  input.addEventListener("input", () => {
+    rows ??= [...table.tBodies].flatMap(rowsWithTheirs).map((group) => [group, group[0].textContent.toLowerCase()]);
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const [group, text] of rows) {
@@ -54,9 +56,7 @@ for (const input of document.querySelectorAll(".filter input")) {
       shown += fits;
     }
     count.textContent = `${shown} of ${rows.length}`;
-  };
-  input.addEventListener("input", show);
-  show();
+  });
 }
 
 // What is folded away is printed, too.

@@ -1,0 +1,72 @@
+"""The figure of a trained memory: of the run's own model, on the documents it was tested on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_experiments import execute, plans
+
+from bench.aggregate import load_cells
+from bench.data.catalog import open_dataset
+from bench.errors import BenchError
+from bench.execute import load_system, stage_folder
+from bench.nn.load import saved_encoder
+from bench.report.figures.memory import memory_figures, principal, project
+from bench.report.scores import systems_of
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+@pytest.fixture(scope="module")
+def trained(small_home, tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_HOME", str(small_home))
+        out = tmp_path_factory.mktemp("out")
+        assert execute(out, plans("ttmre:memory=7:layers=1:heads=2")) == []
+        assert execute(out, plans("atlop")) == []
+    return out
+
+
+def test_it_shows_the_memory_tokens_of_the_selected_model_and_every_head(trained: Path):
+    (system,) = [system for system in systems_of(load_cells(trained)) if system.plan.model == "ttmre"]
+    found = project(trained, system.plan)
+    assert found is not None
+    stage = system.plan.stages[-1]
+    source = saved_encoder("tiny", stage_folder(trained, stage) / "encoder")
+    model = load_system(trained, stage, source, torch.device("cpu")).model
+    tokens = model.read.memory_tokens.detach().numpy()  # type: ignore[union-attr]
+    assert len(found.tokens) == 7
+    # Distances between tokens in the figure are at most those in the model, where all dimensions count.
+    distances, shown = (np.linalg.norm(t[:, None] - t[None], axis=2) for t in (tokens, found.tokens))
+    assert (shown <= distances + 1e-5).all()
+    documents = open_dataset("small").documents("test")
+    assert len(found.heads) == sum(len(d.entities) * (len(d.entities) - 1) for d in documents)
+
+
+def test_it_is_drawn_of_models_with_a_memory_alone_and_kept(trained: Path, small_home: Path):
+    made, problems = memory_figures(trained, systems_of(load_cells(trained)))
+    assert [figure.section for figure in made] == ["memory"]
+    assert problems == []
+    assert "7 memory tokens" in made[0].alt
+    kept = list((small_home / "memory-figures").iterdir())
+    assert len(kept) == 1
+    again, _ = memory_figures(trained, systems_of(load_cells(trained)))
+    assert again[0].caption == made[0].caption
+
+
+def test_a_model_that_is_gone_is_told(trained: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    (system,) = [system for system in systems_of(load_cells(trained)) if system.plan.model == "ttmre"]
+    with pytest.raises(BenchError, match="cannot be used"):
+        project(tmp_path, system.plan)
+    _, (problem,) = memory_figures(tmp_path, [system])
+    assert "is not drawn: its model cannot be used" in problem
+
+
+def test_a_figure_of_the_same_points_is_the_same_whatever_sign_the_solver_gives():
+    points = np.random.default_rng(1).normal(size=(20, 4))
+    one, two = principal(points, points[:3]), principal(points[::-1], points[:3])
+    assert np.sort(one.heads[:, 0]) == pytest.approx(np.sort(two.heads[:, 0]))
