@@ -260,6 +260,8 @@ def _beside(
         unlike.append(f"setting ({row.setting})")
     if ours is not None and not same_encoder(encoder, ours):
         unlike.append(f"encoder ({'the paper does not say which' if encoder == 'unstated' else encoder})")
+    elif system is not None and any(stage.training.freeze_encoder for stage in system.plan.stages):
+        unlike.append("training (ours has the encoder frozen)")
     return Beside(row, f"published with other {' and '.join(unlike)}: not comparable" if unlike else "")
 
 

@@ -226,6 +226,10 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
     encoders = Counter(plan.encoder for plan in plans.values())
     if len(encoders) > 1 and entry.system.plan.encoder != encoders.most_common(1)[0][0]:
         yield f"mixed encoders: {entry.system.plan.encoder}, where most rows have {encoders.most_common(1)[0][0]}"
+    frozen = {name: plan.stages[-1].training.freeze_encoder for name, plan in plans.items()}
+    if frozen[entry.name] != (2 * sum(frozen.values()) > len(frozen)):
+        state, others = ("frozen", "trained") if frozen[entry.name] else ("trained", "frozen")
+        yield f"mixed training: the encoder is {state}, where most rows have it {others}"
     selected: dict[str, list[str]] = defaultdict(list)
     for name, plan in plans.items():
         training = plan.stages[-1].training

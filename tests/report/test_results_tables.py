@@ -158,6 +158,21 @@ def test_a_row_selected_by_another_rule_is_marked(tmp_path):
     assert row(table, "a")["Model"].notes == ()
 
 
+def test_a_frozen_encoder_is_marked_among_trained_ones_and_not_compared_with_the_published_value(tmp_path):
+    for model in ("atlop", "ssrpu", "ttmre"):
+        planned = plan(**paper(model))
+        if model == "ttmre":
+            stage = planned.stages[0]
+            training = stage.training.model_copy(update={"freeze_encoder": True})
+            planned = planned.model_copy(update={"stages": (stage.model_copy(update={"training": training}),)})
+        write(tmp_path, planned, GOOD)
+    table = tables(tmp_path)["table3-redocred-roberta-large"]
+    notes = row(table, "ttmre")["Model"].notes
+    assert "mixed training: the encoder is frozen, where most rows have it trained" in notes
+    assert "published with other training (ours has the encoder frozen): not comparable" in notes
+    assert row(table, "atlop")["Model"].notes == ()
+
+
 def test_a_table_of_several_encoders_marks_the_rows_that_mix_them(tmp_path):
     for model, encoder in (("atlop", "base"), ("ssrpu", "base"), ("ttmre", "large")):
         write(tmp_path, plan(model, dataset="chemdisgene", encoder=encoder), GOOD)
