@@ -17,6 +17,7 @@ from bench.report.ablations import Ablation, ablations
 from bench.report.comparisons import comparison_tables
 from bench.report.csv_file import to_csv
 from bench.report.datasets import DataFacts, data_facts, statistics_tables
+from bench.report.elsewhere import elsewhere_tables
 from bench.report.findings import counts_table, findings_table
 from bench.report.html import Figure, Page, Section, anchor, to_html
 from bench.report.latex import document, to_latex
@@ -100,6 +101,8 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     others = tuple(table for table in results.main if table.published != "same")
     if others:
         yield Section("results", "Results", "Runs on other data, or with other encoders, than the paper's.", others)
+    if elsewhere := elsewhere_tables(material.systems, material.rows):
+        yield Section("elsewhere", "Published elsewhere", tables=tuple(elsewhere))
     if claims := tuple(comparison_tables(_largest_places(material.shown))):
         yield Section("claims", "What may be claimed", "Over seeds and over documents. Click to open.", folded=claims)
     if seeds := of("seeds"):

@@ -1,0 +1,63 @@
+"""Statistics of data sets beside the paper's, and what others printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from made_records import plan, write
+
+from bench.aggregate import load_cells
+from bench.data.described import Described
+from bench.data.stats import SplitStatistics
+from bench.published import read_published
+from bench.report.datasets import DataFacts, data_facts, statistics_tables
+from bench.report.elsewhere import elsewhere_tables
+from bench.report.paper import PublishedRows, the_paper
+from bench.report.scores import systems_of
+from bench.report.table import line_of
+
+
+def described(documents: int, entities: float, triples: float) -> Described:
+    counted = SplitStatistics(documents, entities, 25.0, triples, 7.9, 200.0, 380.0, 96, 20.0)
+    return Described(counted, {"P1": 3})
+
+
+def test_counted_statistics_stand_above_the_printed_ones_and_say_where_they_differ():
+    facts = DataFacts(
+        "redocred",
+        splits={"train": described(3053, 19.44, 28.08), "test": described(499, 19.6, 30.0)},
+        counts={"distant": 101873, "train": 3053, "test": 499},
+        missing={"distant": "not counted yet"},
+    )
+    (table,) = statistics_tables([facts], the_paper())
+    assert table.title == "Table 1: statistics of redocred"
+    assert [column.title for column in table.columns] == ["Statistics", "Distant", "Train", "Test"]
+    rows = {row.cells[0].text: row.cells[1:] for row in table.rows}
+    assert [cell.text for cell in rows["# Docs"]] == ["101,873", "3,053", "499"]
+    assert [line_of(cell, "published") for cell in rows["# Docs"]] == ["101,873", "3,053", "500 (differs)"]
+    assert [line_of(cell, "published") for cell in rows["Avg. # Labeled Triples"][1:]] == ["28.1", "34.9 (differs)"]
+    assert rows["Avg. # Entities"][0].text == "—"
+    assert table.notes == ("not counted yet",)
+
+
+def test_a_data_set_of_ones_own_has_no_published_statistics():
+    (table,) = statistics_tables([DataFacts("mine", {"dev": described(5, 3.0, 2.0)}, {"dev": 5})], the_paper())
+    assert table.published == "none"
+    assert all(cell.under == () for row in table.rows for cell in row.cells)
+
+
+def test_documents_that_the_runs_did_not_read_are_not_described(small: Path, tmp_path: Path):
+    write(tmp_path, plan(dataset="small", test="of other documents"), [[1, 2, 3, 0]])
+    (facts,) = data_facts(systems_of(load_cells(tmp_path)))
+    assert "test" not in facts.splits
+    assert facts.missing["test"] == "the test documents here are not those that the runs read"
+
+
+def test_what_others_printed_of_a_data_set_is_listed_best_first(tmp_path: Path):
+    write(tmp_path, plan(dataset="redocred"), [[1, 2, 3, 0]])
+    rows = PublishedRows(read_published(), the_paper())
+    (table,) = elsewhere_tables(systems_of(load_cells(tmp_path)), rows)
+    scores = [row.cells[4].value for row in table.rows]
+    assert scores == sorted(scores, reverse=True)
+    assert len(table.rows) == sum(row.dataset == "redocred" and row.table == "" for row in rows.published.rows)
+    assert elsewhere_tables([], rows) == []
