@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 # A change of what is required installs again; otherwise the environment is made once.
 READY := $(VENV)/.ready
 
-.PHONY: run test test-slurm test-browser minilm clean
+.PHONY: run bench test test-slurm test-browser minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
@@ -15,6 +15,9 @@ test: $(READY)  ## All tests that need no GPU and no cluster.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+bench: $(READY)  ## What a training step costs, beside plain formulations: make bench DOCUMENTS=test.json
+	$(BIN)/python benchmarks/speed.py all $(if $(DOCUMENTS),--documents $(DOCUMENTS))
 
 test-slurm: $(READY)  ## The tests on a real SLURM cluster, which this machine becomes for a few minutes.
 	$(BIN)/python slurm/cluster.py run $(BIN)/python -m pytest -m slurm -rs

@@ -1,5 +1,6 @@
 """What a training step and a prediction cost, each model beside its plain formulation: `make bench`.
 
+    python benchmarks/speed.py all --documents test.json         # what follows, one after the other
     python benchmarks/speed.py steps --documents test.json       # time in parts, ratio, distance from the floor
     python benchmarks/speed.py memory --documents test.json      # peak memory, each in a process of its own
     python benchmarks/speed.py growth                            # with entities, length, memory tokens, layers ...
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -88,6 +88,7 @@ def steps(options: argparse.Namespace) -> dict[str, Any]:
             * (len(PARTS) + 3),
             flush=True,
         )
+    print(f"\n{results['batch']}")
     return results
 
 
@@ -159,7 +160,7 @@ def the_encoder(options: argparse.Namespace) -> EncoderSource:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("steps", "memory", "growth", "peak"))
+    parser.add_argument("what", choices=("all", "steps", "memory", "growth", "peak"))
     parser.add_argument("--documents", type=Path, help="a DocRED-form file")
     parser.add_argument("--models", default=",".join(MODELS), help="such as atlop,ttmre:layers=1")
     parser.add_argument("--encoder", default="minilm")
@@ -174,11 +175,15 @@ def main() -> None:
     if options.what == "peak":
         peak(options)
         return
-    results = {"steps": steps, "memory": memory, "growth": growth}[options.what](options)
-    machine = f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}, encoder {options.encoder}"
-    print(f"\n{results.get('batch', '')}\n{machine}")
+    tables = {"steps": steps, "memory": memory, "growth": growth}
+    results = {}
+    for name in tables if options.what == "all" else (options.what,):
+        print(f"\n## {name}")
+        results[name] = tables[name](options)
+    machine = f"{options.threads} threads, torch {torch.__version__}, encoder {options.encoder}"
+    print(f"\n{machine}")
     if options.to:
-        options.to.write_text(json.dumps({"what": options.what, "machine": machine, "results": results}, indent=1))
+        options.to.write_text(json.dumps({"machine": machine, **results}, indent=1))
 
 
 if __name__ == "__main__":

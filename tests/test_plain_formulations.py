@@ -87,3 +87,20 @@ def test_documents_of_two_windows_are_encoded_and_pooled_as_in_the_plain_formula
 def test_the_options_of_ttmre_are_those_of_the_plain_formulation(batch, options):
     source, documents = batch
     assert_equal(system_of(source, documents, "ttmre", prior_multiple=3.0, layers=1, **options), documents)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_in_bfloat16_the_logits_are_near_those_in_float32_and_the_gradients_point_the_same_way(batch, name):
+    source, documents = batch
+    system = system_of(source, documents, name)
+
+    def computed(dtype):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            logits, inputs = system.scored(documents)
+        loss = torch.stack(list(system.model.batch_loss(logits, inputs, documents).values())).sum()
+        return logits, torch.cat([g.flatten() for g in gradients(system, loss).values()])
+
+    (full, expected), (half, found) = computed(torch.float32), computed(torch.bfloat16)
+    assert half.dtype == torch.float32
+    assert (half - full).abs().max() <= 0.05 * full.abs().max()
+    assert torch.cosine_similarity(found, expected, dim=0) > 0.99

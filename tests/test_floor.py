@@ -1,0 +1,23 @@
+"""The operations that benchmarks/floor.py counts from sizes, against those that torch counts while they are done."""
+
+from __future__ import annotations
+
+import pytest
+from documents import document_batch, system_of
+from floor import step_operations
+from steps import Ours, timed_step
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.nn.load import find_encoder
+
+
+@pytest.mark.parametrize("name", ["atlop", "spu", "dreeam", "kd_docre", "ttmre", "ttmre-released"])
+def test_a_step_does_the_operations_it_cannot_do_without_and_few_others(name):
+    source = find_encoder("tiny", ())
+    batch = document_batch(None, source, count=2)
+    chunk = {"chunk": 10_000} if name == "ttmre-released" else {}  # whole batches of them, so that no chunk is shorter
+    system = system_of(name, source, batch, pair_size=64, block_size=16, **chunk)
+    with FlopCounterMode(display=False) as counter:
+        timed_step(system, Ours(system), batch)
+    counted = sum(step_operations(system, batch).values())
+    assert 0.97 * counted <= counter.get_total_flops() <= 1.15 * counted
