@@ -93,9 +93,15 @@ class TtmReReleased(PairModel):
         """What comes out of the memory module, chunk by chunk over all pairs of the batch: [P, 2, e] -> [P, 2, e]."""
         # The layers were built without `batch_first`, so they take the pairs for the sequence and the two tokens for
         # the batch: [2, chunk, e] to our layer, whose second dimension is the sequence.
-        chunks = self.read(pair).transpose(0, 1).split(self.hp.chunk, dim=1)
-        processed = torch.cat([self.process(chunk) for chunk in chunks], dim=1)
-        return processed.transpose(0, 1)
+        whole = len(pair) // self.hp.chunk * self.hp.chunk
+        parts = self.read(pair).split([whole, len(pair) - whole])  # the last chunk is shorter, the others go together
+        return torch.cat([self._processed(part, len(part) // self.hp.chunk or 1) for part in parts])
+
+    def _processed(self, pair: Tensor, chunks: int) -> Tensor:
+        """Layers over `chunks` chunks of the same size: [P, 2, e] -> [P, 2, e]."""
+        sequences = pair.unflatten(0, (chunks, -1)).transpose(1, 2)  # [chunks, 2, pairs of a chunk, e]
+        processed = self.process(sequences.flatten(0, 1)).unflatten(0, (chunks, 2))
+        return processed.transpose(1, 2).flatten(0, 1)
 
     def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The S-PU risk with class weights, the scores ranked against TH."""

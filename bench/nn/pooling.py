@@ -49,7 +49,7 @@ def pool(
     epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
     joined: over the attention heads.   whole_grid: all n x n pairs of each document, row by row.
     """
-    entities, contexts, heads, tails, attentions, sizes, candidates = [], [], [], [], [], [], []
+    marked, entities, contexts, heads, tails, attentions, sizes, candidates = [], [], [], [], [], [], [], []
     offset = rows = 0
     with torch.autocast(batch.input_ids.device.type, enabled=False):
         for encoding, document in zip(encodings, batch.documents, strict=True):
@@ -57,7 +57,8 @@ def pool(
             attention = entity_attention(encoding.attention.to(states.dtype), document)
             pairs = grid(document) if whole_grid else document.pairs
             weights = pair_attention(attention, pairs, epsilon, joined)
-            entities.append(entity_embeddings(states, document))
+            marked.append(states.index_select(0, document.mention_position))
+            entities.append(document.mention_entity + offset)
             contexts.append(weights @ states)
             heads.append(pairs[:, 0] + offset)
             tails.append(pairs[:, 1] + offset)
@@ -66,8 +67,10 @@ def pool(
             candidates.append(document.pairs[:, 0] * document.entities + document.pairs[:, 1] + rows)
             offset += document.entities
             rows += len(pairs)
+        # h_i = logsumexp over the states at an entity's markers (ATLOP, eq. 2); zeros without a marker.
+        embeddings = segment_logsumexp(torch.cat(marked), torch.cat(entities), offset)
     return Pairs(
-        entities=torch.cat(entities),
+        entities=embeddings,
         context=torch.cat(contexts),
         head=torch.cat(heads),
         tail=torch.cat(tails),
@@ -81,15 +84,6 @@ def grid(document: DocumentLayout) -> Tensor:
     """Every ordered pair of the document's n entities, an entity with itself among them, row by row: [n n, 2]."""
     entities = torch.arange(document.entities, device=document.pairs.device)
     return torch.cartesian_prod(entities, entities).view(-1, 2)
-
-
-def entity_embeddings(states: Tensor, document: DocumentLayout) -> Tensor:
-    """`h_i = logsumexp` over the states at the entity's markers (ATLOP, eq. 2): [n, d], zeros without a marker.
-
-    states: [l, d].
-    """
-    marked = states.index_select(0, document.mention_position)
-    return segment_logsumexp(marked, document.mention_entity, document.entities)
 
 
 def entity_attention(attention: Tensor, document: DocumentLayout) -> Tensor:

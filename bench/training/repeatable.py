@@ -24,13 +24,17 @@ class Repeatable:
         self.before = (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         )
         torch.use_deterministic_algorithms(True)
+        # Otherwise every result is filled with NaN before it is written: nine fills in ten of a step, for nothing.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return self
 
     def __exit__(self, *raised: object) -> None:
-        enabled, warn_only = self.before
+        enabled, warn_only, fill = self.before
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
     def do(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do `work`; where it has no such kernel, again from its beginning, and this time and ever after with any."""

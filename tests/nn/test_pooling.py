@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.nn.encoder import DocumentEncoding
-from bench.nn.pooling import entity_attention, entity_embeddings, pair_attention, pool
+from bench.nn.pooling import entity_attention, pair_attention, pool
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 
@@ -162,7 +162,7 @@ def test_an_entity_without_a_surviving_mention_gives_zeros_and_finite_gradients(
 def test_large_states_do_not_overflow_the_entity_embedding(layout):
     d = layout([[0, 1], [2]], length=3)
     states = torch.tensor([[200.0], [201.0], [-300.0]], requires_grad=True)
-    embedding = entity_embeddings(states, d)
+    embedding = pool([DocumentEncoding(states, torch.rand(3, 2, 3))], batch_of_layouts([d])).entities
     torch.testing.assert_close(embedding[0], states[:2].logsumexp(0))
     torch.testing.assert_close(embedding[1], states[2])
 
@@ -181,7 +181,10 @@ def test_pooling_passes_gradcheck(layout, function):
     states = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     of_mentions = torch.rand(3, 2, 4, dtype=torch.float64).softmax(-1).requires_grad_()
     checks = {
-        "entities": (lambda s: entity_embeddings(s, d), states),
+        "entities": (
+            lambda s: pool([DocumentEncoding(s, of_mentions.detach())], batch_of_layouts([d])).entities,
+            states,
+        ),
         "attention": (lambda a: entity_attention(a, d), of_mentions),
         "pairs": (lambda a: pair_attention(a, d.pairs, 1e-5), of_mentions),
     }

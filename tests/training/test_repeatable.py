@@ -24,6 +24,13 @@ def test_work_is_done_with_repeating_kernels_alone_and_nothing_of_it_stays():
     assert strict() == before
 
 
+def test_memory_that_is_about_to_be_written_is_not_filled_first():
+    before = torch.utils.deterministic.fill_uninitialized_memory
+    with Repeatable("stage"):
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert torch.utils.deterministic.fill_uninitialized_memory == before
+
+
 def test_work_without_a_repeating_kernel_is_done_all_the_same_and_told_once(capsys):
     done: list[float] = []
     with Repeatable("stage-7") as kernels:
