@@ -42,6 +42,8 @@ def _plan_run(
         source = resolved.stage.data
         if resolved.training.freeze_encoder and trained.cls.reads == "pieces":
             raise UsageError(f"{trained.name} reads word pieces: it has no encoder to be frozen (freeze_encoder)")
+        if resolved.training.compile and (resolved.training.freeze_encoder or trained.cls.reads == "pieces"):
+            raise UsageError(f"{trained.name}: compile is for an encoder that is trained, and this stage trains none")
         before = stages[-1].key if stages else None
         stages.append(
             StagePlan(

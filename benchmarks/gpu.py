@@ -235,7 +235,7 @@ def same_bits(step: Step, batch: Batch) -> bool | list[str]:
 def compiled(bench: Bench, models: Sequence[str]) -> None:
     """The encoder compiled: what it takes to compile, and the step."""
     torch.compiler.reset()
-    bench.encoder.model.compile(dynamic=True)
+    bench.encoder.compile_model()
     for model in models:
         if bench.left() < 30:
             bench.results["left_out"].append([model, "compiled"])

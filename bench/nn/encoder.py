@@ -12,12 +12,13 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from bench.data.batching import Batch
 from bench.errors import UsageError
-from bench.nn.attention_rows import row_source
+from bench.nn.attention_rows import RecomputedRows, row_source
 
 
 class DocumentEncoding(NamedTuple):
@@ -74,6 +75,26 @@ class Encoder(nn.Module):
     def size(self) -> int:
         """d, the width of the token states."""
         return int(self.model.config.hidden_size)
+
+    def compile_model(self) -> None:
+        """Have torch.compile make the model's kernels, the same for all lengths; its parameters keep their names.
+
+        Raises UsageError, with the reason, where that does not work: no compiler, or a model whose attention rows are
+        caught in passing, which compiled code does not show.
+        """
+        if self.row_source is not None and not isinstance(self.row_source, RecomputedRows):
+            raise UsageError(
+                f"compile: {type(self.model).__name__} computes attention in a way of its own, and torch.compile would "
+                "hide the rows that pooling reads; leave compile out"
+            )
+        self.model.compile(dynamic=True)
+        ids = torch.tensor([[*self.start_ids, *self.end_ids]], device=self.model.device)
+        try:
+            with torch.no_grad():
+                self.model(input_ids=ids)
+        except TorchDynamoException as error:
+            reason = " ".join(str(error).split("\n\n")[0].split())
+            raise UsageError(f"compile: torch.compile does not work here: {reason}") from error
 
     def forward(self, batch: Batch) -> list[DocumentEncoding]:
         """Encode every document of the batch."""
