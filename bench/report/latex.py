@@ -42,7 +42,8 @@ _SPECIAL = {
     "\n": " ",
 }
 _PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
-_MOST = r"\begin{tabular}"
+WIDE = 8
+"""Columns of a table that only fits a page (`table*`, landscape) in a smaller size."""
 
 
 def to_latex(table: Table, caption: str | None = None, label: str | None = None) -> str:
@@ -57,8 +58,8 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
         r"\centering",
         rf"\caption{{{escape(caption if caption is not None else _sentences(table.title, table.caption))}}}",
         rf"\label{{{re.sub(r'[^A-Za-z0-9:.-]+', '-', label or f'tab:{table.name}')}}}",
-        r"\small",
-        f"{_MOST}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
+        *([r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"] if width > WIDE else [r"\small"]),
+        rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
         r"\toprule",
         *_header(table),
         r"\midrule",
@@ -114,8 +115,8 @@ def _row(row: Row, letters: dict[str, str]) -> list[str]:
     for label in labels_under(row):
         name, *others = row.cells
         first = rf"\quad {escape(label)}" + (f" {escape(line_of(name, label))}" if line_of(name, label) else "")
-        under = [rf"{{\footnotesize {escape(line_of(cell, label))}}}" for cell in others]
-        lines.append(" & ".join([rf"{{\footnotesize {first}}}", *under]) + r" \\")
+        under = [rf"{{\scriptsize {escape(line_of(cell, label))}}}" for cell in others]
+        lines.append(" & ".join([rf"{{\scriptsize {first}}}", *under]) + r" \\")
     return lines
 
 

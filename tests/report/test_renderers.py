@@ -88,7 +88,7 @@ def test_latex_has_booktabs_rules_a_cell_for_each_column_and_lines_below_as_rows
     rows = [line for line in body if line.endswith(r"\\") and "multicolumn" not in line]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {2}
     assert rows[1] == (r"ttmre\textsuperscript{a} & \textbf{48.21 $\pm$ 0.62}\textsuperscript{$\ddagger$\,b} & --- \\")
-    assert rows[2].startswith(r"{\footnotesize \quad published} & {\footnotesize 84.01 $\pm$ 0.21} &")
+    assert rows[2].startswith(r"{\scriptsize \quad published} & {\scriptsize 84.01 $\pm$ 0.21} &")
 
 
 def test_latex_escapes_everything_that_means_something_to_it():
