@@ -24,7 +24,8 @@ class PaperTable(_Strict):
     """A results table of the paper.
 
     encoder: None where rows differ in it.   published_setting: what the paper's rows call the setting, where that is
-    another one than ours.   model, hyperparameter: of an ablation, as registered.
+    another one than ours.   select_on: the labels its epochs were chosen on.   model, hyperparameter: of an ablation,
+    as registered.
     """
 
     number: str
@@ -36,6 +37,7 @@ class PaperTable(_Strict):
     settings: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
     published_setting: str | None = None
+    select_on: str = "dev"
     model: str | None = None
     hyperparameter: str | None = None
 

@@ -120,37 +120,29 @@ def slice_tables(systems: Sequence[System], rows: PublishedRows) -> Iterator[Tab
     for (dataset, encoder, setting), there in groups.items():
         where = Where(dataset, encoder)
         parts = [part for part in SLICES if any(s.values("test", "f1", part) for s in there)]
-        blocks = []
-        for part in parts:
-            entries = _entries(table, setting, where, there, rows, part)
-            columns = places(there, table.splits, part)
-            blocks.append((SLICES[part], entries, columns))
-        if not blocks:
-            continue
-        yield _slices(table, where, setting, blocks, rows)
+        if parts:
+            yield _slices(table, where, setting, there, parts, rows)
 
 
 def _slices(
-    table: PaperTable,
-    where: Where,
-    setting: str,
-    blocks: Sequence[tuple[str, list[Entry], list[Place]]],
-    rows: PublishedRows,
+    table: PaperTable, where: Where, setting: str, systems: Sequence[System], parts: Sequence[str], rows: PublishedRows
 ) -> Table:
-    titles = list(dict.fromkeys(place.title for _, _, columns in blocks for place in columns))
+    blocks = [(part, _entries(table, setting, where, systems, rows, part)) for part in parts]
+    # A metric that one of the slices has is a column of all.
+    metrics = dict.fromkeys((p.metric, p.title) for part in parts for p in places(systems, table.splits, part))
     made: list[Row] = []
-    for heading, entries, columns in blocks:
-        made += _with_released(score_rows(entries, columns, heading, encoders=False), entries, columns)
-    status = _status(entry for _, entries, _ in blocks for entry in entries)
+    for part, entries in blocks:
+        columns = [Place("test", metric, title, part) for metric, title in metrics]
+        made += _with_released(score_rows(entries, columns, SLICES[part], encoders=False), entries, columns)
     return Table(
         name=_name(table, where, setting),
         title=f"{_title(table, where)}, {setting}",
         caption=f"Test set. {PERCENT}",
-        columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(title) for title in titles)),
+        columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(title) for _, title in metrics)),
         rows=tuple(made),
         notes=(STRICT,),
         legend=(RULES,),
-        published=status,
+        published=_status(entry for _, entries in blocks for entry in entries),
     )
 
 
@@ -179,7 +171,7 @@ def ablation_table(table: PaperTable | None, ablation: Ablation, rows: Published
             for row in rows.of(table, _published_setting(table), "test"):
                 if rows.paper.variant(row) == f"{ablation.hyperparameter}={value:g}":
                     published["test", "all"] = _beside(table, row, ablation.setting, where, rows)
-        entries.append(Entry(f"{value:g}", system, published, _remarks(published, system, rows)))
+        entries.append(Entry(f"{value:g}", system, published, _remarks(table, published, system, rows)))
     columns = places([system for _, system in ablation.points], ("test",))
     title = f"{ablation.model}: {ablation.hyperparameter}"
     if table is not None:
@@ -230,13 +222,13 @@ def _entries(
     for system in systems:
         key = system.plan.model, system.plan.variant
         beside = {at: _beside(table, row, setting, where, rows, system) for at, row in published.get(key, {}).items()}
-        found.append((rank(*key), Entry(system.name, system, beside, _remarks(beside, system, rows))))
+        found.append((rank(*key), Entry(system.name, system, beside, _remarks(table, beside, system, rows))))
     if is_the_papers(table, where):
         for model, variant in published.keys() - {(system.plan.model, system.plan.variant) for system in systems}:
             rows_there = published[model, variant]
             beside = {at: _beside(table, row, setting, where, rows) for at, row in rows_there.items()}
             name = model + (f" ({variant})" if variant else "")
-            found.append((rank(model, variant), Entry(name, None, beside, _remarks(beside, None, rows))))
+            found.append((rank(model, variant), Entry(name, None, beside, _remarks(table, beside, None, rows))))
     return [entry for _, entry in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
 
@@ -265,12 +257,21 @@ def _beside(
     return Beside(row, f"published with other {' and '.join(unlike)}: not comparable" if unlike else "")
 
 
-def _remarks(published: dict[tuple[str, str], Beside], system: System | None, rows: PublishedRows) -> tuple[str, ...]:
+def _remarks(
+    table: PaperTable | None,
+    published: dict[tuple[str, str], Beside],
+    system: System | None,
+    rows: PublishedRows,
+) -> tuple[str, ...]:
     """What is known of a row beside its numbers."""
     notes = []
     if system is not None and (remark := rows.paper.remarks.get(system.plan.model)):
         notes.append(f"{system.plan.model}: {remark}")
     comparable = [beside.row for beside in published.values() if not beside.why_not]
+    if system is not None and table is not None and comparable:
+        selected_on = system.plan.stages[-1].training.select_on
+        if selected_on != table.select_on:
+            notes.append(f"the epoch is chosen on {selected_on}, the paper's on {table.select_on}")
     notes += rows.doubts(comparable)
     if any(row.borrowed for row in comparable):
         notes.append("the paper took its row from elsewhere")

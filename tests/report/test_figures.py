@@ -37,7 +37,7 @@ def texts(svg: str) -> list[str]:
 
 
 def test_a_figure_of_a_page_has_names_of_its_own_and_the_ink_of_its_text():
-    strips = [Strip.of("a & <b>", [1.0, 2.0]), Strip.of("c", [2.0, 2.5])]
+    strips = [Strip.of("a & <b> $x_{$", [1.0, 2.0]), Strip.of("c", [2.0, 2.5])]
     svg = style.as_svg(draw.seed_strips(strips), "seeds")
     ids = set(re.findall(r'\bid="([^"]+)"', svg))
     assert ids
@@ -45,7 +45,7 @@ def test_a_figure_of_a_page_has_names_of_its_own_and_the_ink_of_its_text():
     assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= ids
     assert "currentColor" in svg
     assert style.INK not in svg
-    assert "a & <b>" in texts(svg)
+    assert "a & <b> $x_{$" in texts(svg)
     assert not re.search(r'(?:src|href)="(?!#)', svg)
 
 

@@ -158,6 +158,13 @@ def test_a_row_selected_by_another_rule_is_marked(tmp_path):
     assert row(table, "a")["Model"].notes == ()
 
 
+def test_another_rule_of_selection_than_the_papers_is_told(tmp_path):
+    write(tmp_path, plan(**paper(setting="ext")), GOOD)
+    found = row(tables(tmp_path)["table6-redocred-roberta-large"], "ttmre")
+    assert "the epoch is chosen on dev, the paper's on dev_ext" in found["Model"].notes
+    assert [line.label for line in found["F1"].under] == ["published", "difference"]
+
+
 def test_a_frozen_encoder_is_marked_among_trained_ones_and_not_compared_with_the_published_value(tmp_path):
     for model in ("atlop", "ssrpu", "ttmre"):
         planned = plan(**paper(model))

@@ -56,6 +56,7 @@ _RC = {
     "savefig.facecolor": "none",
     "svg.fonttype": "none",
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollars in it is a name
     "xtick.color": INK,
     "xtick.labelsize": 8,
     "ytick.color": INK,
