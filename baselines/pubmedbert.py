@@ -16,7 +16,7 @@ from bench.data.batching import DocumentLayout
 from bench.interface import Hyperparameters, Positive, Task
 from bench.nn.biaffine import TokenPairBiaffine
 from bench.nn.segments import segment_max
-from bench.nn.tokens import Tokens, entity_tokens
+from bench.nn.tokens import Tokens
 
 
 class PubMedBertHyperparameters(Hyperparameters):
@@ -52,8 +52,8 @@ class PubMedBert(PerRelationThresholds):
 
     def _hidden(self, states: Tensor, document: DocumentLayout) -> Tensor:
         """`W [h ; t] + b` of one document's pairs, with `W_h h` and `W_t t` computed once per entity: [p, hidden]."""
-        entity, token = entity_tokens(document)
-        entities = segment_max(states.index_select(0, token), entity, document.entities)
+        tokens = document.tokens
+        entities = segment_max(states.index_select(0, tokens.position), tokens.entity, document.entities)
         of_head, of_tail = self.hidden.weight.chunk(2, dim=1)
         head, tail = document.pairs.unbind(1)
         as_head, as_tail = F.linear(entities, of_head, self.hidden.bias), F.linear(entities, of_tail)

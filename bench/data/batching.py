@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +17,28 @@ BATCHES_PER_BUCKET = 16
 """Documents are sorted by length within shuffled groups of this many batches: random enough, little padding."""
 
 
+class EntityTokens(NamedTuple):
+    """The k tokens of a document's entities, by entity, then by position.
+
+    entity, position: [k].   of_heads, of_tails: [H], [T], which of them are of the head, the tail of a candidate pair.
+
+    The tokens of an entity are the word pieces between the markers of its mentions, each once however many of its
+    mentions hold it. The markers of a mention nested in another, or overlapping it, are pieces of that other one.
+    """
+
+    entity: Tensor
+    position: Tensor
+    of_heads: Tensor
+    of_tails: Tensor
+
+
 @dataclass(frozen=True)
 class DocumentLayout:
     """Where things are in one document of a batch: n entities, m mentions, p candidate pairs, l word pieces.
 
     mention_entity, mention_position, mention_end: [m], the entity, its opening marker, and past its last own piece.
     pairs: [p, 2], entity indices.   sentences: [S, 2], piece spans.
+    tokens: worked out of the rest when a document is laid out: how many there are a GPU would have to be asked.
     """
 
     title: str
@@ -32,6 +49,20 @@ class DocumentLayout:
     mention_end: Tensor
     pairs: Tensor
     sentences: Tensor
+    tokens: EntityTokens = field(default=None, repr=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.tokens is None:
+            object.__setattr__(self, "tokens", _entity_tokens(self))
+
+
+def _entity_tokens(document: DocumentLayout) -> EntityTokens:
+    piece = torch.arange(document.length)
+    inside = (piece > document.mention_position[:, None]) & (piece < document.mention_end[:, None])
+    holding = torch.zeros(document.entities, document.length, dtype=torch.long)
+    entity, position = holding.index_add(0, document.mention_entity, inside.long()).nonzero(as_tuple=True)
+    of_heads, of_tails = (torch.isin(entity, side).nonzero()[:, 0] for side in document.pairs.unbind(1))
+    return EntityTokens(entity, position, of_heads, of_tails)
 
 
 @dataclass(frozen=True)
@@ -68,6 +99,7 @@ class Batch:
                 mention_end=moved(d.mention_end),
                 pairs=moved(d.pairs),
                 sentences=moved(d.sentences),
+                tokens=EntityTokens(*map(moved, d.tokens)),
             )
             for d in self.documents
         )

@@ -13,7 +13,6 @@ from torch.autograd.function import once_differentiable
 from bench.data.batching import DocumentLayout
 from bench.nn.contraction import contract
 from bench.nn.segments import segment_logsumexp
-from bench.nn.tokens import entity_tokens
 
 UNMENTIONED = -20.0
 """The score of a pair one of whose entities has no token: a sum of nothing, whose logarithm is to be finite.
@@ -53,17 +52,14 @@ class TokenPairBiaffine(nn.Module):
     def _scores(self, states: Tensor, document: DocumentLayout) -> Tensor:
         """The scores of one document's pairs, [p, R]."""
         n, pairs = document.entities, document.pairs
-        entity, token = entity_tokens(document)
-        mentioned, is_head, is_tail = (
-            torch.zeros(n, dtype=torch.bool, device=pairs.device).index_fill(0, at, True)
-            for at in (entity, pairs[:, 0], pairs[:, 1])
-        )
-        of_head, of_tail = is_head[entity], is_tail[entity]
-        x = self.head(states[token[of_head]])
-        y = self.tail(states[token[of_tail]])
+        tokens = document.tokens
+        mentioned = torch.zeros(n, dtype=torch.bool, device=pairs.device).index_fill(0, tokens.entity, True)
+        head, tail = (tokens.entity.index_select(0, own) for own in (tokens.of_heads, tokens.of_tails))
+        x = self.head(states.index_select(0, tokens.position.index_select(0, tokens.of_heads)))
+        y = self.tail(states.index_select(0, tokens.position.index_select(0, tokens.of_tails)))
         left = contract("hi,rij->hrj", x, self.weight)
-        by_tail = _LogSumOverTails.apply(left, y, entity[of_tail], n)
-        grid = segment_logsumexp(by_tail.transpose(0, 1), entity[of_head], n)  # [n, n, R], head by tail
+        by_tail = _LogSumOverTails.apply(left, y, tail, n)
+        grid = segment_logsumexp(by_tail.transpose(0, 1), head, n)  # [n, n, R], head by tail
         scores = grid.flatten(0, 1).index_select(0, pairs[:, 0] * n + pairs[:, 1])
         return torch.where(mentioned[pairs].all(1, keepdim=True), scores, UNMENTIONED)
 
