@@ -103,10 +103,12 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         yield Section("results", "Results", "Runs on other data, or with other encoders, than the paper's.", others)
     if elsewhere := elsewhere_tables(material.systems, material.rows):
         yield Section("elsewhere", "Published elsewhere", tables=tuple(elsewhere))
-    if claims := tuple(comparison_tables(_largest_places(material.shown))):
-        yield Section("claims", "What may be claimed", "Over seeds and over documents. Click to open.", folded=claims)
+    places = _largest_places(material.shown)
+    if claims := tuple(comparison_tables(places)):
+        intro = "Over seeds and over documents. Click to open." + _of_how_many(claims, places)
+        yield Section("claims", "What may be claimed", intro, folded=claims)
     if seeds := of("seeds"):
-        yield Section("seeds", "Seeds", figures=seeds)
+        yield Section("seeds", "Seeds", _of_how_many(seeds, places), figures=seeds)
     if material.ablations:
         yield Section("ablations", "Ablations", tables=results.ablations, figures=of("ablations"))
     relations = tuple(rare_tables(material.shown))
@@ -114,7 +116,7 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         intro = "Frequent and rare relations, pairs within a sentence and across sentences. Click to open."
         yield Section("slices", "Slices", intro, folded=(*results.slices, *relations), figures=of("relations"))
     if curves := of("curves"):
-        yield Section("learning", "Learning", figures=curves)
+        yield Section("learning", "Learning", _of_how_many(of("seeds"), places), figures=curves)
     if memory := of("memory"):
         yield Section("memory", "Memory", figures=memory)
     yield Section(
@@ -132,6 +134,14 @@ def _largest_places(systems: Sequence[System]) -> list[tuple[str, list[System]]]
     for system in systems:
         groups[f"{system.plan.dataset}, {system.plan.encoder}, {system.plan.setting}"].append(system)
     return sorted(groups.items(), key=lambda group: -len(group[1]))
+
+
+def _of_how_many(shown: Sequence[object], places: Sequence[tuple[str, list[System]]]) -> str:
+    """What is left out, if anything."""
+    there = sum(any(system.cell.records for system in systems) for _, systems in places)
+    if not 0 < len(shown) < there:
+        return ""
+    return f" Of the {there} combinations of data set, encoder and setting, the {len(shown)} with most rows."
 
 
 def audit_section(material: Material) -> Section:

@@ -287,6 +287,9 @@ def _table(
     mixed: bool,
 ) -> Table:
     systems = [entry.system for _, entries, _ in blocks for entry in entries if entry.system]
+    # Where test has no labels, dev is all there is to show.
+    scored = [split for split in ("dev", "test") if any(system.values(split, "f1") for system in systems)]
+    splits = [split for split in splits if split in scored] or scored or splits
     columns = places(systems, splits)
     made: list[Row] = []
     for heading, entries, impossible in blocks:

@@ -71,6 +71,15 @@ def test_a_data_set_that_is_not_here_is_told(out, bench):
     assert "unknown data set &#39;d&#39;" in (out / "report" / "report.html").read_text()
 
 
+def test_plans_without_a_single_record_are_a_report_too(tmp_path, bench, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    for seed in range(2):
+        write(tmp_path, plan("ttmre", seed), None)
+    status, _, said = bench("report", "--out", tmp_path)
+    assert (status, said) == (0, "")
+    assert "no planned seed is finished" in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_a_folder_without_runs_is_an_error(tmp_path, bench):
     status, _, said = bench("report", "--out", tmp_path)
     assert status == 2

@@ -267,6 +267,30 @@ def test_rare_relations_are_those_strictly_below_the_25th_percentile_of_labels(t
     assert table.rows[0].cells[2].text == "70.00"
 
 
+def test_where_test_has_no_labels_dev_is_shown(tmp_path):
+    write(tmp_path, plan(setting="ext"), GOOD, splits=("dev",))
+    (table,) = tables(tmp_path).values()
+    assert row(table, "m")["F1"].text == "60.00"
+
+
+def test_a_benchmark_without_ign_f1_has_no_column_of_it(tmp_path):
+    planned = plan()
+    record = made.record(planned, GOOD)
+    splits = {
+        name: split.model_copy(update={"scores": split.scores.model_copy(update={"ign_f1": None})})
+        for name, split in record.splits.items()
+    }
+    RunFolder.of(tmp_path, planned).announce(planned)
+    RunFolder.of(tmp_path, planned).write_record(record.model_copy(update={"splits": splits}))
+    (table,) = tables(tmp_path).values()
+    titles = [
+        "Model",
+        "Seeds",
+        *[f"{split} {title}" for split in ("Dev", "Test") for title in ("F1", "Precision", "Recall")],
+    ]
+    assert [column.name for column in table.columns] == ["Model", "Seeds", *scores]
+
+
 def test_a_row_is_a_row_whatever_its_name_holds(tmp_path):
     write(tmp_path, plan("x|<b>", variant="a=1,b=2"), GOOD)
     (table,) = tables(tmp_path).values()
