@@ -283,11 +283,7 @@ def test_a_benchmark_without_ign_f1_has_no_column_of_it(tmp_path):
     RunFolder.of(tmp_path, planned).announce(planned)
     RunFolder.of(tmp_path, planned).write_record(record.model_copy(update={"splits": splits}))
     (table,) = tables(tmp_path).values()
-    titles = [
-        "Model",
-        "Seeds",
-        *[f"{split} {title}" for split in ("Dev", "Test") for title in ("F1", "Precision", "Recall")],
-    ]
+    scores = [f"{split} {title}" for split in ("Dev", "Test") for title in ("F1", "Precision", "Recall")]
     assert [column.name for column in table.columns] == ["Model", "Seeds", *scores]
 
 
