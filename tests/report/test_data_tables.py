@@ -10,7 +10,7 @@ from bench.aggregate import load_cells
 from bench.data.described import Described
 from bench.data.stats import SplitStatistics
 from bench.published import read_published
-from bench.report.datasets import DataFacts, data_facts, statistics_tables
+from bench.report.datasets import DataFacts, Recorded, data_facts, statistics_tables
 from bench.report.elsewhere import elsewhere_tables
 from bench.report.paper import PublishedRows, the_paper
 from bench.report.scores import systems_of
@@ -44,6 +44,24 @@ def test_a_data_set_of_ones_own_has_no_published_statistics():
     (table,) = statistics_tables([DataFacts("mine", {"dev": described(5, 3.0, 2.0)}, {"dev": 5})], the_paper())
     assert table.published == "none"
     assert all(cell.under == () for row in table.rows for cell in row.cells)
+
+
+def test_what_records_tell_of_a_data_set_that_is_not_here_is_told(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    write(tmp_path, plan(dataset="away"), [[1, 2, 3, 0], [1, 2, 6, 0]])
+    (facts,) = data_facts(systems_of(load_cells(tmp_path)))
+    assert "unknown data set 'away'" in facts.problem
+    (table,) = statistics_tables([facts], the_paper())
+    assert table.caption == "Of train, dev, test, what the records tell."
+    told = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
+    assert told == {"# Docs": ["3", "2", "2"], "Avg. # Labeled Triples": ["—", "4.50", "4.50"]}
+
+
+def test_labels_are_those_of_train_where_they_were_counted_and_else_of_the_recorded_test_set():
+    recorded = {"test": Recorded(5, 2.0, {"P2": 4, "P3": 0})}
+    assert DataFacts("d", recorded=recorded).labels() == ("test", {"P2": 4})
+    assert DataFacts("d", {"train": described(5, 3.0, 2.0)}, recorded=recorded).labels() == ("train", {"P1": 3})
+    assert DataFacts("d").labels() == ("", {})
 
 
 def test_documents_that_the_runs_did_not_read_are_not_described(small: Path, tmp_path: Path):

@@ -114,10 +114,9 @@ def _ablations(material: Material) -> Iterator[Drawn]:
 
 def _labels(material: Material) -> Iterator[Drawn]:
     for known in material.data:
-        split = next((split for split in ("train", "test") if split in known.splits), None)
-        if split is None or not any(known.splits[split].relations.values()):
+        split, counts = known.labels()
+        if not counts:
             continue
-        counts = {relation: count for relation, count in known.splits[split].relations.items() if count}
         most, least = next(iter(counts)), list(counts)[-1]
         names = known.relation_names
         yield Drawn(
