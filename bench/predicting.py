@@ -20,7 +20,7 @@ from bench.nn.load import EncoderSource
 from bench.nn.pooling import Pairs
 from bench.plan import RunPlan, StagePlan
 from bench.registry import find
-from bench.scores import ScoreKeeper
+from bench.scoring import ScoreKeeper
 from bench.training.encodings import encoded
 from bench.training.interrupt import Interrupt
 from bench.training.system import DocumentModel, Scored, document_scores, predict, scored_batches

@@ -2,31 +2,24 @@
 
 A run keeps them beside its predictions, `scores-test.safetensors`: of every triple that is predicted or labelled, and
 of the nearest of the others in each document. They are for looking at (`bench explore`); no number of a table is made
-of them, and a run without them can be given them as long as its weights are there.
+of them, and a run without them can be given them as long as its weights are there (`bench.scoring` makes them).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+import safetensors.numpy
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bench.data.documents import Document
-from bench.interface import DocumentScores, PairModel, Scorer
-from bench.metrics.submission import Prediction
-from bench.training.checkpoint import DamagedFileError, load_tensors, save_tensors
-from bench.training.system import Scored, document_scores
+from bench.filesystem import read_sealed, write_atomically, write_sealed
 
 SCORES_VERSION = 1
-NEAREST = 25
-"""So many triples of a document that are neither predicted nor labelled are kept: those with the highest margins."""
 
 
 class TripleScore(NamedTuple):
@@ -58,106 +51,51 @@ class SplitScores:
     documents: dict[int, list[TripleScore]]
 
 
-class ScoreKeeper:
-    """Takes in the scores of a split's documents as they are made, in any order, and keeps what will be looked at."""
-
-    def __init__(
-        self, model: PairModel, documents: Sequence[Document], relations: Sequence[str], decides: bool = True
-    ) -> None:
-        self.model, self.documents, self.relations = model, documents, tuple(relations)
-        self._index = {relation: r for r, relation in enumerate(self.relations)}
-        self._against, self._decides, self._count = "0", decides, 0
-        self._rows: list[NDArray[np.int64]] = []
-        self._values: list[NDArray[np.float32]] = []
-        self._evidence: list[NDArray[np.int64]] = []
-
-    def watch(self, scored: Scored, decided: Tensor) -> None:
-        """Take in a batch. decided: [P, R], what was predicted."""
-        sizes = [len(d.pairs) for d in scored.batch.documents]
-        parts = zip(scored.rows.tolist(), document_scores(scored), decided.cpu().split(sizes), strict=True)
-        for row, scores, predicted in parts:
-            self.add(row, scores, predicted.numpy())
-
-    def read(self, score: Scorer, predictions: Iterable[Prediction]) -> None:
-        """Take in all documents, read once more, given what was predicted of them."""
-        by_title: dict[str, list[Prediction]] = defaultdict(list)
-        for prediction in predictions:
-            by_title[prediction.title].append(prediction)
-        for row, (document, scores) in enumerate(zip(self.documents, score(self.documents), strict=True)):
-            found = [(p.head, p.tail, p.relation) for p in by_title[document.title]]
-            self.add(row, scores, self._marked(scores.pairs, found))
-
-    def add(self, row: int, scores: DocumentScores, predicted: NDArray[np.bool_]) -> None:
-        """Take in the document `row`. predicted: [p, R]."""
-        given = torch.from_numpy(scores.logits).to(next(self.model.parameters()).device)
-        thresholds, self._against = self.model.decided_against(given, self.relations)
-        logits = scores.logits[:, scores.logits.shape[1] - len(self.relations) :]
-        bars = np.broadcast_to(thresholds.detach().float().cpu().numpy(), logits.shape)
-        margins = logits - bars
-        self._decides = self._decides and bool((margins[predicted] > 0).all())
-        labels = [(label.head, label.tail, label.relation) for label in self.documents[row].labels]
-        kept = predicted | self._marked(scores.pairs, labels)
-        pair, relation = (np.concatenate(both) for both in zip(kept.nonzero(), nearest(margins, kept), strict=True))
-        self._rows.append(np.column_stack([np.full(len(pair), row), scores.pairs[pair], relation]))
-        self._values.append(np.column_stack([logits[pair, relation], bars[pair, relation]]))
-        if scores.evidence is not None:
-            of, sentence = scores.evidence[pair].nonzero()
-            self._evidence.append(np.column_stack([of + self._count, sentence]))
-        self._count += len(pair)
-
-    def _marked(self, pairs: NDArray[np.int64], triples: Iterable[tuple[int, int, str]]) -> NDArray[np.bool_]:
-        """[p, R], true for these triples, as far as they are candidates."""
-        marked = np.zeros((len(pairs), len(self.relations)), dtype=bool)
-        place = {(head, tail): p for p, (head, tail) in enumerate(pairs.tolist())}
-        for head, tail, relation in triples:
-            if (head, tail) in place and relation in self._index:
-                marked[place[head, tail], self._index[relation]] = True
-        return marked
-
-    def write(self, path: Path) -> None:
-        """Keep them, whole or not at all."""
-        rows = np.concatenate([np.empty((0, 4), dtype=np.int64), *self._rows])
-        tensors = {
-            "triples": torch.from_numpy(rows.astype(np.int32)),
-            "scores": torch.from_numpy(np.concatenate([np.empty((0, 2), dtype=np.float32), *self._values])),
-        }
-        if self.model.predicts_evidence:
-            pairs = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._evidence])
-            tensors["evidence"] = torch.from_numpy(pairs.astype(np.int32))
-        save_tensors(path, tensors, {"version": SCORES_VERSION, "against": self._against, "decides": self._decides})
-
-
-def nearest(margins: NDArray[np.float32], kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair and relation of the `NEAREST` highest of `margins` [p, R] that are not `kept`."""
-    others = np.where(kept, -np.inf, margins).ravel()
-    count = min(NEAREST, len(others) - int(kept.sum()))
-    highest = np.argpartition(-others, count)[:count] if count < len(others) else np.arange(count)
-    pair, relation = np.unravel_index(highest, margins.shape)
-    return pair.astype(np.int64), relation.astype(np.int64)
-
-
 def scores_path(run: Path, split: str) -> Path:
     """Where the scores of a split are in a run's folder."""
     return run / f"scores-{split}.safetensors"
 
 
+def write_scores(
+    path: Path,
+    triples: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    evidence: NDArray[np.int32] | None,
+    against: str,
+    decides: bool,
+) -> None:
+    """Keep the scores of k triples, whole or not at all; against, decides: as in `SplitScores`.
+
+    triples: [k, 4], row of the document, head, tail, relation.   scores: [k, 2], logit and threshold.
+    evidence: [e, 2], row of `triples` and sentence; None if the model predicts none.
+    """
+    arrays = {"triples": triples, "scores": scores} | ({} if evidence is None else {"evidence": evidence})
+    content = safetensors.numpy.save(arrays)
+    write_atomically(path, content)
+    state = {"version": SCORES_VERSION, "against": against, "decides": decides}
+    write_sealed(path.with_suffix(".json"), "state", {**state, "tensors_sha256": hashlib.sha256(content).hexdigest()})
+
+
 def load_scores(run: Path, split: str) -> SplitScores | None:
     """The scores a run kept of a split; None where there are none, or they are damaged or of another version."""
-    try:
-        tensors, state = load_tensors(scores_path(run, split))
-    except DamagedFileError:
+    path = scores_path(run, split)
+    state = read_sealed(path.with_suffix(".json"), "state")
+    if state is None or state["version"] != SCORES_VERSION or not path.is_file():
         return None
-    return _split_scores(tensors, state) if state.get("version") == SCORES_VERSION else None
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != state["tensors_sha256"]:
+        return None
+    return _split_scores(safetensors.numpy.load(content), state)
 
 
-def _split_scores(tensors: dict[str, Tensor], state: dict[str, Any]) -> SplitScores:
+def _split_scores(arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> SplitScores:
     evidence: list[list[int]] | None = None
-    if "evidence" in tensors:
-        evidence = [[] for _ in range(len(tensors["triples"]))]
-        for of, sentence in tensors["evidence"].tolist():
+    if "evidence" in arrays:
+        evidence = [[] for _ in range(len(arrays["triples"]))]
+        for of, sentence in arrays["evidence"].tolist():
             evidence[of].append(sentence)
     documents: dict[int, list[TripleScore]] = defaultdict(list)
-    rows = zip(tensors["triples"].tolist(), tensors["scores"].tolist(), strict=True)
+    rows = zip(arrays["triples"].tolist(), arrays["scores"].tolist(), strict=True)
     for at, ((row, head, tail, relation), (logit, threshold)) in enumerate(rows):
         sentences = None if evidence is None else tuple(evidence[at])
         documents[row].append(TripleScore(head, tail, relation, logit, threshold, sentences))

@@ -21,7 +21,8 @@ from bench.interface import DocumentScores, PairModel
 from bench.metrics.submission import Prediction, write_submission
 from bench.plan import InferencePlan, RunPlan
 from bench.records import RunFolder
-from bench.scores import ScoreKeeper, scores_path
+from bench.scores import scores_path
+from bench.scoring import ScoreKeeper
 
 SCRIPT = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'> & \"quoted\" #1?=%41+2"
 RIGHT_TO_LEFT = "مدينة القاهرة"

@@ -12,7 +12,8 @@ from bench.inference import UnusableModelError, score_again
 from bench.interface import DocumentScores, PairModel, Task
 from bench.metrics.submission import read_submission
 from bench.records import RunFolder
-from bench.scores import NEAREST, ScoreKeeper, load_scores, scores_path
+from bench.scores import load_scores, scores_path
+from bench.scoring import NEAREST, ScoreKeeper
 
 RELATIONS = ("knows", "leads")
 
@@ -50,7 +51,7 @@ def test_predicted_and_labelled_triples_are_kept_with_logit_and_threshold_and_th
 
 
 def test_of_the_others_those_with_the_highest_margins_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.scores.NEAREST", 2)
+    monkeypatch.setattr("bench.scoring.NEAREST", 2)
     logits = np.zeros((12, 3))
     logits[:, 0] = np.arange(12) + 10.0
     logits[4, 1] = 13.9  # (1, 2) knows: margin -0.1

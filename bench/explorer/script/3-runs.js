@@ -24,8 +24,8 @@ function ruleOf(run) {
   const against = run.against === "the threshold class" ? "that of the threshold class" : run.against;
   if (run.decides) return `its logit is above ${against}`;
   const chosen = Object.entries(run.decision).map(([name, value]) => `${name} = ${value}`).join(", ");
-  const rule = run.inference ? `${run.inference} says so` : "its model says so";
-  return `${rule}${chosen ? ` (${chosen})` : ""}; shown: the logit in the whole document, and ${against}, which do not decide alone`;
+  const rule = run.inference ? `the inference of ${run.inference} says so` : "its model says so";
+  return `${rule}${chosen ? ` (${chosen})` : ""}; the logit shown is of the whole document, beside ${against}: they do not decide alone`;
 }
 
 function showRuns(counted) {

@@ -130,7 +130,7 @@ function setUp() {
   form.elements.run.append(make("option", { value: "" }, DATA.runs.length > 1 ? "any run" : LETTERS[0] ?? ""),
     ...(DATA.runs.length > 1 ? DATA.runs.map((run, i) => make("option", { value: i }, `${LETTERS[i]} ${nameOf(run)}`)) : []));
   form.elements.run.parentElement.hidden = DATA.runs.length < 2;
-  form.elements.kind.querySelector("[value=differ]").hidden = DATA.runs.length < 2;
+  if (DATA.runs.length < 2) form.elements.kind.querySelector("[value=differ]").remove();
   form.elements.distance.parentElement.hidden = !DATA.sentences;
   form.elements.seen.parentElement.hidden = !DATA.facts;
   document.getElementById("rows").classList.toggle("many", DATA.runs.length > 2);
