@@ -65,7 +65,7 @@ function listDocuments(counted, filters) {
   const triples = listed.reduce((sum, d) => sum + d.shown, 0);
   document.getElementById("list-count").textContent =
     `${listed.length.toLocaleString("en")} of ${counted.length.toLocaleString("en")}, ` +
-    `${triples.toLocaleString("en")} triple${triples === 1 ? "" : "s"}`;
+    `${triples.toLocaleString("en")} triple${triples === 1 ? "" : "s"}${DATA.runs.length > 1 ? `; ✓○✗ of ${LETTERS[run]}` : ""}`;
   drawn = 0;
   document.getElementById("list").replaceChildren();
   drawMore();
