@@ -69,6 +69,9 @@ def check_model(cls: type[PairModel]) -> Iterator[Finding]:
     if difference := _difference_with_neighbours(trial):
         seen = f"logits differ by up to {difference:.2g} with how documents are batched"
         yield Finding("NOTE, batch dependence", True, seen)
+    if _unexplained(trial):
+        seen = "some predictions have a logit below what decided_against says: pages of errors will say so"
+        yield Finding("NOTE, scores", True, seen)
 
 
 def _prepare(cls: type[PairModel]) -> Trial:
@@ -191,6 +194,13 @@ def _difference_with_neighbours(trial: Trial) -> float:
     difference = (_logits(trial, trial.batch)[: len(alone)] - alone).abs().max().item()
     # Padding alone changes the last digits.
     return difference if difference > 1e-4 * alone.abs().max().item() else 0.0
+
+
+def _unexplained(trial: Trial) -> bool:
+    model, logits = trial.system.model, _logits(trial, trial.batch)
+    relations = trial.task.relations
+    above = logits[:, logits.shape[1] - len(relations) :] > model.decided_against(logits, relations).values
+    return bool((model.decode(logits) & ~above).any())
 
 
 def _logits(trial: Trial, batch: Batch) -> Tensor:

@@ -19,6 +19,9 @@ from bench.training.system import Scored, document_scores
 
 NEAREST = 25
 """So many triples of a document that are neither predicted nor labelled are kept: those with the highest margins."""
+MOST_BELOW = 0.01
+"""Where more of the predictions than this have a logit below its threshold, the two are not what decides. A few may:
+made again on another machine, a logit that was at its threshold can come to lie on the other side."""
 
 
 class ScoreKeeper:
@@ -29,7 +32,8 @@ class ScoreKeeper:
     ) -> None:
         self.model, self.documents, self.relations = model, documents, tuple(relations)
         self._index = {relation: r for r, relation in enumerate(self.relations)}
-        self._against, self._decides, self._count = "0", decides, 0
+        self._against, self._decides = "0", decides
+        self._count = self._predicted = self._below = 0
         self._rows: list[NDArray[np.int64]] = []
         self._values: list[NDArray[np.float32]] = []
         self._evidence: list[NDArray[np.int64]] = []
@@ -57,7 +61,8 @@ class ScoreKeeper:
         logits = scores.logits[:, scores.logits.shape[1] - len(self.relations) :]
         bars = np.broadcast_to(thresholds.detach().float().cpu().numpy(), logits.shape)
         margins = logits - bars
-        self._decides = self._decides and bool((margins[predicted] > 0).all())
+        self._predicted += int(predicted.sum())
+        self._below += int((margins[predicted] <= 0).sum())
         labels = [(label.head, label.tail, label.relation) for label in self.documents[row].labels]
         kept = predicted | self._marked(scores.pairs, labels)
         pair, relation = (np.concatenate(both) for both in zip(kept.nonzero(), nearest(margins, kept), strict=True))
@@ -83,7 +88,8 @@ class ScoreKeeper:
         values = np.concatenate([np.empty((0, 2), dtype=np.float32), *self._values])
         evidence = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._evidence]).astype(np.int32)
         predicted = evidence if self.model.predicts_evidence else None
-        write_scores(path, rows, values, predicted, self._against, self._decides)
+        decides = self._decides and self._below <= MOST_BELOW * self._predicted
+        write_scores(path, rows, values, predicted, self._against, decides)
 
 
 def nearest(margins: NDArray[np.float32], kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

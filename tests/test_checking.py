@@ -57,6 +57,12 @@ def test_a_model_whose_scores_depend_on_the_batch_passes_with_a_note(broken):
     assert findings[-1].claim == "NOTE, batch dependence"
 
 
+def test_a_model_that_decides_by_another_threshold_than_it_says_passes_with_a_note(broken):
+    findings = broken("def decode(self, logits):\n    return logits[:, 1:] > logits[:, :1] - 100")
+    assert failed(findings) == {}
+    assert findings[-1].claim == "NOTE, scores"
+
+
 def test_a_model_without_a_setting_passes_with_a_note(broken):
     findings = broken(
         "from bench.interface import Recipe, Stage\nrecipe = Recipe(stages={'human': (Stage(data='human'),)})"

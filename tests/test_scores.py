@@ -154,3 +154,16 @@ def test_a_model_may_say_itself_what_it_compares_with(tmp_path):
     scores = keeper(Own(), tmp_path, np.full((12, 2), 4.0), np.ones((12, 2), dtype=bool))
     assert (scores.against, scores.decides) == ("3", True)
     assert {row.margin for row in scores.documents[0]} == {1.0}
+
+
+@pytest.mark.parametrize(("below", "decides"), [(2, True), (3, False)])
+def test_one_in_a_hundred_predictions_may_have_come_to_lie_below_its_threshold(below, decides, tmp_path):
+    of = documents("test", 10)
+    pairs = np.array([(h, t) for h in range(4) for t in range(4) if h != t])
+    kept = ScoreKeeper(Ranked(), of, RELATIONS)
+    for row in range(len(of)):
+        logits = np.ones((12, 2), dtype=np.float32)
+        logits[: below if row == 0 else 0, 0] = -1e-6
+        kept.add(row, DocumentScores(pairs, logits, None), np.ones((12, 2), dtype=bool))
+    kept.write(scores_path(tmp_path, "test"))
+    assert load_scores(tmp_path, "test").decides is decides
