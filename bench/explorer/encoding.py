@@ -44,7 +44,7 @@ def encode(exploration: Exploration) -> dict[str, Any]:
         "facts": bool(exploration.facts),
         "types": types,
         "relations": _relations(exploration),
-        "runs": [_run(run, exploration) for run in exploration.runs],
+        "runs": [_run(run) for run in exploration.runs],
         "documents": _documents(exploration, {name: i for i, name in enumerate(types)}),
     }
 
@@ -63,8 +63,8 @@ def _relations(exploration: Exploration) -> list[tuple[str, str, int, int]]:
     return rows
 
 
-def _run(run: ExploredRun, exploration: Exploration) -> dict[str, Any]:
-    plan, scores = run.plan, run.record.splits[exploration.split].scores
+def _run(run: ExploredRun) -> dict[str, Any]:
+    plan = run.plan
     return {
         "folder": run.folder,
         "model": plan.model,
@@ -72,8 +72,6 @@ def _run(run: ExploredRun, exploration: Exploration) -> dict[str, Any]:
         "setting": plan.setting,
         "encoder": plan.encoder,
         "seed": plan.seed,
-        "f1": round(scores.f1, 2),
-        "ignF1": None if scores.ign_f1 is None else round(scores.ign_f1, 2),
         "against": run.scores.against if run.scores else "",
         "decides": run.scores.decides if run.scores else False,
         "inference": plan.inference.class_name if plan.inference else "",

@@ -186,6 +186,15 @@ def test_an_address_brings_back_document_filters_and_triple(explorer):
     assert again.page.locator("#rows tr.chosen").count() == 1
 
 
+def test_the_document_that_is_open_is_in_sight_in_the_list(explorer):
+    seen = explorer(at("test 29"))
+    for key in ("k", "j"):
+        listed, item = (seen.page.locator(s).bounding_box() for s in ("#list", "#list a[aria-current]"))
+        assert listed["y"] <= item["y"]
+        assert item["y"] + item["height"] <= listed["y"] + listed["height"]
+        seen.page.keyboard.press(key)
+
+
 @pytest.mark.parametrize("fragment", ["#test%207", "#test 7", "#doc=test+7&run=77&kind=nonsense&triple=x&entity=99"])
 def test_a_bare_title_and_an_address_of_nonsense_open_what_they_can(explorer, fragment):
     seen = explorer(fragment)

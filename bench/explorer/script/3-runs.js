@@ -102,6 +102,7 @@ function markCurrent() {
   if (!link) return;
   link.setAttribute("aria-current", "true");
   const list = document.getElementById("list");
-  const [top, height] = [link.offsetTop - list.offsetTop, link.offsetHeight];
-  if (top < list.scrollTop || top + height > list.scrollTop + list.clientHeight) list.scrollTop = top - 40;
+  const [item, around] = [link.getBoundingClientRect(), list.getBoundingClientRect()];
+  // Not scrollIntoView: the page itself is to stay where it is.
+  if (item.top < around.top || item.bottom > around.bottom) list.scrollTop += item.top - around.top - 40;
 }
