@@ -192,6 +192,7 @@ class Bench:
     def _train(
         self, plan: StagePlan, before: StagePlan | None, folder: Path, materials: Materials, run: RunFolder
     ) -> None:
+        self._tell(run, state="running", stage=plan.data, doing="reading documents")
         data = StageData(
             train=materials.features(SPLIT_OF[plan.data]),
             select=materials.features(plan.training.select_on),

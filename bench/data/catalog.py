@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from bench.data.chunks import DocumentChunks, FileChunks
 from bench.data.docred import dump_documents, read_facts, titles
 from bench.data.documents import Document, Fact, facts_of
 from bench.data.formats import Format, scan
+from bench.data.garbage import no_cycle_search
 from bench.data.official import OFFICIAL
 from bench.data.registration import (
     SPLITS,
@@ -50,6 +52,7 @@ class Dataset:
         self.ext_seed = registration.ext_seed
         self.splits: tuple[str, ...] = tuple(s for s in SPLITS if s in registration.splits or self.is_derived(s))
         self._documents: dict[str, tuple[Document, ...]] = {}
+        self._distant_facts: dict[frozenset[str] | None, frozenset[Fact]] = {}
 
     @property
     def form(self) -> Format:
@@ -139,8 +142,12 @@ class Dataset:
         """
         if not self.form.ign_f1 or "distant" not in self.splits:
             return None
-        chunks = self.chunks("distant")
-        return frozenset(fact for chunk in chunks for fact in facts_of(chunk.documents(), names))
+        among = None if names is None else frozenset(names)
+        if among not in self._distant_facts:
+            with no_cycle_search():
+                found = (facts_of(chunk.documents(), among) for chunk in self.chunks("distant"))
+                self._distant_facts[among] = frozenset(chain.from_iterable(found))
+        return self._distant_facts[among]
 
     def _file(self, split: str) -> SplitFile:
         file = self._registration.splits.get(split)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,20 +126,19 @@ def _document_features(
         for start, end in mentions
         if start < limit
     ]
-    of_mention = np.array(kept, dtype=np.int32).reshape(-1, 3)
-    bounds = np.array([*sentence_starts, len(pieces)], dtype=np.int32).clip(max=limit) + offset
-    labels = [(label.head, label.tail, relation_index[label.relation]) for label in document.labels]
+    bounds = [min(start, limit) + offset for start in (*sentence_starts, len(pieces))]
+    labels = [number for x in document.labels for number in (x.head, x.tail, relation_index[x.relation])]
     return Features(
         title=document.title,
         input_ids=np.array([*words.start, *pieces[:limit], *words.end], dtype=np.int32),
-        mention_entity=of_mention[:, 0],
-        mention_position=of_mention[:, 1],
-        mention_end=of_mention[:, 2],
+        mention_entity=np.array([entity for entity, _, _ in kept], dtype=np.int32),
+        mention_position=np.array([start for _, start, _ in kept], dtype=np.int32),
+        mention_end=np.array([end for _, _, end in kept], dtype=np.int32),
         entities=len(document.entities),
         mentions_cut=sum(map(len, places)) - len(kept),
         labels=np.array(labels, dtype=np.int32).reshape(-1, 3),
         evidence=tuple([label.evidence for label in document.labels]),
-        sentences=np.stack([bounds[:-1], bounds[1:]], axis=1),
+        sentences=np.array(list(pairwise(bounds)), dtype=np.int32).reshape(-1, 2),
         pairs=None if document.candidates is None else np.array(document.candidates, dtype=np.int32).reshape(-1, 2),
     )
 

@@ -63,8 +63,8 @@ def make_arrays(
 
 
 def bytes_made(folder: Path) -> int:
-    """How much of the arrays in a folder there is, finished parts alone."""
-    return sum(path.with_suffix(".npy").stat().st_size for path in folder.glob("*.json"))
+    """How much of the arrays in a folder there is already."""
+    return sum(path.stat().st_size for path in folder.glob("*.npy"))
 
 
 def _write_part(folder: Path, first: int, made: list[NDArray[Any]], dtype: DTypeLike) -> None:
