@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedModel
 
 from bench.data.batching import Batch
 from bench.errors import UsageError
-from bench.nn.attention_rows import RecomputedRows, row_source
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class DocumentEncoding(NamedTuple):
@@ -69,6 +69,9 @@ class Encoder(nn.Module):
         self.start_ids, self.end_ids = list(start_ids), list(end_ids)
         self.window = window
         self.layers = layers
+        # Here, since importing it takes transformers' model code, which planning does without.
+        from bench.nn.attention_rows import row_source
+
         self.row_source = row_source(model, layers, [*self.start_ids, *self.end_ids]) if attention else None
 
     @property
@@ -82,6 +85,10 @@ class Encoder(nn.Module):
         Raises UsageError, with the reason, where that does not work: no compiler, or a model whose attention rows are
         caught in passing, which compiled code does not show.
         """
+        from torch._dynamo.exc import TorchDynamoException
+
+        from bench.nn.attention_rows import RecomputedRows
+
         if self.row_source is not None and not isinstance(self.row_source, RecomputedRows):
             raise UsageError(
                 f"compile: {type(self.model).__name__} computes attention in a way of its own, and torch.compile would "

@@ -15,14 +15,13 @@ from typing import Any
 import torch
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, BertConfig, BertTokenizer, PreTrainedTokenizerBase
 from transformers.utils import is_protobuf_available, is_sentencepiece_available
 from transformers.utils import logging as transformers_logging
 
 from bench.data.documents import Document
 from bench.data.features import MARKER, WordPieces
 from bench.errors import UsageError
-from bench.nn.attention_rows import attention_implementation
 from bench.nn.encoder import Encoder
 
 TINY, MINILM = "tiny", "minilm"
@@ -79,6 +78,11 @@ class EncoderSource:
 
         layers, attention: as `Encoder` has them.
         """
+        # Here: planning needs names and fingerprints, not the code of models, which takes seconds to import.
+        from transformers import AutoModel
+
+        from bench.nn.attention_rows import attention_implementation
+
         implementation = attention_implementation(self.config)
         if self.folder is None or not pretrained:
             with torch.random.fork_rng():
