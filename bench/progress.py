@@ -195,10 +195,18 @@ class _Observer:
         ended = self._ended.get(job.place) if job.place else None
         if not why:
             state, why = _how_it_ended(ended)
+            if state == "cancelled" and self._left_with_its_predecessor(job):
+                state, why = "interrupted", f"its job left the queue with the one before it; {ADVICE}"
         if job.task.run != run.folder and state != "interrupted":
             state, why = "blocked", f"blocked by {job.task.run}: {why}"
         facts = {"job": job.id, "node": ended.node if ended else ""}
         return self._of(run, state, why, facts, log_path(self.out, job))
+
+    def _left_with_its_predecessor(self, job: Job) -> bool:
+        """Whether SLURM has cancelled a job because the one before it was killed, if after its work was done."""
+        before = self._jobs.get(job.task.needs or "")
+        ended = self._ended.get(before.place) if before and before.place else None
+        return ended is not None and ended.state not in ("COMPLETED", "CANCELLED")
 
     def _of(
         self, run: RunOutline, state: Any, detail: str, status: dict[str, Any] | None = None, log: Path | None = None

@@ -3,8 +3,8 @@
     python benchmarks/slurm_faults.py --faults 12 --every 8
 
 Two models, two settings, five seeds on a dozen generated documents. The faults: preemption by a higher partition, an
-operator's `scontrol requeue`, kill -9 of a job's process, of all of a job, of a node's daemon,
-of the controller. At the end every record, prediction, log and model must be the same to the byte.
+operator's `scontrol requeue`, kill -9 of a job's process, of all of a job, of a node's daemon, of the controller, and a
+node that is taken for dead. At the end every record, prediction, log and model must be the same to the byte.
 """
 
 from __future__ import annotations
@@ -66,18 +66,45 @@ class Experiment:
         return {str(path.relative_to(self.out)): path.read_bytes() for path in found}
 
     def completed(self) -> Counter[str]:
-        """How many jobs completed each task, by SLURM's accounting."""
+        """How many attempts of jobs completed each task, by SLURM's accounting."""
         while self.cluster.call("squeue", "--me", "-h"):
             time.sleep(0.5)  # the last of them has written its record, and is about to end
         counts: Counter[str] = Counter()
         for path in (self.out / "slurm" / "submissions").glob("*.json"):
             submission = json.loads(path.read_text())
-            lines = self.cluster.call("sacct", "-XnP", "-o", "JobID,State", "-j", submission["job"]).splitlines()
+            lines = self.cluster.call("sacct", "-DXnP", "-o", "JobID,State", "-j", submission["job"]).splitlines()
             for line in lines:
                 job, state = line.split("|")
                 task = submission["tasks"][job.partition("_")[2]]
                 counts[task["run"] if task["finishes"] else task["stage"]] += state == "COMPLETED"
         return counts
+
+
+class Watcher(threading.Thread):
+    """Sees every file that ends a stage or a run each time it is written: twice is done twice."""
+
+    def __init__(self, out: Path) -> None:
+        super().__init__(daemon=True)
+        self.out = out
+        self.written: dict[str, set[int]] = {}
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.1):
+            self.look()
+
+    def look(self) -> None:
+        for pattern in ("runs/*/record.json", "stages/*/result.json"):
+            for path in self.out.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):  # it is being replaced
+                    self.written.setdefault(str(path.relative_to(self.out)), set()).add(path.stat().st_mtime_ns)
+
+    def twice(self) -> list[str]:
+        """Names of files that were replaced."""
+        self.over.set()
+        self.join()
+        self.look()
+        return sorted(name for name, times in self.written.items() if len(times) > 1)
 
 
 class Saboteur(threading.Thread):
@@ -91,7 +118,8 @@ class Saboteur(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        kinds = (self.preempt, self.requeue, self.kill_process, self.kill_job, self.kill_node, self.kill_controller)
+        kinds = (self.preempt, self.requeue, self.kill_process, self.kill_job, self.kill_node, self.kill_controller,
+                 self.lose_node)  # fmt: skip
         while len(self.done) < self.faults and not self.over.wait(self.every):
             training = self.training()
             if not training:
@@ -134,6 +162,13 @@ class Saboteur(threading.Thread):
         self.over.wait(2)
         self.cluster.start_slurmd(node)
         return f"n{node}"
+
+    def lose_node(self, job: str) -> str:
+        node = (self.cluster.says("squeue", "-h", "-j", job, "-o", "%N") or "").strip() or "n1"
+        self.cluster.says("scontrol", "update", f"nodename={node}", "state=down", "reason=fault")
+        self.over.wait(1)
+        self.cluster.says("scontrol", "update", f"nodename={node}", "state=resume")
+        return f"{job} on {node}"
 
     def kill_controller(self, job: str) -> str:
         self.cluster.kill("slurmctld")
@@ -192,7 +227,8 @@ def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
     print(f"undisturbed: all done {seconds:.0f} s later\n{printed[printed.rfind('also in') :]}", flush=True)
 
     disturbed = Experiment(cluster, folder / "disturbed", options.seeds, options.epochs)
-    saboteur = Saboteur(cluster, disturbed.out, options.faults, options.every)
+    watcher, saboteur = Watcher(disturbed.out), Saboteur(cluster, disturbed.out, options.faults, options.every)
+    watcher.start()
     saboteur.start()
     printed, seconds = disturbed.run("--wait")
     saboteur.over.set()
@@ -203,10 +239,15 @@ def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
     expected, found = whole.results(), disturbed.results()
     records = sum(name.endswith("record.json") for name in expected)
     different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    twice = sorted(name for name, count in disturbed.completed().items() if count != 1)
+    completed = disturbed.completed()
+    not_once = sorted(name for name, count in completed.items() if count != 1)
+    twice = watcher.twice()
     print(f"{records} records and {len(expected) - records} other files compared, {len(different)} differ: {different}")
-    print(f"tasks that were not completed exactly once: {twice}")
-    return int(bool(different or twice) or records != 4 * options.seeds or len(saboteur.done) < options.faults)
+    print(f"{len(completed)} tasks; not completed by exactly one attempt: {not_once}")
+    print(f"{len(watcher.written)} records and results watched; written more than once: {twice}")
+    return int(
+        bool(different or not_once or twice) or records != 4 * options.seeds or len(saboteur.done) < options.faults
+    )
 
 
 if __name__ == "__main__":

@@ -93,6 +93,18 @@ def test_what_the_run_says_of_its_failure_comes_before_what_slurm_says(slurm, ou
     assert (state(out).state, state(out).detail) == ("failed", "training diverged")
 
 
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [("FAILED|0:9", "interrupted"), ("NODE_FAIL|0:0", "interrupted"), ("CANCELLED by 0|0:0", "cancelled")],
+)
+def test_a_job_that_left_the_queue_since_the_one_before_was_killed_is_not_cancelled(
+    before, expected, slurm, out, two_stages
+):
+    finish_stage(out, stage_of(out, two_stages))  # it was killed a moment after its work was done
+    slurm.accounts(f"100_0|{before}|n1", "101_0|CANCELLED|0:0|")
+    assert (state(out).state, state(out).job) == (expected, "101_0")
+
+
 def test_dependants_of_a_failed_stage_are_blocked_by_it_and_say_why(slurm, out):
     first, second = (
         write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher") for model in ("a", "b")
