@@ -9,10 +9,11 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,21 +21,21 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from bench.data.cache import features_of, usable_processes
-from bench.data.catalog import Dataset, open_dataset
+from bench.data.catalog import open_dataset
 from bench.data.documents import names_in
 from bench.data.feature_file import FeatureFile
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError
 from bench.evaluation import split_record
 from bench.failures import explain
-from bench.filesystem import home, write_json
+from bench.filesystem import write_json
 from bench.interface import PairModel, Task
+from bench.materials import Materials, check_unchanged
 from bench.metrics.submission import write_submission
 from bench.nn.load import EncoderSource, find_encoder
 from bench.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.predicting import Predictor, Reading
 from bench.records import RunFolder, RunRecord, StageRecord
-from bench.registry import code_version, find
+from bench.registry import find
 from bench.scores import scores_path
 from bench.training.checkpoint import Checkpoints, load_tensors
 from bench.training.encodings import in_bytes
@@ -52,6 +53,7 @@ from bench.training.stage import (
     step_seed,
 )
 from bench.training.system import DocumentModel
+from bench.training.team import Alone, Group, PeerLostError, Team
 
 # cuBLAS repeats a product to the bit only with a workspace of fixed size, asked for before it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -63,49 +65,30 @@ MODEL_STREAM = 1 << 32
 Listener = Callable[[RunFolder, dict[str, Any]], None]
 
 
-@dataclass
-class Materials:
-    """What the runs of one (data set, encoder, length) share: documents, features, encoder."""
-
-    dataset: Dataset
-    source: EncoderSource
-    max_length: int
-
-    def features(self, split: str) -> FeatureFile:
-        """The cached features of a split, built the first time anyone asks."""
-        return features_of(
-            self.dataset.chunks(split),
-            self.dataset.checksum(split),
-            self._words,
-            self.source.fingerprint,
-            self.dataset.relations,
-            self.max_length,
-            home() / "features",
-            usable_processes(),
-        )
-
-    @cached_property
-    def _words(self) -> Any:
-        return self.source.words()
-
-    def label_rates(self, split: str) -> tuple[float, ...]:
-        """The share of the split's candidate pairs that carry each label, a pair's label counted once."""
-        return self.features(split).label_rates(len(self.dataset.relations))
-
-
 class Bench:
-    """Executes runs one after another, keeping what they share in memory."""
+    """Executes runs one after another, keeping what they share in memory.
 
-    def __init__(self, out: Path, interrupt: Interrupt, listener: Listener, checkpoint_seconds: float = 60.0) -> None:
-        self.out, self.interrupt, self.listener = out, interrupt, listener
+    team: the processes that train with this one, of which it is the leader (or, for `help`, another).
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        interrupt: Interrupt,
+        listener: Listener,
+        checkpoint_seconds: float = 60.0,
+        team: Team | None = None,
+    ) -> None:
+        self.out, self.interrupt, self.listener, self.team = out, interrupt, listener, team
         self.checkpoint_seconds = checkpoint_seconds
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._materials: dict[tuple[str, str, int], Materials] = {}
 
     def execute(self, plans: Sequence[RunPlan], until: str | None = None) -> list[RunPlan]:
-        """Do every run that nobody has done; the ones that failed. Raises `Interrupted`.
+        """Do every run that nobody has done; the ones that failed. Raises `Interrupted`, or PeerLostError.
 
         until: the folder of a stage after which to stop, without evaluating.
+        A failure that breaks the team is the last thing it does.
         A run or stage that another process is at is put off, and looked at again when there is nothing else to do.
         """
         waiting, failed = list(plans), []
@@ -118,6 +101,8 @@ class Bench:
                     postponed.append(plan)
                 elif outcome == "failed":
                     failed.append(plan)
+                    if self.team and self.team.broken:
+                        return failed
             if len(postponed) == len(waiting):
                 time.sleep(POLL_SECONDS)
             waiting = postponed
@@ -134,7 +119,7 @@ class Bench:
                 return "done"
         except Timeout:
             return "busy"
-        except Interrupted:
+        except (Interrupted, PeerLostError):
             self._tell(folder, state="interrupted")
             raise
         except Exception as error:
@@ -150,14 +135,14 @@ class Bench:
         folder.clear_error()
         began, started = time.monotonic(), datetime.now(UTC)
         materials = self._materials_of(plan)
-        _check_unchanged(plan, materials)
+        check_unchanged(plan, materials)
         stages = []
         for stage in plan.stages:
             stages.append(self._stage(stage, plan.stage_before(stage), materials, folder))
             if stage.folder == until:
                 return
         record = self._evaluate(plan, materials, stages, folder)
-        write_json(folder.path / "provenance.json", _provenance(self.device, started, time.monotonic() - began), 1)
+        write_json(folder.path / "provenance.json", self._provenance(started), 1)
         folder.write_record(record)
         self._tell(folder, state="finished", result=record.headline, seconds=time.monotonic() - began)
 
@@ -192,13 +177,10 @@ class Bench:
     def _train(
         self, plan: StagePlan, before: StagePlan | None, folder: Path, materials: Materials, run: RunFolder
     ) -> None:
+        started = datetime.now(UTC)
         self._tell(run, state="running", stage=plan.data, doing="reading documents")
-        data = StageData(
-            train=materials.features(SPLIT_OF[plan.data]),
-            select=materials.features(plan.training.select_on),
-            select_documents=materials.dataset.documents(plan.training.select_on),
-            signals=self._signals(plan, before, materials, run) if plan.signal and before else None,
-        )
+        signals = self._signals(plan, before, materials, run) if plan.signal and before else None
+        data = materials.stage_data(plan, signals)
         write_json(folder / "stage.json", plan.model_dump(mode="json"), 1)
         materials.source.save(folder / "encoder")
         last_told, began = 0.0, None
@@ -213,6 +195,36 @@ class Bench:
                 eta = pace * (progress.steps - progress.step) if progress.step > began[1] else None
                 self._tell(run, state="running", stage=plan.data, eta=eta, **vars(progress))
 
+        work = {"run": run.name, "stage": plan.key}
+        with self.team.stage(work) if self.team else nullcontext(Alone()) as group:
+            trainer = self._trainer(plan, before, materials, data, group, on_progress, run)
+            finish_stage(plan, folder, trainer.run(), data)
+        write_json(folder / "provenance.json", self._provenance(started), 1)
+
+    def help(self, work: dict[str, Any]) -> Callable[[Group], object]:
+        """In a process that does not lead its team: a stage the leader is at, ready to be trained (`Team.follow`)."""
+        run = RunFolder(self.out, work["run"]).plan()
+        plan = next((stage for stage in run.stages if stage.key == work["stage"]), None) if run else None
+        if run is None or plan is None:
+            raise BenchError(f"{self.out / 'runs' / work['run']}: no readable plan with the stage {work['stage']}")
+        materials = self._materials_of(run)
+        check_unchanged(run, materials)
+        features = materials.features(SPLIT_OF[plan.data])
+        signals = SignalFile(signal_folder(self.out, plan), features) if plan.signal else None
+        data = materials.stage_data(plan, signals)
+        before = run.stage_before(plan)
+        return lambda group: self._trainer(plan, before, materials, data, group).run()
+
+    def _trainer(
+        self,
+        plan: StagePlan,
+        before: StagePlan | None,
+        materials: Materials,
+        data: StageData,
+        group: Group,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+        told: RunFolder | None = None,
+    ) -> StageTrainer:
         start = load_tensors(stage_folder(self.out, before) / SELECTED)[0] if plan.after and before else None
         task = task_of(plan, materials.source, materials.label_rates(SPLIT_OF[plan.data]))
         trainer = StageTrainer(
@@ -220,25 +232,30 @@ class Bench:
             build_model(plan, task),
             materials.source,
             data,
-            folder,
+            stage_folder(self.out, plan),
             start,
             self.device,
             self.interrupt,
             on_progress,
             self.checkpoint_seconds,
+            group,
         )
         if plan.training.freeze_encoder:
             reading = Reading(trainer.system, plan, materials.source, self.device, self.interrupt)
-            train, select = (self._encoded(split, reading, run, plan.data) for split in (data.train, data.select))
+            train, select = (self._encoded(split, reading, told, plan.data) for split in (data.train, data.select))
             trainer.data = replace(data, train=train, select=select)
-        finish_stage(plan, folder, trainer.run(), data)
+        return trainer
 
-    def _encoded(self, features: FeatureFile, reading: Reading, run: RunFolder, stage: str) -> FeatureFile:
-        """`features` as a system reads them: with what its encoder gives of them, where that is frozen and kept."""
+    def _encoded(self, features: FeatureFile, reading: Reading, run: RunFolder | None, stage: str) -> FeatureFile:
+        """`features` as a system reads them: with what its encoder gives of them, where that is frozen and kept.
+
+        run: is told how far it is; None in a process that only helps with it.
+        """
 
         def told(done: int, size: int) -> None:
             doing = f"encoding once and for all: {in_bytes(size)}"
-            self._tell(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
+            if run is not None:
+                self._tell(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
 
         return reading.encoded(features, told)
 
@@ -299,6 +316,19 @@ class Bench:
         system = load_system(self.out, stage, materials.source, self.device)
         return Reading(system, stage, materials.source, self.device, self.interrupt)
 
+    def _provenance(self, started: datetime) -> dict[str, Any]:
+        """What a result may depend on to rounding, and by the draw of dropout, but is no part of what was planned."""
+        gpu = self.device.type == "cuda"
+        return {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+            "host": platform.node(),
+            "device": torch.cuda.get_device_name(self.device) if gpu else platform.processor() or "cpu",
+            "threads": torch.get_num_threads(),
+            "processes": self.team.size if self.team else 1,
+            "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
+        }
+
     def _tell(self, folder: RunFolder, **status: Any) -> None:
         status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node(), **_job()}
         folder.write_status(status)
@@ -339,52 +369,9 @@ def signal_folder(out: Path, student: StagePlan) -> Path:
     return out / "signals" / f"{student.signal}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def announce(out: Path, plans: Iterable[RunPlan]) -> None:
-    """Write all plans down before any is carried out."""
-    for plan in plans:
-        RunFolder.of(out, plan).announce(plan)
-
-
-def _check_unchanged(plan: RunPlan, materials: Materials) -> None:
-    """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
-    dataset = materials.dataset
-    same = {
-        "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
-        "the test documents": dataset.checksum("test") == plan.test_checksum,
-        "the facts for Ign F1": dataset.facts_source()["sha256"] == plan.facts_checksum,
-    }
-    for stage in plan.stages:
-        same |= {
-            f"the {stage.data} documents": dataset.checksum(SPLIT_OF[stage.data]) == stage.train_checksum,
-            f"the {stage.training.select_on} documents": (
-                dataset.checksum(stage.training.select_on) == stage.select_checksum
-            ),
-            "the relations": dataset.relations == stage.relations,
-            f"the encoder {plan.encoder!r}": materials.source.fingerprint == stage.encoder_fingerprint,
-            f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
-        }
-    changed = [what for what, holds in same.items() if not holds]
-    if changed:
-        raise UsageError(
-            f"changed since this run was planned: {', '.join(changed)} (data set {plan.dataset!r}). "
-            "Run the same command again to plan it anew"
-        )
-
-
 def _job() -> dict[str, str]:
     """The SLURM job this process is, if it is one."""
     if "SLURM_ARRAY_JOB_ID" not in os.environ:
         return {}
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     return {"job": job, "node": os.environ.get("SLURMD_NODENAME", "")}
-
-
-def _provenance(device: torch.device, started: datetime, seconds: float) -> dict[str, Any]:
-    return {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "host": platform.node(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
-    }

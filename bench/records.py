@@ -6,7 +6,7 @@ A record holds nothing that differs between two executions of the same run (no t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,3 +177,9 @@ def run_folders(out: Path) -> Iterator[RunFolder]:
     """Every run that was ever planned in `out`, by name."""
     for path in sorted((out / "runs").glob("*/run.json")):
         yield RunFolder(out, path.parent.name)
+
+
+def announce(out: Path, plans: Iterable[RunPlan]) -> None:
+    """Write all plans down before any is carried out."""
+    for plan in plans:
+        RunFolder.of(out, plan).announce(plan)

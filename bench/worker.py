@@ -1,6 +1,7 @@
-"""A process that carries out planned runs: `python -m bench.worker OUT THREADS CHECKPOINT_SECONDS RUN...`.
+"""A process that carries out planned runs: `python -m bench.worker OUT THREADS SECONDS RANK SIZE PORT RUN...`.
 
-It stops, as at a signal, when its standard input ends: that is the end of the process that started it.
+SECONDS: at least so long between checkpoints. SIZE processes, of which RANK 0 leads, train each stage together; with 1
+no PORT is used. It stops, as at a signal, when its standard input ends: that is the end of the process that started it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 when all runs have a record, 1 when one failed, 2 for a folder that is no planned run."""
+    """Exit status 0 when all runs have a record, 1 when one failed or was stopped, 2 for one without plan, or LOST."""
     import torch
 
     from bench.execute import Bench
     from bench.records import RunFolder
     from bench.training.interrupt import Interrupted, handling_signals
+    from bench.training.team import LOST, PeerLostError, joined
 
-    out, threads, checkpoint_seconds, names = Path(arguments[0]), int(arguments[1]), arguments[2], arguments[3:]
+    out, threads, checkpoint_seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
+    (rank, size, port), names = map(int, arguments[3:6]), arguments[6:]
     torch.set_num_threads(threads)
     plans = []
     for name in names:
@@ -35,11 +38,18 @@ def main(arguments: list[str]) -> int:
         plans.append(plan)
     with handling_signals() as interrupt:
         threading.Thread(target=_stop_at_end_of_input, args=(interrupt,), daemon=True).start()
-        bench = Bench(out, interrupt, lambda folder, status: None, float(checkpoint_seconds))
         try:
-            return 1 if bench.execute(plans) else 0
+            with joined(rank, size, port) as team:
+                bench = Bench(out, interrupt, lambda folder, status: None, checkpoint_seconds, team)
+                if team and rank:
+                    team.follow(bench.help)
+                    return 0
+                return 1 if bench.execute(plans) else 0
         except Interrupted:
             return 1
+        except PeerLostError as lost:
+            print(f"bench: {lost}", file=sys.stderr, flush=True)
+            return LOST
 
 
 def _stop_at_end_of_input(interrupt: Interrupt) -> None:

@@ -18,11 +18,11 @@ from bench.config import make_experiments
 from bench.data.catalog import add_dataset, open_dataset
 from bench.data.docred import write_documents
 from bench.data.documents import Document, Label, Mention
-from bench.execute import Bench, announce, stage_folder
+from bench.execute import Bench, stage_folder
 from bench.nn.load import find_encoder
 from bench.plan import RunPlan
 from bench.planning import make_plan
-from bench.records import RunFolder
+from bench.records import RunFolder, announce
 from bench.training.interrupt import Interrupt, Interrupted
 
 NAMES = ("Ada", "Bert", "Cleo", "Dora", "Emil", "Finn", "Gwen", "Hugo")
@@ -83,15 +83,16 @@ class StopAfter(Interrupt):
         super().__init__()
         self.count = count
         self.kill = kill
-        self.asked = 0
+        self.times = 0
 
-    def check(self) -> None:
-        super().check()
-        self.asked += 1
-        if self.asked == self.count:
+    def asked(self) -> signal.Signals | None:
+        before = super().asked()
+        self.times += 1
+        if self.times == self.count:
             if self.kill:
                 raise Killed
             self.request(signal.SIGTERM)
+        return before
 
 
 def execute(
@@ -155,6 +156,65 @@ class BenchProcess:
         self.process.join()
         out, error = (self.printed.with_suffix(suffix) for suffix in (".out", ".err"))
         return self.process.exitcode, out.read_text(), error.read_text()
+
+
+class Processes:
+    """Functions in processes of their own, from a server that has the libraries loaded; they end with the block.
+
+    environment: what they find in theirs besides; BENCH_TEST_RANK is the number of each.
+    """
+
+    def __init__(self, **environment: str) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["bench.execute", "bench.launch", "bench.tables", "bench.worker"])
+        self.environment = environment
+        self.processes: list[Any] = []
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+    def start(self, function: Callable[..., None], *arguments: Any) -> None:
+        """One more."""
+        environment = {**os.environ, **self.environment, "BENCH_TEST_RANK": str(len(self.processes))}
+        self.processes.append(self.context.Process(target=_call, args=(environment, function, arguments)))
+        self.processes[-1].start()
+
+    def work(self, *arguments: object) -> None:
+        """`bench.worker` with these arguments."""
+        self.start(_work, *map(str, arguments))
+
+    def signal(self, number: int, sent: signal.Signals) -> None:
+        os.kill(self.processes[number].pid, sent)
+
+    def wait_for(self, holds: Callable[[], object]) -> None:
+        """Until `holds`; an error if one ends before."""
+        while not holds():
+            assert all(process.is_alive() for process in self.processes), self.codes()
+            time.sleep(0.01)
+
+    def codes(self) -> list[int]:
+        """How they ended, when they have."""
+        for process in self.processes:
+            process.join()
+        return [process.exitcode for process in self.processes]
+
+
+def _call(environment: dict[str, str], function: Callable[..., None], arguments: Sequence[Any]) -> None:
+    os.environ.update(environment)
+    function(*arguments)
+
+
+def _work(*arguments: str) -> None:
+    from bench.worker import main
+
+    reading, _ = os.pipe()  # an input that does not end before the process
+    os.dup2(reading, 0)
+    sys.exit(main(list(arguments)))
 
 
 def _main(arguments: Sequence[str], environment: dict[str, str], printed: Path) -> None:

@@ -319,7 +319,7 @@ def test_misuse_is_one_message_with_status_2_and_no_traceback(arguments, bench, 
 
 
 def test_a_run_that_is_not_finished_cannot_predict(bench, tmp_path):
-    from bench.execute import announce
+    from bench.records import announce
 
     announce(tmp_path, planned := plans())
     write_documents(tmp_path / "x.json", documents("test", 1))

@@ -16,11 +16,11 @@ from small_experiments import SMALL, BenchProcess, Killed, documents, execute, p
 from bench.aggregate import load_cells
 from bench.data.catalog import add_dataset
 from bench.data.docred import write_documents
-from bench.execute import announce, stage_folder
+from bench.execute import stage_folder
 from bench.launch import default_jobs
 from bench.plan import RunPlan
 from bench.progress import run_states
-from bench.records import RunFolder
+from bench.records import RunFolder, announce
 
 pytestmark = pytest.mark.usefixtures("small")
 

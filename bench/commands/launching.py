@@ -35,15 +35,23 @@ WaitOption = Annotated[
 ]
 
 
+JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs that the local launcher carries out at once.")]
+GpusPerRunOption = Annotated[
+    int,
+    typer.Option(min=1, help="Processes of the local launcher that train a run together, a GPU or a core each."),
+]
+
+
 @dataclass(frozen=True)
 class Launching:
-    """How runs are to be carried out. jobs: processes of the local launcher."""
+    """How runs are to be carried out. jobs: runs at once of the local launcher, of `gpus_per_run` processes each."""
 
     launcher: Launch
     jobs: int | None
     profile: Profile | None
     checkpoint_seconds: float
     wait: bool
+    gpus_per_run: int = 1
 
 
 def profile_for(launcher: Launch, name: str | None) -> Profile | None:
@@ -58,6 +66,16 @@ def profile_for(launcher: Launch, name: str | None) -> Profile | None:
     if name is not None:
         raise UsageError(f"--profile is for --launcher slurm, not for {launcher.value}")
     return None
+
+
+def check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> int:
+    """The option, which only the local launcher takes. Raises UsageError."""
+    from bench.errors import UsageError
+
+    if gpus_per_run > 1 and launcher is not Launch.LOCAL:
+        instead = "; on SLURM it is gpus_per_run in the profile" if launcher is Launch.SLURM else ""
+        raise UsageError(f"--gpus-per-run is for --launcher local{instead}")
+    return gpus_per_run
 
 
 def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
@@ -89,7 +107,8 @@ def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
 
     where: Literal["inline", "local"] = "inline" if how.launcher is Launch.INLINE else "local"
     try:
-        failed = launch(plans, out, where, how.jobs, RunDisplay(plans, console, done), how.checkpoint_seconds)
+        display = RunDisplay(plans, console, done)
+        failed = launch(plans, out, where, how.jobs, display, how.checkpoint_seconds, how.gpus_per_run)
     except (Interrupted, KeyboardInterrupt) as interrupted:
         raise BenchError(
             f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
@@ -137,7 +156,8 @@ def submit_runs(
         resources = profile.resources(array.section)
         console.print(
             f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
-            f"{resources.memory} MB, {resources.gpus} GPU" + (f", each after its task of {after}" if after else ""),
+            f"{resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"
+            + (f", each after its task of {after}" if after else ""),
             soft_wrap=True,
         )
     jobs = sum(len(array.tasks) for array in submitted.arrays)

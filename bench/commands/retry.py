@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.commands.choosing import RunsArgument
-from bench.commands.launching import Launch, ProfileOption, WaitOption
+from bench.commands.launching import GpusPerRunOption, JobsOption, Launch, ProfileOption, WaitOption
 from bench.commands.run import DEFAULT_OUT, OutOption
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ def retry(
     ] = False,
     launcher: Annotated[Launch | None, typer.Option(help="Default: as they were launched before.")] = None,
     profile: ProfileOption = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of the local launcher.")] = None,
+    jobs: JobsOption = None,
+    gpus_per_run: GpusPerRunOption = 1,
     wait: WaitOption = False,
 ) -> None:
     """Try runs again. Finished stages and checkpoints are used; nothing is done twice."""
     from bench.commands.choosing import chosen
-    from bench.commands.launching import Launching, profile_for, start
+    from bench.commands.launching import Launching, check_gpus_per_run, profile_for, start
     from bench.commands.output import make_console
     from bench.errors import UsageError
     from bench.progress import SETTLED, observe
@@ -55,9 +56,10 @@ def retry(
         before.profile if before and launcher is Launch.SLURM and profile is None else profile_for(launcher, profile)
     )
     seconds = before.checkpoint_seconds if before else 60.0
+    gpus_per_run = check_gpus_per_run(launcher, gpus_per_run)
     for folder in folders:
         folder.clear_error()
-    start(plans, out, Launching(launcher, jobs, found, seconds, wait), make_console())
+    start(plans, out, Launching(launcher, jobs, found, seconds, wait, gpus_per_run), make_console())
 
 
 def _launched_before(wanted: Sequence[RunState], found: Sequence[Submission]) -> Submission | None:

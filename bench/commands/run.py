@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.launching import Launch, ProfileOption, WaitOption
+from bench.commands.launching import GpusPerRunOption, JobsOption, Launch, ProfileOption, WaitOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,7 +60,8 @@ def run(
     ] = Launch.LOCAL,
     profile: ProfileOption = None,
     wait: WaitOption = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes of the local launcher.")] = None,
+    jobs: JobsOption = None,
+    gpus_per_run: GpusPerRunOption = 1,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
     download: Annotated[bool, typer.Option("--download", help="Fetch the encoder from the hub if needed.")] = False,
     dry_run: Annotated[
@@ -80,18 +81,18 @@ def run(
     import json
     from functools import partial
 
-    from bench.commands.launching import Launching, profile_for, start
+    from bench.commands.launching import Launching, check_gpus_per_run, profile_for, start
     from bench.commands.output import make_console
     from bench.config import make_experiments
     from bench.data.catalog import open_dataset
     from bench.errors import UsageError
-    from bench.execute import announce
     from bench.nn.load import find_encoder
     from bench.plan import describe
-    from bench.records import RunFolder
+    from bench.records import RunFolder, announce
 
     console = make_console()
-    how = Launching(launcher, jobs, profile_for(launcher, profile), checkpoint_seconds, wait)
+    gpus_per_run = check_gpus_per_run(launcher, gpus_per_run)
+    how = Launching(launcher, jobs, profile_for(launcher, profile), checkpoint_seconds, wait, gpus_per_run)
     experiments = make_experiments(
         models=models,
         seeds=seeds,

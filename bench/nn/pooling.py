@@ -49,8 +49,8 @@ def pool(
     epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
     joined: over the attention heads.   whole_grid: all n x n pairs of each document, row by row.
     """
-    marked, entities, contexts, heads, tails, attentions, sizes, candidates = [], [], [], [], [], [], [], []
-    offset = rows = 0
+    marked, entities, contexts, attentions = [], [], [], []
+    offset = 0
     with torch.autocast(batch.input_ids.device.type, enabled=False):
         for encoding, document in zip(encodings, batch.documents, strict=True):
             states = encoding.states if encoding.states.dtype == torch.float64 else encoding.states.float()
@@ -60,22 +60,38 @@ def pool(
             marked.append(states.index_select(0, document.mention_position))
             entities.append(document.mention_entity + offset)
             contexts.append(weights @ states)
-            heads.append(pairs[:, 0] + offset)
-            tails.append(pairs[:, 1] + offset)
             attentions.append(weights)
-            sizes.append(len(pairs))
-            candidates.append(document.pairs[:, 0] * document.entities + document.pairs[:, 1] + rows)
             offset += document.entities
-            rows += len(pairs)
         # h_i = logsumexp over the states at an entity's markers (ATLOP, eq. 2); zeros without a marker.
         embeddings = segment_logsumexp(torch.cat(marked), torch.cat(entities), offset)
+    return assemble(embeddings, torch.cat(contexts), attentions, batch.documents, whole_grid)
+
+
+def assemble(
+    entities: Tensor,
+    context: Tensor,
+    token_attention: Sequence[Tensor],
+    documents: Sequence[DocumentLayout],
+    whole_grid: bool,
+) -> Pairs:
+    """Pooled documents, with which entities and candidates their pairs are."""
+    heads, tails, sizes, candidates = [], [], [], []
+    offset = rows = 0
+    for document in documents:
+        pairs = grid(document) if whole_grid else document.pairs
+        heads.append(pairs[:, 0] + offset)
+        tails.append(pairs[:, 1] + offset)
+        sizes.append(len(pairs))
+        candidates.append(document.pairs[:, 0] * document.entities + document.pairs[:, 1] + rows)
+        offset += document.entities
+        rows += len(pairs)
     return Pairs(
-        entities=embeddings,
-        context=torch.cat(contexts),
+        entities=entities,
+        context=context,
         head=torch.cat(heads),
         tail=torch.cat(tails),
         sizes=tuple(sizes),
-        token_attention=tuple(attentions),
+        token_attention=tuple(token_attention),
         candidates=torch.cat(candidates) if whole_grid else None,
     )
 

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from bench.records import RunFolder
     from bench.slurm.submissions import Submission
     from bench.slurm.tasks import Task
+    from bench.training.team import Team
 
 DONE, FAILED, STOPPED = 0, 1, 75
 """Exit statuses: the task is done; it failed and says why in its run's folder; a signal stopped it, it can go on."""
+
+
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""Environment of processes that train together: torch warns of what DDP was asked for, and of peers that have ended."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class ArrayJob:
             print(f"bench: task {index} of {self.submission} is not in {out / 'slurm'}", flush=True)
             return FAILED
         task = submission.tasks[index]
+        if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+            return carry_out_together(task, out, submission, interrupt)
         print(f"bench: {task.key}{f' ({task.stage})' if task.finishes and task.stage else ''}", flush=True)
         return carry_out(task, out, submission, interrupt)
 
@@ -73,24 +80,56 @@ class _Reporter:
             self.told = line
 
 
-def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt) -> int:
-    """Do a task in this process, at once if it is done; the exit status."""
+def carry_out_together(task: Task, out: Path, submission: Submission, interrupt: Interrupt) -> int:
+    """Do a task with the other processes of this job, each on a GPU of its own; the exit status."""
+    from submitit.helpers import TorchDistributedEnvironment
+
+    place = TorchDistributedEnvironment()
+    # Of those that SLURM gave the job: they need not be the node's first.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(place.world_size)))).split(",")
+    if len(visible) >= place.world_size:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place.local_rank]
+    os.environ |= QUIET
+
+    from bench.execute import Bench
+    from bench.training.team import LOST, PeerLostError, joined
+
+    try:
+        # All are on one node, whose name need not resolve to anything.
+        with joined(place.rank, place.world_size, place.master_port) as team:
+            if team and place.rank:
+                _set_threads()
+                team.follow(Bench(out, interrupt, lambda folder, status: None, team=team).help)
+                return DONE
+            print(f"bench: {task.key}, {place.world_size} processes", flush=True)
+            return carry_out(task, out, submission, interrupt, team)
+    except PeerLostError as lost:
+        print(f"bench: {lost}", flush=True)
+        return LOST
+
+
+def _set_threads() -> None:
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
+
+
+def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt, team: Team | None = None) -> int:
+    """Do a task in this process (with the help of its `team`), at once if it is done; the exit status."""
     if run_is_done(out, task.run) if task.finishes else stage_is_done(out, task.stage or ""):
         return DONE
-
-    import torch
 
     from bench.execute import Bench
     from bench.records import RunFolder
     from bench.training.interrupt import Interrupted
 
-    torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
+    _set_threads()
     folder = RunFolder(out, task.run)
     plan = folder.plan()
     if plan is None:
         print(f"bench: {folder.path}: no readable plan", flush=True)
         return FAILED
-    bench = Bench(out, interrupt, _Reporter(), submission.checkpoint_seconds)
+    bench = Bench(out, interrupt, _Reporter(), submission.checkpoint_seconds, team)
     try:
         failed = bench.execute([plan], until=None if task.finishes else task.stage)
     except Interrupted as stop:

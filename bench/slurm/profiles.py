@@ -40,7 +40,11 @@ def _megabytes(value: Any) -> int:
 
 
 class Resources(BaseModel):
-    """What one job asks for. `time` is held in minutes, `memory` in MB."""
+    """What one job asks for. `time` is held in minutes, `memory` in MB.
+
+    gpus_per_run: processes on one node that train a run together, with `gpus` (one, or none) and `cpus` each; `memory`
+    is that of all.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +53,7 @@ class Resources(BaseModel):
     qos: str | None = None
     constraint: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 1
+    gpus_per_run: Annotated[int, Field(gt=0)] = 1
     cpus: Annotated[int, Field(gt=0)] = 4
     memory: Annotated[int, BeforeValidator(_megabytes), Field(gt=0)] = 32 * 1024
     time: Annotated[int, BeforeValidator(_minutes), Field(gt=0)] = 24 * 60
@@ -59,6 +64,8 @@ class Resources(BaseModel):
 
     @model_validator(mode="after")
     def _sensible(self) -> Resources:
+        if self.gpus > 1:
+            raise ValueError(f"gpus = {self.gpus}: a process uses one. For a run on several: gpus_per_run")
         if self.warning_seconds >= self.time * 60:
             raise ValueError(f"warning_seconds = {self.warning_seconds} is not before the end of {self.time} minutes")
         taken = sorted({name.replace("_", "-") for name in self.extra} & set(OURS))
@@ -71,7 +78,8 @@ class Resources(BaseModel):
         asked = {name: getattr(self, name) for name in ("partition", "account", "qos", "constraint")}
         return {
             **{name: value for name, value in asked.items() if value is not None},
-            **({"gpus_per_node": self.gpus} if self.gpus else {}),
+            **({"gpus_per_node": self.gpus * self.gpus_per_run} if self.gpus else {}),
+            **({"nodes": 1, "ntasks_per_node": self.gpus_per_run} if self.gpus_per_run > 1 else {}),
             "cpus_per_task": self.cpus,
             "mem": f"{self.memory}M",
             "time": self.time,

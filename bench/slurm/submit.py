@@ -25,6 +25,9 @@ from bench.slurm.queue import SchedulerError, queued_jobs
 from bench.slurm.submissions import Submission, newest_jobs, submission_path, submissions
 from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
 
+PATIENCE = ["--wait=15"]
+"""For several processes: a job in which one has died ends so many seconds later, if the others have not noticed."""
+
 
 @dataclass(frozen=True)
 class Submitted:
@@ -116,7 +119,7 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
         job_name=submission.name,
         stderr_to_stdout=True,
         # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
-        srun_args=[f"--cpus-per-task={resources.cpus}"],
+        srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
         teardown=["code=$?", f'{ended} "$code"'],
         additional_parameters=additional,
     )
@@ -126,11 +129,12 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
 
 def _stopped(arrays: Sequence[Array], error: Exception) -> str:
     done = [array for array in arrays if array.job]
-    tasks = sum(len(array.tasks) for array in done)
-    so_far = f"{tasks} jobs were submitted before ({', '.join(str(a.job) for a in done)})" if done else "nothing was"
     said = str(error).strip().splitlines()
-    return (
-        f"SLURM did not take the jobs: {said[-1] if said else type(error).__name__}\n"
-        f"{so_far}. Run the same command again to submit the rest"
-        + ("" if done else ", once SLURM answers and the profile is one it accepts")
-    )
+    message = f"SLURM did not take the jobs: {said[-1] if said else type(error).__name__}\n"
+    if not done:
+        return message + (
+            "No job was submitted. Run the same command again once SLURM answers and the profile is one it accepts"
+        )
+    tasks = sum(len(array.tasks) for array in done)
+    ids = ", ".join(str(array.job) for array in done)
+    return message + f"{tasks} jobs were submitted before ({ids}). Run the same command again to submit the rest"

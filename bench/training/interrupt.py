@@ -21,10 +21,14 @@ class Interrupt:
     def __init__(self) -> None:
         self.requested: signal.Signals | None = None
 
+    def asked(self) -> signal.Signals | None:
+        """The signal that has come, if one has."""
+        return self.requested
+
     def check(self) -> None:
         """Raise `Interrupted` if a signal has come."""
-        if self.requested is not None:
-            raise Interrupted(self.requested.name)
+        if (number := self.asked()) is not None:
+            raise Interrupted(number.name)
 
     def request(self, number: int, frame: FrameType | None = None) -> None:
         """The signal handler."""

@@ -33,7 +33,8 @@ from bench.training.optimizer import make_optimizer, set_learning_rates
 from bench.training.repeatable import Repeatable
 from bench.training.schedule import Schedule
 from bench.training.signals import SignalFile
-from bench.training.system import DocumentModel, batches, precision_context, predict
+from bench.training.system import DocumentModel, batches, predict
+from bench.training.team import Alone, Group
 
 SELECTED = "selected.safetensors"
 CHECKPOINT_SHARE = 0.01
@@ -91,6 +92,7 @@ class StageTrainer:
         interrupt: Interrupt,
         on_progress: Callable[[Progress], None] = lambda progress: None,
         checkpoint_seconds: float = 60.0,
+        group: Group | None = None,
     ) -> None:
         self.plan, self.source, self.data, self.folder, self.device = plan, source, data, folder, device
         self.interrupt, self.on_progress, self.checkpoint_seconds = interrupt, on_progress, checkpoint_seconds
@@ -102,22 +104,32 @@ class StageTrainer:
         if self.training.compile and self.system.encoder is not None:
             self.system.encoder.compile_model()
         self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
+        self.group = group or Alone()
+        self.losses = self.group.losses(self.system, self.training.precision)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         self.schedule = Schedule(data.train.lengths, self.training, seed=plan.seed * 1009 + plan.position)
         self.steps = self.schedule.steps
 
     def run(self) -> TrainingState:
         """Train to the end, or until interrupted (raises `Interrupted` with a checkpoint on disk)."""
-        state = self._resume()
-        log = StepLog(self.folder / "log.jsonl", state.step)
+        state = TrainingState(**self.group.told(lambda: vars(self._resume())))
+        log = StepLog(self.folder / "log.jsonl", state.step) if self.group.leads else None
+        if not self.group.leads:
+            self._catch_up(state)
         saved_at, save_cost = time.monotonic(), 0.0
 
         def save() -> None:
             nonlocal saved_at, save_cost
+            if log is None:
+                return
             began = time.monotonic()
             log.flush()
             self.checkpoints.save(state.step, self.system, self.optimizer, vars(state))
             saved_at, save_cost = time.monotonic(), time.monotonic() - began
+
+        def evaluate() -> tuple[list[float], int]:
+            kernels.do(self._evaluate, state)
+            return state.history, state.best_epoch
 
         loader: Iterator[list[Batch]] = iter(())
         loading = -1
@@ -126,7 +138,7 @@ class StageTrainer:
                 epoch, position = self.schedule.at(state.step)
                 if position == 0 and epoch > len(state.history):
                     try:
-                        kernels.do(self._evaluate, state)
+                        state.history, state.best_epoch = self.group.told(evaluate)
                     except Interrupted:
                         save()
                         raise
@@ -137,10 +149,13 @@ class StageTrainer:
                 kernels.do(self._update, state, next(loader), log)
                 self._report(state)
                 due = time.monotonic() - saved_at > max(self.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
-                if self.interrupt.requested or due:
+                stop = self.group.stop_asked(self.interrupt)
+                if stop or due:
                     save()
-                self.interrupt.check()
-        log.flush()
+                if stop:
+                    raise Interrupted(stop.name)
+        if log is not None:
+            log.flush()
         return state
 
     def _resume(self) -> TrainingState:
@@ -154,6 +169,12 @@ class StageTrainer:
             return TrainingState()
         return TrainingState(found["step"], found["history"], found["best_epoch"])
 
+    def _catch_up(self, state: TrainingState) -> None:
+        """In a process that follows: take what the leader has gone back to."""
+        found = self.checkpoints.load(self.system, self.optimizer) if state.step else None
+        if (found["step"] if found else 0) != state.step:
+            raise BenchError(f"{self.checkpoints.folder}: no intact checkpoint of step {state.step} here")
+
     def _load(self, epoch: int, position: int) -> Iterator[list[Batch]]:
         """The batches of each update of an epoch, from the one at `position` on."""
         updates = self.schedule.updates(epoch)[position:]
@@ -163,7 +184,7 @@ class StageTrainer:
         for update in updates:
             yield list(islice(loaded, len(update)))
 
-    def _update(self, state: TrainingState, loaded: list[Batch], log: StepLog) -> None:
+    def _update(self, state: TrainingState, loaded: list[Batch], log: StepLog | None) -> None:
         torch.manual_seed(step_seed(self.plan.seed, self.plan.position, state.step))
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -172,9 +193,7 @@ class StageTrainer:
         for batch in loaded:
             if not len(batch.labels):
                 continue  # no document with two entities: nothing to learn, and a mean over nothing is not a number
-            with precision_context(self.device, self.training.precision):
-                logits, inputs = self.system.scored(batch)
-            parts = self.system.model.batch_loss(logits, inputs, batch)
+            parts = self.losses(batch)
             loss = torch.stack(list(parts.values())).sum() / len(loaded)
             loss.backward()
             for name, part in parts.items():
@@ -183,7 +202,8 @@ class StageTrainer:
         # Without a limit the norm is still measured: a NaN in it must not go unnoticed.
         norm = nn.utils.clip_grad_norm_(parameters, self.training.clip or float("inf"))
         self.optimizer.step()
-        log.add({"step": state.step, "epoch": self.schedule.at(state.step)[0] + 1, **rates}, totals, norm)
+        if log is not None:
+            log.add({"step": state.step, "epoch": self.schedule.at(state.step)[0] + 1, **rates}, totals, norm)
         state.step += 1
 
     def _evaluate(self, state: TrainingState) -> None:

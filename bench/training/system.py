@@ -52,8 +52,12 @@ class DocumentModel(nn.Module):
     def scored(self, batch: Batch) -> tuple[Tensor, Pairs | Tokens]:
         """The logits, and the inputs of the model that they were computed from."""
         inputs = self.inputs(batch)
+        return self.logits(inputs), inputs
+
+    def logits(self, inputs: Pairs | Tokens) -> Tensor:
+        """Logits [P, classes] in float32 or wider, from what the model reads."""
         logits: Tensor = self.model(inputs)
-        return (logits if logits.dtype == torch.float64 else logits.float()), inputs
+        return _wide(logits)
 
     def inputs(self, batch: Batch) -> Pairs | Tokens:
         """What the model reads."""
@@ -62,7 +66,7 @@ class DocumentModel(nn.Module):
         encodings = self._encodings(self.encoder, batch)
         if self.model.reads == "pairs":
             return pool(encodings, batch, self.model.pooling_epsilon, self.model.pooled_heads, self.model.whole_grid)
-        states = tuple(encoding.states.float() for encoding in encodings)
+        states = tuple(_wide(encoding.states) for encoding in encodings)
         return Tokens(batch.input_ids, batch.attention_mask, states, batch.documents)
 
     def _encodings(self, encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
@@ -77,6 +81,11 @@ class DocumentModel(nn.Module):
 def encode_alone(encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
     """Each document of the batch as if it were alone, without gradient."""
     return [encoder(batch.alone(i))[0] for i in range(len(batch.documents))]
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """In float32, or wider if it is."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 class Predictions(NamedTuple):
@@ -103,6 +112,21 @@ def precision_context(device: torch.device, precision: str) -> torch.autocast:
     """bf16 where asked for, or with "auto" where there is a GPU; else full precision."""
     bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
+class BatchLosses(nn.Module):
+    """The parts of a batch's loss: what a step of training differentiates."""
+
+    def __init__(self, system: DocumentModel, precision: str) -> None:
+        super().__init__()
+        self.system = system
+        self.precision = precision
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalars; their sum is minimised."""
+        with precision_context(batch.input_ids.device, self.precision):
+            logits, inputs = self.system.scored(batch)
+        return self.system.model.batch_loss(logits, inputs, batch)
 
 
 def batches(

@@ -103,6 +103,14 @@ def test_slurm_needs_a_profile_and_the_others_take_none(run, bench, profile):
     assert "--profile is for --launcher slurm" in error
 
 
+@pytest.mark.parametrize(("launcher", "said"), [("inline", "--launcher local"), ("slurm", "in the profile")])
+def test_several_processes_a_run_are_the_local_launchers_and_on_slurm_the_profiles(launcher, said, bench, profile):
+    options = ["--profile", profile] if launcher == "slurm" else []
+    status, _, error = bench("run", "--gpus-per-run", 2, "--launcher", launcher, *options)
+    assert status == 2
+    assert said in error
+
+
 def test_a_bad_profile_is_refused_before_anything_is_planned(run, tmp_path, out):
     path = tmp_path / "bad.toml"
     path.write_text("memory = 12")

@@ -6,9 +6,8 @@ import pytest
 from small_experiments import StopAfter, execute, plans, results
 
 from bench.errors import UsageError
-from bench.execute import announce
 from bench.outline import outline_of, outlines, run_is_done, stage_is_done
-from bench.records import RunFolder
+from bench.records import RunFolder, announce
 from bench.slurm.job import DONE, FAILED, STOPPED, ArrayJob, carry_out
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import Submission
@@ -76,7 +75,7 @@ def test_a_job_that_fails_says_so_with_its_status_and_in_its_run(tmp_path, capsy
     def refuse(*arguments):
         raise UsageError("changed since this run was planned")
 
-    monkeypatch.setattr("bench.execute._check_unchanged", refuse)
+    monkeypatch.setattr("bench.execute.check_unchanged", refuse)
     (task,) = tasks(tmp_path, plans())
     assert do(tmp_path, task) == FAILED
     assert RunFolder(tmp_path, task.run).error() == "changed since this run was planned"

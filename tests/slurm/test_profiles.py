@@ -61,6 +61,7 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("gpus = 2", "gpus_per_run"),
         ('[stages.humn]\ntime = "1h"', "'human', 'distant', 'ext' or 'evaluation'"),
         ("[extra]\narray = '0-3'", "extra may not set array"),
         ("[extra]\njob_name = 'x'", "extra may not set job-name"),

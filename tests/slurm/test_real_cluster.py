@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,12 +45,12 @@ def profile(tmp_path: Path) -> Callable[..., Path]:
 
 
 def start(
-    out: Path, profile: Path, *options: str, model: str = "atlop", changes: tuple[str, ...] = ()
+    out: Path, profile: Path | None, *options: str, model: str = "atlop", changes: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
     sets = [part for change in (*SMALL, *changes) for part in ("--set", change)]
     what = ["--models", model, "--dataset", "small", "--encoder", "tiny", "--seeds", "1", "--checkpoint-seconds", "1"]
-    launcher = ["--launcher", "slurm", "--profile", str(profile), "--out", str(out)]
-    command = [sys.executable, "-m", "bench.cli", "run", *what, *sets, *launcher, *options]
+    launcher = ["--launcher", "slurm", "--profile", str(profile)] if profile else []
+    command = [sys.executable, "-m", "bench.cli", "run", *what, *sets, "--out", str(out), *launcher, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -99,6 +100,55 @@ def test_however_a_job_is_stopped_it_goes_on_to_the_bytes_of_an_undisturbed_one(
     until(lambda: state(out).state in SETTLED)
     assert state(out).state == "done"
     assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+def test_a_job_that_is_warned_of_its_time_limit_goes_on_in_its_next_attempt(tmp_path, profile):
+    out = tmp_path / "out"
+    start(out, profile(time='"1m"', warning_seconds="55"), changes=("epochs=100000",))
+    until(lambda: state(out).job)
+    job = state(out).job
+    until(lambda: restarts(job) > 0)
+    (stopped_at,) = {json.loads(path.read_text())["state"]["step"] for path in newest_checkpoint(out)}
+    until(lambda: step_of(out) > stopped_at)
+    ask(sys.executable, "-m", "bench.cli", "cancel", "--all", "--out", str(out))
+    assert "stopped by SIGUSR2" in next(out.glob("slurm/jobs/*_0_log.out")).read_text()
+
+
+def newest_checkpoint(out: Path) -> list[Path]:
+    return sorted(out.glob("stages/*/checkpoints/*.json"))[-1:]
+
+
+def second_process_of(job: str) -> int:
+    array, _, index = job.partition("_")
+    ours = {f"SLURM_ARRAY_JOB_ID={array}", f"SLURM_ARRAY_TASK_ID={index}", "SLURM_PROCID=1"}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if ours <= set(path.read_text(errors="replace").split("\0")):
+                return int(path.parent.name)
+    raise AssertionError(f"no second process of {job}")
+
+
+def test_two_processes_of_a_job_train_a_run_and_stop_and_die_together(tmp_path, profile):
+    planned = plans("atlop", LONG)
+    started = start(tmp_path / "whole", None, "--launcher", "local", "--gpus-per-run", "2", changes=(LONG,))
+    assert started.returncode == 0, started.stderr
+    out = tmp_path / "out"
+    assert start(out, profile(cpus="1\ngpus_per_run = 2"), changes=(LONG,)).returncode == 0
+    for number, harm in enumerate(
+        (
+            lambda job: ask("scancel", "--signal=USR2", job),
+            lambda job: os.kill(second_process_of(job), signal.SIGKILL),
+        )
+    ):
+        before = step_of(out)
+        until(lambda before=before: step_of(out) > before)
+        job = state(out).job
+        harm(job)
+        until(lambda job=job, number=number: restarts(job) > number)
+    until(lambda: state(out).state in SETTLED)
+    assert state(out).state == "done", state(out).detail
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+    assert json.loads(next(out.glob("runs/*/provenance.json")).read_text())["processes"] == 2
 
 
 def test_a_job_that_asks_for_too_little_memory_says_so(tmp_path, profile):

@@ -18,7 +18,7 @@ PROFILE = make_profile(
     {
         "partition": "gpu",
         "account": "me",
-        "gpus": 2,
+        "gpus_per_run": 2,
         "memory": "8GB",
         "time": "1h",
         "array_parallelism": 3,
@@ -55,7 +55,15 @@ def test_what_the_profile_asks_for_is_asked_of_sbatch(slurm, out):
     assert {"exclusive", "requeue"} <= options.keys()
     assert "overcommit" not in options
     assert "module load x" in slurm.script("100").splitlines()
-    assert "--cpus-per-task=4" in next(line for line in slurm.script("100").splitlines() if line.startswith("srun"))
+    started = next(line for line in slurm.script("100").splitlines() if line.startswith("srun"))
+    assert {"--cpus-per-task=4", "--wait=15"} <= set(started.split())
+
+
+def test_a_run_on_two_gpus_is_two_tasks_of_one_node(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    options = slurm.submitted()["100"]
+    assert [options[name] for name in ("nodes", "ntasks-per-node", "gpus-per-node")] == ["1", "2", "2"]
 
 
 def test_every_task_finds_the_same_call_which_holds_nothing_but_where_to_look(slurm, out):
@@ -141,7 +149,7 @@ def test_a_scheduler_that_does_not_answer_is_told_and_nothing_is_noted(slurm, ou
     slurm.down()
     with pytest.raises(BenchError, match="Unable to contact slurm controller") as error:
         send(out)
-    assert "nothing was" in str(error.value)
+    assert "No job was submitted" in str(error.value)
     assert submissions(out) == []
 
 

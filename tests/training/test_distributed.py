@@ -1,0 +1,216 @@
+"""Two processes with gloo on this machine, against one."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from small_experiments import Processes, documents, execute, plans, results
+
+from bench.data.batching import Batch, collate
+from bench.data.features import build_features
+from bench.display import RunDisplay
+from bench.execute import stage_folder
+from bench.interface import Task
+from bench.launch import free_port, launch
+from bench.nn.load import EncoderSource, find_encoder
+from bench.plan import RunPlan
+from bench.records import RunFolder, announce
+from bench.registry import find, registered
+from bench.training.distributed import bounds
+from bench.training.stage import assemble
+from bench.training.system import BatchLosses
+from bench.training.team import LOST, StageGroup, joined
+
+RELATIONS = ("knows", "leads")
+TASK = Task(128, RELATIONS, (0.05, 0.1), vocabulary=200)
+LONG = "epochs=15"
+
+
+def loss_and_gradients(losses: Callable[[Batch], dict[str, torch.Tensor]], batch: Batch, system: torch.nn.Module):
+    parts = losses(batch)
+    torch.stack(list(parts.values())).sum().backward()
+    gradients = {name: p.grad.clone() for name, p in system.named_parameters() if p.grad is not None}
+    system.zero_grad(set_to_none=True)
+    return {name: part.item() for name, part in parts.items()}, gradients
+
+
+def compare_all_models(folder: str, rank: int, port: int) -> None:
+    """In each of two processes: what it computes of batches alone, and with the other. Differences as JSON."""
+    torch.set_num_threads(1)
+    made = documents("train", 5)
+    source = find_encoder("tiny", made)
+    rows = list(build_features(made, source.words(), RELATIONS, 512))
+    # Documents of unlike size: means over the pairs of each process would not be the mean over all.
+    rows[0] = next(build_features([cut(made[0])], source.words(), RELATIONS, 512))
+    found: dict[str, Any] = {}
+    with joined(rank, 2, port) as team:
+        for number, name in enumerate(sorted(registered())):
+            group = StageGroup(team, number)
+            with team._process_group(number):
+                found[name] = [differences(name, group, source, rows[:size]) for size in (5, 1)]
+        if rank:
+            team.follow(lambda work: lambda group: None)
+    Path(folder, f"{rank}.json").write_text(json.dumps(found))
+
+
+def cut(document):
+    """Its first two people."""
+    labels = tuple(label for label in document.labels if max(label.head, label.tail) < 2)
+    return type(document)(document.title, document.sentences, document.entities[:2], labels)
+
+
+def differences(name: str, group: StageGroup, source: EncoderSource, rows) -> dict[str, float]:
+    cls = find(name).cls
+    torch.manual_seed(0)
+    sizes = {"pair_size": 16, "block_size": 16, "axial_layers": 1, "layers": 1}
+    changed = {key: size for key, size in sizes.items() if key in cls.Hyperparameters.model_fields}
+    system = assemble(source, cls(cls.Hyperparameters(**changed), TASK), pretrained=False)
+    system.eval().double()  # without dropout, and with rounding that does not hide an error
+    batch = collate(rows, len(RELATIONS), source.pad_id)
+    expected, by_one = loss_and_gradients(BatchLosses(system, "fp32"), batch, system)
+    parts, by_two = loss_and_gradients(group.losses(system, "fp32"), batch, system)
+    assert by_one.keys() == by_two.keys()
+    largest = max(gradient.norm() for gradient in by_one.values())
+    return {
+        "loss": max(abs(parts[part] / expected[part] - 1) for part in expected if expected[part]),
+        "gradient": max(((by_one[n] - by_two[n]).norm() / largest).item() for n in by_one),
+    }
+
+
+@pytest.fixture(scope="module")
+def differing(tmp_path_factory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("models")
+    port = free_port()
+    with Processes() as processes:
+        for rank in range(2):
+            processes.start(compare_all_models, str(folder), rank, port)
+        assert processes.codes() == [0, 0]
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.parametrize("name", sorted(registered()))
+def test_two_processes_give_the_loss_and_gradients_of_one_with_the_same_batch(name, differing):
+    for rank in range(2):
+        for difference in differing[rank][name]:
+            assert difference["loss"] < 1e-10
+            assert difference["gradient"] < 1e-10
+
+
+@pytest.mark.parametrize(("documents", "size"), [(5, 2), (4, 3), (7, 4), (3, 3)])
+def test_shares_are_even_and_leave_nothing_out(documents, size):
+    limits = bounds(documents, size)
+    counts = [b - a for a, b in pairwise(limits)]
+    assert (limits[0], limits[-1], len(counts)) == (0, documents, size)
+    assert max(counts) - min(counts) <= 1
+    assert min(counts) >= 1
+
+
+def together(out: Path, planned: list[RunPlan], seconds: float = 1e9, **environment: str) -> Processes:
+    """Two worker processes at `planned`."""
+    announce(out, planned)
+    processes, port = Processes(**environment), free_port()
+    for rank in range(2):
+        processes.work(out, 1, seconds, rank, 2, port, *(plan.folder for plan in planned))
+    return processes
+
+
+@pytest.fixture
+def without_dropout(tmp_path) -> str:
+    source = find_encoder("tiny", documents("train", 5))
+    source.config.hidden_dropout_prob = source.config.attention_probs_dropout_prob = 0.0
+    folder = tmp_path / "encoder"
+    source.save(folder)
+    source.build().model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.usefixtures("small")
+def test_without_dropout_two_processes_train_what_one_does(without_dropout, tmp_path):
+    planned = plans("ssrpu", encoder=without_dropout, settings="human+distant")
+    execute(tmp_path / "one", planned)
+    with together(tmp_path / "two", planned) as processes:
+        assert processes.codes() == [0, 0]
+    for stage in planned[0].stages:
+        one, two = (stage_folder(tmp_path / out, stage) for out in ("one", "two"))
+        logs = [[json.loads(line) for line in (f / "log.jsonl").read_text().splitlines()] for f in (one, two)]
+        assert len(logs[0]) == len(logs[1]) > 0
+        assert all(math.isclose(a["loss"], b["loss"], rel_tol=1e-4) for a, b in zip(*logs, strict=True))
+        weights = [load_file(folder / "selected.safetensors") for folder in (one, two)]
+        assert all(torch.allclose(weights[0][n], weights[1][n], atol=2e-4) for n in weights[0])
+        said = [json.loads((folder / "provenance.json").read_text())["processes"] for folder in (one, two)]
+        assert said == [1, 2]
+
+
+def is_training(out: Path, plan: RunPlan, since: float) -> bool:
+    status = RunFolder.of(out, plan).status()
+    return "step" in status and status["time"] > since
+
+
+@pytest.mark.usefixtures("small")
+def test_signals_to_and_deaths_of_any_process_end_all_at_one_step_and_cost_nothing_but_time(tmp_path):
+    planned = plans("atlop", LONG)
+    with together(tmp_path / "whole", planned) as processes:
+        assert processes.codes() == [0, 0]
+    out = tmp_path / "disturbed"
+    for rank, sent, expected in (
+        (1, signal.SIGUSR2, [1, 0]),
+        (1, signal.SIGKILL, [LOST, -signal.SIGKILL]),
+        (0, signal.SIGKILL, [-signal.SIGKILL, LOST]),
+    ):
+        since = time.time()
+        with together(out, planned) as processes:
+            processes.wait_for(lambda since=since: is_training(out, planned[0], since))
+            processes.signal(rank, sent)
+            assert processes.codes() == expected
+        assert RunFolder.of(out, planned[0]).error() is None
+        kept = list(out.glob("stages/*/checkpoints/*.json"))
+        assert len(kept) == (1 if (rank, sent) == (1, signal.SIGUSR2) else len(kept))
+    with together(out, planned) as processes:
+        assert processes.codes() == [0, 0]
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+FAILING = """
+import os
+from baselines.atlop import Atlop
+
+
+class Failing(Atlop):
+    def loss(self, logits, labels):
+        if os.environ["BENCH_TEST_RANK"] == os.environ["BENCH_TEST_FAILS"]:
+            raise ValueError("no luck")
+        return super().loss(logits, labels)
+"""
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("rank", "said"), [("0", "ValueError: no luck"), ("1", "process 2 of 2: ValueError: no luck")])
+def test_an_error_in_any_process_ends_all_and_is_what_the_run_failed_of(rank, said, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    planned = plans(f"{tmp_path / 'failing.py'}:Failing")
+    with together(tmp_path, planned, BENCH_TEST_FAILS=rank) as processes:
+        assert processes.codes() == [1, 0]
+    assert RunFolder.of(tmp_path, planned[0]).error() == said
+
+
+@pytest.mark.usefixtures("small")
+def test_a_failed_run_leaves_the_next_to_the_same_processes_or_to_new_ones(tmp_path, monkeypatch):
+    (tmp_path / "failing.py").write_text(FAILING.replace("BENCH_TEST_RANK", "BENCH_TEST_FAILS"))
+    monkeypatch.setenv("BENCH_TEST_FAILS", "always")
+    planned = plans(f"{tmp_path / 'failing.py'}:Failing") + plans("atlop", "encoder_lr=1e30") + plans("atlop")
+    announce(tmp_path, planned)
+    display = RunDisplay(planned, Console(quiet=True))
+    failed = launch(planned, tmp_path, "local", 1, display, 60.0, gpus_per_run=2)
+    assert [folder.name for folder in failed] == [plan.folder for plan in planned[:2]]
+    assert ["no luck" in (failed[0].error() or ""), "diverged" in (failed[1].error() or "")] == [True, True]
