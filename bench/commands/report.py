@@ -45,7 +45,7 @@ def report(
         for problem in problems:
             typer.echo(problem, err=True)
     results = make_results(material)
-    write_report(make_page(material, results, drawn, explorer), results, material, to)
+    write_report(make_page(material, results, drawn, explorer), material, to)
     typer.echo(f"{to / 'report.html'}: {len(results.all)} tables of results")
     if drawn:
         typer.echo(f"{len(drawn)} figures in {to / 'figures'} (PDF and PNG)")

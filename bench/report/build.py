@@ -20,12 +20,12 @@ from bench.report.datasets import DataFacts, data_facts, statistics_tables
 from bench.report.elsewhere import elsewhere_tables
 from bench.report.findings import counts_table, findings_table
 from bench.report.html import Figure, Page, Section, anchor, to_html
-from bench.report.latex import document, to_latex
+from bench.report.latex import TALL, document, to_latex
 from bench.report.markdown import to_markdown
 from bench.report.paper import PublishedRows, the_paper
 from bench.report.relations import rare_tables
 from bench.report.results import ablation_table, main_tables, slice_tables
-from bench.report.runs import runs_csv, runs_table
+from bench.report.runs import RUNS, runs_csv, runs_table
 from bench.report.scores import System, systems_of
 from bench.report.table import Table
 from bench.report.verdicts import AGAINST_PUBLISHED, RULES
@@ -198,13 +198,14 @@ def make_page(
     return Page("docre-bench report", intro, facts, list(sections(material, results, figures)), links)
 
 
-def write_report(page: Page, results: Results, material: Material, to: Path) -> list[Path]:
-    """`report.html`, `runs.csv`, all tables in `tables.md` and `tables.tex` (which compiles), each one in `tables/`."""
-    tables = results.all
+def write_report(page: Page, material: Material, to: Path) -> list[Path]:
+    """`report.html`, `runs.csv`; its tables in `tables.md` and `tables.tex` (it compiles), each one in `tables/`."""
+    every = [table for section in page.sections for table in (*section.tables, *section.folded)]
+    tables = [table for table in every if table.name != RUNS]
     files = {
         "report.html": to_html(page),
         "tables.md": "# Tables\n\n" + "\n".join(map(to_markdown, tables)),
-        "tables.tex": document([to_latex(table) for table in tables]),
+        "tables.tex": document([_on_a_page(table) for table in tables]),
         "runs.csv": runs_csv(material.systems),
     }
     for table in tables:
@@ -213,3 +214,10 @@ def write_report(page: Page, results: Results, material: Material, to: Path) -> 
     for name, text in files.items():
         write_atomically(to / name, text.encode())
     return [to / name for name in files]
+
+
+def _on_a_page(table: Table) -> str:
+    if len(table.rows) <= TALL:
+        return to_latex(table)
+    where = f"tables/{anchor(table.name)}.csv"
+    return f"% {table.name}: {len(table.rows)} rows are more than a page holds; they are in {where}\n"

@@ -42,6 +42,10 @@ _SPECIAL = {
     "\n": " ",
 }
 _PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+SENTENCE = 45
+"""Characters of a text that is broken into lines."""
+TALL = 50
+"""Rows beyond which a table does not fit a page of `document`."""
 WIDE = 8
 """Columns of a table that only fits a page (`table*`, landscape) in a smaller size."""
 
@@ -59,7 +63,7 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
         rf"\caption{{{escape(caption if caption is not None else _sentences(table.title, table.caption))}}}",
         rf"\label{{{re.sub(r'[^A-Za-z0-9:.-]+', '-', label or f'tab:{table.name}')}}}",
         *([r"\footnotesize", r"\setlength{\tabcolsep}{3pt}"] if width > WIDE else [r"\small"]),
-        rf"\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in table.columns)}}}",
+        rf"\begin{{tabular}}{{{_alignment(table)}}}",
         r"\toprule",
         *_header(table),
         r"\midrule",
@@ -75,13 +79,13 @@ def to_latex(table: Table, caption: str | None = None, label: str | None = None)
 
 
 def document(tables: Sequence[str]) -> str:
-    """A document of tables that compiles as it is."""
+    """A document of tables that compiles as it is, to look at them; each is made for a page of a paper by itself."""
     head = [
         r"\documentclass{article}",
         r"\usepackage[T1]{fontenc}",
         r"\usepackage[utf8]{inputenc}",
         r"\usepackage{booktabs}",
-        r"\usepackage[landscape,margin=1cm]{geometry}",
+        r"\usepackage[paperwidth=42cm,paperheight=59.4cm,margin=1.5cm]{geometry}  % A2: no table is cut",
         r"\begin{document}",
     ]
     return "\n".join([*head, *(f"{table}\\clearpage" for table in tables), r"\end{document}"]) + "\n"
@@ -95,6 +99,17 @@ def escape(text: str) -> str:
 
 def _sentences(*parts: str) -> str:
     return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part)
+
+
+def _alignment(table: Table) -> str:
+    """Numbers to the right, texts to the left; sentences in columns that share a part of the line, broken in it."""
+    longest = [max((len(row.cells[i].text) for row in table.rows), default=0) for i in range(len(table.columns))]
+    sentences = [length > SENTENCE and not c.numeric for c, length in zip(table.columns, longest, strict=True)]
+    broken = rf"p{{{0.6 / max(sum(sentences), 1):.2f}\linewidth}}"
+    return "".join(
+        broken if is_sentence else "r" if column.numeric else "l"
+        for column, is_sentence in zip(table.columns, sentences, strict=True)
+    )
 
 
 def _header(table: Table) -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bench.metrics.official import Counts
 from bench.metrics.slices import rare_relations
-from bench.report.scores import Entry, System, block_verdicts
-from bench.report.table import MISSING, Cell, Column, Row, Table
+from bench.report.scores import Entry, Place, System, score_rows
+from bench.report.table import Column, Table
 
 PAPER_SHARE = "0.027 of the labels of the test set, precision on them 80 %"
 
@@ -56,23 +56,7 @@ def _rare(dataset: str, encoder: str, setting: str, systems: Sequence[System]) -
     total = sum(frequency.values())
     labels = sum(frequency[relation] for relation in rare)
     metrics = (("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
-    entries = [Entry(system.name, system) for system in systems]
-    columns = {
-        metric: block_verdicts([s.values("test", metric, "below_25th_percentile") for s in systems], entries)
-        for metric, _ in metrics
-    }
-    rows = []
-    for i, system in enumerate(systems):
-        cells = [Cell(system.name, system.name), Cell(system.seeds, len(system.cell.records))]
-        for metric, _ in metrics:
-            number = system.number("test", metric, "below_25th_percentile")
-            verdict = columns[metric][i]
-            if number is None or number.mean is None:
-                cells.append(Cell(MISSING))
-            else:
-                text = f"{number.mean:.2f}" + (f" ± {number.std:.2f}" if number.std is not None else "")
-                cells.append(Cell(text, number.mean, verdict.bold, verdict.mark, data={"std": number.std}))
-        rows.append(Row(tuple(cells)))
+    columns = [Place("test", metric, title, "below_25th_percentile") for metric, title in metrics]
     share = labels / total if total else 0.0
     return Table(
         name=f"rare-{dataset}-{encoder}-{setting}",
@@ -82,6 +66,6 @@ def _rare(dataset: str, encoder: str, setting: str, systems: Sequence[System]) -
             f"{total:,} labels of the test set ({share:.3f}). Precision divides by the predictions of these relations."
         ),
         columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(title) for _, title in metrics)),
-        rows=tuple(rows),
+        rows=tuple(score_rows([Entry(system.name, system) for system in systems], columns, "", encoders=False)),
         notes=(f"Appendix H of the paper, Re-DocRED with RoBERTa-large: {PAPER_SHARE}, of one model.",),
     )

@@ -11,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.aggregate import RELEASED, NotApplicable, not_applicable
+from bench.aggregate import RELEASED, NotApplicable, mean_and_std, not_applicable
 from bench.compare import same_encoder
 from bench.published import TableRow
 from bench.recipe import SETTINGS
 from bench.report.ablations import Ablation
 from bench.report.paper import PaperTable, PublishedRows
-from bench.report.scores import Beside, Entry, Place, System, mean_text, not_applicable_row, places, score_rows
+from bench.report.scores import Beside, Entry, Place, System, not_applicable_row, places, score_rows
 from bench.report.table import Column, Comparability, Line, Row, Table
 from bench.report.verdicts import AGAINST_PUBLISHED, RULES
 from bench.tables import documents_notes
@@ -155,7 +155,7 @@ def _with_released(rows: Sequence[Row], entries: Sequence[Entry], columns: Seque
             if number is not None and number.mean is not None and place.metric != "recall":
                 cells[i] = replace(
                     cells[i],
-                    under=(Line("released protocol", mean_text(number)), *cells[i].under),
+                    under=(Line("released protocol", mean_and_std(number)), *cells[i].under),
                     data={**cells[i].data, "released": number.mean, "released std": number.std},
                 )
         yield replace(row, cells=tuple(cells))

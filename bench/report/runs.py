@@ -12,6 +12,7 @@ from bench.records import RunRecord
 from bench.report.scores import System
 from bench.report.table import MISSING, Cell, Column, Row, Table
 
+RUNS = "runs"
 FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
 TIDY = (
     *FIELDS, "configuration", "key", "folder", "status", "error", "split", *METRICS, "macro_f1",
@@ -34,7 +35,7 @@ def runs_table(systems: Sequence[System]) -> Table:
         rows.append(Row(tuple(cells)))
     titles = ("Model", "Data", "Setting", "Encoder", "Seed", "Status", "F1", "Error", "Folder")
     return Table(
-        name="runs",
+        name=RUNS,
         title="Runs",
         caption="Every run that was planned in this folder, F1 of test (of dev where test has no labels) in percent.",
         columns=tuple(Column(title, numeric=title in ("Seed", "F1")) for title in titles),

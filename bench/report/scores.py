@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.aggregate import ALL, Cell, labels, rows_of
+from bench.aggregate import ALL, Cell, labels, mean_and_std, rows_of
 from bench.aggregate import Row as Number
 from bench.comparable import differences
 from bench.published import Printed, TableRow
@@ -150,14 +150,8 @@ def score_cell(entry: Entry, place: Place, verdict: Verdict) -> model.Cell:
             }  # fmt: skip
     if system is not None:
         data |= {"paper's rule": "best" if verdict.bold else "", "tested": verdict.mark}
-    mean = number.mean if number else None
-    text = model.MISSING if number is None or mean is None else mean_text(number)
+    text, mean = (mean_and_std(number), number.mean) if number else (model.MISSING, None)
     return model.Cell(text, mean, verdict.bold, verdict.mark, under=tuple(under), data=data)
-
-
-def mean_text(number: Number) -> str:
-    """`48.21 ± 0.62`, without the deviation of a single seed."""
-    return f"{number.mean:.2f}" if number.std is None else f"{number.mean:.2f} ± {number.std:.2f}"
 
 
 def printed_text(printed: Printed) -> str:

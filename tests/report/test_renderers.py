@@ -111,6 +111,12 @@ def test_a_latex_row_that_starts_with_a_bracket_is_no_option_of_the_row_before()
     assert "\n{}[z]" in to_latex(table_of("[z]"))
 
 
+def test_latex_breaks_sentences_into_lines_and_nothing_else():
+    rows = [("a", 1.0, "short", "a sentence that is too long for a line of a table"), ("b", 2.0, "x", "y")]
+    lines = to_latex(plain_table("p", "P", "", ["name", "n", "kind", "what"], rows)).splitlines()
+    assert r"\begin{tabular}{lrlp{0.60\linewidth}}" in lines
+
+
 def test_the_latex_document_declares_what_its_tables_need():
     text = document([to_latex(table_of())])
     assert text.index(r"\usepackage{booktabs}") < text.index(r"\begin{document}") < text.index(r"\toprule")
