@@ -58,6 +58,23 @@ def test_figures_drawn_twice_are_the_same_to_the_byte(tmp_path: Path):
         assert (tmp_path / f"first.{form}").read_bytes() == (tmp_path / f"second.{form}").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("ttmre (loss=pu)", ["ttmre (loss=pu)"]),
+        (
+            "atlop (encoder_lr=0.00015,epochs=3,head_lr=0.0004)",
+            ["atlop", "(encoder_lr=0.00015,", "epochs=3,head_lr=0.0004)"],
+        ),
+        ("a" * 60, ["a" * 60]),
+        ("", [""]),
+    ],
+)
+def test_a_long_name_is_broken_where_it_may_be_and_nothing_of_it_is_lost(name, lines):
+    assert draw.in_lines(name).split("\n") == lines
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+
+
 def test_series_differ_in_more_than_colour():
     looks = [style.look(i) for i in range(draw.PANELS)]
     for part in ("color", "marker", "linestyle"):

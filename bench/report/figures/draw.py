@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,8 +15,21 @@ from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figu
 from bench.report.relations import RelationScores
 from bench.stats import Array
 
+LINE = 26
+"""Characters of a name in one line."""
 PANELS = 6
 """Systems that fit into one figure of small panels, or lines into one figure."""
+
+
+def in_lines(name: str) -> str:
+    """A name broken after commas and brackets, so that a long one leaves room for the drawing."""
+    lines = [""]
+    for part in re.split(r"(?<=[,)])|(?= \()", name):
+        if lines[-1] and len(lines[-1]) + len(part) > LINE:
+            lines.append(part.lstrip())
+        else:
+            lines[-1] += part
+    return "\n".join(lines)
 
 
 def ablation(ours: Points, published: Points | None, hyperparameter: str, comparable: bool) -> Figure:
@@ -53,14 +67,16 @@ def _same_span(panels: Sequence[Axes]) -> None:
 
 def seed_strips(strips: Sequence[Strip]) -> Figure:
     """Each seed's F1 as a ring, the mean as a bar, its 95 % interval over seeds as a line."""
-    with figure(0.75 + 0.3 * len(strips)) as (made, (axes,)):
+    names = [in_lines(strip.name) for strip in strips]
+    lines = max((name.count("\n") for name in names), default=0) + 1
+    with figure(0.75 + (0.16 + 0.14 * lines) * len(strips)) as (made, (axes,)):
         for row, strip in enumerate(strips):
             mean = sum(strip.values) / len(strip.values)
             if strip.low is not None and strip.high is not None:
                 axes.plot([strip.low, strip.high], [row, row], color=COLOURS[0], linewidth=3, alpha=0.45, zorder=1)
             axes.plot([mean, mean], [row - 0.3, row + 0.3], color=COLOURS[1], linewidth=2.2, zorder=3)
             axes.plot(strip.values, [row] * len(strip.values), "o", mfc="none", mec=INK, mew=0.9, ms=5.5, zorder=2)
-        axes.set_yticks(range(len(strips)), [strip.name for strip in strips])
+        axes.set_yticks(range(len(strips)), names)
         axes.set_ylim(len(strips) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("F1 (%)")
@@ -79,7 +95,7 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
                     axes.plot([kept], [seed[kept - 1]], style["marker"], color=style["color"], ms=4, mfc="none")
             axes.plot(range(1, len(curve.mean) + 1), curve.mean, **line)
             # For the legend: line and marker together.
-            axes.plot([], [], label=curve.name, **style, mfc="none")
+            axes.plot([], [], label=in_lines(curve.name), **style, mfc="none")
         axes.set_xlabel("epoch of the last stage")
         axes.set_ylabel("dev F1 (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -102,7 +118,7 @@ def relations(systems: Sequence[RelationScores]) -> Figure:
             axes.plot(middle, [f1[part].mean() for part in quarters], color=INK, linestyle=LINES[1], linewidth=1.2)
             _logarithmic(axes)
             axes.set_ylim(-4, 104)
-            axes.set_title(scores.system.name)
+            axes.set_title(in_lines(scores.system.name))
             if index % columns == 0:
                 axes.set_ylabel("F1 (%)")
             if index + columns >= len(systems):  # nothing below it
