@@ -63,8 +63,8 @@ def test_figures_drawn_twice_are_the_same_to_the_byte(tmp_path: Path):
     [
         ("ttmre (loss=pu)", ["ttmre (loss=pu)"]),
         (
-            "atlop (encoder_lr=0.00015,epochs=3,head_lr=0.0004)",
-            ["atlop", "(encoder_lr=0.00015,", "epochs=3,head_lr=0.0004)"],
+            "atlop (encoder_lr=0.0001,epochs=3,head_lr=0.0004)",
+            ["atlop (encoder_lr=0.0001,", "epochs=3,head_lr=0.0004)"],
         ),
         ("a" * 60, ["a" * 60]),
         ("", [""]),
