@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,9 @@ def _helper(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) 
 
 def _help(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that called
-    maker.make_share(chunks, share, shares)
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    maker.make_share(takewhile(lambda _: caller.is_alive(), chunks), share, shares)
 
 
 def _digest(identity: Any) -> str:
