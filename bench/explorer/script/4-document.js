@@ -36,8 +36,8 @@ function sentenceOf(shown, at) {
   const line = make("p", { "data-sentence": at, dir: "auto" });
   const mentions = shown.entities.flatMap((e) => e.mentions.filter((m) => m.sentence === at));
   nest(line, shown, shown.sentences[at], mentions);
-  return make("div", { class: "sentence" }, make("span", { class: "at", "aria-label": `sentence ${at}` }, String(at)), line,
-    make("span", { class: "tags" }));
+  const number = make("span", { class: "at", "aria-label": `sentence ${at}` }, DATA.sentences ? String(at) : "");
+  return make("div", { class: "sentence" }, number, line, make("span", { class: "tags" }));
 }
 
 // Put the text into `line`, every mention in an element; one that begins inside another and ends outside is cut there.

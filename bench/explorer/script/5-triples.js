@@ -80,7 +80,7 @@ function choose(shown) {
 
 function detailOf(triple) {
   const [id, name, frequency, kind] = DATA.relations[triple.relation];
-  const facts = [`${name} (${id}): ${frequency.toLocaleString("en")} labels in ${DATA.split}${kind === 2 ? ", rare" : ""}`];
+  const facts = [`${name}${name === id ? "" : ` (${id})`}: ${frequency.toLocaleString("en")} labels in ${DATA.split}${kind === 2 ? ", rare" : ""}`];
   if (DATA.sentences) facts.push(triple.flags & INTRA ? "head and tail share a sentence" : "head and tail share no sentence");
   if (triple.gold) facts.push(triple.evidence.length ? `labelled, evidence in ${inWords(triple.evidence)}` : "labelled, without evidence");
   else facts.push("not labelled");

@@ -133,7 +133,9 @@ function setUp() {
   if (DATA.runs.length < 2) form.elements.kind.querySelector("[value=differ]").remove();
   form.elements.distance.parentElement.hidden = !DATA.sentences;
   form.elements.seen.parentElement.hidden = !DATA.facts;
-  document.getElementById("rows").classList.toggle("many", DATA.runs.length > 2);
+  const table = document.getElementById("rows");
+  table.classList.toggle("many", DATA.runs.length > 2);
+  table.style.setProperty("--runs", DATA.runs.length);
   form.addEventListener("input", () => { refresh(); remember(false); });
   form.addEventListener("reset", () => setTimeout(() => { refresh(); remember(false); }));
   form.addEventListener("submit", (event) => event.preventDefault());
