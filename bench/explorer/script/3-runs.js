@@ -71,11 +71,11 @@ function listDocuments(counted, filters) {
   drawMore();
 }
 
-// The next part of the list. The document that is open is always in it.
+// The next part of the list. The document that is open is always in it, with some that follow.
 function drawMore() {
   const list = document.getElementById("list");
   const current = listed.findIndex((d) => d.row === state.row);
-  const until = Math.min(listed.length, Math.max(drawn + CHUNK, current + 1));
+  const until = Math.min(listed.length, Math.max(drawn + CHUNK, current + CHUNK / 4));
   const run = Math.max(readFilters().run, 0);
   list.append(...listed.slice(drawn, until).map((d) => listItem(d, run)));
   drawn = until;

@@ -46,7 +46,7 @@ function step(by) {
 function pick(triple) {
   state.triple = triple;
   choose(documentAt(state.row));
-  document.querySelector("#rows tr.chosen")?.scrollIntoView({ block: "nearest" });
+  for (const row of document.querySelectorAll("#rows .detail, #rows tr.chosen")) row.scrollIntoView({ block: "nearest" });
   remember(false);
 }
 
