@@ -16,6 +16,7 @@ import json
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,10 @@ def steps(options: argparse.Namespace) -> dict[str, Any]:
         forms = {
             which: formulation(system, which) for which in ("ours", *baselines(model))[: None if options.plain else 1]
         }
-        runs: dict[str, Any] = {"rate": lambda: {"rate": matmul_rate()}}
+        runs: dict[str, Any] = {"rate": lambda: {"rate": matmul_rate(options.clock)}}
         for which, of in forms.items():
-            runs[which] = lambda of=of, system=system: timed_step(system, of, batch)
-            runs[f"{which} predicts"] = lambda of=of, system=system: timed_prediction(system, of, batch)
+            runs[which] = lambda of=of, system=system: timed_step(system, of, batch, options.clock)
+            runs[f"{which} predicts"] = lambda of=of, system=system: timed_prediction(system, of, batch, options.clock)
         found = medians(runs, options.repeats)
         operations = step_operations(system, batch)
         floor = sum(operations.values()) / found["rate"]["rate"]
@@ -93,7 +94,7 @@ def steps(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def memory(options: argparse.Namespace) -> dict[str, Any]:
-    """Peak resident memory of a process that makes two steps, for each model and formulation."""
+    """Peak resident memory of a process that makes a step, for each model and formulation."""
     results: dict[str, Any] = {}
     print("| model | formulation | peak (GiB) | of the plain one |\n|---|---|---|---|")
     for model in options.models.split(","):
@@ -110,14 +111,12 @@ def memory(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def peak(options: argparse.Namespace) -> None:
-    """Two steps of one formulation in this process; its peak memory as JSON."""
+    """A step of one formulation in this process; its peak memory as JSON."""
     source = the_encoder(options)
     batch = document_batch(options.documents, source)
     name, settings = named(options.models)
     system = system_of(name, source, batch, **settings)
-    of = formulation(system, options.formulation)
-    for _ in range(2):
-        timed_step(system, of, batch)
+    timed_step(system, formulation(system, options.formulation), batch)
     print(json.dumps({"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
 
 
@@ -137,7 +136,9 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
                 chosen = settings | ({axis: size} if axis in ("memory", "layers") else {})
                 system = system_of(name, source, batch, **chosen)
                 of = formulation(system, "ours")
-                systems[str(size)] = lambda system=system, of=of, batch=batch: timed_step(system, of, batch)
+                systems[str(size)] = lambda system=system, of=of, batch=batch: timed_step(
+                    system, of, batch, options.clock
+                )
             found = medians(systems, options.repeats)
             results[axis][model] = {size: row["step"] for size, row in found.items()}
             print(f"| {model} | " + " | ".join(f"{row['step']:.2f}" for row in found.values()) + " |", flush=True)
@@ -170,6 +171,14 @@ def main() -> None:
     parser.add_argument("--no-plain", dest="plain", action="store_false", help="steps: only ours")
     parser.add_argument("--to", type=Path, help="also write the numbers here, as JSON")
     parser.add_argument("--formulation", default="ours", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--cpu-seconds",
+        dest="clock",
+        action="store_const",
+        const=time.process_time,
+        default=time.perf_counter,
+        help="count the processor's time, with --threads 1: where others use the machine",
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.what == "peak":
@@ -180,7 +189,8 @@ def main() -> None:
     for name in tables if options.what == "all" else (options.what,):
         print(f"\n## {name}")
         results[name] = tables[name](options)
-    machine = f"{options.threads} threads, torch {torch.__version__}, encoder {options.encoder}"
+    seconds = "processor's" if options.clock is time.process_time else "wall clock"
+    machine = f"{seconds} seconds, {options.threads} threads, torch {torch.__version__}, encoder {options.encoder}"
     print(f"\n{machine}")
     if options.to:
         options.to.write_text(json.dumps({"machine": machine, **results}, indent=1))

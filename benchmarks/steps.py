@@ -16,6 +16,7 @@ from bench.nn.encoder import DocumentEncoding
 from bench.nn.pooling import Pairs, pool
 from bench.training.system import DocumentModel
 
+Clock = Callable[[], float]
 PARTS = ("encoder", "pooling", "head", "loss", "backward")
 
 
@@ -63,14 +64,16 @@ def formulation(system: DocumentModel, which: str) -> Formulation:
     return found
 
 
-def timed_step(system: DocumentModel, of: Formulation, batch: Batch) -> dict[str, float]:
+def timed_step(
+    system: DocumentModel, of: Formulation, batch: Batch, clock: Clock = time.perf_counter
+) -> dict[str, float]:
     """Seconds of each part of a forward pass in training, and of the backward pass of all."""
     seconds: dict[str, float] = {}
 
     def part(name: str, compute: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
+        began = clock()
         result = compute()
-        seconds[name] = time.perf_counter() - began
+        seconds[name] = clock() - began
         return result
 
     system.train()
@@ -84,22 +87,24 @@ def timed_step(system: DocumentModel, of: Formulation, batch: Batch) -> dict[str
 
 
 @torch.no_grad()
-def timed_prediction(system: DocumentModel, of: Formulation, batch: Batch) -> dict[str, float]:
+def timed_prediction(
+    system: DocumentModel, of: Formulation, batch: Batch, clock: Clock = time.perf_counter
+) -> dict[str, float]:
     """Seconds from word pieces to decoded relations."""
     system.eval()
-    began = time.perf_counter()
+    began = clock()
     system.model.decode(of.head(of.pool(of.encode(batch), batch), batch))
-    return {"prediction": time.perf_counter() - began}
+    return {"prediction": clock() - began}
 
 
-def matmul_rate(size: int = 2048) -> float:
+def matmul_rate(clock: Clock = time.perf_counter, size: int = 2048) -> float:
     """Floating-point operations per second of a square float32 matrix product, the best of three."""
     a, b = torch.ones(size, size), torch.ones(size, size)
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = clock()
         a @ b
-        seconds.append(time.perf_counter() - began)
+        seconds.append(clock() - began)
     return 2 * size**3 / min(seconds)
 
 
