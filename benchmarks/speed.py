@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def steps(options: argparse.Namespace) -> dict[str, Any]:
         }
         runs: dict[str, Any] = {"rate": lambda: {"rate": matmul_rate(options.clock)}}
         for which, of in forms.items():
-            runs[which] = lambda of=of, system=system: timed_step(system, of, batch, options.clock)
-            runs[f"{which} predicts"] = lambda of=of, system=system: timed_prediction(system, of, batch, options.clock)
+            runs[which] = partial(timed_step, system, of, batch, options.clock)
+            runs[f"{which} predicts"] = partial(timed_prediction, system, of, batch, options.clock)
         found = medians(runs, options.repeats)
         operations = step_operations(system, batch)
         floor = sum(operations.values()) / found["rate"]["rate"]
@@ -135,10 +136,7 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
                 batch = growing_batch(source, axis, size)
                 chosen = settings | ({axis: size} if axis in ("memory", "layers") else {})
                 system = system_of(name, source, batch, **chosen)
-                of = formulation(system, "ours")
-                systems[str(size)] = lambda system=system, of=of, batch=batch: timed_step(
-                    system, of, batch, options.clock
-                )
+                systems[str(size)] = partial(timed_step, system, formulation(system, "ours"), batch, options.clock)
             found = medians(systems, options.repeats)
             results[axis][model] = {size: row["step"] for size, row in found.items()}
             print(f"| {model} | " + " | ".join(f"{row['step']:.2f}" for row in found.values()) + " |", flush=True)
