@@ -75,7 +75,9 @@ class Watched:
 def stop(watched: Watched) -> tuple[float, float]:
     """Seconds from a signal to the checkpoint, and until the job is in the queue again."""
     before = watched.lines()
-    until(lambda: watched.lines() > before)
+    until(lambda: watched.lines() > before or watched.is_over())
+    if watched.is_over():
+        raise SystemExit("the run was over before all signals were sent: more --epochs")
     restarts, began = watched.restarts(), time.time()
     watched.cluster.call("scancel", "--signal=USR2", watched.job)
     saved = until(lambda: watched.checkpoint() > began) - began
