@@ -1,40 +1,32 @@
-"""Inference-stage fusion: what it makes of a document, how it joins two readings, and runs that use it."""
+"""Inference-stage fusion: how it joins two readings of a document."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from fusion_documents import RELATIONS, any_document, pairs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_experiments import documents, execute, plans
+from small_experiments import documents
 
 from baselines import fusion
 from baselines.dreeam import Dreeam, DreeamHyperparameters
 from baselines.fusion import (
     MISSING,
     THRESHOLD,
-    DreeamIsf,
     InferenceStageFusion,
     add_margins,
     best_threshold,
     excerpt,
     fuse,
-    pseudo_documents,
 )
-from bench.data.docred import write_documents
 from bench.data.documents import Document, Label, Mention
-from bench.execute import stage_folder
-from bench.inference import predict_file
 from bench.interface import DocumentScores, Task
 from bench.metrics.official import Counts, document_counts
-from bench.records import RunFolder
-
-RELATIONS = tuple("abcdefgh")
 
 
 @pytest.fixture(scope="module")
@@ -43,104 +35,6 @@ def fused():
     hp = DreeamHyperparameters(pair_size=16, block_size=16)
     model = Dreeam(hp, Task(encoder_size=8, relations=RELATIONS, label_rates=(0.1,) * len(RELATIONS)))
     return InferenceStageFusion(model, RELATIONS)
-
-
-# Pseudo documents
-
-
-@st.composite
-def any_document(draw) -> Document:
-    """Up to five sentences, each of words of its own, and up to five entities with a mention or more."""
-    sentences = [
-        tuple(f"{s}.{w}" for w in range(draw(st.integers(2, 4)))) for s in range(draw(st.integers(1, 5)))
-    ]  # fmt: skip
-
-    def mention() -> Mention:
-        s = draw(st.integers(0, len(sentences) - 1))
-        start = draw(st.integers(0, len(sentences[s]) - 1))
-        end = draw(st.integers(start + 1, len(sentences[s])))
-        return Mention(s, start, end, " ".join(sentences[s][start:end]), "T")
-
-    count = draw(st.integers(2, 5))
-    entities = [tuple(mention() for _ in range(draw(st.integers(1, 3)))) for _ in range(count)]
-    pairs = [(h, t) for h in range(count) for t in range(count) if h != t]
-    labels = [Label(h, t, draw(st.sampled_from(RELATIONS))) for h, t in draw(st.sets(st.sampled_from(pairs)))]
-    named = draw(st.none() | st.lists(st.sampled_from(pairs), unique=True).map(tuple))
-    return Document("d", tuple(sentences), tuple(entities), tuple(labels), named)
-
-
-def pairs_of(document: Document) -> np.ndarray:
-    n = len(document.entities)
-    pairs = [(h, t) for h in range(n) for t in range(n) if h != t]
-    return np.array(pairs if document.candidates is None else document.candidates, dtype=np.int64).reshape(-1, 2)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data(), any_document())
-def test_an_excerpt_says_of_its_entities_what_the_document_says_in_those_sentences(data, document):
-    numbers = st.sets(st.integers(0, len(document.sentences) - 1), min_size=1)
-    sentences = sorted(data.draw(numbers))
-    made, entities = excerpt(document, sentences)
-    assert made.sentences == tuple(document.sentences[s] for s in sentences)
-    assert made.labels == ()
-    for mentions, entity in zip(made.entities, entities, strict=True):
-        original = [m for m in document.entities[entity] if m.sentence in sentences]
-        assert [m._replace(sentence=sentences[m.sentence]) for m in mentions] == original
-        for m in mentions:
-            assert " ".join(made.sentences[m.sentence][m.start : m.end]) == m.name
-    mentioned = [e for e, ms in enumerate(document.entities) if any(m.sentence in sentences for m in ms)]
-    assert entities.tolist() == mentioned
-    its_own = {(entities[h], entities[t]) for h, t in pairs_of(made)}
-    assert its_own == {(h, t) for h, t in pairs_of(document).tolist() if h in mentioned and t in mentioned}
-
-
-def test_all_sentences_are_the_whole_document_without_its_labels():
-    document = documents("train", 1)[0]
-    assert excerpt(document, range(3)).document == replace(document, labels=())
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data(), any_document())
-def test_each_distinct_evidence_makes_one_document_that_names_head_and_tail(data, document):
-    pairs = pairs_of(document)
-    count = len(document.sentences)
-    rows = data.draw(
-        st.lists(st.lists(st.booleans(), min_size=count, max_size=count), min_size=len(pairs), max_size=len(pairs))
-    )
-    evidence = np.array(rows, dtype=bool).reshape(len(pairs), count)
-    before = evidence.copy()
-    made = [part.document.sentences for part in pseudo_documents(document, pairs, evidence)]
-    assert np.array_equal(evidence, before)
-    assert len(made) == len(set(made))
-    expected = set()
-    for (head, tail), row in zip(pairs.tolist(), evidence, strict=True):
-        sentences = set(np.flatnonzero(row).tolist())
-        for entity in (head, tail) if sentences else ():
-            named = {m.sentence for m in document.entities[entity]}
-            if not sentences & named:
-                sentences.add(min(named))
-        if sentences:
-            expected.add(tuple(document.sentences[s] for s in sorted(sentences)))
-    assert set(made) == expected
-
-
-def test_a_heads_sentence_that_also_names_the_tail_is_enough():
-    sentences = (("A", "x"), ("A", "B"), ("y",), ("B", "z"))
-    entities = ((Mention(1, 0, 1, "A", ""),), (Mention(0, 0, 1, "B", ""), Mention(1, 1, 2, "B", "")))
-    (part,) = pseudo_documents(Document("", sentences, entities), np.array([[0, 1]]), np.array([[0, 0, 1, 0]]) > 0)
-    assert part.document.sentences == (("A", "B"), ("y",))
-
-
-def test_without_evidence_there_are_no_pseudo_documents():
-    document = documents("train", 1)[0]
-    pairs = pairs_of(document)
-    assert pseudo_documents(document, pairs, np.zeros((len(pairs), 3), dtype=bool)) == []
-
-
-def test_an_entity_without_mentions_adds_no_sentence():
-    document = Document("", (("A",), ("x",)), ((Mention(0, 0, 1, "A", ""),), ()))
-    (part,) = pseudo_documents(document, np.array([[0, 1]]), np.array([[False, True]]))
-    assert (part.document.sentences, part.entities.tolist()) == ((("A",), ("x",)), [0])
 
 
 # Margins and their fusion
@@ -427,89 +321,3 @@ def test_scores_without_evidence_are_refused(fused):
     scores = DocumentScores(pairs_of(document), np.zeros((12, len(RELATIONS) + 1), dtype=np.float32), None)
     with pytest.raises(ValueError, match="evidence"):
         fused.predict(lambda asked: iter([scores] * len(asked)), [document], {THRESHOLD: 0.0})
-
-
-# Runs
-
-
-@pytest.fixture(scope="module")
-def trained(small_home, tmp_path_factory):
-    """Runs of both models alone on annotated documents, and with distant ones."""
-    out = tmp_path_factory.mktemp("fusion")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_HOME", str(small_home))
-        planned = plans("dreeam,dreeam-isf", settings="human,human+distant")
-        failed = execute(out, planned)
-    assert failed == [], [RunFolder.of(out, plan).error() for plan in failed]
-    return out, {(plan.model, plan.setting): plan for plan in planned}
-
-
-def test_the_models_share_every_stage_and_a_teacher_is_the_model_of_the_annotated_documents(trained):
-    out, planned = trained
-    for setting in ("human", "human+distant"):
-        assert planned["dreeam", setting].stages == planned["dreeam-isf", setting].stages
-        assert planned["dreeam", setting].key != planned["dreeam-isf", setting].key
-    (alone,) = planned["dreeam", "human"].stages
-    teacher, student, tuned = planned["dreeam", "human+distant"].stages
-    assert (teacher.key, student.teacher, student.after, tuned.after) == (alone.key, alone.key, None, student.key)
-    assert {path.name for path in (out / "stages").iterdir()} == {s.folder for s in (teacher, student, tuned)}
-
-
-def test_the_student_learns_from_its_teachers_attention_and_the_others_from_evidence(trained):
-    out, planned = trained
-    (signals,) = (out / "signals").iterdir()
-    assert signals.name.startswith("token_attention-")
-    attention = np.load(signals / "0000000.npy")
-    # 4 documents of 12 pairs, in each of which a pair's attention sums to 1.
-    assert attention.dtype == np.float16
-    assert attention.reshape(48, -1).sum(1, dtype=np.float64) == pytest.approx(np.ones(48), abs=1e-2)
-    parts = []
-    for stage in planned["dreeam", "human+distant"].stages:
-        lines = [json.loads(line) for line in (stage_folder(out, stage) / "log.jsonl").read_text().splitlines()]
-        parts.append({name for line in lines for name in line} & {"loss/evidence", "loss/teacher_attention"})
-    assert parts == [{"loss/evidence"}, {"loss/teacher_attention"}, {"loss/evidence"}]
-
-
-def test_the_record_has_the_threshold_and_scores_of_the_evidence(trained):
-    out, planned = trained
-    for (model, _), plan in planned.items():
-        record = RunFolder.of(out, plan).record()
-        assert set(record.decision) == ({THRESHOLD} if model == "dreeam-isf" else set())
-        assert all(split.evidence is not None for split in record.splits.values())
-        rows = json.loads((RunFolder.of(out, plan).path / "predictions-test.json").read_text())
-        assert all("evidence" in row for row in rows)
-
-
-def test_a_run_predicts_new_documents_with_its_own_threshold(trained, tmp_path):
-    out, planned = trained
-    folder = RunFolder.of(out, planned["dreeam-isf", "human"])
-    write_documents(tmp_path / "new.json", documents("test", 3))
-
-    def predict() -> list:
-        predict_file(folder.path, tmp_path / "new.json", tmp_path / "found.json")
-        return json.loads((tmp_path / "found.json").read_text())
-
-    found = predict()
-    assert found == json.loads((folder.path / "predictions-test.json").read_text())
-    record = folder.record()
-    folder.write_record(record.model_copy(update={"decision": {THRESHOLD: -1e9}}))
-    everything = predict()
-    folder.write_record(record)
-    assert len(found) < len(everything)
-
-
-def test_bench_evaluate_scores_the_evidence_of_a_submission_as_the_run_does(trained, bench, tmp_path):
-    out, planned = trained
-    folder = RunFolder.of(out, planned["dreeam-isf", "human"])
-    write_documents(tmp_path / "gold.json", documents("test", 3))
-    submission = folder.path / "predictions-test.json"
-    status, printed, _ = bench("evaluate", "--gold", tmp_path / "gold.json", "--pred", submission)
-    scores = folder.record().splits["test"]
-    assert scores.evidence.f1 > 0
-    row = next(line.split() for line in printed.splitlines() if line.split()[:1] == [f"{scores.scores.f1:.2f}"])
-    assert (status, row[6]) == (0, f"{scores.evidence.f1:.2f}")
-
-
-def test_the_registered_model_differs_in_inference_alone():
-    assert (DreeamIsf.trains_as, DreeamIsf.inference) == ("dreeam", InferenceStageFusion)
-    assert DreeamIsf.recipe is Dreeam.recipe
