@@ -69,8 +69,7 @@ def check_model(cls: type[PairModel]) -> Iterator[Finding]:
     if difference := _difference_with_neighbours(trial):
         seen = f"logits differ by up to {difference:.2g} with how documents are batched"
         yield Finding("NOTE, batch dependence", True, seen)
-    if _unexplained(trial):
-        seen = "some predictions have a logit below what decided_against says: pages of errors will say so"
+    if seen := _unexplained(trial):
         yield Finding("NOTE, scores", True, seen)
 
 
@@ -196,11 +195,19 @@ def _difference_with_neighbours(trial: Trial) -> float:
     return difference if difference > 1e-4 * alone.abs().max().item() else 0.0
 
 
-def _unexplained(trial: Trial) -> bool:
+def _unexplained(trial: Trial) -> str:
+    """What keeps pages of errors from showing why something was predicted, if anything."""
+    if _decoding(trial):
+        return ""  # told already
     model, logits = trial.system.model, _logits(trial, trial.batch)
     relations = trial.task.relations
-    above = logits[:, logits.shape[1] - len(relations) :] > model.decided_against(logits, relations).values
-    return bool((model.decode(logits) & ~above).any())
+    try:
+        thresholds = model.decided_against(logits, relations).values
+        above = logits[:, logits.shape[1] - len(relations) :] > thresholds
+    except Exception as error:
+        return f"decided_against: {_told(error)}"
+    unexplained = bool((model.decode(logits) & ~above).any())
+    return "some predictions have a logit that is not above what decided_against says" if unexplained else ""
 
 
 def _logits(trial: Trial, batch: Batch) -> Tensor:
