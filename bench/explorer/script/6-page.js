@@ -137,7 +137,12 @@ function setUp() {
   table.classList.toggle("many", DATA.runs.length > 2);
   table.style.setProperty("--runs", DATA.runs.length);
   form.addEventListener("input", () => { refresh(); remember(false); });
-  form.addEventListener("reset", () => setTimeout(() => { refresh(); remember(false); }));
+  form.addEventListener("reset", (event) => {
+    event.preventDefault(); // the fields would be as before until after this event
+    for (const name of FILTERS) form.elements[name].value = "";
+    refresh();
+    remember(false);
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
