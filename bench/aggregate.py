@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -106,6 +107,11 @@ def load_cells(out: Path) -> list[Cell]:
     for folder in run_folders(out):
         plan = folder.plan()
         if plan is None:
+            # Neither its model nor its seed is known: no mean could be marked as partial for it.
+            print(
+                f"{folder.path / 'run.json'} is unreadable: this run is left out, and not counted as planned",
+                file=sys.stderr,
+            )
             continue
         cell = (plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder, plan.configuration)
         # By seed: a run's folder that someone copied is still one run.

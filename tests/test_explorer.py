@@ -14,9 +14,10 @@ from small_experiments import documents, execute, plans
 from bench.data.catalog import add_dataset, open_dataset
 from bench.data.docred import write_documents
 from bench.errors import BenchError, UsageError
-from bench.explorer.encoding import GOLD, INTRA, NO_CANDIDATE, RARE, encode
+from bench.explorer.encoding import GOLD, INTRA, NO_CANDIDATE, RARE, SEEN, encode
 from bench.explorer.page import render
 from bench.explorer.runs import explore
+from bench.metrics.official import is_seen
 from bench.records import RunFolder
 from bench.scores import scores_path
 
@@ -120,6 +121,19 @@ def test_flags_tell_labels_distance_and_pairs_that_are_no_candidates(made, data)
     assert flags[1, 2] & GOLD
     assert flags[1, 2] & INTRA
     assert not flags[1, 2] & NO_CANDIDATE
+
+
+def test_a_fact_of_training_is_one_whether_it_is_labelled_here_or_not(made, data):
+    _, folders = made
+    exploration = explore(folders, "test")
+    index = list(exploration.relations)
+    seen: Counter[tuple[bool, bool]] = Counter()
+    for document, (_, _, _, triples, _, _) in zip(exploration.documents, data["documents"], strict=True):
+        for head, tail, relation, flags in zip(*(triples[i::4] for i in range(4)), strict=True):
+            triple = (document.title, head, tail, index[relation])
+            assert bool(flags & SEEN) == is_seen(document, triple, exploration.facts)
+            seen[bool(flags & GOLD), bool(flags & SEEN)] += 1
+    assert seen[True, True] > 0
 
 
 def test_a_relation_is_rare_as_the_metrics_have_it(data):

@@ -17,7 +17,7 @@ from bench.audit.tables import mixed_encoders
 from bench.comparable import differences
 from bench.plan import RunPlan
 from bench.published import METRICS, Printed, TableRow
-from bench.records import RunRecord
+from bench.records import RunRecord, run_folders
 from bench.stats import score
 
 _CLOSE = 1e-6
@@ -28,7 +28,14 @@ def audit_records(out: Path) -> list[Finding]:
     """The rules of `audit_rows` on the records of an output folder, and those that only records can be held to."""
     cells = load_cells(out)
     rows = record_rows(cells, out)
-    return in_order([*audit_rows(rows), *cells_apart(cells, rows)])
+    return in_order([*audit_rows(rows), *cells_apart(cells, rows), *unreadable(out)])
+
+
+def unreadable(out: Path) -> Iterator[Finding]:
+    """Runs whose plan cannot be read: they are in no row, and no row counts them as missing."""
+    for folder in run_folders(out):
+        if folder.plan() is None:
+            yield Finding("fewer-seeds", "warning", folder.name, "its run.json is unreadable: it is in no row", {})
 
 
 def record_rows(cells: Sequence[Cell], out: Path) -> list[TableRow]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.commands.audit import PublishedOption
 from bench.commands.run import DEFAULT_OUT, OutOption
+
+if TYPE_CHECKING:
+    from bench.aggregate import Cell
 
 Form = Literal["terminal", "markdown", "latex", "csv", "json"]
 
@@ -53,16 +57,24 @@ def table(
 
         console = make_console()
         print_tables(console, cells)
-        console.print(f"also in {write_tables(out, cells)}", soft_wrap=True)
+        try:
+            console.print(f"also in {write_tables(out, cells)}", soft_wrap=True)
+        except OSError as error:  # somebody else's results, say: to look at them is enough
+            typer.echo(f"not written to {out / 'tables'}: {error.strerror}", err=True)
     else:
-        print(_export(out, form, only, caption, label, published), end="")
+        print(_export(out, cells, form, only, caption, label, published), end="")
 
 
 def _export(
-    out: Path, form: str, only: str | None, caption: str | None, label: str | None, published: Path | None
+    out: Path,
+    cells: Sequence[Cell],
+    form: str,
+    only: str | None,
+    caption: str | None,
+    label: str | None,
+    published: Path | None,
 ) -> str:
     """The report's tables, or one of them. Raises UsageError for a name that none has."""
-    from bench.aggregate import load_cells
     from bench.errors import UsageError, unknown
     from bench.published import read_published
     from bench.report.build import gather, make_results
@@ -70,7 +82,7 @@ def _export(
     from bench.report.latex import to_latex
     from bench.report.markdown import to_markdown
 
-    results = make_results(gather(out, load_cells(out), read_published(published)))
+    results = make_results(gather(out, cells, read_published(published)))
     tables = {anchor(made.name): made for made in results.all}
     if only is not None and only not in tables:
         raise unknown("table", only, tables)

@@ -111,7 +111,7 @@ def _opened(index: Path) -> FeatureFile | None:
         # A disk that was full or a crash leaves a part short; its length tells, without reading it.
         if [path.stat().st_size for path in paths] == [part["size"] for part in parts]:
             return FeatureFile(paths)
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, KeyError, OSError):
         pass
     return None
 
@@ -119,7 +119,7 @@ def _opened(index: Path) -> FeatureFile | None:
 def _is_whole(path: Path) -> bool:
     try:
         FeatureFile([path])
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, KeyError, OSError):
         return False
     return True
 

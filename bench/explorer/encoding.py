@@ -11,13 +11,13 @@ was predicted; its margins and thresholds are in hundredths, null where no score
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from bench.data.documents import Document, Mention
 from bench.data.stats import have_sentences
 from bench.explorer.runs import Exploration, ExploredRun
-from bench.metrics.official import judge
+from bench.metrics.official import is_seen, judge
 from bench.metrics.slices import by_sentence, rare_relations, relation_frequency, top_relations
 from bench.scores import TripleScore
 
@@ -91,11 +91,11 @@ def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[
     judged = judge(triples, exploration.documents, exploration.facts).documents
     encoded = []
     for row, (document, judgements) in enumerate(zip(exploration.documents, judged, strict=True)):
-        gold = {(j.triple[1], j.triple[2], index[j.triple[3]]): j.seen for j in judgements if j.gold}
+        gold = {(j.triple[1], j.triple[2], index[j.triple[3]]) for j in judgements if j.gold}
         predicted = {(j.triple[1], j.triple[2], index[j.triple[3]]) for j in judgements if j.predicted}
         scores = [_scores(run, row, index) for run in exploration.runs]
-        near = {key for of_run in scores for key in _nearest(of_run, gold.keys() | predicted)}
-        keys = sorted(gold.keys() | predicted | near)
+        near = {key for of_run in scores for key in _nearest(of_run, gold | predicted)}
+        keys = sorted(gold | predicted | near)
         place = {key: at for at, key in enumerate(keys)}
         labelled = {
             place[label.head, label.tail, index[label.relation]]: sorted(label.evidence)
@@ -105,7 +105,11 @@ def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[
         runs = zip(exploration.runs, scores, strict=True)
         sentences, entities = _text(document, types)
         candidates = None if document.candidates is None else frozenset(document.candidates)
-        flat = [number for key in keys for number in (*key, _flags(document, candidates, key, gold))]
+        ids = list(exploration.relations)
+        seen = {
+            key for key in keys if is_seen(document, (document.title, key[0], key[1], ids[key[2]]), exploration.facts)
+        }
+        flat = [number for key in keys for number in (*key, _flags(document, candidates, key, gold, seen))]
         said = [_said(run, row, of_run, keys, index) for run, of_run in runs]
         encoded.append([document.title, sentences, entities, flat, labelled, said])
     return encoded
@@ -126,12 +130,16 @@ def _nearest(scores: Mapping[Key, TripleScore], known: set[Key]) -> list[Key]:
 
 
 def _flags(
-    document: Document, candidates: frozenset[tuple[int, int]] | None, key: Key, gold: Mapping[Key, bool]
+    document: Document,
+    candidates: frozenset[tuple[int, int]] | None,
+    key: Key,
+    gold: Container[Key],
+    seen: Container[Key],
 ) -> int:
     head, tail, _ = key
     intra = by_sentence().slice_of(document, (document.title, head, tail, "")) == "intra"
     outside = candidates is not None and (head, tail) not in candidates
-    return GOLD * (key in gold) + INTRA * intra + SEEN * gold.get(key, False) + NO_CANDIDATE * outside
+    return GOLD * (key in gold) + INTRA * intra + SEEN * (key in seen) + NO_CANDIDATE * outside
 
 
 def _said(

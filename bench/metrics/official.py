@@ -130,7 +130,8 @@ def mentions_of(document: Document, entity: int) -> tuple[Mention, ...]:
     return document.entities[entity] if 0 <= entity < len(document.entities) else ()
 
 
-def _seen(document: Document, triple: Triple, facts: Collection[Fact]) -> bool:
+def is_seen(document: Document, triple: Triple, facts: Collection[Fact]) -> bool:
+    """Whether some names of the triple's entities make it one of `facts`: what Ign F1 leaves out, where it is right."""
     _, head, tail, relation = triple
     heads = {mention.name for mention in mentions_of(document, head)}
     tails = {mention.name for mention in mentions_of(document, tail)}
@@ -165,7 +166,7 @@ def judge(predictions: Iterable[Triple], documents: Sequence[Document], facts: I
         ours, gold = predicted.pop(document.title, set()), document.triples()
         judged.append(
             tuple(
-                Judgement(triple, triple in ours, triple in gold, triple in gold and _seen(document, triple, facts))
+                Judgement(triple, triple in ours, triple in gold, triple in gold and is_seen(document, triple, facts))
                 for triple in sorted(ours | gold)
             )
         )

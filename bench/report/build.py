@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.aggregate import Cell
 from bench.audit import Finding, audit_published, audit_rows
 from bench.audit.finding import in_order
-from bench.audit.records import cells_apart, record_rows
+from bench.audit.records import cells_apart, record_rows, unreadable
 from bench.filesystem import write_atomically
 from bench.published import Published
 from bench.report.ablations import Ablation, ablations
@@ -19,7 +19,7 @@ from bench.report.csv_file import to_csv
 from bench.report.datasets import DataFacts, data_facts, statistics_tables
 from bench.report.elsewhere import elsewhere_tables
 from bench.report.findings import counts_table, findings_table
-from bench.report.html import Figure, Page, Section, anchor, to_html
+from bench.report.html import Figure, Page, Section, anchor, apart, to_html
 from bench.report.latex import TALL, document, to_latex
 from bench.report.markdown import to_markdown
 from bench.report.paper import PublishedRows, the_paper
@@ -74,9 +74,9 @@ class Results:
 def make_results(material: Material) -> Results:
     """What of the paper's tables, and of their like, the records have."""
     return Results(
-        tuple(main_tables(material.shown, material.rows)),
-        tuple(slice_tables(material.shown, material.rows)),
-        tuple(ablation_tables(material)),
+        apart(main_tables(material.shown, material.rows)),
+        apart(slice_tables(material.shown, material.rows)),
+        apart(ablation_tables(material)),
     )
 
 
@@ -104,14 +104,14 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     if elsewhere := elsewhere_tables(material.systems, material.rows):
         yield Section("elsewhere", "Published elsewhere", tables=tuple(elsewhere))
     places = _largest_places(material.shown)
-    if claims := tuple(comparison_tables(places)):
+    if claims := apart(comparison_tables(places)):
         intro = "Over seeds and over documents. Click to open." + _of_how_many(claims, places)
         yield Section("claims", "What may be claimed", intro, folded=claims)
     if seeds := of("seeds"):
         yield Section("seeds", "Seeds", _of_how_many(seeds, places), figures=seeds)
     if material.ablations:
         yield Section("ablations", "Ablations", tables=results.ablations, figures=of("ablations"))
-    relations = tuple(rare_tables(material.shown))
+    relations = apart(rare_tables(material.shown))
     if results.slices or relations:
         intro = "Frequent and rare relations, pairs within a sentence and across sentences. Click to open."
         yield Section("slices", "Slices", intro, folded=(*results.slices, *relations), figures=of("relations"))
@@ -120,7 +120,7 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     if memory := of("memory"):
         yield Section("memory", "Memory", figures=memory)
     yield Section(
-        "data", "Data", tables=tuple(statistics_tables(material.data, material.rows.paper)), figures=of("data"),
+        "data", "Data", tables=apart(statistics_tables(material.data, material.rows.paper)), figures=of("data"),
         notes=tuple(known.problem for known in material.data if known.problem),
     )  # fmt: skip
     yield audit_section(material)
@@ -149,7 +149,7 @@ def audit_section(material: Material) -> Section:
     published = audit_published(material.rows.published)
     cells = [system.cell for system in material.systems]
     own_rows = record_rows(cells, material.out)
-    own: list[Finding] = in_order([*audit_rows(own_rows), *cells_apart(cells, own_rows)])
+    own: list[Finding] = in_order([*audit_rows(own_rows), *cells_apart(cells, own_rows), *unreadable(material.out)])
     count = len(material.rows.published.rows)
     return Section(
         "audit",

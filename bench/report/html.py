@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -68,6 +69,17 @@ def to_html(page: Page) -> str:
 def anchor(name: str) -> str:
     """A name as an `id`: letters, digits, hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def apart(tables: Iterable[Table]) -> tuple[Table, ...]:
+    """The tables with names whose anchors differ: `enc_v1` and `enc-v1` would be one file and one place."""
+    taken: Counter[str] = Counter()
+    made = []
+    for table in tables:
+        taken[anchor(table.name)] += 1
+        again = taken[anchor(table.name)]
+        made.append(table if again == 1 else replace(table, name=f"{table.name}--{again}"))
+    return tuple(made)
 
 
 @cache

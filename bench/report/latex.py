@@ -94,7 +94,11 @@ def document(tables: Sequence[str]) -> str:
 def escape(text: str) -> str:
     """Text as LaTeX shows it; what pdflatex has no glyph for is given by its code, so that it compiles."""
     escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], text)
-    return re.sub(r"[^\x20-\x7e\u00c0-\u017e]", lambda match: f"[U+{ord(match[0]):04X}]", escaped)
+    return re.sub(
+        r"[^\x20-\x7e\u00c0-\u017e]|[\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167]",
+        lambda match: f"[U+{ord(match[0]):04X}]",
+        escaped,
+    )
 
 
 def _sentences(*parts: str) -> str:

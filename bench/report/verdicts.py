@@ -44,21 +44,21 @@ def verdicts(rows: Sequence[Sequence[float]]) -> list[Verdict]:
         return [Verdict()] * len(rows)
     summaries = {i: stats.summarize(rows[i]) for i in there}
     best = max(summaries.values(), key=lambda summary: summary.mean)
-    worse_than = _worse_than(summaries)
+    worse_than, compared = _worse_than(summaries)
     found = []
     for i in range(len(rows)):
         if i not in summaries:
             found.append(Verdict())
             continue
         beats_all = all(i in worse_than[other] for other in there if other != i)
-        tested = summaries[i].n > 1
+        tested = i in compared
         mark: Literal["", "†", "‡"] = "‡" if beats_all else "†" if tested and not worse_than[i] else ""
         found.append(Verdict(summaries[i].mean >= best.mean - (best.std or 0.0), mark))
     return found
 
 
-def _worse_than(summaries: dict[int, Summary]) -> dict[int, set[int]]:
-    """For each row, those that are shown to be better than it."""
+def _worse_than(summaries: dict[int, Summary]) -> tuple[dict[int, set[int]], set[int]]:
+    """For each row, those that are shown to be better than it; and the rows that were tested against any."""
     tested = [
         (a, b, test)
         for a, b in combinations(summaries, 2)
@@ -70,7 +70,7 @@ def _worse_than(summaries: dict[int, Summary]) -> dict[int, set[int]]:
         if p < ALPHA:
             worse, better = (b, a) if test.difference > 0 else (a, b)
             found[worse].add(better)
-    return found
+    return found, {i for a, b, _ in tested for i in (a, b)}
 
 
 @dataclass(frozen=True)

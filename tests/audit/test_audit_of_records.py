@@ -36,6 +36,16 @@ def test_records_of_true_counts_never_alarm(tmp_path):
     assert audit_records(tmp_path) == []
 
 
+def test_a_run_whose_plan_is_unreadable_is_told_though_no_row_counts_it(tmp_path, capsys):
+    for seed in range(3):
+        write(tmp_path, plan(seed=seed), COUNTS if seed % 2 else OTHER)
+    damaged = next((tmp_path / "runs").glob("*-s1-*/run.json"))
+    damaged.write_text(damaged.read_text()[:40])
+    (found,) = audit_records(tmp_path)
+    assert (found.kind, found.where) == ("fewer-seeds", damaged.parent.name)
+    assert str(damaged) in capsys.readouterr().err
+
+
 def test_missing_seeds_of_our_own_are_told_with_their_errors():
     (found,) = audit_cells(cell([plan(seed=0), plan(seed=1)], [COUNTS, None]))
     assert (found.kind, found.what) == ("fewer-seeds", "1 of 2 seeds are there (0): seed 1: lost")

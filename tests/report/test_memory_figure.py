@@ -55,6 +55,9 @@ def test_it_is_drawn_of_models_with_a_memory_alone_and_kept(trained: Path, small
     assert len(kept) == 1
     again, _ = memory_figures(trained, systems_of(load_cells(trained)))
     assert again[0].caption == made[0].caption
+    kept[0].write_bytes(kept[0].read_bytes()[:300])
+    anew, problems = memory_figures(trained, systems_of(load_cells(trained)))
+    assert (anew[0].caption, problems) == (made[0].caption, [])
 
 
 def test_a_model_that_is_gone_is_told(trained: Path, tmp_path: Path, monkeypatch):

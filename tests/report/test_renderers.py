@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.report.csv_file import to_csv
-from bench.report.html import Page, Section, to_html
+from bench.report.html import Page, Section, anchor, apart, to_html
 from bench.report.latex import document, escape, to_latex
 from bench.report.markdown import escape as to_markdown_text
 from bench.report.markdown import to_markdown
@@ -105,6 +105,17 @@ def test_latex_is_ascii_and_latin_letters_with_no_special_character_unescaped(te
     assert re.fullmatch(r"[\x20-\x7eÀ-ž]*", escaped)
     without_commands = re.sub(r"\\[a-zA-Z]+(\{\})?|\$\\[a-z]+\$|\$-\$|\\[{}$&#%_]", "", escaped)
     assert not set("\\{}$&#%_^") & set(without_commands)
+
+
+def test_letters_that_latex_has_no_font_for_are_spelled():
+    assert escape("Ħé") == "[U+0126]é"
+
+
+def test_tables_whose_names_make_one_anchor_are_told_apart():
+    first, second, other = table_of(name="t-enc_v1"), table_of(name="t-enc-v1"), table_of(name="t-enc2")
+    anchors = [anchor(table.name) for table in apart([first, second, other])]
+    assert anchors[0] == "t-enc-v1"
+    assert len(set(anchors)) == 3
 
 
 def test_a_latex_row_that_starts_with_a_bracket_is_no_option_of_the_row_before():

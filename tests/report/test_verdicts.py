@@ -48,6 +48,11 @@ def test_marks_are_those_of_welch_tests_corrected_by_holm_over_all_pairs():
     assert [bool(mark) for mark in marks(rows)] == [i not in beaten for i in range(5)]
 
 
+def test_a_row_that_no_test_could_be_made_of_has_no_mark():
+    assert marks([[70.0, 70.6, 69.4], [75.4]]) == ["", ""]
+    assert marks([[40.0] * 3, [50.0] * 3]) == ["", ""]
+
+
 def test_a_row_of_one_seed_is_neither_marked_nor_beaten():
     assert marks([[90.0], [70.0, 70.1, 70.2], [50.0, 50.1, 50.2]]) == ["", "†", ""]
 

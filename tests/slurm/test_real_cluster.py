@@ -169,7 +169,7 @@ def test_what_a_failed_stage_blocks_leaves_the_queue_and_says_why(tmp_path, prof
     one, other = sorted(run_states(out), key=lambda found: found.state, reverse=True)
     assert (one.state, one.detail) == ("failed", "ValueError: no luck")
     assert (other.state, other.detail) == ("blocked", f"blocked by {one.run}: ValueError: no luck")
-    assert ask("squeue", "--me", "--noheader") == ""
+    until(lambda: ask("squeue", "--me", "--noheader") == "", seconds=60)  # SLURM takes them out when it next looks
 
 
 def test_a_pending_job_that_is_cancelled_is_cancelled(tmp_path, profile):

@@ -84,7 +84,7 @@ function detailOf(triple) {
   if (DATA.sentences) facts.push(triple.flags & INTRA ? "head and tail share a sentence" : "head and tail share no sentence");
   if (triple.gold) facts.push(triple.evidence.length ? `labelled, evidence in ${inWords(triple.evidence)}` : "labelled, without evidence");
   else facts.push("not labelled");
-  if (triple.flags & SEEN) facts.push("a fact of the training documents: Ign F1 leaves it out");
+  if (triple.flags & SEEN) facts.push(`a fact of the training documents${triple.gold ? ": Ign F1 leaves it out" : ""}`);
   if (triple.flags & NO_CANDIDATE) facts.push("on a pair that is no candidate: no model can predict it");
   const lines = triple.runs.map((said, i) => make("li", {}, make("span", { class: "letter" }, LETTERS[i]), " ",
     make("span", { class: `verdict ${said.verdict}` }, `${SIGNS[said.verdict]} ${WORDS[said.verdict]}`), `: ${scoreOf(said, DATA.runs[i])}`));

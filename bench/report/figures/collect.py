@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -48,8 +49,11 @@ class Drawn:
 def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tuple[str, Figure]]:
     """Draw everything; PDF and PNG go to `to`/figures. Each with the name of its section of the page."""
     made = []
+    taken: Counter[str] = Counter()
     for drawn in [*planned(material), *more]:
         name, drawing = anchor(drawn.name), drawn.drawing()
+        taken[name] += 1
+        name += f"-{taken[name]}" if taken[name] > 1 else ""
         svg = style.as_svg(drawing, name)
         style.write(drawing, to / "figures", name)
         made.append((drawn.section, Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)))

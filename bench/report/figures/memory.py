@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -97,8 +99,11 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
     """
     path = home() / "memory-figures" / f"v1-{plan.key}-{DOCUMENTS}-{HEADS}.npz"
     if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            return Projection(stored["heads"], stored["tokens"], stored["explained"], float(stored["spread"]))
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return Projection(stored["heads"], stored["tokens"], stored["explained"], float(stored["spread"]))
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+            pass  # damaged: made again
     stage = plan.stages[-1]
     try:
         source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
@@ -123,7 +128,8 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
     if not seen:
         return None
     projection = principal(torch.cat(seen).numpy(), tokens.detach().float().cpu().numpy())
-    _keep(path, projection)
+    with suppress(OSError):  # where BENCH_HOME cannot be written, it is made again next time
+        _keep(path, projection)
     return projection
 
 
