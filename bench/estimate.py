@@ -75,13 +75,24 @@ def estimate(
             asked += cost
             if stage.key not in whole:
                 whole[stage.key] = cost
-                artifact = (stage.encoder_fingerprint, stage.train_checksum, stage.after or "")
-                once = 0.0 if artifact in encoded else pace.encode * dataset.count(SPLIT_OF[stage.data])
-                encoded.add(artifact)
+                once = 0.0
+                if pace.encode:
+                    artifact = (stage.encoder_fingerprint, stage.train_checksum, _encoder_from(run, stage))
+                    once = 0.0 if artifact in encoded else pace.encode * dataset.count(SPLIT_OF[stage.data])
+                    encoded.add(artifact)
                 left[stage.key] = 0.0 if is_trained(stage) else cost + once
             if stage is run.stages[-1] and not is_done(run):
                 evaluations += pace.read * (dataset.count("dev") + dataset.count("test"))
     return Estimate(left, evaluations, asked - sum(whole.values()), len(unknown))
+
+
+def _encoder_from(run: RunPlan, stage: StagePlan) -> str:
+    """The last stage before this one that changed the encoder; nothing where all before it have it frozen too."""
+    while stage.after and (before := run.stage_before(stage)):
+        if not before.training.freeze_encoder:
+            return before.key
+        stage = before
+    return ""
 
 
 def _training(stage: StagePlan, pace: Pace, taught: float, dataset: Dataset) -> float:

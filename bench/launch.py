@@ -129,10 +129,12 @@ class WorkerTeam:
             return True
         if self.size == 1 or codes[0] != 1 or not may_start:
             return False
-        self.folders = [folder for folder in self.folders if not self._is_over(folder)]
-        if self.folders:
-            self._start()
-        return bool(self.folders)
+        left = [folder for folder in self.folders if not self._is_over(folder)]
+        if not left or len(left) == len(self.folders):  # nothing came of it: nothing would of another
+            return False
+        self.folders = left
+        self._start()
+        return True
 
     def _end_if_broken(self, codes: Sequence[int | None]) -> None:
         """Kill those that wait for one that has died; they have had time to notice it by themselves."""
@@ -174,7 +176,8 @@ def _start_worker(number: int, arguments: Sequence[str]) -> subprocess.Popen[byt
     gpus = torch.cuda.device_count()
     environment = {**os.environ, **QUIET}
     if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
+        environment["CUDA_VISIBLE_DEVICES"] = visible[number % gpus]
     # In a session of its own, so that Ctrl-C reaches only this process, which then asks the workers to stop. Nothing
     # is written to the pipe: it ends when this process does, whatever ends it.
     return subprocess.Popen(

@@ -67,6 +67,17 @@ def test_documents_are_encoded_once_for_all_seeds_of_a_frozen_encoder():
     assert found.total == pytest.approx(2.0 * TRAIN)
 
 
+@pytest.mark.parametrize("frozen_first", [True, False])
+def test_an_encoder_that_learns_beside_a_frozen_one_has_not_encoded_for_it(frozen_first):
+    (learning,), (frozen,) = plans("atlop"), plans("atlop", "freeze_encoder=true")
+    runs = [frozen, learning] if frozen_first else [learning, frozen]
+
+    def pace_of(stage, teacher):
+        return Pace(0.0, 0.0, encode=10.0 if stage.training.freeze_encoder else 0.0)
+
+    assert estimated(runs, pace_of).total == 10.0 * TRAIN
+
+
 def test_a_stage_whose_pace_is_not_known_is_told_and_left_out():
     def pace_of(stage, teacher):
         if stage.data == "distant":

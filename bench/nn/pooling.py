@@ -119,6 +119,6 @@ def pair_attention(attention: Tensor, pairs: Tensor, epsilon: float, joined: Lit
     # All n x n products at once: gathering [p, A, l] twice would move A times as much memory.
     shared = contract("ial,jal->ijl", attention, attention)
     if joined == "mean":
-        shared = shared / heads
+        shared = shared / max(heads, 1)
     shared = shared.reshape(n * n, length).index_select(0, pairs[:, 0] * n + pairs[:, 1])
     return shared / (shared.sum(-1, keepdim=True) + epsilon)

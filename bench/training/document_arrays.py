@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sized
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from bench.filesystem import read_sealed, write_atomically, write_sealed
 
+OPEN = 64
+"""Parts mapped at once: 101,873 documents have over a thousand, and each mapping holds a file descriptor."""
+
 
 class DocumentArrays:
     """The finished arrays of `documents`: `arrays[i]` is a copy in float32, of the shape that it was given with."""
@@ -24,7 +28,7 @@ class DocumentArrays:
     def __init__(self, folder: Path, documents: Sized, per_part: int) -> None:
         firsts = range(0, len(documents), per_part)
         self._per_part = per_part
-        self._parts = [np.load(_part(folder, first), mmap_mode="r") for first in firsts]
+        self._part = lru_cache(OPEN)(lambda part: np.load(_part(folder, firsts[part]), mmap_mode="r"))
         self._shapes = [np.array(read_sealed(_seal(folder, first), "part")["shapes"]) for first in firsts]
         self._ends = [np.cumsum(shapes.prod(1)) for shapes in self._shapes]
         self._documents = len(documents)
@@ -35,7 +39,7 @@ class DocumentArrays:
     def __getitem__(self, i: int) -> NDArray[np.float32]:
         part, at = divmod(i, self._per_part)
         ends = self._ends[part]
-        values: NDArray[np.float32] = self._parts[part][ends[at - 1] if at else 0 : ends[at]].astype(np.float32)
+        values: NDArray[np.float32] = self._part(part)[ends[at - 1] if at else 0 : ends[at]].astype(np.float32)
         return values.reshape(self._shapes[part][at])
 
 

@@ -34,6 +34,8 @@ from bench.training.system import DocumentModel, encode_alone, precision_context
 ENCODING_VERSION = 1
 """Part of every artifact's key: raise it when the same encoder would leave other numbers, or in another form."""
 DOCUMENTS_PER_PART = 64
+NO_MATTER = {"_name_or_path", "transformers_version", "architectures", "dtype"}
+"""Of an encoder's configuration, what changes nothing that its weights compute."""
 SWITCH = "BENCH_ENCODINGS"
 """Set to 0 in the environment, nothing is kept: every epoch encodes again, to the same results."""
 
@@ -132,11 +134,13 @@ def _heads(together: NDArray[np.float32], row: Features, width: int) -> int:
 
 def _key(encoder: Encoder, features: FeatureFile, device: torch.device, precision: str) -> str:
     identity: list[Any] = [ENCODING_VERSION, _weights(encoder), encoder.layers, encoder.row_source is not None]
+    config = encoder.model.config.to_dict()
+    identity.append({name: value for name, value in config.items() if name not in NO_MATTER})
     identity += [encoder.window, encoder.start_ids, encoder.end_ids, device.type]
     with precision_context(device, precision):
         identity.append(torch.is_autocast_enabled(device.type))
     identity.append(features.digest("input_ids", "mention_position"))
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def _weights(encoder: Encoder) -> str:

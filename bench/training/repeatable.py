@@ -36,15 +36,18 @@ class Repeatable:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
         torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
 
-    def do(self, work: Callable[..., None], *arguments: Any) -> None:
+    def do(self, work: Callable[..., None], *arguments: Any, renew: Callable[[], None] = lambda: None) -> None:
         """Do `work`; where it has no such kernel, again from its beginning, and this time and ever after with any."""
         torch.use_deterministic_algorithms(True, warn_only=work in self.let_off)
         try:
             work(*arguments)
+            return
         except RuntimeError as error:
             operation, found, _ = str(error).partition(" does not have a deterministic implementation")
             if not found:
                 raise
             self.let_off.add(work)
             print(f"{self.told}: {operation} has no kernel that repeats to the bit; going on without", flush=True)
-            self.do(work, *arguments)
+        # Past the handler: its traceback would keep what is to be renewed alive.
+        renew()
+        self.do(work, *arguments, renew=renew)

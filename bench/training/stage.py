@@ -6,6 +6,7 @@ of (seed, stage, step). So weights, AdamW's moments and the step count are the w
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ class StageTrainer:
                     break
                 if epoch != loading:
                     loader, loading = self._load(epoch, position), epoch
-                kernels.do(self._update, state, next(loader), log)
+                kernels.do(self._update, state, next(loader), log, renew=self._renew_losses)
                 self._report(state)
                 due = time.monotonic() - saved_at > max(self.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
                 stop = self.group.stop_asked(self.interrupt)
@@ -184,6 +185,12 @@ class StageTrainer:
         for update in updates:
             yield list(islice(loaded, len(update)))
 
+    def _renew_losses(self) -> None:
+        """DDP takes no other step after one that an error has ended in its backward pass. All processes come here."""
+        del self.losses
+        gc.collect()  # with the hooks that the old one has on the parameters
+        self.losses = self.group.losses(self.system, self.training.precision)
+
     def _update(self, state: TrainingState, loaded: list[Batch], log: StepLog | None) -> None:
         torch.manual_seed(step_seed(self.plan.seed, self.plan.position, state.step))
         self.system.train()
@@ -200,7 +207,7 @@ class StageTrainer:
                 totals[name] = totals.get(name, 0.0) + part.detach() / len(loaded)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         # Without a limit the norm is still measured: a NaN in it must not go unnoticed.
-        norm = nn.utils.clip_grad_norm_(parameters, self.training.clip or float("inf"))
+        norm = nn.utils.clip_grad_norm_(parameters, self.training.clip or float("inf")).to(self.device)
         self.optimizer.step()
         if log is not None:
             log.add({"step": state.step, "epoch": self.schedule.at(state.step)[0] + 1, **rates}, totals, norm)

@@ -189,3 +189,8 @@ def test_pooling_passes_gradcheck(layout, function):
         "pairs": (lambda a: pair_attention(a, d.pairs, 1e-5), of_mentions),
     }
     assert torch.autograd.gradcheck(*checks[function])
+
+
+def test_attention_of_no_head_is_attention_to_nothing():
+    attended = pair_attention(torch.zeros(2, 0, 5), torch.tensor([[0, 1], [1, 0]]), 1e-5)
+    torch.testing.assert_close(attended, torch.zeros(2, 5))

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 import safetensors.torch
 import torch
-from small_experiments import execute, plans, results, stopped
+from small_experiments import documents, execute, plans, results, stopped
 
 from bench.execute import stage_folder
+from bench.nn.load import find_encoder
 from bench.records import RunFolder
 from bench.training import encodings
 from bench.training.encodings import SWITCH, encoded
@@ -91,6 +92,15 @@ def test_seeds_models_and_label_sets_share_what_was_encoded_once(home, tmp_path,
 def test_the_mean_of_more_layers_is_another_artifact(home, tmp_path):
     execute(tmp_path, plans("atlop", FROZEN) + plans("dreeam", FROZEN))
     assert len(artifacts(home)) == 6
+
+
+def test_the_same_weights_in_another_configuration_are_another_artifact(home, tmp_path):
+    encoder = find_encoder("tiny", documents("train", 3)).build(1)
+    features = SimpleNamespace(digest=lambda *names: "")
+    key = encodings._key(encoder, features, torch.device("cpu"), "auto")
+    assert encodings._key(encoder, features, torch.device("cpu"), "auto") == key
+    encoder.model.config.layer_norm_eps *= 2
+    assert encodings._key(encoder, features, torch.device("cpu"), "auto") != key
 
 
 def test_an_encoder_that_was_trained_before_it_was_frozen_is_another(home, tmp_path):

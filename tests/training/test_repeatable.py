@@ -42,6 +42,14 @@ def test_work_without_a_repeating_kernel_is_done_all_the_same_and_told_once(caps
     assert "stage-7: put_ has no kernel that repeats" in told[0]
 
 
+def test_what_a_failed_try_has_spoilt_is_renewed_before_the_next():
+    renewed: list[str] = []
+    with Repeatable("stage") as kernels:
+        kernels.do(without_repeating_kernel, [], renew=lambda: renewed.append("once"))
+        kernels.do(without_repeating_kernel, [], renew=lambda: renewed.append("again"))
+    assert renewed == ["once"]
+
+
 def test_work_beside_one_that_was_let_off_stays_strict():
     seen: list[bool] = []
     with Repeatable("stage") as kernels:

@@ -15,7 +15,7 @@ from bench.data.catalog import add_dataset
 from bench.execute import Bench, signal_folder, stage_folder
 from bench.plan import RunPlan, StagePlan
 from bench.records import RunFolder
-from bench.training import signals
+from bench.training import document_arrays, signals
 from bench.training.interrupt import Interrupt
 from bench.training.signals import SignalFile, make_signals
 
@@ -67,10 +67,18 @@ def test_what_was_said_is_read_back_with_its_shape_also_of_documents_without_pai
 
 def test_signals_are_kept_in_float16_and_mapped_into_memory_not_read(tmp_path):
     found = made(tmp_path)
-    assert all(isinstance(part, np.memmap) for part in found._parts)
-    assert [part.dtype for part in found._parts] == [np.float16] * 3
+    parts = [found._part(i) for i in range(3)]
+    assert all(isinstance(part, np.memmap) for part in parts)
+    assert [part.dtype for part in parts] == [np.float16] * 3
     stored = sum(path.stat().st_size for path in tmp_path.glob("*.npy"))
     assert stored == sum(2 * p * k for p, k in SHAPES) + 3 * 128  # of each part a header
+
+
+def test_however_many_parts_there_are_few_are_open_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(document_arrays, "OPEN", 2)
+    found = made(tmp_path)
+    assert_as_said(found)
+    assert found._part.cache_info().currsize == 2
 
 
 def test_a_signal_wider_than_float16_is_rounded_to_it(tmp_path):
