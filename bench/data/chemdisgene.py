@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.data.documents import Document, Label, Mention
-from bench.data.json_files import BrokenJson, elements
+from bench.data.json_files import checked
 from bench.data.offsets import latin_letters, words_of
-from bench.data.scan import Checker, Problem, Scan, encodable, nothing_read, open_source, short, shown
+from bench.data.scan import Checker, Scan, encodable, nothing_read, open_source, short, shown
 
 RELATIONS = (
     "chem_disease:marker/mechanism",
@@ -93,17 +93,7 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     blocks = open_source(path)
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
-    documents: list[Document] = []
-    count = 0
-    broken: list[Problem] = []
-    for item, _ in elements(blocks):
-        if isinstance(item, BrokenJson):
-            broken.append(Problem(None, "", item.field, item.expected))
-            continue
-        document = checker.check(count, item)
-        if document is not None:
-            documents.append(document)
-        count += 1
+    documents, count, broken = checked(blocks, checker.check)
     sound, problems = checker.finish(documents)
     return Scan(
         path, count, sound, (*broken, *problems), +checker.notes, checker.labelled, (blocks.finish(),), +checker.changes

@@ -18,8 +18,7 @@ from typing import Any
 
 from bench.data.checks import DocumentChecker
 from bench.data.documents import Document, Fact, Label, Mention
-from bench.data.garbage import no_cycle_search
-from bench.data.json_files import BrokenJson, elements, kind_of, read_json
+from bench.data.json_files import checked, kind_of, read_json
 from bench.data.scan import SHOWN_PROBLEMS, Problem, Scan, nothing_read, open_source, plural
 from bench.errors import UsageError
 from bench.filesystem import write_atomically
@@ -36,18 +35,7 @@ def scan(path: Path | str, relations: Collection[str] | None = None, repeated_ti
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
     checker = DocumentChecker(None if relations is None else frozenset(relations), repeated_titles)
-    documents: list[Document] = []
-    count = 0
-    broken: list[Problem] = []
-    with no_cycle_search():
-        for item, _ in elements(blocks):
-            if isinstance(item, BrokenJson):
-                broken.append(Problem(None, "", item.field, item.expected))
-                continue
-            document = checker.check(count, item)
-            if document is not None:
-                documents.append(document)
-            count += 1
+    documents, count, broken = checked(blocks, checker.check)
     sound, problems = checker.finish(documents)
     return Scan(path, count, sound, (*broken, *problems), checker.notes, checker.labelled, (blocks.finish(),))
 

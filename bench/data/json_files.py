@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.data.documents import Document
+from bench.data.garbage import no_cycle_search
+from bench.data.scan import Problem
 from bench.errors import UsageError
 
 
@@ -89,6 +92,25 @@ def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
         yield BrokenJson(f"line {line}", f"not UTF-8 (byte 0x{error.object[error.start]:02x})"), ""
     except (ValueError, RecursionError) as error:
         yield _not_json(error, text.held, text.at, text.lines, text.columns), ""
+
+
+def checked(
+    blocks: Iterable[bytes], check: Callable[[int, Any], Document | None]
+) -> tuple[list[Document], int, list[Problem]]:
+    """The documents that `check` makes of a list's elements, how many elements there are, and what is no JSON."""
+    documents: list[Document] = []
+    count = 0
+    broken: list[Problem] = []
+    with no_cycle_search():
+        for item, _ in elements(blocks):
+            if isinstance(item, BrokenJson):
+                broken.append(Problem(None, "", item.field, item.expected))
+                continue
+            document = check(count, item)
+            if document is not None:
+                documents.append(document)
+            count += 1
+    return documents, count, broken
 
 
 class _Text:
