@@ -4,8 +4,9 @@
 
 An encoder of RoBERTa-large's size with random weights, real documents in MiniLM's word pieces (no network), the
 trainer's batches of 4. A step is forward, loss, backward, clipping and AdamW. Also: whether a step waits for the GPU
-anywhere, whether two from the same state are equal to the bit, how many kernels it launches, and what torch.compile
-changes. Results so far are in OUT/gpu.json after every line; what does not fit in `--seconds` is left out and named.
+anywhere, whether two from the same state are equal to the bit, what each of its parts takes and how many kernels it
+launches, and what torch.compile changes. Results so far are in OUT/gpu.json after every line; what does not fit in
+`--seconds` is left out and named.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ DISTANT_DOCUMENTS, DISTANT_EPOCHS, BATCH = 101_873, 2, 4
 PEAK = {"bf16": 989e12, "fp32": 67e12}
 """Of an H100 SXM, dense, without TF32, from its data sheet."""
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+DONE = "done: "
 TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
 
 
@@ -111,20 +113,29 @@ class Step:
         for group in self.optimizer.param_groups:
             group["lr"] = 1e-5
 
-    def gradients(self, batch: Batch) -> None:
-        """Forward, loss and backward."""
+    def gradients(self, batch: Batch, done: Callable[[str], None] = lambda part: None) -> None:
+        """Forward, loss and backward; `done` is told after each part."""
         self.system.train()
         with precision_context(self.bench.device, self.precision):
-            pairs = self.of.pool(self.of.encode(batch), batch)
+            encodings = self.of.encode(batch)
+            done("encoder")
+            pairs = self.of.pool(encodings, batch)
+            done("pooling")
             logits = self.of.head(pairs, batch).float()
-        self.of.loss(logits, pairs, batch).backward()
+            done("head")
+        loss = self.of.loss(logits, pairs, batch)
+        done("loss")
+        loss.backward()
+        done("backward")
 
-    def __call__(self, batch: Batch) -> None:
-        self.gradients(batch)
+    def __call__(self, batch: Batch, done: Callable[[str], None] = lambda part: None) -> None:
+        self.gradients(batch, done)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, 1.0)
+        done("clipping")
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        done("AdamW")
 
 
 def seconds_per_step(bench: Bench, step: Step) -> tuple[float, float]:
@@ -186,7 +197,7 @@ def check(bench: Bench, model: str) -> None:
         bench.kernels.do(step, bench.batches[0])
         if bench.device.type == "cuda":
             found["waits"] = whether_it_waits(lambda: step(bench.batches[1]))
-            found["kernels"] = kernels(lambda: step(bench.batches[1]))
+            found |= parts(bench, step, bench.batches[1])
         found["same_bits"] = same_bits(step, bench.batches[0])
     bench.results["checks"][model] = found
     bench.write()
@@ -206,16 +217,45 @@ def whether_it_waits(run: Callable[[], None]) -> str:
     return "no"
 
 
-def kernels(run: Callable[[], None]) -> dict[str, Any]:
-    """How many a step launches, and the operators that take most time on the GPU (milliseconds)."""
+def parts(bench: Bench, step: Step, batch: Batch) -> dict[str, dict[str, Any]]:
+    """Of each part of a step: milliseconds until the GPU is through with it, and the kernels it launches."""
+    rounds: list[dict[str, float]] = []
+    for _ in range(5):
+        rounds.append({})
+        at = time.perf_counter()
+
+        def timed(part: str) -> None:
+            nonlocal at
+            bench.wait()
+            rounds[-1][part], at = 1000 * (time.perf_counter() - at), time.perf_counter()
+
+        step(batch, timed)
+    launched, slowest = kernels(lambda: step(batch, ended))
+    milliseconds = {part: round(float(np.median([row[part] for row in rounds])), 1) for part in rounds[0]}
+    return {"milliseconds": milliseconds, "launched": launched, "slowest": slowest}
+
+
+def ended(part: str) -> None:
+    """Let a profile show that a part is done."""
+    with torch.profiler.record_function(DONE + part):
+        pass
+
+
+def kernels(run: Callable[[], None]) -> tuple[dict[str, int], dict[str, float]]:
+    """How many each part of a step launches, and the operators that take most time on the GPU (milliseconds)."""
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         run()
         torch.cuda.synchronize()
-    events = profile.key_averages()
-    launched = sum(e.count for e in events if e.key in ("cudaLaunchKernel", "cuLaunchKernel", "cudaLaunchKernelExC"))
-    slow = sorted((e for e in events if e.key.startswith("aten::")), key=lambda e: -e.self_device_time_total)[:6]
-    return {"launched": launched, "slowest": {e.key: round(e.self_device_time_total / 1000, 2) for e in slow}}
+    ends = sorted((e.time_range.start, e.name.removeprefix(DONE)) for e in profile.events() if e.name.startswith(DONE))
+    launching = ("cudaLaunchKernel", "cuLaunchKernel")  # with their newer forms
+    launches = [e.time_range.start for e in profile.events() if e.name.startswith(launching)]
+    launched, began = {}, 0.0
+    for end, part in ends:
+        launched[part] = sum(began <= at < end for at in launches)
+        began = end
+    taken = {e.key: e.self_device_time_total / 1000 for e in profile.key_averages() if e.key.startswith("aten::")}
+    return launched, {name: round(taken[name], 2) for name in sorted(taken, key=lambda name: -taken[name])[:8]}
 
 
 def same_bits(step: Step, batch: Batch) -> bool | list[str]:
@@ -264,7 +304,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="a small encoder and heads, to try this script out")
-    parser.add_argument("--skip", default="", help="of checks, bf16, fp32, compile")
+    parser.add_argument("--skip", default="", help="of checks, plain, bf16, fp32, compile")
     options = parser.parse_args()
     skipped = set(options.skip.split(","))
     models = options.models.split(",")
@@ -284,12 +324,12 @@ def main() -> None:
     # As the trainer does: every kernel in its deterministic form.
     with bench.kernels if bench.device.type == "cuda" else nullcontext():
         for precision in ("bf16", "fp32"):
-            for which in ("ours", "plain", "plain+write"):
+            for which in ("ours",) if "plain" in skipped else ("ours", "plain", "plain+write"):
                 for model in models if precision not in skipped else ():
                     if which == "ours" or which in baselines(model):
                         measured(bench, model, which, precision)
         if "compile" not in skipped:
-            compiled(bench, [m for m in ("atlop", "ttmre") if m in models])
+            compiled(bench, models)
     bench.write()
     print(
         "\n| model | formulation | precision | step (ms) | peak (GiB) | MFU | distant stage (h) |\n" + "|---" * 7 + "|"

@@ -35,11 +35,13 @@ GROWTH: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "entities": (("atlop", "dreeam", "kd_docre", "ttmre:layers=1", "ttmre"), (10, 20, 40, 80)),
     "length": (("atlop", "dreeam", "kd_docre", "ttmre:layers=1", "ttmre"), (128, 256, 512, 1024)),
     "memory": (("ttmre:layers=1", "ttmre"), (10, 100, 1_000, 10_000)),
+    "batch memory": (("ttmre:layers=1", "ttmre"), (10, 100, 1_000, 10_000)),
     "layers": (("ttmre", "ttmre-released"), (1, 2, 3, 4)),
     "relations": (("atlop", "ssrpu", "kd_docre", "ttmre:layers=1"), (14, 96, 500)),
     "documents": (("atlop", "kd_docre", "ttmre:layers=1"), (1, 4, 16, 32)),
 }
-"""Per axis the models and the sizes; what is not varied: 1 document of 512 pieces, 20 entities, 96 relations."""
+"""Per axis the models and the sizes; what is not varied: 1 document of 512 pieces, 20 entities, 96 relations, but for
+`batch memory`: memory tokens with the four real documents of `steps`."""
 
 
 def named(text: str) -> tuple[str, dict[str, Any]]:
@@ -133,8 +135,8 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
             name, settings = named(model)
             systems: dict[str, Any] = {}
             for size in sizes:
-                batch = growing_batch(source, axis, size)
-                chosen = settings | ({axis: size} if axis in ("memory", "layers") else {})
+                batch = growing_batch(options, source, axis, size)
+                chosen = settings | ({axis.split()[-1]: size} if axis.endswith(("memory", "layers")) else {})
                 system = system_of(name, source, batch, **chosen)
                 systems[str(size)] = partial(timed_step, system, formulation(system, "ours"), batch, options.clock)
             found = medians(systems, options.repeats)
@@ -143,8 +145,10 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def growing_batch(source: EncoderSource, axis: str, size: int) -> Batch:
-    """The made-up documents for a size of an axis."""
+def growing_batch(options: argparse.Namespace, source: EncoderSource, axis: str, size: int) -> Batch:
+    """The made-up documents for a size of an axis; `batch memory` is of the batch of `steps`."""
+    if axis == "batch memory":
+        return document_batch(options.documents, source)
     if axis == "documents":
         return made_up_batch(source, documents=size, length=256)
     if axis in ("entities", "length", "relations"):
