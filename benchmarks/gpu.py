@@ -15,9 +15,11 @@ import argparse
 import json
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from floor import step_operations
 from speed import MODELS, baselines, named
 from steps import Formulation, formulation
 from torch import nn
+from torch.optim import Optimizer
 from transformers import RobertaConfig
 
 from bench.data.batching import Batch, collate, training_order
@@ -62,7 +65,7 @@ class Bench:
         with self.device:
             self.encoder = self.source.build(layers=1, pretrained=False)
         self.batches, self.pairs = self._batches()
-        self.results: dict[str, Any] = {"checks": {}, "steps": [], "left_out": []}
+        self.results: dict[str, Any] = {"checks": {}, "steps": [], "left_out": [], "warm_up": {}}
         self.kernels = Repeatable("a step")  # as in training
 
     def _batches(self) -> tuple[list[Batch], float]:
@@ -76,18 +79,28 @@ class Bench:
         chosen = chosen[: self.options.batches]
         return [b.to(self.device) for b in chosen], float(np.mean([len(b.labels) for b in chosen]))
 
-    def system(self, model: str) -> DocumentModel:
-        """The model behind the shared encoder, on the device."""
+    def system(self, model: str, encoder: Encoder | None = None) -> DocumentModel:
+        """The model behind an encoder (the shared one), on the device."""
         name, settings = named(model)
         cls = find(name).cls
         torch.manual_seed(0)
         small = {"pair_size": 64, "block_size": 16} if self.options.tiny else {}
         task = Task(self.encoder.size, tuple(map(str, range(RELATIONS))), (0.003,) * RELATIONS)
-        own = self.encoder
+        own = encoder or self.encoder
         if cls.encoder_layers > 1:
             layers = min(cls.encoder_layers, own.model.config.num_hidden_layers)
-            own = Encoder(own.model, own.start_ids, own.end_ids, own.window, layers)
+            graphs, own = own.graphs, Encoder(own.model, own.start_ids, own.end_ids, own.window, layers)
+            own.graphs = graphs
         return DocumentModel(own, cls(cls.Hyperparameters(**settings | small), task)).to(self.device)
+
+    @cached_property
+    def compiled(self) -> dict[str, Encoder]:
+        """The encoder again, compiled, and as CUDA graphs, as training without a team has it."""
+        torch.compiler.reset()
+        found = {"compiled": deepcopy(self.encoder), "graphs": deepcopy(self.encoder)}
+        for name, encoder in found.items():
+            encoder.compile_model(graphs=name == "graphs" and self.device.type == "cuda")
+        return found
 
     def left(self) -> float:
         """Seconds left."""
@@ -106,16 +119,19 @@ class Bench:
 class Step:
     """One update of a system by a formulation, as the trainer makes it."""
 
-    def __init__(self, bench: Bench, system: DocumentModel, which: str, precision: str) -> None:
+    def __init__(
+        self, bench: Bench, system: DocumentModel, which: str, precision: str, optimizer: Optimizer | None = None
+    ) -> None:
         self.bench, self.system, self.precision = bench, system, precision
         self.of: Formulation = formulation(system, which)
-        self.optimizer = make_optimizer(system, Training(), ())
+        self.dropout = True
+        self.optimizer = optimizer or make_optimizer(system, Training(), ())
         for group in self.optimizer.param_groups:
             group["lr"] = 1e-5
 
     def gradients(self, batch: Batch, done: Callable[[str], None] = lambda part: None) -> None:
         """Forward, loss and backward; `done` is told after each part."""
-        self.system.train()
+        self.system.train(self.dropout)
         with precision_context(self.bench.device, self.precision):
             encodings = self.of.encode(batch)
             done("encoder")
@@ -138,55 +154,77 @@ class Step:
         done("AdamW")
 
 
-def seconds_per_step(bench: Bench, step: Step) -> tuple[float, float]:
-    """Mean over the batches, each timed apart after all were seen once, and the peak memory (GiB)."""
-    for batch in bench.batches[:2]:
-        bench.kernels.do(step, batch)
+def formulations(bench: Bench, model: str, precision: str, skipped: set[str]) -> dict[str, Step]:
+    """Ours and those beside it: the plain ones, with the same weights, and ours with the encoder compiled."""
+    ours = Step(bench, bench.system(model), "ours", precision)
+    found = {"ours": ours}
+    if "plain" not in skipped:
+        for which in baselines(model):
+            found[which] = Step(bench, ours.system, which, precision, ours.optimizer)
+    if "compile" not in skipped and precision == "bf16":
+        for name, encoder in bench.compiled.items():
+            found[f"ours, {name}"] = Step(bench, bench.system(model, encoder), "ours", precision)
+    return found
+
+
+def one_round(bench: Bench, step: Step) -> dict[str, float]:
+    """Seconds of a step, the mean over the batches, and the most memory held (GiB), weights and moments included."""
     bench.wait()
+    before = peak = 0
     if bench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    rounds = []
-    for _ in range(bench.options.rounds):
-        began = time.perf_counter()
-        for batch in bench.batches:
-            bench.kernels.do(step, batch)
-        bench.wait()
-        rounds.append((time.perf_counter() - began) / len(bench.batches))
-    peak = torch.cuda.max_memory_allocated() / 2**30 if bench.device.type == "cuda" else 0.0
-    return float(np.median(rounds)), peak
+        before = torch.cuda.memory_allocated()
+    began = time.perf_counter()
+    for batch in bench.batches:
+        bench.kernels.do(step, batch)
+    bench.wait()
+    seconds = (time.perf_counter() - began) / len(bench.batches)
+    if bench.device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated() - before
+    resident = sum(3 * p.numel() * p.element_size() for p in step.system.parameters())
+    return {"seconds": seconds, "gib": (peak + resident) / 2**30}
 
 
-def measure(bench: Bench, model: str, which: str, precision: str, note: str = "") -> None:
-    """One line of the table."""
-    if bench.left() < 12:
-        bench.results["left_out"].append([model, which, precision, note])
-        return
-    system = bench.system(model)
-    step = Step(bench, system, which, precision)
-    seconds, peak = seconds_per_step(bench, step)
-    operations = float(np.mean([sum(step_operations(system, batch).values()) for batch in bench.batches]))
-    row = {
-        "model": model,
-        "formulation": which + note,
-        "precision": precision,
-        "milliseconds": round(1000 * seconds, 1),
-        "peak_gib": round(peak, 2),
-        "mfu": round(operations / seconds / PEAK[precision], 4),
-        "distant_hours": round(seconds * DISTANT_EPOCHS * DISTANT_DOCUMENTS / BATCH / 3600, 2),
-    }
-    bench.results["steps"].append(row)
+def measure(bench: Bench, model: str, precision: str, skipped: set[str]) -> None:
+    """A line of the table for each formulation. They take turns, since a machine's pace changes by the minute."""
+    steps = formulations(bench, model, precision, skipped)
+    rounds: dict[str, list[dict[str, float]]] = {which: [] for which in steps}
+    for turn in range(1 + bench.options.rounds):
+        for which in list(rounds):
+            if bench.left() < 5:
+                break
+            began = time.monotonic()
+            try:
+                found = one_round(bench, steps[which])
+            except Exception as error:  # out of memory, or whatever the compiler raises: it is the result
+                why = f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"
+                del rounds[which]
+                bench.results["left_out"].append([model, which, precision, why])
+                print(f"{model} {which} {precision}: {why}", flush=True)
+                continue
+            if turn:
+                rounds[which].append(found)
+            else:
+                bench.results["warm_up"][f"{model}, {which}, {precision}"] = round(time.monotonic() - began, 1)
+    operations = float(np.mean([sum(step_operations(steps["ours"].system, batch).values()) for batch in bench.batches]))
+    for which, measured in rounds.items():
+        if not measured:
+            bench.results["left_out"].append([model, which, precision, "no time left"])
+            continue
+        seconds = float(np.median([row["seconds"] for row in measured]))
+        row = {
+            "model": model,
+            "formulation": which,
+            "precision": precision,
+            "milliseconds": round(1000 * seconds, 1),
+            "fastest": round(1000 * min(row["seconds"] for row in measured), 1),
+            "peak_gib": round(max(row["gib"] for row in measured), 2),
+            "mfu": round(operations / seconds / PEAK[precision], 4),
+            "distant_hours": round(seconds * DISTANT_EPOCHS * DISTANT_DOCUMENTS / BATCH / 3600, 2),
+        }
+        bench.results["steps"].append(row)
+        print("  ".join(str(value) for value in row.values()), f" [{bench.left():.0f} s left]", flush=True)
     bench.write()
-    print("  ".join(str(value) for value in row.values()), f" [{bench.left():.0f} s left]", flush=True)
-
-
-def measured(bench: Bench, model: str, which: str, precision: str) -> None:
-    """The line, or why there is none: a plain formulation may need more memory than there is."""
-    try:
-        measure(bench, model, which, precision)
-    except RuntimeError as error:
-        why = str(error).splitlines()[0]
-        bench.results["left_out"].append([model, which, precision, why])
-        print(f"{model} {which} {precision}: {why}", flush=True)
 
 
 def check(bench: Bench, model: str) -> None:
@@ -258,40 +296,50 @@ def kernels(run: Callable[[], None]) -> tuple[dict[str, int], dict[str, float]]:
     return launched, {name: round(taken[name], 2) for name in sorted(taken, key=lambda name: -taken[name])[:8]}
 
 
-def same_bits(step: Step, batch: Batch) -> bool | list[str]:
-    """Whether two passes with the same seed leave the same gradients; else the parameters where they differ."""
-    named_parameters = list(step.system.named_parameters())
-    found: list[Sequence[torch.Tensor | None]] = []
-    for _ in range(2):
-        torch.manual_seed(7)
-        step.gradients(batch)
-        found.append([p.grad for _, p in named_parameters])
-        step.optimizer.zero_grad(set_to_none=True)
-    pairs = zip(named_parameters, *found, strict=True)
-    differ = [name for (name, _), a, b in pairs if a is not None and b is not None and not torch.equal(a, b)]
-    return differ[:5] or True
+def gradients_of(step: Step, batch: Batch) -> dict[str, torch.Tensor]:
+    """What a pass with one seed leaves."""
+    torch.manual_seed(7)
+    step.gradients(batch)
+    found = {name: p.grad.clone() for name, p in step.system.named_parameters() if p.grad is not None}
+    step.optimizer.zero_grad(set_to_none=True)
+    return found
 
 
-def compiled(bench: Bench, models: Sequence[str]) -> None:
-    """The encoder compiled: what it takes to compile, and the step."""
-    torch.compiler.reset()
-    bench.encoder.compile_model()
-    for model in models:
-        if bench.left() < 30:
-            bench.results["left_out"].append([model, "compiled"])
-            continue
-        began = time.monotonic()
-        step = Step(bench, bench.system(model), "ours", "bf16")
-        try:
-            for batch in bench.batches:
-                bench.kernels.do(step, batch)
-            bench.wait()
-        except Exception as error:  # whatever the compiler raises is the result
-            bench.results["compile_error"] = f"{type(error).__name__}: {str(error)[:500]}"
-            print("torch.compile:", bench.results["compile_error"], flush=True)
-            return
-        bench.results.setdefault("compile_seconds", {})[model] = round(time.monotonic() - began, 1)
-        measure(bench, model, "ours", "bf16", " compiled")
+def same_bits(step: Step, batch: Batch, times: int = 2) -> bool | list[str]:
+    """Whether passes with the same seed leave the same gradients; else the parameters where they differ."""
+    first = gradients_of(step, batch)
+    for _ in range(times - 1):
+        again = gradients_of(step, batch)
+        differ = [name for name, grad in first.items() if not torch.equal(grad, again[name])]
+        if differ:
+            return differ[:5]
+    return True
+
+
+def check_compiled(bench: Bench, which: str) -> None:
+    """Whether the compiled encoder repeats, and leaves the gradients of the other one where there is no dropout.
+
+    Of CUDA graphs the first pass is not recorded, the second is, and the others are replayed: all are to be the same.
+    """
+    system = bench.system("atlop", bench.compiled[which])
+    found: dict[str, Any] = {}
+    with bench.kernels:
+        step = Step(bench, system, "ours", "bf16")
+        for batch in bench.batches[:2]:  # lengths other than the first are to be compiled for
+            bench.kernels.do(step.gradients, batch)
+            step.optimizer.zero_grad(set_to_none=True)
+        found["same_bits"] = [same_bits(step, batch, 5) for batch in bench.batches[:3]]
+        ours, its = (Step(bench, s, "ours", "fp32", step.optimizer) for s in (bench.system("atlop"), system))
+        ours.dropout = its.dropout = False
+        worst = 0.0
+        for batch in [*bench.batches[:2]] * 3:
+            right, left = (gradients_of(s, batch) for s in (ours, its))
+            errors = [float((right[n] - left[n]).norm() / right[n].norm().clamp(min=1e-12)) for n in right]
+            worst = max(worst, *errors)
+        found["gradients_differ_by"] = worst
+    bench.results["checks"][which] = found
+    bench.write()
+    print(which, found, f" [{bench.left():.0f} s left]", flush=True)
 
 
 def main() -> None:
@@ -300,11 +348,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--seconds", type=float, default=190, help="time for all of it")
+    parser.add_argument("--seconds", type=float, default=190, help="time for all of it; checks go first")
     parser.add_argument("--batches", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="a small encoder and heads, to try this script out")
-    parser.add_argument("--skip", default="", help="of checks, plain, bf16, fp32, compile")
+    parser.add_argument("--skip", default="", help="of checks, plain, bf16, fp32, compile (nothing compiled)")
     options = parser.parse_args()
     skipped = set(options.skip.split(","))
     models = options.models.split(",")
@@ -321,19 +369,16 @@ def main() -> None:
     if "checks" not in skipped:
         for model in models:
             check(bench, model)
+        for which in bench.compiled if "compile" not in skipped else ():
+            check_compiled(bench, which)
     # As the trainer does: every kernel in its deterministic form.
     with bench.kernels if bench.device.type == "cuda" else nullcontext():
         for precision in ("bf16", "fp32"):
-            for which in ("ours",) if "plain" in skipped else ("ours", "plain", "plain+write"):
-                for model in models if precision not in skipped else ():
-                    if which == "ours" or which in baselines(model):
-                        measured(bench, model, which, precision)
-        if "compile" not in skipped:
-            compiled(bench, models)
+            for model in models if precision not in skipped else ():
+                measure(bench, model, precision, skipped)
     bench.write()
-    print(
-        "\n| model | formulation | precision | step (ms) | peak (GiB) | MFU | distant stage (h) |\n" + "|---" * 7 + "|"
-    )
+    print("\n| model | formulation | precision | step (ms) | fastest | peak (GiB) | MFU | distant stage (h) |")
+    print("|---" * 8 + "|")
     for row in bench.results["steps"]:
         print("| " + " | ".join(str(value) for value in row.values()) + " |")
     print(json.dumps({key: bench.results[key] for key in bench.results if key != "steps"}))

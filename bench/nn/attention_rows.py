@@ -16,7 +16,6 @@ import inspect
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -128,9 +127,6 @@ class LayerQueries(NamedTuple):
     dropout: float
 
 
-_kept: ContextVar[deque[LayerQueries] | None] = ContextVar("kept", default=None)
-
-
 def _remembering_sdpa(
     module: nn.Module,
     query: Tensor,
@@ -139,9 +135,11 @@ def _remembering_sdpa(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
+    kept: deque[LayerQueries] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    kept = _kept.get()
+    # `kept` comes as an argument of the model, which passes on what it does not know: what else could bring it here, a
+    # context variable, say, would cut what torch.compile makes into pieces, one a layer.
     scale = scaling or query.shape[-1] ** -0.5
     if kept is not None:
         kept.append(LayerQueries(query, key, attention_mask, scale, dropout))
@@ -173,11 +171,7 @@ class RecomputedRows:
     def __call__(self, model: PreTrainedModel, inputs: dict[str, Any], at: Sequence[Tensor]) -> tuple[Any, list[Rows]]:
         """The output and the rows, as `RowSource` has it. Raises RuntimeError if no queries were seen."""
         kept: deque[LayerQueries] = deque(maxlen=self.layers)
-        token = _kept.set(kept)
-        try:
-            output = model(**inputs)
-        finally:
-            _kept.reset(token)
+        output = model(**inputs, kept=kept)
         if len(kept) < self.layers:
             raise RuntimeError(
                 f"{type(model).__name__} did not run its attention through transformers' AttentionInterface"

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+GRAPH_LENGTHS = 64
+"""Where CUDA graphs are recorded, windows are this many word pieces long, or twice as many, or three times ..."""
+
+
 class DocumentEncoding(NamedTuple):
     """One encoded document: l word pieces, m surviving mentions, d wide, A heads.
 
@@ -69,6 +73,7 @@ class Encoder(nn.Module):
         self.start_ids, self.end_ids = list(start_ids), list(end_ids)
         self.window = window
         self.layers = layers
+        self.graphs = False
         # Here, since importing it takes transformers' model code, which planning does without.
         from bench.nn.attention_rows import row_source
 
@@ -79,9 +84,12 @@ class Encoder(nn.Module):
         """d, the width of the token states."""
         return int(self.model.config.hidden_size)
 
-    def compile_model(self) -> None:
+    def compile_model(self, graphs: bool = False) -> None:
         """Have torch.compile make the model's kernels, the same for all lengths; its parameters keep their names.
 
+        graphs: also record them as CUDA graphs, one for each shape of a batch: of 4 documents, a GPU does a step's work
+        in a quarter of the time that Python takes to ask for it. Lengths are then filled up to multiples of
+        `GRAPH_LENGTHS`, so that shapes come again.
         Raises UsageError, with the reason, where that does not work: no compiler, or a model whose attention rows are
         caught in passing, which compiled code does not show.
         """
@@ -94,7 +102,8 @@ class Encoder(nn.Module):
                 f"compile: {type(self.model).__name__} computes attention in a way of its own, and torch.compile would "
                 "hide the rows that pooling reads; leave compile out"
             )
-        self.model.compile(dynamic=True)
+        self.model.compile(dynamic=True, mode="reduce-overhead" if graphs else "default")
+        self.graphs = graphs
         ids = torch.tensor([[*self.start_ids, *self.end_ids]], device=self.model.device)
         try:
             with torch.no_grad():
@@ -111,8 +120,8 @@ class Encoder(nn.Module):
         states: list[Tensor] = []
         attention: list[Tensor] = []
         for some in _together([len(ids) for ids in pieces], batch.input_ids.device):
-            input_ids = pad_sequence(pieces[some], batch_first=True)
-            own_states, own_attention = self._encode(input_ids, _mask(pieces[some]), rows[some])
+            input_ids, mask = self._side_by_side(pieces[some])
+            own_states, own_attention = self._encode(input_ids, mask, rows[some])
             states += own_states.unbind(0)
             attention += own_attention
         return _merge(batch, windows, states, attention, rows)
@@ -124,6 +133,15 @@ class Encoder(nn.Module):
         end = self.end_ids if w.stop < batch.documents[w.document].length else []
         # Filled in one by one: copied from a list, they would make a GPU wait.
         return torch.cat([*(ids.new_full((1,), i) for i in start), ids, *(ids.new_full((1,), i) for i in end)])
+
+    def _side_by_side(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Windows as one tensor [W, L], and what of it is not padding; no mask where nothing is, and none is needed."""
+        longest = max(len(ids) for ids in pieces)
+        length = min(-(-longest // GRAPH_LENGTHS) * GRAPH_LENGTHS, self.window) if self.graphs else longest
+        if not self.graphs and all(len(ids) == longest for ids in pieces):
+            return torch.stack(list(pieces)), None
+        ids, mask = (pad_sequence(list(x), batch_first=True) for x in (pieces, map(torch.ones_like, pieces)))
+        return F.pad(ids, (0, length - longest)), F.pad(mask, (0, length - longest))
 
     def _encode(self, input_ids: Tensor, mask: Tensor | None, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`."""
@@ -140,6 +158,8 @@ class Encoder(nn.Module):
         states = output.last_hidden_state
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
+        elif self.graphs:
+            states = states.clone()  # the next pass writes where this one did
         if self.row_source is None:
             return states, [states.new_empty(len(at), 0, input_ids.shape[1]) for at in rows]
         return states, [torch.stack(window).mean(0) for window in zip(*by_layer, strict=True)]
@@ -153,13 +173,6 @@ def _together(lengths: Sequence[int], device: torch.device) -> list[slice]:
     if device.type == "cpu":
         return [slice(w, w + 1) for w in range(len(lengths))]
     return [slice(0, len(lengths))]
-
-
-def _mask(pieces: Sequence[Tensor]) -> Tensor | None:
-    """What is not padding, [W, L]; None where there is none, and attention needs no mask."""
-    if len({len(ids) for ids in pieces}) == 1:
-        return None
-    return pad_sequence([torch.ones_like(ids) for ids in pieces], batch_first=True)
 
 
 def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> list[Window]:

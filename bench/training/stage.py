@@ -102,10 +102,10 @@ class StageTrainer:
         if start is not None:
             self.system.load_state_dict(start)
         self.system.to(device)
-        if self.training.compile and self.system.encoder is not None:
-            self.system.encoder.compile_model()
-        self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.group = group or Alone()
+        if self.training.compile and self.system.encoder is not None:
+            self.system.encoder.compile_model(graphs=device.type == "cuda" and isinstance(self.group, Alone))
+        self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.losses = self.group.losses(self.system, self.training.precision)
         self.checkpoints = Checkpoints(folder / "checkpoints")
         self.schedule = Schedule(data.train.lengths, self.training, seed=plan.seed * 1009 + plan.position)

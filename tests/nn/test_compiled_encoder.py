@@ -25,6 +25,7 @@ def traced(monkeypatch):
 
 def test_a_compiled_encoder_gives_the_same_states_rows_and_gradients(batch, traced):
     encoder = encoder_of(BertConfig(**SIZES | {"num_hidden_layers": 1}, intermediate_size=24))
+    encoder.model.pooler = None  # as when it is loaded
     compiled = deepcopy(encoder)
     compiled.compile_model()
 
@@ -37,6 +38,41 @@ def test_a_compiled_encoder_gives_the_same_states_rows_and_gradients(batch, trac
     for ours, theirs in zip(after_backward(compiled), after_backward(encoder), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     assert compiled.state_dict().keys() == encoder.state_dict().keys()
+
+
+def test_the_model_is_compiled_as_one_piece_however_many_layers_it_has(batch, monkeypatch):
+    pieces = []
+    compiling = nn.Module.compile
+
+    def keep(graph, inputs):
+        pieces.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(
+        nn.Module, "compile", lambda self, dynamic, mode: compiling(self, dynamic=dynamic, backend=keep)
+    )
+    encoder = encoder_of(BertConfig(**SIZES | {"num_hidden_layers": 4}, intermediate_size=24)).eval()
+    encoder.compile_model()
+    pieces.clear()  # of the trial
+    encoder(batch)
+    assert len(pieces) == 1
+
+
+def test_windows_are_filled_up_to_few_lengths_for_cuda_graphs_and_nothing_changes(batch, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: None)
+    monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device: [slice(0, len(lengths))])
+    encoder = encoder_of(BertConfig(**SIZES | {"num_hidden_layers": 1}, intermediate_size=24)).eval()
+    before = encoder(batch)
+    encoder.compile_model(graphs=True)
+    encoder.model.register_forward_hook(
+        lambda model, args, kwargs, output: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    after = encoder(batch)
+    assert lengths == [min(64, encoder.window)]
+    for ours, theirs in zip(before, after, strict=True):
+        for kind in ("states", "attention"):
+            torch.testing.assert_close(getattr(ours, kind), getattr(theirs, kind))
 
 
 def test_an_encoder_whose_rows_are_caught_in_passing_is_not_compiled():

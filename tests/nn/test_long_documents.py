@@ -50,7 +50,7 @@ class StubModel(nn.Module):
         states = []
         for layer in range(self.layers):
             scale = 1 + 0.1 * layer
-            _remembering_sdpa(self, query, key, key, seen[:, None, None], scaling=scale)
+            _remembering_sdpa(self, query, key, key, seen[:, None, None], scaling=scale, **kwargs)
             states.append((scale * x).tanh())
         return SimpleNamespace(last_hidden_state=states[-1], hidden_states=states)
 
