@@ -93,8 +93,11 @@ def pace(
 ) -> Pace:
     """The pace of a stage here: measured now, unless it was before (`home()/probes`).
 
+    Nothing is compiled for it: that would take minutes, and the first passes of a compiled model are not its pace.
     told: is given, in words, what is going to be measured.
     """
+    training = plan.training.model_copy(update={"compile": False})
+    plan = plan.model_copy(update={"training": training})
     path = home() / "probes" / f"{_key(plan, teacher)}.json"
     kept = read_sealed(path, "pace")
     if kept is None:

@@ -37,7 +37,7 @@ class Training(BaseModel):
     weight_decay: Rate = Field(0.0, description="AdamW's weight decay")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast on a GPU, else fp32")
     compile: bool = Field(
-        False, description="torch.compile the encoder: fewer kernels on a GPU, after minutes of compiling"
+        False, description="torch.compile the encoder and record CUDA graphs of it, which takes minutes first"
     )
     freeze_encoder: bool = Field(False, description="train the new layers alone, on what the encoder gives as it is")
     patience: Positive | None = Field(None, description="stop after this many epochs without a better dev F1")

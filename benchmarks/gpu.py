@@ -89,8 +89,8 @@ class Bench:
         own = encoder or self.encoder
         if cls.encoder_layers > 1:
             layers = min(cls.encoder_layers, own.model.config.num_hidden_layers)
-            graphs, own = own.graphs, Encoder(own.model, own.start_ids, own.end_ids, own.window, layers)
-            own.graphs = graphs
+            own, shared = Encoder(own.model, own.start_ids, own.end_ids, own.window, layers), own
+            own.compiled, own.graphs = shared.compiled, shared.graphs
         return DocumentModel(own, cls(cls.Hyperparameters(**settings | small), task)).to(self.device)
 
     @cached_property

@@ -129,6 +129,15 @@ def test_a_probe_of_another_shape_of_step_is_another():
     assert keys[0] == keys[2] != keys[1]
 
 
+def test_nothing_is_compiled_for_a_probe(small, monkeypatch):
+    monkeypatch.setattr("bench.nn.encoder.Encoder.compile_model", lambda *args, **kwargs: pytest.fail("compiled"))
+    dataset = open_dataset("small")
+    source = find_encoder("tiny", dataset.documents("train"))
+    (compiled,), (not_compiled,) = plans("atlop", "compile=true"), plans("atlop")
+    found = pace(compiled.stages[0], None, dataset, source)
+    assert pace(not_compiled.stages[0], None, dataset, source) == found
+
+
 def test_a_student_is_probed_with_signals_of_its_teacher():
     dataset = open_dataset("small")
     source = find_encoder("tiny", dataset.documents("train"))

@@ -32,6 +32,8 @@ def costs_of(
         pace_of, where = given_pace(profile.seconds_per_document), f"figures of the profile {profile.name!r}"
     else:
         pace_of, where = _probed(stand_ins, told), f"probed here: {device_name()}"
+        if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
+            where += ", without compile"
 
     def is_trained(stage: StagePlan) -> bool:
         return stage_result(stage_folder(out, stage)) is not None

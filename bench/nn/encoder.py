@@ -5,7 +5,8 @@ Pooling needs the last layers' attention, and of it only the rows of the mention
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,7 +74,7 @@ class Encoder(nn.Module):
         self.start_ids, self.end_ids = list(start_ids), list(end_ids)
         self.window = window
         self.layers = layers
-        self.graphs = False
+        self.compiled = self.graphs = False
         # Here, since importing it takes transformers' model code, which planning does without.
         from bench.nn.attention_rows import row_source
 
@@ -85,16 +86,14 @@ class Encoder(nn.Module):
         return int(self.model.config.hidden_size)
 
     def compile_model(self, graphs: bool = False) -> None:
-        """Have torch.compile make the model's kernels, the same for all lengths; its parameters keep their names.
+        """Have torch.compile make the kernels that the model trains with, in one piece and for all lengths.
 
-        graphs: also record them as CUDA graphs, one for each shape of a batch: of 4 documents, a GPU does a step's work
-        in a quarter of the time that Python takes to ask for it. Lengths are then filled up to multiples of
-        `GRAPH_LENGTHS`, so that shapes come again.
-        Raises UsageError, with the reason, where that does not work: no compiler, or a model whose attention rows are
-        caught in passing, which compiled code does not show.
+        Its parameters keep their names; in evaluation, which is too short to pay for compiling, it runs as it is.
+        graphs: also record them as CUDA graphs, one for each shape of a batch: a GPU needs less time for a step of four
+        documents than Python takes to ask for it. Lengths are then filled up to multiples of `GRAPH_LENGTHS`, so that
+        shapes come again, and the gradients of a pass are gone with the next pass: only for one pass an update.
+        Raises UsageError for a model whose attention rows are caught in passing, which compiled code does not show.
         """
-        from torch._dynamo.exc import TorchDynamoException
-
         from bench.nn.attention_rows import RecomputedRows
 
         if self.row_source is not None and not isinstance(self.row_source, RecomputedRows):
@@ -103,17 +102,10 @@ class Encoder(nn.Module):
                 "hide the rows that pooling reads; leave compile out"
             )
         self.model.compile(dynamic=True, mode="reduce-overhead" if graphs else "default")
-        self.graphs = graphs
-        ids = torch.tensor([[*self.start_ids, *self.end_ids]], device=self.model.device)
-        try:
-            with torch.no_grad():
-                self.model(input_ids=ids)
-        except TorchDynamoException as error:
-            reason = " ".join(str(error).split("\n\n")[0].split())
-            raise UsageError(f"compile: torch.compile does not work here: {reason}") from error
+        self.compiled, self.graphs = True, graphs
 
     def forward(self, batch: Batch) -> list[DocumentEncoding]:
-        """Encode every document of the batch."""
+        """Encode every document of the batch. Raises UsageError, with the reason, where compiling does not work."""
         windows = plan_windows([d.length for d in batch.documents], self.window, len(self.start_ids), len(self.end_ids))
         pieces = [self._pieces(batch, w) for w in windows]
         rows = _rows_at(batch, windows)
@@ -136,9 +128,10 @@ class Encoder(nn.Module):
 
     def _side_by_side(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Windows as one tensor [W, L], and what of it is not padding; no mask where nothing is, and none is needed."""
+        graphs = self.graphs and self.training
         longest = max(len(ids) for ids in pieces)
-        length = min(-(-longest // GRAPH_LENGTHS) * GRAPH_LENGTHS, self.window) if self.graphs else longest
-        if not self.graphs and all(len(ids) == longest for ids in pieces):
+        length = min(-(-longest // GRAPH_LENGTHS) * GRAPH_LENGTHS, self.window) if graphs else longest
+        if not graphs and all(len(ids) == longest for ids in pieces):
             return torch.stack(list(pieces)), None
         ids, mask = (pad_sequence(list(x), batch_first=True) for x in (pieces, map(torch.ones_like, pieces)))
         return F.pad(ids, (0, length - longest)), F.pad(mask, (0, length - longest))
@@ -151,18 +144,32 @@ class Encoder(nn.Module):
             "output_hidden_states": self.layers > 1,
             "output_attentions": False,
         }
-        if self.row_source is None:
-            output = self.model(**inputs)
-        else:
-            output, by_layer = self.row_source(self.model, inputs, rows)
+        with _compiled_in_training(self.training) if self.compiled else nullcontext():
+            if self.row_source is None:
+                output = self.model(**inputs)
+            else:
+                output, by_layer = self.row_source(self.model, inputs, rows)
         states = output.last_hidden_state
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
-        elif self.graphs:
+        elif self.graphs and self.training:
             states = states.clone()  # the next pass writes where this one did
         if self.row_source is None:
             return states, [states.new_empty(len(at), 0, input_ids.shape[1]) for at in rows]
         return states, [torch.stack(window).mean(0) for window in zip(*by_layer, strict=True)]
+
+
+@contextmanager
+def _compiled_in_training(training: bool) -> Iterator[None]:
+    """Let torch.compile do its work, or, out of training, let it be. Raises UsageError where it cannot do it."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        with nullcontext() if training else torch.compiler.set_stance("force_eager"):
+            yield
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).split("\n\n")[0].split())
+        raise UsageError(f"compile: torch.compile does not work here: {reason}") from error
 
 
 def _together(lengths: Sequence[int], device: torch.device) -> list[slice]:

@@ -104,7 +104,9 @@ class StageTrainer:
         self.system.to(device)
         self.group = group or Alone()
         if self.training.compile and self.system.encoder is not None:
-            self.system.encoder.compile_model(graphs=device.type == "cuda" and isinstance(self.group, Alone))
+            torch.compiler.reset()  # what stages before this one have compiled is not to count against it
+            once = isinstance(self.group, Alone) and self.training.accumulate == 1
+            self.system.encoder.compile_model(graphs=device.type == "cuda" and once)
         self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.losses = self.group.losses(self.system, self.training.precision)
         self.checkpoints = Checkpoints(folder / "checkpoints")
