@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -97,7 +98,7 @@ def steps(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def memory(options: argparse.Namespace) -> dict[str, Any]:
-    """Peak resident memory of a process that makes a step, for each model and formulation."""
+    """Peak resident memory of a process that makes a step, for each model and formulation: medians of `--repeats`."""
     results: dict[str, Any] = {}
     print("| model | formulation | peak (GiB) | of the plain one |\n|---|---|---|---|")
     for model in options.models.split(","):
@@ -106,8 +107,8 @@ def memory(options: argparse.Namespace) -> dict[str, Any]:
             command = [sys.executable, __file__, "peak", "--models", model, "--formulation", which]
             command += ["--encoder", options.encoder, "--threads", str(options.threads)]
             command += ["--documents", str(options.documents)] if options.documents else []
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            peaks[which] = json.loads(done.stdout)["peak_gib"]
+            done = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(options.repeats)]
+            peaks[which] = statistics.median(json.loads(process.stdout)["peak_gib"] for process in done)
             print(f"| {model} | {which} | {peaks[which]:.2f} | {peaks['ours'] / peaks[which]:.2f} |", flush=True)
         results[model] = peaks
     return results
