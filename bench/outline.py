@@ -15,6 +15,8 @@ from typing import Any
 
 from bench.filesystem import read_json, read_sealed
 
+COMPILED_VERSION = 2
+"""How a compiled encoder trains: raise it when that gives other numbers. It is in the keys of such stages alone."""
 STAGE_NAMES = frozenset({"model", "reference", "dataset", "encoder"})
 """Fields of a planned stage that name things: they do not decide its weights."""
 
@@ -98,6 +100,8 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
         for name in names:
             if fields.get(name, "not asked for") in (None, False):
                 del fields[name]
+    if content["training"].get("compile"):
+        content["training"]["compile"] = COMPILED_VERSION
     return content
 
 

@@ -96,8 +96,7 @@ def pace(
     Nothing is compiled for it: that would take minutes, and the first passes of a compiled model are not its pace.
     told: is given, in words, what is going to be measured.
     """
-    training = plan.training.model_copy(update={"compile": False})
-    plan = plan.model_copy(update={"training": training})
+    plan, teacher = _uncompiled(plan), teacher and _uncompiled(teacher)
     path = home() / "probes" / f"{_key(plan, teacher)}.json"
     kept = read_sealed(path, "pace")
     if kept is None:
@@ -106,6 +105,10 @@ def pace(
             kept = asdict(_measured(plan, teacher, dataset, source, Path(scratch)))
         write_sealed(path, "pace", kept)
     return Pace(**kept)
+
+
+def _uncompiled(plan: StagePlan) -> StagePlan:
+    return plan.model_copy(update={"training": plan.training.model_copy(update={"compile": False})})
 
 
 def _key(plan: StagePlan, teacher: StagePlan | None) -> str:

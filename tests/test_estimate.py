@@ -136,6 +136,10 @@ def test_nothing_is_compiled_for_a_probe(small, monkeypatch):
     (compiled,), (not_compiled,) = plans("atlop", "compile=true"), plans("atlop")
     found = pace(compiled.stages[0], None, dataset, source)
     assert pace(not_compiled.stages[0], None, dataset, source) == found
+    (run,) = plans("dreeam", "compile=true", settings="human+distant")
+    teacher, student, _ = run.stages
+    (plain,) = plans("dreeam", settings="human+distant")
+    assert pace(student, teacher, dataset, source) == pace(plain.stages[1], plain.stages[0], dataset, source)
 
 
 def test_a_student_is_probed_with_signals_of_its_teacher():

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from bench.nn.encoder import NOT_REPEATABLE
+
 
 class Repeatable:
     """While entered, PyTorch takes only kernels that give the same bits every time, and raises where there is none.
@@ -43,7 +45,7 @@ class Repeatable:
             work(*arguments)
             return
         except RuntimeError as error:
-            operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+            operation, found, _ = str(error).partition(NOT_REPEATABLE)
             if not found:
                 raise
             self.let_off.add(work)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,7 @@ from bench.data.documents import Document
 from bench.data.feature_file import FeatureFile
 from bench.errors import BenchError
 from bench.filesystem import read_sealed, write_sealed
-from bench.interface import PairModel
+from bench.interface import PairModel, Training
 from bench.metrics.official import document_counts
 from bench.nn.load import EncoderSource
 from bench.plan import StagePlan
@@ -104,9 +105,7 @@ class StageTrainer:
         self.system.to(device)
         self.group = group or Alone()
         if self.training.compile and self.system.encoder is not None:
-            torch.compiler.reset()  # what stages before this one have compiled is not to count against it
-            once = isinstance(self.group, Alone) and self.training.accumulate == 1
-            self.system.encoder.compile_model(graphs=device.type == "cuda" and once)
+            self.system.encoder.compile_model(graphs=graphs_fit(device, self.group, self.training))
         self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.losses = self.group.losses(self.system, self.training.precision)
         self.checkpoints = Checkpoints(folder / "checkpoints")
@@ -136,7 +135,7 @@ class StageTrainer:
 
         loader: Iterator[list[Batch]] = iter(())
         loading = -1
-        with Repeatable(self.plan.folder) as kernels:
+        with Repeatable(self.plan.folder) as kernels, self._compiled():
             while True:
                 epoch, position = self.schedule.at(state.step)
                 if position == 0 and epoch > len(state.history):
@@ -160,6 +159,15 @@ class StageTrainer:
         if log is not None:
             log.flush()
         return state
+
+    @contextmanager
+    def _compiled(self) -> Iterator[None]:
+        """What torch.compile makes, and the memory of its CUDA graphs, would outlive the stage: let go of it after."""
+        try:
+            yield
+        finally:
+            if self.training.compile:
+                torch.compiler.reset()
 
     def _resume(self) -> TrainingState:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -252,6 +260,16 @@ class StageTrainer:
     def _report(self, state: TrainingState, doing: str = "training") -> None:
         epoch = min(self.schedule.at(state.step)[0] + 1, self.training.epochs)
         self.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
+
+
+def graphs_fit(device: torch.device, group: Group, training: Training) -> bool:
+    """Whether a compiled encoder can be recorded as CUDA graphs.
+
+    The gradients of a pass are gone with the next, so there may be one pass an update; and a graph is recorded for each
+    shape, so shapes must come again, as they do with batches of so many documents but not of so many word pieces.
+    """
+    once = isinstance(group, Alone) and training.accumulate == 1
+    return device.type == "cuda" and once and training.tokens_per_batch is None
 
 
 def assemble(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import BertConfig
 
 from bench.errors import UsageError
+from bench.nn.encoder import NOT_REPEATABLE
 
 WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
@@ -93,4 +94,18 @@ def test_without_a_compiler_the_reason_is_told(batch, monkeypatch):
     encoder = encoder_of(CONFIGS["bert"]).train()
     encoder.compile_model()
     with pytest.raises(UsageError, match=r"torch\.compile does not work here: .*no compiler here"):
+        encoder(batch)
+
+
+def test_an_operation_that_does_not_repeat_is_left_to_the_trainer(batch, monkeypatch):
+    """It tries again with any kernel (`bench.training.repeatable`)."""
+
+    def fail(graph, inputs):
+        raise RuntimeError(f"some_op{NOT_REPEATABLE}, but you set ...")
+
+    compiling = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: compiling(self, backend=fail, **options))
+    encoder = encoder_of(CONFIGS["bert"]).train()
+    encoder.compile_model()
+    with pytest.raises(RuntimeError, match=NOT_REPEATABLE):
         encoder(batch)
