@@ -23,7 +23,7 @@ from bench.errors import BenchError, UsageError
 from bench.execute import Bench
 from bench.plan import RunPlan
 from bench.records import RunFolder
-from bench.slurm.job import QUIET
+from bench.slurm.job import QUIET, visible_gpus
 from bench.training.interrupt import Interrupt, handling_signals
 from bench.training.team import PATIENCE_SECONDS
 
@@ -176,8 +176,7 @@ def _start_worker(number: int, arguments: Sequence[str]) -> subprocess.Popen[byt
     gpus = torch.cuda.device_count()
     environment = {**os.environ, **QUIET}
     if gpus:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
-        environment["CUDA_VISIBLE_DEVICES"] = visible[number % gpus]
+        environment["CUDA_VISIBLE_DEVICES"] = visible_gpus(gpus)[number % gpus]
     # In a session of its own, so that Ctrl-C reaches only this process, which then asks the workers to stop. Nothing
     # is written to the pipe: it ends when this process does, whatever ends it.
     return subprocess.Popen(

@@ -44,6 +44,9 @@ GROWTH: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 """Per axis the models and the sizes; what is not varied: 1 document of 512 pieces, 20 entities, 96 relations, but for
 `batch memory`: memory tokens with the four real documents of `steps`."""
 
+SETTING = {"memory": "memory", "batch memory": "memory", "layers": "layers"}
+"""The axes along which not the documents grow but a setting of the model."""
+
 
 def named(text: str) -> tuple[str, dict[str, Any]]:
     """`ttmre:layers=1,memory=10` -> the model and its settings."""
@@ -137,8 +140,8 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
             systems: dict[str, Any] = {}
             for size in sizes:
                 batch = growing_batch(options, source, axis, size)
-                chosen = settings | ({axis.split()[-1]: size} if axis.endswith(("memory", "layers")) else {})
-                system = system_of(name, source, batch, **chosen)
+                chosen = {SETTING[axis]: size} if axis in SETTING else {}
+                system = system_of(name, source, batch, **settings | chosen)
                 systems[str(size)] = partial(timed_step, system, formulation(system, "ours"), batch, options.clock)
             found = medians(systems, options.repeats)
             results[axis][model] = {size: row["step"] for size, row in found.items()}

@@ -27,7 +27,11 @@ _CLOSE = 1e-6
 def audit_records(out: Path) -> list[Finding]:
     """The rules of `audit_rows` on the records of an output folder, and those that only records can be held to."""
     cells = load_cells(out)
-    rows = record_rows(cells, out)
+    return audit_cells(cells, record_rows(cells, out), out)
+
+
+def audit_cells(cells: Sequence[Cell], rows: Sequence[TableRow], out: Path) -> list[Finding]:
+    """`audit_records` of cells that are loaded already. rows: theirs (`record_rows`)."""
     return in_order([*audit_rows(rows), *cells_apart(cells, rows), *unreadable(out)])
 
 

@@ -19,11 +19,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from filelock import FileLock
 
 from bench.data.chunks import Chunk, FileChunks
-from bench.data.feature_file import FeatureFile, part_content
+from bench.data.feature_file import UNREADABLE, FeatureFile, part_content
 from bench.data.features import FEATURE_VERSION, WordPieces, build_features
 from bench.data.garbage import no_cycle_search
 from bench.filesystem import read_sealed, write_atomically, write_sealed
@@ -111,7 +110,7 @@ def _opened(index: Path) -> FeatureFile | None:
         # A disk that was full or a crash leaves a part short; its length tells, without reading it.
         if [path.stat().st_size for path in paths] == [part["size"] for part in parts]:
             return FeatureFile(paths)
-    except (pa.ArrowException, KeyError, OSError):
+    except UNREADABLE:
         pass
     return None
 
@@ -119,7 +118,7 @@ def _opened(index: Path) -> FeatureFile | None:
 def _is_whole(path: Path) -> bool:
     try:
         FeatureFile([path])
-    except (pa.ArrowException, KeyError, OSError):
+    except UNREADABLE:
         return False
     return True
 

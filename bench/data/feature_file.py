@@ -116,10 +116,14 @@ def _list_views(column: pa.Array) -> tuple[Ints, Ints]:
     return column.offsets.to_numpy(), column.values.to_numpy()
 
 
+UNREADABLE = (pa.ArrowException, KeyError, OSError)
+"""What opening a file raises that is not one of features."""
+
+
 class FeatureFile(Sequence[Features]):
     """The features of one split, from memory-mapped Arrow files: opening it costs no memory.
 
-    Raises pa.ArrowInvalid or OSError for a part that is truncated or gone.
+    Raises one of UNREADABLE for a part that is truncated, gone or something else.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:

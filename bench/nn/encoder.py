@@ -87,6 +87,11 @@ class Encoder(nn.Module):
         """d, the width of the token states."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def _recorded(self) -> bool:
+        """Whether this pass is one of CUDA graphs."""
+        return self.graphs and self.training
+
     def compile_model(self, graphs: bool = False) -> None:
         """Have torch.compile make the kernels that the model trains with, for all lengths; on one GPU in one piece.
 
@@ -130,10 +135,9 @@ class Encoder(nn.Module):
 
     def _side_by_side(self, pieces: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Windows as one tensor [W, L], and what of it is not padding; no mask where nothing is, and none is needed."""
-        graphs = self.graphs and self.training
         longest = max(len(ids) for ids in pieces)
-        length = min(-(-longest // GRAPH_LENGTHS) * GRAPH_LENGTHS, self.window) if graphs else longest
-        if not graphs and all(len(ids) == longest for ids in pieces):
+        length = min(-(-longest // GRAPH_LENGTHS) * GRAPH_LENGTHS, self.window) if self._recorded else longest
+        if not self._recorded and all(len(ids) == longest for ids in pieces):
             return torch.stack(list(pieces)), None
         ids, mask = (pad_sequence(list(x), batch_first=True) for x in (pieces, map(torch.ones_like, pieces)))
         return F.pad(ids, (0, length - longest)), F.pad(mask, (0, length - longest))
@@ -154,7 +158,7 @@ class Encoder(nn.Module):
         states = output.last_hidden_state
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)
-        elif self.graphs and self.training:
+        elif self._recorded:
             states = states.clone()  # the next pass writes where this one did
         if self.row_source is None:
             return states, [states.new_empty(len(at), 0, input_ids.shape[1]) for at in rows]

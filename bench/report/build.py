@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.aggregate import Cell
-from bench.audit import Finding, audit_published, audit_rows
-from bench.audit.finding import in_order
-from bench.audit.records import cells_apart, record_rows, unreadable
+from bench.audit import audit_published
+from bench.audit.records import audit_cells, record_rows
 from bench.filesystem import write_atomically
 from bench.published import Published
 from bench.report.ablations import Ablation, ablations
@@ -149,7 +148,7 @@ def audit_section(material: Material) -> Section:
     published = audit_published(material.rows.published)
     cells = [system.cell for system in material.systems]
     own_rows = record_rows(cells, material.out)
-    own: list[Finding] = in_order([*audit_rows(own_rows), *cells_apart(cells, own_rows), *unreadable(material.out)])
+    own = audit_cells(cells, own_rows, material.out)
     count = len(material.rows.published.rows)
     return Section(
         "audit",

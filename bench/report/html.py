@@ -9,12 +9,17 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.report.table import Row, Table, by_section, labels_under, line_of
+
+if TYPE_CHECKING:
+    from bench.report.figures.collect import Drawn
+
+T = TypeVar("T", Table, "Drawn")
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,14 @@ def anchor(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def apart(tables: Iterable[Table]) -> tuple[Table, ...]:
-    """The tables with names whose anchors differ: `enc_v1` and `enc-v1` would be one file and one place."""
+def apart(shown: Iterable[T]) -> tuple[T, ...]:
+    """Tables or figures with names whose anchors differ: `enc_v1` and `enc-v1` would be one file and one place."""
     taken: Counter[str] = Counter()
     made = []
-    for table in tables:
-        taken[anchor(table.name)] += 1
-        again = taken[anchor(table.name)]
-        made.append(table if again == 1 else replace(table, name=f"{table.name}--{again}"))
+    for one in shown:
+        taken[anchor(one.name)] += 1
+        again = taken[anchor(one.name)]
+        made.append(one if again == 1 else replace(one, name=f"{one.name}--{again}"))
     return tuple(made)
 
 

@@ -32,6 +32,11 @@ QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 """Environment of processes that train together: torch warns of what DDP was asked for, and of peers that have ended."""
 
 
+def visible_gpus(count: int) -> list[str]:
+    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; where it says nothing, the first `count`."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+
+
 @dataclass(frozen=True)
 class ArrayJob:
     """The function that submitit pickles: nothing but where to look. Ends the process with its exit status."""
@@ -86,7 +91,7 @@ def carry_out_together(task: Task, out: Path, submission: Submission, interrupt:
 
     place = TorchDistributedEnvironment()
     # Of those that SLURM gave the job: they need not be the node's first.
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(place.world_size)))).split(",")
+    visible = visible_gpus(place.world_size)
     if len(visible) >= place.world_size:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[place.local_rank]
     os.environ |= QUIET

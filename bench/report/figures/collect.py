@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from bench.report.figures.series import (
     relation_points,
     strips,
 )
-from bench.report.html import Figure, anchor
+from bench.report.html import Figure, anchor, apart
 from bench.report.results import Where, is_the_papers
 from bench.report.table import Table, plain_table
 
@@ -49,11 +48,8 @@ class Drawn:
 def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tuple[str, Figure]]:
     """Draw everything; PDF and PNG go to `to`/figures. Each with the name of its section of the page."""
     made = []
-    taken: Counter[str] = Counter()
-    for drawn in [*planned(material), *more]:
+    for drawn in apart([*planned(material), *more]):
         name, drawing = anchor(drawn.name), drawn.drawing()
-        taken[name] += 1
-        name += f"-{taken[name]}" if taken[name] > 1 else ""
         svg = style.as_svg(drawing, name)
         style.write(drawing, to / "figures", name)
         made.append((drawn.section, Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)))
