@@ -91,3 +91,20 @@ def _checksum(content: Any) -> str:
     # A damaged file may hold half a surrogate pair, which has no other encoding.
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """16 hex digits of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class DamagedFileError(Exception):
+    """Tensors that are not what was written: truncated, changed, or without their description."""
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The `state` that `save_tensors` wrote for `path`, with `tensors_sha256`. Raises DamagedFileError."""
+    state: dict[str, Any] | None = read_sealed(path.with_suffix(".json"), "state")
+    if state is None:
+        raise DamagedFileError(f"{path}: no readable description beside it")
+    return state

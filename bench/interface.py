@@ -2,7 +2,7 @@
 
 A model is a `PairModel`: it turns the pooled pairs of a batch (`bench.nn.pooling.Pairs`) into logits, logits and labels
 into a loss with named parts, and logits into predictions. It declares its hyperparameters as a typed schema and its
-recipe: the stages that make up each setting (`bench.recipe`). Tokenising, encoding, pooling, optimising, files and
+recipe: the stages that make up each setting (`bench.runs.recipe`). Tokenising, encoding, pooling, optimising, files and
 metrics are the harness's, and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
@@ -27,7 +27,7 @@ from bench.data.batching import Batch
 from bench.data.documents import Document
 from bench.metrics.submission import Prediction
 from bench.nn.pooling import Pairs
-from bench.recipe import SETTINGS, Positive, Rate, Recipe, Setting, Signal, Source, Stage, Training
+from bench.runs.recipe import SETTINGS, Positive, Rate, Recipe, Setting, Signal, Source, Stage, Training
 
 __all__ = [
     "SETTINGS",

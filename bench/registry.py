@@ -108,7 +108,7 @@ def code_version(cls: type) -> str:
     Read once in a process: the class in memory is the code it was imported from, whatever the file becomes.
 
     Comments and docstrings do not count, so that a remark costs no GPU hours. What the harness computes is versioned
-    by hand, in `bench.plan.HARNESS_VERSION`.
+    by hand, in `bench.runs.plan.HARNESS_VERSION`.
     """
     return _version_of(tuple(c.__module__ for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))))
 

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import torch
 
-from bench.config import make_experiments
-from bench.data.catalog import open_dataset
-from bench.execute import Bench
-from bench.nn.load import find_encoder
-from bench.planning import make_plan
-from bench.records import announce
+from bench.data.catalog.dataset import open_dataset
+from bench.execution.executor import Bench
+from bench.experiment.config import make_experiments
+from bench.experiment.planner import make_plan
+from bench.interrupt import Interrupt, Interrupted
+from bench.nn.encoder_source import find_encoder
+from bench.runs.run_folder import announce
 from bench.training.checkpoint import Checkpoints
-from bench.training.interrupt import Interrupt, Interrupted
-from bench.training.stage import StageTrainer
+from bench.training.trainer import StageTrainer
 
 
 def main() -> int:

@@ -10,13 +10,12 @@ import torch
 
 from bench.data import sample
 from bench.data.batching import Batch, collate
-from bench.data.docred import read_documents
-from bench.data.features import Features, build_features
+from bench.data.features.build import Features, build_features
+from bench.data.formats.docred import read_documents
+from bench.inference.document_model import DocumentModel, assemble
 from bench.interface import PairModel, Task
-from bench.nn.load import EncoderSource
+from bench.nn.encoder_source import EncoderSource
 from bench.registry import find
-from bench.training.stage import assemble
-from bench.training.system import DocumentModel
 
 REAL = 4
 """The first four documents of Re-DocRED's test file: 195, 277, 267 and 467 MiniLM pieces, 92 entities, 2,120 pairs."""

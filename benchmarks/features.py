@@ -24,13 +24,13 @@ import numpy as np
 from plain import reader
 
 from bench.data.batching import collate, training_order
-from bench.data.cache import features_of
-from bench.data.chunks import FileChunks
-from bench.data.docred import sound_document
-from bench.data.feature_file import FeatureFile
-from bench.data.json_files import elements
-from bench.data.scan import SourceReader
-from bench.nn.load import EncoderSource, find_encoder
+from bench.data.features.cache import features_of
+from bench.data.features.feature_file import FeatureFile
+from bench.data.formats.chunks import FileChunks
+from bench.data.formats.docred import sound_document
+from bench.data.formats.json_stream import elements
+from bench.data.formats.scan import SourceReader
+from bench.nn.encoder_source import EncoderSource, find_encoder
 
 MAX_LENGTH = 1024
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from baselines.kd_docre import KdDocRe
 from bench.data.batching import Batch
+from bench.inference.document_model import DocumentModel
 from bench.nn.encoder import Encoder, plan_windows
-from bench.training.system import DocumentModel
 from ttmre.model import TtmRe
 from ttmre.released import TtmReReleased
 

@@ -20,18 +20,17 @@ from pathlib import Path
 import torch
 
 from bench.data.batching import collate, training_order
-from bench.data.cache import features_of
-from bench.data.chunks import DocumentChunks
-from bench.data.docred import read_documents
-from bench.data.feature_file import FeatureFile
+from bench.data.features.cache import features_of
+from bench.data.features.feature_file import FeatureFile
+from bench.data.formats.chunks import DocumentChunks
+from bench.data.formats.docred import read_documents
+from bench.inference.document_model import DocumentModel, assemble
+from bench.inference.encodings import encoded
 from bench.interface import Task
-from bench.nn.load import EncoderSource, find_encoder
-from bench.recipe import Training
+from bench.nn.encoder_source import EncoderSource, find_encoder
 from bench.registry import find
-from bench.training.encodings import encoded
+from bench.runs.recipe import Training
 from bench.training.optimizer import make_optimizer, set_learning_rates
-from bench.training.stage import assemble
-from bench.training.system import DocumentModel
 
 CPU = torch.device("cpu")
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from gpu_steps import DONE, GRAPHS
 from torch._dynamo.utils import counters
 
 from bench.data.batching import Batch
 
 if TYPE_CHECKING:
-    from gpu import Bench, Step
-
-DONE, GRAPHS = "done: ", "CUDA graphs"
+    from gpu_steps import Bench, Step
 
 
 def check(bench: Bench, model: str) -> None:

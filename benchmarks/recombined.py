@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.data import sample
-from bench.data.docred import document_as_json, read_documents
 from bench.data.documents import Document, Label, Mention
+from bench.data.formats.docred import document_as_json, read_documents
 
 DISTANT_DOCUMENTS = 101_873
 COINED = 0.15

@@ -24,8 +24,9 @@ import numpy as np
 
 from bench.interface import Training
 from bench.metrics.official import Counts
-from bench.plan import RunPlan, StagePlan
-from bench.records import DocumentCounts, RunFolder, RunRecord, Scores, SplitRecord, StageRecord
+from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
+from bench.runs.run_folder import RunFolder
 
 DOCUMENTS, RELATIONS, EPOCHS = 500, 96, 30
 MODELS = ("atlop", "ssrpu", "ttmre", "dreeam", "kd_docre", "pu", "spu", "pn")
@@ -109,7 +110,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in out.glob("runs/*/*.json"))
         environment = {**os.environ, "BENCH_HOME": str(out / "home")}
         for arguments in ([], ["--no-figures"]):
-            command = [sys.executable, "-m", "bench.cli", "report", "--out", str(out), *arguments]
+            command = [sys.executable, "-m", "bench", "report", "--out", str(out), *arguments]
             before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
             subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
             wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

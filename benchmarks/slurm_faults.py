@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests")]
 
 from cluster import NODES, Cluster  # noqa: E402
 
-BENCH = [sys.executable, "-m", "bench.cli"]
+BENCH = [sys.executable, "-m", "bench"]
 WHAT = ["--models", "atlop,ssrpu", "--settings", "human,human+distant", "--dataset", "small", "--encoder", "tiny"]
 SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "encoder_lr=0.001", "head_lr=0.01")
 

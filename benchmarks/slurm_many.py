@@ -60,11 +60,17 @@ def main() -> int:
         register(folder / "data")
         (folder / "profile.toml").write_text(PROFILE)
         plan_in_process(runs)
-        bench = [sys.executable, "-m", "bench.cli"]
+        bench = [sys.executable, "-m", "bench"]
         what = ["--models", "atlop", "--dataset", "small", "--encoder", "tiny", "--seeds", str(runs), "--out", str(out)]
         what += [part for change in SMALL for part in ("--set", change)]
         with Cluster() as cluster:
-            timed(cluster, "importing the libraries", sys.executable, "-c", "import bench.execute, bench.config")
+            timed(
+                cluster,
+                "importing the libraries",
+                sys.executable,
+                "-c",
+                "import bench.execution.executor, bench.experiment.config",
+            )
             timed(cluster, "bench run --dry-run", *bench, "run", *what, "--dry-run")
             slurm = ["--launcher", "slurm", "--profile", str(folder / "profile.toml")]
             print(timed(cluster, "bench run --launcher slurm", *bench, "run", *what, *slurm), end="")

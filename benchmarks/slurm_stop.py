@@ -33,7 +33,7 @@ def bench(cluster: Cluster, out: Path, epochs: int, *options: str) -> None:
     """`bench run` with one seed."""
     changes = [part for change in (*SMALL, f"epochs={epochs}") for part in ("--set", change)]
     what = ["--models", "atlop", "--dataset", "small", "--encoder", "tiny", "--seeds", "1", "--out", str(out), *changes]
-    cluster.call(sys.executable, "-m", "bench.cli", "run", *what, *options)
+    cluster.call(sys.executable, "-m", "bench", "run", *what, *options)
 
 
 def until(holds: Callable[[], bool]) -> float:

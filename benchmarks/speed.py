@@ -28,8 +28,8 @@ from floor import step_operations
 from steps import PARTS, formulation, matmul_rate, medians, timed_prediction, timed_step
 
 from bench.data.batching import Batch
-from bench.data.docred import read_documents
-from bench.nn.load import EncoderSource, find_encoder
+from bench.data.formats.docred import read_documents
+from bench.nn.encoder_source import EncoderSource, find_encoder
 
 MODELS = ("atlop", "ssrpu", "dreeam", "kd_docre", "ttmre:layers=1", "ttmre", "ttmre-released")
 GROWTH: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {

@@ -12,9 +12,9 @@ from plain.models import plain
 from torch import Tensor
 
 from bench.data.batching import Batch
+from bench.inference.document_model import DocumentModel
 from bench.nn.encoder import DocumentEncoding
 from bench.nn.pooling import Pairs, pool
-from bench.training.system import DocumentModel
 
 Clock = Callable[[], float]
 PARTS = ("encoder", "pooling", "head", "loss", "backward")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["slurm_fixtures", "golden_scores"]
+
 # Real data and golden values are not part of the repository: BENCH_DATA names the data folder, its parent has both.
 SHARED = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data")).parent
 
@@ -32,7 +34,7 @@ def windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BENCH_HOME that knows the data set `small` of tests/small_experiments.py."""
+    """A BENCH_HOME that knows the data set `small` of tests/support/small_experiments.py."""
     from small_experiments import register
 
     home = tmp_path_factory.mktemp("home")
@@ -52,7 +54,7 @@ def small(small_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """The command line as a function of its arguments: exit status, standard output, standard error."""
-    from bench.cli import main
+    from bench.cli.main import main
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["bench", *map(str, arguments)])

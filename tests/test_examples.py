@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.checking import check_model
+from bench.execution.model_checks import check_model
 from bench.registry import find
 
 ROOT = Path(__file__).resolve().parents[1]

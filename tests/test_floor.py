@@ -8,7 +8,7 @@ from floor import step_operations
 from steps import Ours, timed_step
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.nn.load import find_encoder
+from bench.nn.encoder_source import find_encoder
 
 
 @pytest.mark.parametrize("name", ["atlop", "spu", "dreeam", "kd_docre", "ttmre", "ttmre-released"])

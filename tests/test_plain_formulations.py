@@ -8,11 +8,11 @@ from plain.models import plain
 
 from bench.data import sample
 from bench.data.batching import collate
-from bench.data.features import build_features
+from bench.data.features.build import build_features
+from bench.inference.document_model import assemble
 from bench.interface import Task
-from bench.nn.load import find_encoder
+from bench.nn.encoder_source import find_encoder
 from bench.registry import find
-from bench.training.stage import assemble
 
 MODELS = ["atlop", "ssrpu", "spu", "pu", "pn", "kd_docre", "dreeam", "ttmre", "ttmre-released"]
 SMALL = {"pair_size": 64, "block_size": 16}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.features import Features
+from bench.data.features.build import Features
 
 BATCHES_PER_BUCKET = 16
 """Documents are sorted by length within shuffled groups of this many batches: random enough, little padding."""

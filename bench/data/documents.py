@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import gc
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -75,3 +77,15 @@ def facts_of(documents: Sequence[Document], names: Collection[str] | None = None
 def names_in(documents: Iterable[Document]) -> frozenset[str]:
     """The names of all mentions."""
     return frozenset(m.name for document in documents for mentions in document.entities for m in mentions)
+
+
+@contextmanager
+def no_cycle_search() -> Iterator[None]:
+    """Within this block nobody looks for cycles: documents have none, and looking took more time than reading them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from bench.data.catalog.statistics import have_sentences
 from bench.data.documents import Document, Mention
-from bench.data.stats import have_sentences
 from bench.explorer.runs import Exploration, ExploredRun
 from bench.metrics.official import is_seen, judge
 from bench.metrics.slices import by_sentence, rare_relations, relation_frequency, top_relations
-from bench.scores import TripleScore
+from bench.runs.triple_scores import TripleScore
 
 GOLD, INTRA, SEEN, NO_CANDIDATE = 1, 2, 4, 8
 """Flags of a triple: labelled; head and tail share a sentence; among the facts; on no candidate pair."""

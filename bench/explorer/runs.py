@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.data.catalog import Dataset, open_dataset
+from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.data.documents import Document, Fact
 from bench.errors import BenchError, UsageError
 from bench.metrics.submission import Prediction, read_submission
-from bench.plan import RunPlan
-from bench.records import RunFolder, RunRecord
-from bench.scores import SplitScores, load_scores
+from bench.runs.plan import RunPlan
+from bench.runs.record import RunRecord
+from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import SplitScores, load_scores
 
 Split = Literal["dev", "test"]
 CHECKSUMS: dict[Split, str] = {"dev": "dev_checksum", "test": "test_checksum"}
@@ -123,7 +124,8 @@ def _made_scores(
     told: Callable[[str], None],
 ) -> str:
     """Make the scores that a run lacks; why not, where they cannot be."""
-    from bench.inference import UnusableModelError, score_again
+    from bench.inference.finished_run import score_again
+    from bench.inference.load import UnusableModelError
 
     told(f"{folder.name}: no scores beside its predictions; making them from its weights, once")
     try:

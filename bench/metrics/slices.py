@@ -19,8 +19,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from bench.data.catalog.statistics import entity_count, have_sentences
 from bench.data.documents import Document, Fact, Triple
-from bench.data.stats import entity_count, have_sentences
 from bench.metrics.official import Counts, DocumentCounts, Judged, Judgement, count, counts_of, judge, mentions_of
 
 Protocol = Literal["strict", "released"]
@@ -158,7 +158,7 @@ def by_sentence() -> Group:
 def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
     """Documents by their number of entities: at most `edges[0]`, then up to and including each further edge, more.
 
-    Entities as `bench.data.stats.entity_count` counts them: those that are in a candidate pair.
+    Entities as `bench.data.catalog.statistics.entity_count` counts them: those that are in a candidate pair.
     A prediction of an unknown title is in no bin (nobody knows how many entities its document has), so the strict bins
     leave it out; the overall score and the released protocol count it. Raises `ValueError` unless edges increase.
     """

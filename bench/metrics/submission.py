@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.data.documents import Triple
-from bench.data.json_files import kind_of, read_json
-from bench.data.scan import SHOWN_PROBLEMS
+from bench.data.formats.json_stream import kind_of, read_json
+from bench.data.formats.scan import SHOWN_PROBLEMS
 from bench.errors import UsageError
 from bench.filesystem import write_atomically
 

@@ -4,56 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-from bench.aggregate import Cell
-from bench.audit import audit_published
-from bench.audit.records import audit_cells, record_rows
-from bench.filesystem import write_atomically
-from bench.published import Published
-from bench.report.ablations import Ablation, ablations
-from bench.report.comparisons import comparison_tables
-from bench.report.csv_file import to_csv
-from bench.report.datasets import DataFacts, data_facts, statistics_tables
-from bench.report.elsewhere import elsewhere_tables
-from bench.report.findings import counts_table, findings_table
-from bench.report.html import Figure, Page, Section, anchor, apart, to_html
-from bench.report.latex import TALL, document, to_latex
-from bench.report.markdown import to_markdown
-from bench.report.paper import PublishedRows, the_paper
-from bench.report.relations import rare_tables
-from bench.report.results import ablation_table, main_tables, slice_tables
-from bench.report.runs import RUNS, runs_csv, runs_table
-from bench.report.scores import System, systems_of
+from bench.analysis.audit import audit_published
+from bench.analysis.audit.records import audit_cells, record_rows
+from bench.analysis.systems import System
+from bench.report.material import Material
+from bench.report.render.html import Figure, Page, Section, apart
 from bench.report.table import Table
-from bench.report.verdicts import AGAINST_PUBLISHED, RULES
-
-
-@dataclass(frozen=True)
-class Material:
-    """Everything that tables and figures are made from."""
-
-    out: Path
-    systems: Sequence[System]
-    rows: PublishedRows
-    data: Sequence[DataFacts]
-    ablations: Sequence[Ablation]
-    shown: Sequence[System] = field(default_factory=tuple)
-    """The systems of the main tables: all but those that are points of an ablation and nothing else."""
-
-
-def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
-    """Read what else is needed, and see which runs are ablations."""
-    systems = systems_of(cells)
-    rows = PublishedRows(published, the_paper())
-    found = list(ablations(systems))
-    # By configuration: `layers=4` and `memory=200` may be one run under two names.
-    points = {system.plan.configuration for ablation in found for _, system in ablation.points}
-    printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
-    kept = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
-    shown = [s for s in systems if s.plan.configuration not in points or s in kept]
-    return Material(out, systems, rows, data_facts(systems), found, shown)
+from bench.report.tables.comparisons import comparison_tables
+from bench.report.tables.datasets import statistics_tables
+from bench.report.tables.elsewhere import elsewhere_tables
+from bench.report.tables.findings import counts_table, findings_table
+from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
+from bench.report.tables.relations import rare_tables
+from bench.report.tables.runs import runs_table
+from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
 
 
 @dataclass(frozen=True)
@@ -195,28 +161,3 @@ def make_page(
         "under Reading the tables."
     )
     return Page("docre-bench report", intro, facts, list(sections(material, results, figures)), links)
-
-
-def write_report(page: Page, material: Material, to: Path) -> list[Path]:
-    """`report.html`, `runs.csv`; its tables in `tables.md` and `tables.tex` (it compiles), each one in `tables/`."""
-    every = [table for section in page.sections for table in (*section.tables, *section.folded)]
-    tables = [table for table in every if table.name != RUNS]
-    files = {
-        "report.html": to_html(page),
-        "tables.md": "# Tables\n\n" + "\n".join(map(to_markdown, tables)),
-        "tables.tex": document([_on_a_page(table) for table in tables]),
-        "runs.csv": runs_csv(material.systems),
-    }
-    for table in tables:
-        files[f"tables/{anchor(table.name)}.tex"] = to_latex(table)
-        files[f"tables/{anchor(table.name)}.csv"] = to_csv(table)
-    for name, text in files.items():
-        write_atomically(to / name, text.encode())
-    return [to / name for name in files]
-
-
-def _on_a_page(table: Table) -> str:
-    if len(table.rows) <= TALL:
-        return to_latex(table)
-    where = f"tables/{anchor(table.name)}.csv"
-    return f"% {table.name}: {len(table.rows)} rows are more than a page holds; they are in {where}\n"

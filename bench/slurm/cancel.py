@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from pathlib import Path
 
-from bench.outline import RunOutline, outlines, run_is_done
+from bench.runs.outline import RunOutline, outlines, run_is_done
 from bench.slurm.queue import command, queued_jobs
 from bench.slurm.submissions import Job, newest_jobs, submissions
 from bench.slurm.tasks import stage_key

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from bench.filesystem import last_text, read_json, write_json
-from bench.outline import outline_of
-from bench.slurm.job import DONE, FAILED, STOPPED
+from bench.runs.outline import outline_of
+from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.queue import OUT_OF_MEMORY, SchedulerError, command
 from bench.slurm.submissions import Job, log_path, read_submission
 from bench.slurm.tasks import Task

@@ -12,29 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.outline import run_is_done, stage_is_done
+from bench.interrupt import Interrupt, handling_signals
+from bench.nn.devices import QUIET, visible_gpus
+from bench.runs.outline import run_is_done, stage_is_done
+from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.submissions import read_submission
-from bench.training.interrupt import Interrupt, handling_signals
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
-    from bench.records import RunFolder
+    from bench.runs.run_folder import RunFolder
     from bench.slurm.submissions import Submission
     from bench.slurm.tasks import Task
     from bench.training.team import Team
-
-DONE, FAILED, STOPPED = 0, 1, 75
-"""Exit statuses: the task is done; it failed and says why in its run's folder; a signal stopped it, it can go on."""
-
-
-QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
-"""Environment of processes that train together: torch warns of what DDP was asked for, and of peers that have ended."""
-
-
-def visible_gpus(count: int) -> list[str]:
-    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; where it says nothing, the first `count`."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
 
 
 @dataclass(frozen=True)
@@ -96,7 +86,7 @@ def carry_out_together(task: Task, out: Path, submission: Submission, interrupt:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[place.local_rank]
     os.environ |= QUIET
 
-    from bench.execute import Bench
+    from bench.execution.executor import Bench
     from bench.training.team import LOST, PeerLostError, joined
 
     try:
@@ -124,9 +114,9 @@ def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrup
     if run_is_done(out, task.run) if task.finishes else stage_is_done(out, task.stage or ""):
         return DONE
 
-    from bench.execute import Bench
-    from bench.records import RunFolder
-    from bench.training.interrupt import Interrupted
+    from bench.execution.executor import Bench
+    from bench.interrupt import Interrupted
+    from bench.runs.run_folder import RunFolder
 
     _set_threads()
     folder = RunFolder(out, task.run)

@@ -18,7 +18,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError
-from bench.outline import RunOutline, outlines, run_is_done, stage_is_done
+from bench.runs.outline import RunOutline, outlines, run_is_done, stage_is_done
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
 from bench.slurm.queue import SchedulerError, queued_jobs

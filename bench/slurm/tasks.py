@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from bench.outline import RunOutline, StageOutline
+from bench.runs.outline import RunOutline, StageOutline
 from bench.slurm.profiles import Section
 from bench.slurm.queue import Place
 

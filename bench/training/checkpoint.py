@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from bench.filesystem import read_sealed, write_atomically, write_sealed
+from bench.filesystem import DamagedFileError, load_state
+from bench.nn.weights import load_tensors, save_tensors
 
 KEPT = 2
 """Checkpoints kept of an unfinished stage: the last, and the one before it should the last be damaged."""
-
-
-class DamagedFileError(Exception):
-    """Tensors that are not what was written: truncated, changed, or without their description."""
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Write `tensors` to `path` and then `state` with their checksum beside it: a reader needs both."""
-    content = safetensors.torch.save(_apart(tensors))
-    write_atomically(path, content)
-    state = {**state, "tensors_sha256": hashlib.sha256(content).hexdigest()}
-    write_sealed(path.with_suffix(".json"), "state", state)
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """The `state` that `save_tensors` wrote for `path`, with `tensors_sha256`. Raises DamagedFileError."""
-    state: dict[str, Any] | None = read_sealed(path.with_suffix(".json"), "state")
-    if state is None:
-        raise DamagedFileError(f"{path}: no readable description beside it")
-    return state
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises DamagedFileError."""
-    state = load_state(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DamagedFileError(f"{path}: {error}") from error
-    if hashlib.sha256(content).hexdigest() != state["tensors_sha256"]:
-        raise DamagedFileError(f"{path}: not the content that was written (checksum)")
-    return safetensors.torch.load(content), state
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, each with memory of its own: safetensors refuses tied weights, a model may have them."""
-    apart: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        copy = tensor.detach().cpu().contiguous()
-        place = copy.untyped_storage().data_ptr()
-        apart[name] = copy.clone() if place in seen else copy
-        seen.add(place)
-    return apart
 
 
 class Checkpoints:

@@ -19,9 +19,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
+from bench.inference.document_model import BatchLosses, DocumentModel, precision_context
 from bench.nn.pooling import Pairs, assemble
 from bench.nn.tokens import Tokens
-from bench.training.system import BatchLosses, DocumentModel, precision_context
 
 
 class DividedLosses(BatchLosses):

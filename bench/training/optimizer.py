@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
+from bench.inference.document_model import DocumentModel
 from bench.interface import Training
-from bench.training.system import DocumentModel
 
 
 def make_optimizer(system: DocumentModel, training: Training, frozen: tuple[str, ...]) -> torch.optim.AdamW:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.batching import training_order, training_order_within
-from bench.recipe import Training
+from bench.runs.recipe import Training
 
 Update = list[NDArray[np.int64]]
 """The batches of one update, as document indices."""

@@ -27,9 +27,9 @@ from torch import Tensor
 
 from bench.data.batching import Batch
 from bench.errors import BenchError
-from bench.failures import explain
-from bench.training.interrupt import Interrupt, Interrupted
-from bench.training.system import BatchLosses, DocumentModel
+from bench.inference.document_model import BatchLosses, DocumentModel
+from bench.interrupt import Interrupt, Interrupted
+from bench.training.failures import explain
 
 LOOK_SECONDS = 0.01
 """Between two looks into the store of a process that waits."""

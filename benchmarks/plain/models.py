@@ -10,7 +10,7 @@ from baselines.dreeam import Dreeam
 from baselines.kd_docre import KdDocRe
 from baselines.pu import SPu
 from bench.data.batching import Batch
-from bench.training.system import DocumentModel
+from bench.inference.document_model import DocumentModel
 from plain import heads, losses
 from plain.encoder import PlainEncoder, WholeMaps
 from plain.pooling import PlainPairs, pool

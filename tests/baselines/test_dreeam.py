@@ -13,14 +13,14 @@ from transformers import AutoTokenizer
 
 from baselines.dreeam import Dreeam, DreeamHyperparameters, evidence_distribution
 from bench.data.batching import Batch, DocumentLayout, collate
-from bench.data.docred import read_documents
-from bench.data.features import WordPieces, build_features
+from bench.data.features.build import WordPieces, build_features
+from bench.data.formats.docred import read_documents
+from bench.inference.document_model import assemble
 from bench.interface import Task
 from bench.nn.encoder import DocumentEncoding
-from bench.nn.load import find_encoder
+from bench.nn.encoder_source import find_encoder
 from bench.nn.pooling import Pairs, pool
 from bench.registry import find
-from bench.training.stage import assemble
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 PARAMETERS = {

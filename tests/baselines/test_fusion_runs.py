@@ -14,10 +14,10 @@ from baselines.fusion import (
     DreeamIsf,
     InferenceStageFusion,
 )
-from bench.data.docred import write_documents
-from bench.execute import stage_folder
-from bench.inference import predict_file
-from bench.records import RunFolder
+from bench.data.formats.docred import write_documents
+from bench.inference.finished_run import predict_file
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import stage_folder
 
 
 @pytest.fixture(scope="module")

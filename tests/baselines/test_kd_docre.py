@@ -14,12 +14,13 @@ from small_experiments import execute, plans
 
 from baselines.kd_docre import KdDocRe, KdDocReHyperparameters
 from bench.data.batching import Batch
-from bench.execute import signal_folder, stage_folder
+from bench.inference.load import signal_folder
+from bench.inference.signals import SignalFile
 from bench.interface import Task
 from bench.nn.axial import AxialTransformer, LineAttention
 from bench.nn.losses import adaptive_focal_loss
 from bench.nn.pooling import Pairs
-from bench.training.signals import SignalFile
+from bench.runs.stage_folder import stage_folder
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 LARGEST = 42

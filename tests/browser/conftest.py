@@ -85,7 +85,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with explorer.html and report.html of two runs, as the commands write them."""
-    from bench.cli import app
+    from bench.cli.main import app
 
     folder = tmp_path_factory.mktemp("pages with a 'name' é")
     with pytest.MonkeyPatch.context() as patch:

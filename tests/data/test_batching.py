@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.batching import collate, evaluation_order, order_within, training_order, training_order_within
-from bench.data.docred import read_documents
-from bench.data.features import Features
+from bench.data.features.build import Features
+from bench.data.formats.docred import read_documents
 
 LENGTHS = st.lists(st.integers(3, 1024), max_size=200).map(np.array)
 

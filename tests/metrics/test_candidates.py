@@ -11,16 +11,16 @@ import typer
 from made_records import plan, record
 from typer.testing import CliRunner
 
-from bench.aggregate import ALL, Cell, rows_of
-from bench.commands.evaluate import evaluate
+from bench.analysis.aggregate import ALL, Cell, rows_of
+from bench.cli.evaluate import evaluate
 from bench.data.documents import Document, Label, Mention
-from bench.data.formats import read_documents
+from bench.data.formats.detect import read_documents
 from bench.errors import UsageError
-from bench.evaluation import gold_outside, split_record
+from bench.execution.evaluate import gold_outside, split_record
 from bench.metrics.slices import evaluate_slices
 from bench.metrics.submission import Prediction
-from bench.records import SplitRecord
-from bench.tables import blocks
+from bench.report.tables.overview import blocks
+from bench.runs.record import SplitRecord
 
 MENTIONS = tuple((Mention(0, i, i + 1, "w", "Gene"),) for i in range(3))
 

@@ -16,8 +16,8 @@ from tokenizers.trainers import UnigramTrainer
 from transformers import AutoModel, BertTokenizer, DebertaV2Config, DebertaV2Tokenizer
 
 from bench.errors import UsageError
-from bench.nn import load
-from bench.nn.load import find_encoder, saved_encoder
+from bench.nn import encoder_source as load
+from bench.nn.encoder_source import find_encoder, saved_encoder
 
 TEXT = ["the river Ob flows in Siberia", "a stereo * by the river", "Ob and Irtysh in Siberia"] * 4
 SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]

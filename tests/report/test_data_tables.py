@@ -6,15 +6,14 @@ from pathlib import Path
 
 from made_records import plan, write
 
-from bench.aggregate import load_cells
-from bench.data.described import Described
-from bench.data.stats import SplitStatistics
-from bench.published import read_published
-from bench.report.datasets import DataFacts, Recorded, data_facts, statistics_tables
-from bench.report.elsewhere import elsewhere_tables
-from bench.report.paper import PublishedRows, the_paper
-from bench.report.scores import systems_of
+from bench.analysis.aggregate import load_cells
+from bench.analysis.published import read_published
+from bench.analysis.systems import systems_of
+from bench.data.catalog.statistics import Described, SplitStatistics
 from bench.report.table import line_of
+from bench.report.tables.datasets import DataFacts, Recorded, data_facts, statistics_tables
+from bench.report.tables.elsewhere import elsewhere_tables
+from bench.report.tables.paper import PublishedRows, the_paper
 
 
 def described(documents: int, entities: float, triples: float) -> Described:

@@ -11,12 +11,12 @@ import pytest
 from made_records import plan, write
 from scipy.stats import t as student
 
-from bench.aggregate import load_cells
-from bench.published import read_published
-from bench.report.build import gather
+from bench.analysis.aggregate import load_cells
+from bench.analysis.published import read_published
 from bench.report.figures import collect, draw, style
 from bench.report.figures.memory import principal
 from bench.report.figures.series import Curve, Points, Strip
+from bench.report.material import gather
 
 
 def test_the_interval_of_a_strip_is_students():

@@ -9,13 +9,14 @@ import pytest
 import torch
 from small_experiments import execute, plans
 
-from bench.aggregate import load_cells
-from bench.data.catalog import open_dataset
+from bench.analysis.aggregate import load_cells
+from bench.analysis.systems import systems_of
+from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
-from bench.execute import load_system, stage_folder
-from bench.nn.load import saved_encoder
+from bench.inference.load import load_system
+from bench.nn.encoder_source import saved_encoder
 from bench.report.figures.memory import memory_figures, principal, project
-from bench.report.scores import systems_of
+from bench.runs.stage_folder import stage_folder
 
 pytestmark = pytest.mark.usefixtures("small")
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.csv_file import to_csv
-from bench.report.html import Page, Section, anchor, apart, to_html
-from bench.report.latex import document, escape, to_latex
-from bench.report.markdown import escape as to_markdown_text
-from bench.report.markdown import to_markdown
+from bench.report.render.csv import to_csv
+from bench.report.render.html import Page, Section, anchor, apart, to_html
+from bench.report.render.latex import document, escape, to_latex
+from bench.report.render.markdown import escape as to_markdown_text
+from bench.report.render.markdown import to_markdown
 from bench.report.table import Cell, Column, Line, Row, Table, plain_table
 
 HOSTILE = "50% of a_b & {x} #1 $y$ ~^\\ <b>|\"'` [z]*"

@@ -8,18 +8,19 @@ import made_records as made
 import pytest
 from made_records import plan, write
 
-from bench.aggregate import load_cells
-from bench.claims import claim
-from bench.compare import Question, Systems, adjusted
-from bench.published import read_published
-from bench.records import RunFolder, Scores
-from bench.report.ablations import ablations
-from bench.report.comparisons import comparison_tables
-from bench.report.paper import PublishedRows, the_paper
-from bench.report.relations import rare_tables
-from bench.report.results import ablation_table, main_tables, slice_tables
-from bench.report.scores import System, systems_of
+from bench.analysis.aggregate import load_cells
+from bench.analysis.claims import claim
+from bench.analysis.comparison import Question, adjusted
+from bench.analysis.published import read_published
+from bench.analysis.systems import System, Systems, systems_of
 from bench.report.table import Cell, Row, Table, line_of
+from bench.report.tables.ablations import ablations
+from bench.report.tables.comparisons import comparison_tables
+from bench.report.tables.paper import PublishedRows, the_paper
+from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
+from bench.report.tables.relations import rare_tables
+from bench.runs.record import Scores
+from bench.runs.run_folder import RunFolder
 
 ROWS = PublishedRows(read_published(), the_paper())
 GOOD, BAD = [[60, 100, 100, 10]], [[40, 100, 100, 10]]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind, ttest_ind_from_stats
 
-from bench.published import Printed
-from bench.report.verdicts import against, signed, verdicts
-from bench.stats import holm
+from bench.analysis.published import Printed
+from bench.analysis.stats import holm
+from bench.report.tables.verdicts import against, signed, verdicts
 
 FAR = [[70.1, 70.3, 69.9], [60.2, 60.0, 60.1], [50.1, 49.8, 50.0]]
 

@@ -6,9 +6,9 @@ import pytest
 from fake_slurm import write_plan
 
 from bench.filesystem import write_json
-from bench.outline import outlines
+from bench.runs.outline import outlines
 from bench.slurm import ended
-from bench.slurm.job import DONE, FAILED, STOPPED
+from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import submissions
 from bench.slurm.submit import submit

@@ -6,13 +6,14 @@ import pytest
 from small_experiments import StopAfter, execute, plans, results
 
 from bench.errors import UsageError
-from bench.outline import outline_of, outlines, run_is_done, stage_is_done
-from bench.records import RunFolder, announce
-from bench.slurm.job import DONE, FAILED, STOPPED, ArrayJob, carry_out
+from bench.interrupt import Interrupt
+from bench.runs.outline import outline_of, outlines, run_is_done, stage_is_done
+from bench.runs.run_folder import RunFolder, announce
+from bench.slurm.exit_status import DONE, FAILED, STOPPED
+from bench.slurm.job import ArrayJob, carry_out
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import Submission
 from bench.slurm.tasks import finishing_stages, tasks_of
-from bench.training.interrupt import Interrupt
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -56,7 +57,7 @@ def test_the_job_of_a_shared_stage_does_no_more(tmp_path):
 def test_a_job_that_finds_its_work_done_does_none(tmp_path, monkeypatch):
     planned = plans(settings="human+distant")
     execute(tmp_path, planned)
-    monkeypatch.setattr("bench.execute.Bench.execute", None)
+    monkeypatch.setattr("bench.execution.executor.Bench.execute", None)
     assert [do(tmp_path, task) for task in tasks(tmp_path, planned)] == [DONE, DONE]
 
 
@@ -75,7 +76,7 @@ def test_a_job_that_fails_says_so_with_its_status_and_in_its_run(tmp_path, capsy
     def refuse(*arguments):
         raise UsageError("changed since this run was planned")
 
-    monkeypatch.setattr("bench.execute.check_unchanged", refuse)
+    monkeypatch.setattr("bench.execution.executor.check_unchanged", refuse)
     (task,) = tasks(tmp_path, plans())
     assert do(tmp_path, task) == FAILED
     assert RunFolder(tmp_path, task.run).error() == "changed since this run was planned"
@@ -108,6 +109,6 @@ def test_a_signal_before_the_call_has_taken_over_leaves_the_call_as_it_was():
 
 
 def test_the_signals_of_a_scheduler_are_those_that_ask_for_a_stop():
-    from bench.training.interrupt import SIGNALS
+    from bench.interrupt import SIGNALS
 
     assert {signal.SIGUSR2, signal.SIGTERM} <= set(SIGNALS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from small_experiments import SMALL, execute, plans, results
 
-from bench.progress import SETTLED, run_states
+from bench.launch.status import SETTLED, run_states
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("small")]
 
@@ -50,7 +50,7 @@ def start(
     sets = [part for change in (*SMALL, *changes) for part in ("--set", change)]
     what = ["--models", model, "--dataset", "small", "--encoder", "tiny", "--seeds", "1", "--checkpoint-seconds", "1"]
     launcher = ["--launcher", "slurm", "--profile", str(profile)] if profile else []
-    command = [sys.executable, "-m", "bench.cli", "run", *what, *sets, "--out", str(out), *launcher, *options]
+    command = [sys.executable, "-m", "bench", "run", *what, *sets, "--out", str(out), *launcher, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -111,7 +111,7 @@ def test_a_job_that_is_warned_of_its_time_limit_goes_on_in_its_next_attempt(tmp_
     until(lambda: restarts(job) > 0 and newest_checkpoint(out))
     (stopped_at,) = {json.loads(path.read_text())["state"]["step"] for path in newest_checkpoint(out)}
     until(lambda: step_of(out) > stopped_at)
-    ask(sys.executable, "-m", "bench.cli", "cancel", "--all", "--out", str(out))
+    ask(sys.executable, "-m", "bench", "cancel", "--all", "--out", str(out))
     assert "stopped by SIGUSR2" in next(out.glob("slurm/jobs/*_0_log.out")).read_text()
 
 
@@ -177,7 +177,7 @@ def test_a_pending_job_that_is_cancelled_is_cancelled(tmp_path, profile):
     out = tmp_path / "out"
     start(out, profile(partition='"low"\nextra.hold = true'))
     until(lambda: state(out).state == "pending")
-    ask(sys.executable, "-m", "bench.cli", "cancel", "--all", "--out", str(out))
+    ask(sys.executable, "-m", "bench", "cancel", "--all", "--out", str(out))
     until(lambda: state(out).state == "cancelled")
 
 

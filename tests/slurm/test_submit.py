@@ -6,7 +6,7 @@ import pytest
 from fake_slurm import finish_run, finish_stage, stage_of, write_plan
 
 from bench.errors import BenchError, UsageError
-from bench.outline import outlines
+from bench.runs.outline import outlines
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import submissions

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.outline import RunOutline, StageOutline
+from bench.runs.outline import RunOutline, StageOutline
 from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, run_key, stage_key, tasks_of
 
 

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.training.checkpoint import Checkpoints, DamagedFileError, load_state, load_tensors, save_tensors
+from bench.filesystem import DamagedFileError, load_state
+from bench.nn.weights import load_tensors, save_tensors
+from bench.training.checkpoint import Checkpoints
 
 
 def trained(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:

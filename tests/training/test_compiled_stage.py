@@ -8,8 +8,8 @@ from small_experiments import execute, plans, results, stopped
 from torch import nn
 
 from bench.interface import Training
-from bench.training.stage import graphs_fit
 from bench.training.team import Alone
+from bench.training.trainer import graphs_fit
 
 CUDA = torch.device("cuda")
 SETTINGS = "human+distant"
@@ -45,7 +45,7 @@ def test_a_compiled_stage_is_another_where_compiling_gives_other_numbers(small, 
         return [plans("atlop", *changes)[0].stages[0].key for changes in ((), ("compile=true",))]
 
     before = keys()
-    monkeypatch.setattr("bench.outline.COMPILED_VERSION", 1000)
+    monkeypatch.setattr("bench.runs.keys.COMPILED_VERSION", 1000)
     after = keys()
     assert before[0] == after[0]
     assert len({*before, *after}) == 3

@@ -18,18 +18,17 @@ from safetensors.torch import load_file
 from small_experiments import Processes, documents, execute, plans, results
 
 from bench.data.batching import Batch, collate
-from bench.data.features import build_features
-from bench.display import RunDisplay
-from bench.execute import stage_folder
+from bench.data.features.build import build_features
+from bench.inference.document_model import BatchLosses, assemble
 from bench.interface import Task
-from bench.launch import free_port, launch
-from bench.nn.load import EncoderSource, find_encoder
-from bench.plan import RunPlan
-from bench.records import RunFolder, announce
+from bench.launch.display import RunDisplay
+from bench.launch.local import free_port, launch
+from bench.nn.encoder_source import EncoderSource, find_encoder
 from bench.registry import find, registered
+from bench.runs.plan import RunPlan
+from bench.runs.run_folder import RunFolder, announce
+from bench.runs.stage_folder import stage_folder
 from bench.training.distributed import bounds
-from bench.training.stage import assemble
-from bench.training.system import BatchLosses
 from bench.training.team import LOST, StageGroup, joined
 
 RELATIONS = ("knows", "leads")

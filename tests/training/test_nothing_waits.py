@@ -11,12 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.data import sample
 from bench.data.batching import collate
-from bench.data.features import build_features
+from bench.data.features.build import build_features
+from bench.inference.document_model import assemble
 from bench.interface import Task, Training
-from bench.nn.load import find_encoder
+from bench.nn.encoder_source import find_encoder
 from bench.registry import find
 from bench.training.optimizer import make_optimizer
-from bench.training.stage import assemble
 
 RELATIONS = sorted(sample.RELATIONS)
 TOKEN_MODELS = ["bran", "pubmedbert", "pubmedbert-bran"]

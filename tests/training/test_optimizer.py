@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from bench.inference.document_model import DocumentModel
 from bench.interface import PairModel, Training
 from bench.training.optimizer import make_optimizer, set_learning_rates
-from bench.training.system import DocumentModel
 
 
 class Model(PairModel):

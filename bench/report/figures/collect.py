@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure as Drawing
 
-from bench.report.build import Material
 from bench.report.figures import draw, style
 from bench.report.figures.series import (
     ablation_points,
@@ -19,9 +18,10 @@ from bench.report.figures.series import (
     relation_points,
     strips,
 )
-from bench.report.html import Figure, anchor, apart
-from bench.report.results import Where, is_the_papers
+from bench.report.material import Material
+from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
+from bench.report.tables.paper_tables import Where, is_the_papers
 
 _Item = TypeVar("_Item")
 MOST_STRIPS = 40

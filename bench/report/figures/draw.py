@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
+from bench.analysis.stats import Array
 from bench.report.figures.series import Curve, Points, Strip
 from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
-from bench.report.relations import RelationScores
-from bench.stats import Array
+from bench.report.tables.relations import RelationScores
 
 LINE = 26
 """Characters of a name in one line."""

@@ -19,20 +19,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.data.catalog import open_dataset
+from bench.analysis.stats import Array
+from bench.analysis.systems import System
+from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
-from bench.execute import load_system, stage_folder
-from bench.filesystem import home, write_atomically
-from bench.nn.load import saved_encoder
-from bench.plan import RunPlan
-from bench.predicting import Reading
+from bench.filesystem import DamagedFileError, home, write_atomically
+from bench.inference.load import load_system
+from bench.inference.predictor import Reading
+from bench.interrupt import Interrupt
+from bench.nn.devices import this_device
+from bench.nn.encoder_source import saved_encoder
 from bench.report.figures import draw
 from bench.report.figures.collect import Drawn
 from bench.report.figures.series import Place
-from bench.report.scores import System
-from bench.stats import Array
-from bench.training.checkpoint import DamagedFileError
-from bench.training.interrupt import Interrupt
+from bench.runs.plan import RunPlan
+from bench.runs.stage_folder import stage_folder
 
 DOCUMENTS = 20
 HEADS = 2_000
@@ -107,7 +108,7 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
     stage = plan.stages[-1]
     try:
         source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = this_device()
         system = load_system(out, stage, source, device)
     except (DamagedFileError, RuntimeError, OSError) as error:
         raise BenchError(f"its model cannot be used: {error}") from error

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from scipy import stats as scipy_stats
 
-from bench import stats
-from bench.report.ablations import Ablation
-from bench.report.paper import PaperTable, PublishedRows
-from bench.report.relations import RelationScores, relation_scores
-from bench.report.scores import System
+from bench.analysis import stats
+from bench.analysis.systems import System
+from bench.report.tables.ablations import Ablation
+from bench.report.tables.paper import PaperTable, PublishedRows
+from bench.report.tables.relations import RelationScores, relation_scores
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,219 @@
+"""From run records to rows: mean and sample standard deviation over seeds, with how many of the expected are there."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.runs.plan import RunPlan
+from bench.runs.record import RunRecord, Scores, SplitRecord
+from bench.runs.run_folder import run_folders
+
+METRICS = ("f1", "ign_f1", "ign_f1_distant", "precision", "recall")
+MACRO = "macro_f1"
+EVIDENCE = "evidence_"
+"""How the scores of predicted evidence are called, beside those of triples."""
+ALL = "all"
+RELEASED = "released:"
+"""How the slices of the released protocol are called, beside the strict ones."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a table. mean, std (ddof 1) in percent; None where there are too few seeds for it.
+
+    n: seeds with a record.   expected: seeds planned.   seeds: each one's value.
+    """
+
+    model: str
+    variant: str
+    dataset: str
+    setting: str
+    encoder: str
+    configuration: str
+    split: str
+    slice: str
+    metric: str
+    mean: float | None
+    std: float | None
+    n: int
+    expected: int
+    seeds: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, as `bench table --json` prints them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs that differ in their seed alone, planned and recorded."""
+
+    plans: tuple[RunPlan, ...]
+    records: tuple[RunRecord, ...]
+    errors: tuple[str, ...]
+
+    @property
+    def expected(self) -> int:
+        """Seeds planned."""
+        return len(self.plans)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every number: split, slice and metric. Without a record, the F1s of dev and test, empty."""
+        configuration = self.plans[0].configuration
+        found = []
+        for split, part, metric in _places(self.records[0].splits) if self.records else _empty_places():
+            values = {str(r.seed): _value(r.splits[split], part, metric) for r in self.records}
+            seeds = {seed: value for seed, value in values.items() if value is not None}
+            found.append(_row(self, configuration, split, part, metric, seeds))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """A cell that cannot be: the model has no such setting, for this reason. Not a zero, and not a missing number."""
+
+    model: str
+    variant: str
+    dataset: str
+    setting: str
+    encoder: str
+    reason: str
+
+
+def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
+    """The cells that cannot be, among the settings of `cells`, of the models that are in them with other settings."""
+    settings = {(cell.plans[0].dataset, cell.plans[0].setting) for cell in cells}
+    found = []
+    for plan in (cell.plans[0] for cell in cells):
+        for setting, reason in plan.not_applicable.items():
+            if (plan.dataset, setting) in settings:
+                found.append(NotApplicable(plan.model, plan.variant, plan.dataset, setting, plan.encoder, reason))
+    return list(dict.fromkeys(found))
+
+
+def load_cells(out: Path) -> list[Cell]:
+    """Every cell ever planned in `out`, in the order of setting and model."""
+    plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
+    records: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
+    errors: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
+    for folder in run_folders(out):
+        plan = folder.plan()
+        if plan is None:
+            # Neither its model nor its seed is known: no mean could be marked as partial for it.
+            print(
+                f"{folder.path / 'run.json'} is unreadable: this run is left out, and not counted as planned",
+                file=sys.stderr,
+            )
+            continue
+        cell = (plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder, plan.configuration)
+        # By seed: a run's folder that someone copied is still one run.
+        plans[cell][plan.seed] = plan
+        record = folder.record()
+        if record is not None and record.key == plan.key:
+            records[cell][plan.seed] = record
+        elif error := folder.error():
+            errors[cell][plan.seed] = f"seed {plan.seed}: {error}"
+    return [
+        Cell(
+            plans=tuple(plans[cell][seed] for seed in sorted(plans[cell])),
+            records=tuple(records[cell][seed] for seed in sorted(records[cell])),
+            errors=tuple(errors[cell][seed] for seed in sorted(errors[cell]) if seed not in records[cell]),
+        )
+        for cell in sorted(plans)
+    ]
+
+
+def rows_of(cells: Iterable[Cell]) -> Iterator[Row]:
+    """Every number of every cell."""
+    for cell in cells:
+        yield from cell.rows
+
+
+def _row(cell: Cell, configuration: str, split: str, part: str, metric: str, seeds: dict[str, float]) -> Row:
+    plan, values = cell.plans[0], list(seeds.values())
+    return Row(
+        model=plan.model,
+        variant=plan.variant,
+        dataset=plan.dataset,
+        setting=plan.setting,
+        encoder=plan.encoder,
+        configuration=configuration,
+        split=split,
+        slice=part,
+        metric=metric,
+        mean=statistics.fmean(values) if values else None,
+        std=_sample_std(values) if len(values) > 1 else None,
+        n=len(values),
+        expected=cell.expected,
+        seeds=seeds,
+    )
+
+
+def _sample_std(values: Sequence[float]) -> float:
+    """As `statistics.stdev`, which takes 50 times as long over fractions to get the last digit right."""
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _places(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, str]]:
+    for split, record in splits.items():
+        for metric in METRICS:
+            if getattr(record.scores, metric) is not None:
+                yield split, ALL, metric
+        yield split, ALL, MACRO
+        if record.evidence is not None:
+            for metric in ("f1", "precision", "recall"):
+                yield split, ALL, EVIDENCE + metric
+        for protocol, prefix in (("strict", ""), ("released", RELEASED)):
+            for name in record.slices[protocol]:
+                for metric in ("f1", "ign_f1", "precision", "recall"):
+                    if getattr(record.slices[protocol][name], metric) is not None:
+                        yield split, prefix + name, metric
+
+
+def _empty_places() -> Iterator[tuple[str, str, str]]:
+    for split in ("dev", "test"):
+        for metric in ("f1", "ign_f1", "precision", "recall"):
+            yield split, ALL, metric
+
+
+def _value(record: SplitRecord, part: str, metric: str) -> float | None:
+    if metric == MACRO:
+        return record.macro_f1
+    if metric.startswith(EVIDENCE):
+        measured: float | None = getattr(record.evidence, metric.removeprefix(EVIDENCE), None)
+        return measured
+    scores: Scores | None
+    if part == ALL:
+        scores = record.scores
+    elif part.startswith(RELEASED):
+        scores = record.slices["released"].get(part.removeprefix(RELEASED))
+    else:
+        scores = record.slices["strict"].get(part)
+    value: float | None = getattr(scores, metric, None)
+    return value
+
+
+def mean_and_std(row: Row) -> str:
+    """`48.21 ± 0.62`; without the deviation of a single seed; an em dash where nothing is there."""
+    if row.mean is None:
+        return "—"
+    return f"{row.mean:.2f}" if row.std is None else f"{row.mean:.2f} ± {row.std:.2f}"
+
+
+def labels(cells: Sequence[Cell]) -> list[str]:
+    """For each cell, what tells it from others of its name: nothing, or the configuration it was run with."""
+    names = [(p.dataset, p.setting, p.model, p.variant, p.encoder) for p in (cell.plans[0] for cell in cells)]
+    return [
+        f" #{cell.plans[0].configuration[:4]}" if names.count(name) > 1 else ""
+        for cell, name in zip(cells, names, strict=True)
+    ]

@@ -1,0 +1,125 @@
+"""Our own records, held to the same rules as published tables, and to those that only records can be held to."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from bench.analysis.aggregate import RELEASED, Cell, Row, labels, load_cells, rows_of
+from bench.analysis.audit import audit_rows
+from bench.analysis.audit.finding import Finding, Severity, in_order
+from bench.analysis.audit.rows import mixed_encoders
+from bench.analysis.comparability import differences
+from bench.analysis.published import METRICS, Printed, TableRow
+from bench.analysis.stats import score
+from bench.runs.plan import RunPlan
+from bench.runs.record import RunRecord
+from bench.runs.run_folder import run_folders
+
+_CLOSE = 1e-6
+"""Points of percent: scores and counts of one record are equal up to the last digits of a float."""
+
+
+def audit_records(out: Path) -> list[Finding]:
+    """The rules of `audit_rows` on the records of an output folder, and those that only records can be held to."""
+    cells = load_cells(out)
+    return audit_cells(cells, record_rows(cells, out), out)
+
+
+def audit_cells(cells: Sequence[Cell], rows: Sequence[TableRow], out: Path) -> list[Finding]:
+    """`audit_records` of cells that are loaded already. rows: theirs (`record_rows`)."""
+    return in_order([*audit_rows(rows), *cells_apart(cells, rows), *unreadable(out)])
+
+
+def unreadable(out: Path) -> Iterator[Finding]:
+    """Runs whose plan cannot be read: they are in no row, and no row counts them as missing."""
+    for folder in run_folders(out):
+        if folder.plan() is None:
+            yield Finding("fewer-seeds", "warning", folder.name, "its run.json is unreadable: it is in no row", {})
+
+
+def record_rows(cells: Sequence[Cell], out: Path) -> list[TableRow]:
+    """The cells' scores as rows of tables, unrounded: strict slices and the whole of each split."""
+    rows: list[TableRow] = []
+    for cell, label in zip(cells, labels(cells), strict=True):
+        numbers = [row for row in rows_of([cell]) if not row.slice.startswith(RELEASED)]
+        for _, of_slice in groupby(numbers, key=lambda row: (row.split, row.slice)):
+            rows += _table_row(list(of_slice), label, out)
+    return rows
+
+
+def _table_row(numbers: Sequence[Row], label: str, out: Path) -> Iterator[TableRow]:
+    found = {row.metric: row for row in numbers if row.mean is not None}
+    scores = {
+        metric: Printed(Decimal(repr(row.mean)), None if row.std is None else Decimal(repr(row.std)))
+        for metric in METRICS
+        if (row := found.get(metric)) is not None
+    }
+    if scores:
+        row = numbers[0]
+        yield TableRow(
+            source=str(out), table=row.dataset, dataset=row.dataset, split=row.split, slice=row.slice,
+            setting=row.setting, model=row.model, variant=row.variant + label, encoder=row.encoder, scores=scores,
+            seeds=row.n,
+        )  # fmt: skip
+
+
+def cells_apart(cells: Sequence[Cell], rows: Sequence[TableRow]) -> Iterator[Finding]:
+    """What the numbers do not tell: missing seeds, what rows of one table do not share, scores that no count gives."""
+    yield from mixed_encoders([row for row in rows if row.slice == "all"], lambda row: row.encoder)
+    for cell, label in zip(cells, labels(cells), strict=True):
+        plan = cell.plans[0]
+        where = f"{plan.dataset}, {plan.setting}, {_name(plan, label)}"
+        if len(cell.records) < cell.expected:
+            there = ", ".join(str(record.seed) for record in cell.records)
+            what = f"{len(cell.records)} of {cell.expected} seeds are there" + (f" ({there})" if there else "")
+            errors = f": {'; '.join(cell.errors)}" if cell.errors else ""
+            numbers = {"claimed": cell.expected, "found": len(cell.records)}
+            yield Finding("fewer-seeds", "warning", where, what + errors, numbers)
+        for record in cell.records:
+            yield from _not_of_counts(record, where)
+    yield from _not_comparable(cells)
+
+
+def _name(plan: RunPlan, label: str) -> str:
+    variant = f" ({plan.variant})" if plan.variant else ""
+    return f"{plan.model}{variant}{label}, {plan.encoder}"
+
+
+def _not_of_counts(record: RunRecord, where: str) -> Iterator[Finding]:
+    """A record's scores follow from the counts of its documents; if they do not, one of them is damaged."""
+    for split, recorded in record.splits.items():
+        counts = recorded.documents
+        columns = (counts.correct, counts.predicted, counts.gold, counts.correct_in_facts)
+        total = np.array([sum(column) for column in columns], dtype=float)
+        for metric in METRICS:
+            stored = getattr(recorded.scores, metric)
+            counted = float(score(total, metric))
+            if stored is not None and abs(stored - counted) > _CLOSE:
+                what = f"the record's {metric} of {split} is {stored:.2f}, its documents' counts give {counted:.2f}"
+                numbers = {"recorded": stored, "counted": counted}
+                yield Finding("scores-not-of-counts", "error", f"{where}, seed {record.seed}", what, numbers)
+
+
+def _not_comparable(cells: Sequence[Cell]) -> Iterator[Finding]:
+    tables: dict[tuple[str, str], dict[str, RunPlan]] = defaultdict(dict)
+    for cell, label in zip(cells, labels(cells), strict=True):
+        plan = cell.plans[0]
+        tables[plan.dataset, plan.setting][_name(plan, label)] = plan
+    for (dataset, setting), plans in tables.items():
+        for difference in differences(plans):
+            severity: Severity = "warning" if difference.kind == "training" else "error"
+            yield Finding(f"mixed-{difference.kind}", severity, f"{dataset}, {setting}", str(difference))
+        again = Counter((plan.model, plan.variant, plan.encoder) for plan in plans.values())
+        for (model, variant, encoder), count in again.items():
+            if count > 1:
+                names = ", ".join(
+                    n for n, p in plans.items() if (p.model, p.variant, p.encoder) == (model, variant, encoder)
+                )
+                what = f"{count} configurations of {model} ({encoder}) stand side by side, not averaged: {names}"
+                yield Finding("several-configurations", "note", f"{dataset}, {setting}", what)

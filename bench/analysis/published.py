@@ -1,0 +1,318 @@
+"""Other people's results: the CSV files of `results/published/`, with where each number is from.
+
+A file has one line per number (columns `metric`, `mean`, `std`) or one line per row of a table (columns `f1`, `ign_f1`,
+`precision`, `recall`; `std` is then F1's). `sources.toml` beside them says what a whole file is from, how many seeds it
+claims, and what is known of its runs from elsewhere. `results/README.md` says how to add a row.
+"""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.analysis.stats import Metric
+from bench.errors import UsageError
+
+METRICS: tuple[Metric, ...] = ("f1", "ign_f1", "precision", "recall")
+SOURCES = "sources.toml"
+UNSTATED = "unstated"
+"""The encoder, or setting, of a row that does not tell."""
+_METRIC_NAMES: dict[str, Metric] = {"F1": "f1", "Ign F1": "ign_f1", "Precision": "precision", "Recall": "recall"}
+_INSTALLED = "share/docre-bench/published"
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A score in percent with the digits it was printed with, and its deviation over seeds (None: not printed)."""
+
+    mean: Decimal
+    std: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One line of a results table, whoever's. seeds: what the source claims, None where it says nothing.
+
+    split: dev or test.   slice: `all`, or a part of the split.   variant: `loss=pu`, empty for the model as it is.
+    """
+
+    source: str
+    table: str
+    dataset: str
+    split: str
+    slice: str
+    setting: str
+    model: str
+    variant: str
+    encoder: str
+    scores: dict[Metric, Printed]
+    seeds: int | None = None
+    borrowed: bool = False
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The model with its variant, as tables show it."""
+        return self.model + (f" ({self.variant})" if self.variant else "")
+
+    @property
+    def place(self) -> str:
+        """The table, with who printed it: `Gao, Wang, Sun, Table 3`."""
+        source = self.source.partition(":")[0]
+        return f"{source}, Table {self.table}" if self.table.isdecimal() else self.table or self.source
+
+    @property
+    def where(self) -> str:
+        """The row in a few words: `Table 3, human, TTM-RE, roberta-large, dev`."""
+        table = f"Table {self.table}" if self.table.isdecimal() else self.table or self.source
+        part = "" if self.slice == "all" else f" {self.slice}"
+        return f"{table}, {self.setting}, {self.name}, {self.encoder}, {self.split}{part}"
+
+
+class Evidence(BaseModel):
+    """What is known of the runs behind some rows, from elsewhere than the table: seeds, encoder, one run's scores.
+
+    where: who says so.   tables: of the same source.   variant: None for any.   encoder: rows that state another one
+    are not meant.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tables: tuple[str, ...]
+    setting: str
+    model: str
+    variant: str | None = None
+    where: str
+    seeds: tuple[int, ...] = ()
+    encoder: str | None = None
+    scores: dict[Metric, float] = {}
+
+    def concerns(self, row: TableRow) -> bool:
+        """Whether `row`, of the same source, is one of those it tells of."""
+        return (
+            row.table in self.tables
+            and (row.setting, row.model) == (self.setting, self.model)
+            and self.variant in (None, row.variant)
+            and (self.encoder is None or row.encoder in (self.encoder, UNSTATED))
+        )
+
+
+class Source(BaseModel):
+    """What a file is from. seeds: how many it claims for every row that does not say; seeds_stated: where it does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    seeds: int | None = None
+    seeds_stated: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Published:
+    """All rows of a folder, in the order of its files and their lines, and the sources that describe whole files."""
+
+    folder: Path
+    rows: tuple[TableRow, ...]
+    sources: tuple[Source, ...] = ()
+
+    def evidence(self, row: TableRow) -> list[Evidence]:
+        """What is known of a row from elsewhere."""
+        return [known for s in self.sources if s.source == row.source for known in s.evidence if known.concerns(row)]
+
+
+def find_published(folder: Path | None = None) -> Path:
+    """`folder`, or the one that came with the package: `results/published` of the checkout, or what was installed.
+
+    Raises UsageError where there is none, saying what to do.
+    """
+    if folder is not None:
+        if not any(folder.glob("*.csv")):
+            raise UsageError(
+                f"--published {folder}: expected a folder with .csv files (results/README.md tells of what)"
+            )
+        return folder
+    around = Path(__file__).resolve().parents[2]
+    checkout = around / "results" / "published"
+    # `pip install --target` moves the files away from where the package's list of them says they are.
+    for candidate in [checkout, *_installed(), around / _INSTALLED]:
+        if (candidate / SOURCES).is_file():
+            return candidate
+    raise UsageError(
+        f"the published numbers are not here: neither {checkout} nor anything installed. "
+        "They are in the repository, in results/published: say where with --published FOLDER"
+    )
+
+
+def _installed() -> list[Path]:
+    try:
+        files = metadata.files("docre-bench") or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [
+        Path(str(file.locate())).resolve().parent for file in files if str(file).endswith(f"{_INSTALLED}/{SOURCES}")
+    ]
+
+
+def read_published(folder: Path | None = None) -> Published:
+    """Every row of every CSV file of a folder; None: of the one `find_published` finds.
+
+    Raises UsageError with all problems of all files: file, line, column, what was expected.
+    """
+    folder = find_published(folder)
+    sources, problems = _read_sources(folder / SOURCES)
+    rows: list[TableRow] = []
+    for path in sorted(folder.glob("*.csv")):
+        reader = _Reader(path, sources.get(path.stem))
+        rows += reader.rows()
+        problems += reader.problems
+    unused = sorted(name for name in sources if not (folder / f"{name}.csv").is_file())
+    problems += [f"{SOURCES}: [{name}]: there is no {name}.csv" for name in unused]
+    if problems:
+        raise UsageError(f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}\n  " + "\n  ".join(problems))
+    return Published(folder, tuple(rows), tuple(sources.values()))
+
+
+def _read_sources(path: Path) -> tuple[dict[str, Source], list[str]]:
+    if not path.is_file():
+        return {}, []
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return {}, [f"{path.name}: not valid TOML: {error}"]
+    sources, problems = {}, []
+    for name, content in stored.items():
+        try:
+            sources[name] = Source.model_validate(content)
+        except ValidationError as error:
+            problems += [f"{path.name}: [{name}] {problem}" for problem in _problems(error)]
+    return sources, problems
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        given = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+        yield f"{'.'.join(str(part) for part in problem['loc'])}{given}: {problem['msg'].lower()}"
+
+
+_Filled = Annotated[str, Field(min_length=1)]
+_Percent = Annotated[Decimal, Field(ge=0, le=100)]
+
+
+class _Line(BaseModel):
+    """One line of a file, whatever its form; columns that are empty or absent have the default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: _Filled
+    split: _Filled
+    setting: _Filled
+    model: _Filled
+    source: str = ""
+    table: str = ""
+    variant: str = ""
+    encoder: str = UNSTATED
+    slice: str = "all"
+    n_seeds: Annotated[int, Field(ge=1)] | None = None
+    borrowed: Literal["yes", "no"] = "no"
+    note: str = ""
+    metric: Literal["F1", "Ign F1", "Precision", "Recall"] | None = None
+    mean: _Percent | None = None
+    std: _Percent | None = None
+    f1: _Percent | None = None
+    ign_f1: _Percent | None = None
+    precision: _Percent | None = None
+    recall: _Percent | None = None
+
+    def scores(self) -> dict[Metric, Printed]:
+        """Those of this line: one in the long form, one or more in the wide form. Raises ValueError."""
+        if self.metric is not None or self.mean is not None:
+            if self.metric is None or self.mean is None:
+                raise ValueError("a number needs both metric and mean")
+            return {_METRIC_NAMES[self.metric]: Printed(self.mean, self.std)}
+        given: dict[Metric, Decimal | None] = {metric: getattr(self, metric) for metric in METRICS}
+        scores = {
+            metric: Printed(mean, self.std if metric == "f1" else None)
+            for metric, mean in given.items()
+            if mean is not None
+        }
+        if not scores:
+            raise ValueError(f"no score: expected metric and mean, or any of {', '.join(METRICS)}")
+        return scores
+
+
+@dataclass
+class _Reader:
+    """Reads one file; what is wrong with it is in `problems`."""
+
+    path: Path
+    described: Source | None
+    problems: list[str] = field(default_factory=list)
+
+    def rows(self) -> list[TableRow]:
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, strict=True)
+                lines = [(reader.line_num, cells) for cells in reader if cells]
+        except (UnicodeDecodeError, csv.Error) as error:
+            self.problems.append(f"{self.path.name}: not a CSV file in UTF-8: {error}")
+            return []
+        header = lines[0][1] if lines else []
+        odd = sorted({name for name in header if name not in _Line.model_fields or header.count(name) > 1})
+        if odd or not lines:
+            known = ", ".join(_Line.model_fields)
+            self.problems.append(f"{self.path.name}:1: columns {odd}: expected each of these at most once: {known}")
+            return []
+        merged: dict[tuple[object, ...], TableRow] = {}
+        for number, cells in lines[1:]:
+            try:
+                self._add(merged, number, header, cells)
+            except ValidationError as error:
+                self.problems += [f"{self.path.name}:{number}: {problem}" for problem in _problems(error)]
+            except ValueError as error:
+                self.problems.append(f"{self.path.name}:{number}: {error}")
+        return list(merged.values())
+
+    def _add(self, rows: dict[tuple[object, ...], TableRow], number: int, header: list[str], cells: list[str]) -> None:
+        """Put the scores of a line into the row it is of. Raises ValueError."""
+        if len(cells) != len(header):
+            raise ValueError(f"{len(cells)} cells, the header has {len(header)}")
+        given = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        line = _Line.model_validate({name: cell for name, cell in given.items() if cell})
+        row = self._row(line)
+        # In the wide form a line is a row of its own, even where another one says it is the same.
+        key = (*(getattr(row, f.name) for f in fields(row) if f.name != "scores"), None if line.metric else number)
+        stored, scores = rows.setdefault(key, row).scores, line.scores()
+        if again := scores.keys() & stored.keys():
+            raise ValueError(f"a second {', '.join(again)} of the same row")
+        stored |= scores
+
+    def _row(self, line: _Line) -> TableRow:
+        claimed = line.n_seeds
+        if not line.source:
+            if self.described is None:
+                raise ValueError(f"no source: fill the column, or describe [{self.path.stem}] in {SOURCES}")
+            claimed = claimed or self.described.seeds
+        shared = {"dataset", "split", "slice", "setting", "model", "table", "variant", "encoder", "note"}
+        return TableRow(
+            source=line.source or (self.described.source if self.described else ""),
+            seeds=claimed,
+            borrowed=line.borrowed == "yes",
+            scores={},
+            **line.model_dump(include=shared),
+        )
+
+
+def known_encoder(published: Published, row: TableRow) -> str:
+    """The encoder of a row that does not state it, where it is known from elsewhere."""
+    if row.encoder != UNSTATED:
+        return row.encoder
+    return next((known.encoder for known in published.evidence(row) if known.encoder), UNSTATED)

@@ -1,0 +1,88 @@
+"""`bench audit`: what is wrong with tables of results, others' or our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import PublishedOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from bench.analysis.audit import Finding
+
+
+def audit(
+    out: Annotated[Path | None, typer.Option(help="Audit the records of this folder instead: --out results.")] = None,
+    published: PublishedOption = None,
+    kind: Annotated[str | None, typer.Option(help="Only findings of this kind.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings and their number by kind as JSON.")
+    ] = False,
+) -> None:
+    """Find what is wrong with tables by arithmetic: the published ones, or our own with --out.
+
+    Findings are no failure: the exit status is 0 whatever is found.
+    """
+    import json
+
+    from bench.analysis.audit import KINDS, audit_published, counted
+    from bench.analysis.published import read_published
+    from bench.cli.console import make_console
+    from bench.errors import UsageError, unknown
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of finding", kind, KINDS)
+    if out is not None and published is not None:
+        raise UsageError("--out audits records and --published published numbers: one of them at a time")
+    if out is None:
+        numbers = read_published(published)
+        findings, what = audit_published(numbers), f"{len(numbers.rows)} published rows in {numbers.folder}"
+    else:
+        from bench.analysis.audit.records import audit_records
+        from bench.runs.run_folder import run_folders
+
+        runs = sum(1 for _ in run_folders(out))
+        if not runs:
+            raise UsageError(f"nothing has been planned in {out} (`bench run` does)")
+        findings, what = audit_records(out), f"{runs} runs in {out}"
+    shown = [finding for finding in findings if kind in (None, finding.kind)]
+    if as_json:
+        counts = {name: sum(of_kind.values()) for name, of_kind in counted(shown).items()}
+        print(json.dumps({"audited": what, "findings": [f.as_json() for f in shown], "counts": counts}))
+        return
+    console = make_console()
+    _print(console, shown)
+    total = f"{len(shown)} finding{'s' * (len(shown) > 1)}" if shown else "nothing found"
+    console.print(f"{what}: {total}", soft_wrap=True)
+
+
+def _print(console: Console, findings: Sequence[Finding]) -> None:
+    """A table of findings per kind and severity, then how many there are of each."""
+    from itertools import groupby
+
+    from rich.table import Table
+
+    from bench.analysis.audit import KINDS, SEVERITIES, counted
+
+    for (severity, kind), of_kind in groupby(findings, key=lambda finding: (finding.severity, finding.kind)):
+        title = f"{severity}: {KINDS[kind]} ({kind})"
+        table = Table(
+            "Where", "What", title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+        )
+        for finding in of_kind:
+            table.add_row(finding.where, finding.what)
+        console.print(table, "")
+    if findings:
+        table = Table("Kind", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in (*SEVERITIES, "all"):
+            table.add_column(heading, justify="right")
+        for kind, counts in counted(findings).items():
+            numbers = [*(counts.get(severity, 0) for severity in SEVERITIES), sum(counts.values())]
+            table.add_row(kind, *(str(number) if number else "" for number in numbers))
+        console.print(table, "")

@@ -1,0 +1,252 @@
+"""`bench run --dry-run`: what experiments take, stage by stage, and what of it is there already."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.execution.estimate import Estimate, in_time
+from bench.experiment.config import Experiment
+from bench.runs.plan import RunPlan, StagePlan, describe
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import stage_folder, stage_result
+
+
+@dataclass(frozen=True)
+class StageOutline:
+    """A stage of a cell, its seeds together. number: of the training; the same stage elsewhere has the same number.
+
+    shared: it is another cell's too, above.   before: number of the training it starts from or is taught by.
+    done, begun: how many seeds are.   keys: of the stage, seed by seed.
+    """
+
+    number: int
+    shared: bool
+    plan: StagePlan
+    before: int | None
+    done: int
+    begun: int
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellOutline:
+    """What is trained and evaluated for one cell. done: how many of its runs have their record."""
+
+    plans: tuple[RunPlan, ...]
+    stages: tuple[StageOutline, ...]
+    done: int
+
+
+def outline(plans: Iterable[RunPlan], out: Path, numbers: dict[str, int]) -> list[CellOutline]:
+    """The cells of an experiment. numbers: of the trainings so far, by the key of the stage; it is added to."""
+    cells: dict[tuple[str, ...], list[RunPlan]] = defaultdict(list)
+    for plan in plans:
+        cells[plan.setting, plan.model, plan.variant, plan.configuration].append(plan)
+    return [_cell(tuple(runs), out, numbers) for runs in cells.values()]
+
+
+def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> CellOutline:
+    stages = []
+    for seeds in zip(*(run.stages for run in runs), strict=True):
+        first, *_ = seeds
+        shared = first.key in numbers
+        number = numbers.setdefault(first.key, 1 + max(numbers.values(), default=0))
+        numbers.update((stage.key, number) for stage in seeds if stage.key not in numbers)
+        folders = [stage_folder(out, stage) for stage in seeds]
+        done = [stage_result(folder) is not None for folder in folders]
+        begun = sum(folder.exists() and not finished for folder, finished in zip(folders, done, strict=True))
+        before = numbers[first.after or first.teacher] if first.after or first.teacher else None
+        stages.append(StageOutline(number, shared, first, before, sum(done), begun, tuple(s.key for s in seeds)))
+    return CellOutline(runs, tuple(stages), sum(RunFolder.of(out, run).record() is not None for run in runs))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """An estimate, and whose pace it is: `where` says it in words."""
+
+    estimate: Estimate
+    where: str
+
+    def of(self, keys: Sequence[str]) -> float | None:
+        """Seconds left of some stages; None if the pace of one is not known."""
+        found = [self.estimate.stages.get(key) for key in keys]
+        known = [seconds for seconds in found if seconds is not None]
+        return sum(known) if len(known) == len(found) else None
+
+    def lines(self) -> list[str]:
+        """What there is to say of all of it."""
+        estimate = self.estimate
+        said = [
+            f"left to do: {in_time(estimate.total)} of one process ({self.where}), "
+            f"{in_time(estimate.evaluations)} of it for evaluating the finished models"
+        ]
+        if estimate.saved:
+            said.append(f"sharing stages between runs saves {in_time(estimate.saved)}")
+        if estimate.unknown:
+            said.append(f"not in these figures: {estimate.unknown} stages whose pace is not known")
+        return said
+
+    def as_json(self) -> dict[str, Any]:
+        """Seconds."""
+        estimate = self.estimate
+        sums = {"total": estimate.total, "evaluations": estimate.evaluations, "saved_by_sharing": estimate.saved}
+        return {"where": self.where, **sums, "stages_not_known": estimate.unknown}
+
+
+Planned = Sequence[tuple[Experiment, Sequence[RunPlan]]]
+"""Each experiment with its runs, without those that are another experiment's before it."""
+
+
+def print_outline(
+    console: Console, planned: Planned, out: Path, missing: Sequence[str], costs: Costs | None = None
+) -> None:
+    """A table for each experiment, a line for each stage, and the sums. missing: what has to be fetched before."""
+    numbers: dict[str, int] = {}
+    done = 0
+    for i, (experiment, plans) in enumerate(planned, start=1):
+        number = f"{i}. " if len(planned) > 1 else ""
+        cells = outline(plans, out, numbers)
+        done += sum(cell.done for cell in cells)
+        common = _in_all(cells)
+        told = f", all with {', '.join(common)}" if common else ""
+        name = f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}{told}"
+        console.print(name, soft_wrap=True)
+        console.print(_table(cells, common, costs) if cells else "the same runs as above", "")
+    runs = [plan for _, plans in planned for plan in plans]
+    console.print(f"{describe(runs)}; {done} runs already have their record in {out}", soft_wrap=True)
+    if costs:
+        console.print(*costs.lines(), sep="\n", soft_wrap=True)
+    if missing:
+        console.print("\nbefore any of it can be run:", *missing, sep="\n", soft_wrap=True)
+
+
+def outline_as_json(planned: Planned, out: Path, missing: Sequence[str], costs: Costs | None = None) -> dict[str, Any]:
+    """The same for a script: every stage with the number of its training, by which those that are shared are known."""
+    numbers: dict[str, int] = {}
+    return {
+        "experiments": [
+            {
+                "dataset": experiment.dataset,
+                "encoder": experiment.encoder,
+                "seeds": experiment.seeds,
+                "cells": [_cell_as_json(cell, costs) for cell in outline(plans, out, numbers)],
+            }
+            for experiment, plans in planned
+        ],
+        "missing": list(missing),
+    } | ({"cost": costs.as_json()} if costs else {})
+
+
+def _cell_as_json(cell: CellOutline, costs: Costs | None) -> dict[str, Any]:
+    plan = cell.plans[0]
+    return {
+        "model": plan.model,
+        "variant": plan.variant,
+        "setting": plan.setting,
+        "configuration": plan.configuration,
+        "runs": len(cell.plans),
+        "done": cell.done,
+        "stages": [
+            {
+                "training": stage.number,
+                "data": stage.plan.data,
+                "starts_from": stage.before if stage.plan.after else None,
+                "taught_by": stage.before if stage.plan.teacher else None,
+                "frozen": stage.plan.freeze,
+                "optimisation": stage.plan.training.model_dump(mode="json"),
+                "hyperparameters": stage.plan.hyperparameters,
+                "done": stage.done,
+                "begun": stage.begun,
+            }
+            | ({"seconds": costs.of(stage.keys)} if costs else {})
+            for stage in cell.stages
+        ],
+    }
+
+
+def _in_all(cells: Sequence[CellOutline]) -> list[str]:
+    """The changes that all of several cells have: said once, they leave room for what tells the cells apart."""
+    changes = [cell.plans[0].variant.split(",") for cell in cells]
+    return [change for change in changes[0] if change and all(change in c for c in changes)] if len(cells) > 1 else []
+
+
+def _table(cells: Iterable[CellOutline], common: Sequence[str], costs: Costs | None) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Model", overflow="fold", max_width=30)
+    table.add_column("Setting", no_wrap=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    for name in ("Data", "Epochs", "Encoder lr", "Head lr"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "Data" else "right")
+    table.add_column("Starts from", overflow="fold")
+    table.add_column("State", no_wrap=True)
+    if costs:
+        table.add_column("Time", no_wrap=True, justify="right")
+    for cell in cells:
+        plan = cell.plans[0]
+        changes = [change for change in plan.variant.split(",") if change and change not in common]
+        name = plan.model + (f" ({', '.join(changes)})" if changes else "")
+        for i, stage in enumerate(cell.stages):
+            training = stage.plan.training
+            table.add_row(
+                "" if i else name,
+                "" if i else plan.setting,
+                str(stage.number),
+                stage.plan.data,
+                str(training.epochs),
+                _rate(training.encoder_lr),
+                _rate(training.head_lr),
+                _start(stage),
+                _state(cell, stage),
+                *([_time(stage, costs)] if costs else []),
+            )
+    return table
+
+
+def _start(stage: StageOutline) -> str:
+    if stage.plan.teacher:
+        start = f"encoder; taught by {stage.before}"
+    else:
+        start = "encoder" if stage.before is None else str(stage.before)
+    return start + (f"; frozen: {', '.join(stage.plan.freeze)}" if stage.plan.freeze else "")
+
+
+def _time(stage: StageOutline, costs: Costs) -> str:
+    """What is left of the stage, all seeds together; nothing where it is counted above."""
+    seconds = costs.of(stage.keys)
+    if seconds is None:
+        return "?"
+    return in_time(seconds) if seconds and not stage.shared else ""
+
+
+def _state(cell: CellOutline, stage: StageOutline) -> str:
+    """Of the stage; that of the last one is the run's, since it is evaluated then."""
+    seeds = len(cell.plans)
+    if stage is cell.stages[-1] and cell.done == seeds:
+        return "done"
+    if stage.shared:
+        return "shared"
+    if stage.done == seeds:
+        return "trained" if stage is cell.stages[-1] else "done"
+    parts = [f"{count} {what}" for count, what in ((stage.done, "done"), (stage.begun, "begun")) if count]
+    return f"{', '.join(parts)} of {seeds}" if parts else "to do"
+
+
+def _rate(value: float) -> str:
+    """3e-05 as 3e-5, as papers have it."""
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if value else "0"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if tuple(seeds) == tuple(range(seeds[0], seeds[0] + len(seeds))):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {', '.join(map(str, seeds))}"

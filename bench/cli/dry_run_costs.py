@@ -1,0 +1,65 @@
+"""The costs that `bench run --dry-run --estimate` adds to a plan: by a profile's figures, or by steps taken here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from bench.cli.dry_run import Costs, Planned
+from bench.cli.stand_ins import AbsentDataset, StandIns
+from bench.execution.estimate import PaceOf, estimate, given_pace
+from bench.execution.probe import Pace, device_name, pace
+from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import stage_folder, stage_result
+from bench.slurm.profiles import Profile
+
+
+def costs_of(
+    planned: Planned,
+    out: Path,
+    stand_ins: StandIns,
+    profile: Profile | None,
+    one_thread: bool,
+    told: Callable[[str], None],
+) -> Costs:
+    """What is left to do of `planned`. one_thread: a process is to have one core.   told: is given what is probed."""
+    if one_thread and not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    if profile is not None and profile.seconds_per_document:
+        pace_of, where = given_pace(profile.seconds_per_document), f"figures of the profile {profile.name!r}"
+    else:
+        pace_of, where = _probed(stand_ins, told), f"probed here: {device_name()}"
+        if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
+            where += ", without compile"
+
+    def is_trained(stage: StagePlan) -> bool:
+        return stage_result(stage_folder(out, stage)) is not None
+
+    def is_done(run: RunPlan) -> bool:
+        return RunFolder.of(out, run).record() is not None
+
+    runs = [(stand_ins.datasets[run.dataset], run) for _, plans in planned for run in plans]
+    return Costs(estimate(runs, pace_of, is_trained, is_done), where)
+
+
+def _probed(stand_ins: StandIns, told: Callable[[str], None]) -> PaceOf:
+    """Every stage probed once in this process, whatever its seed."""
+    found: dict[str, Pace] = {}
+
+    def find(stage: StagePlan, teacher: StagePlan | None) -> Pace:
+        alike = repr((_seedless(stage), _seedless(teacher) if teacher else None))
+        if alike not in found:
+            dataset, source = stand_ins.datasets[stage.dataset], stand_ins.sources[stage.encoder_fingerprint]
+            if isinstance(dataset, AbsentDataset):
+                raise LookupError(stage.dataset)
+            found[alike] = pace(stage, teacher, dataset, source, told)
+        return found[alike]
+
+    return find
+
+
+def _seedless(stage: StagePlan) -> StagePlan:
+    return stage.model_copy(update={"seed": 0, "after": None, "teacher": None})

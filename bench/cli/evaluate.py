@@ -1,0 +1,213 @@
+"""`bench evaluate`: score a submission file against a labelled file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bench.data.documents import Document, Fact
+    from bench.metrics.official import Evaluation
+    from bench.metrics.slices import Protocol, SlicedEvaluation
+    from bench.metrics.submission import Prediction
+
+# Wide enough for the table of slices where the output is a file or a pipe.
+_WIDTH = 120
+
+
+def evaluate(
+    gold: Annotated[Path, typer.Option(help="Labelled documents, in any form that `bench data add` reads.")],
+    pred: Annotated[Path, typer.Option(help="Predictions: a JSON list of {title, h_idx, t_idx, r}.")],
+    train_facts: Annotated[
+        Path | None, typer.Option(help="For Ign F1: a .fact file, or the human training documents themselves.")
+    ] = None,
+    distant_facts: Annotated[
+        Path | None, typer.Option(help="For Ign F1 against distant data: a .fact file, or the distant documents.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, scores in percent, unrounded.")] = False,
+) -> None:
+    """Score predictions: micro F1, Ign F1, precision, recall, and slices under both protocols.
+
+    Raises `UsageError` where a file is missing, malformed or without labels.
+    """
+    from rich.console import Console
+
+    from bench.data.formats.detect import detect
+    from bench.errors import UsageError
+    from bench.metrics import official, slices
+    from bench.metrics.submission import read_submission
+
+    form = detect(gold)
+    if not form.ign_f1 and (train_facts or distant_facts):
+        raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {form.name}; leave them out")
+    documents = _labelled(gold)
+    predictions = read_submission(pred)
+    facts = None if train_facts is None else _facts(train_facts)
+    distant = None if distant_facts is None else _facts(distant_facts)
+
+    triples = [prediction.triple for prediction in predictions]
+    evaluation = official.evaluate(triples, documents, facts, distant)
+    sliced = slices.evaluate_slices(triples, documents, facts)
+
+    # Notes go to stderr: what `--json` prints must stay one JSON object.
+    notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for note in _notes(predictions, documents, evaluation, gold):
+        notes.print(f"note: {note}")
+    if form.ign_f1 and not evaluation.has_facts:
+        notes.print("note: no Ign F1: it needs --train-facts")
+    if json:
+        _print_json(evaluation, sliced)
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    console.print(_score_table(evaluation, predictions, documents))
+    console.print(_slice_table(sliced, evaluation.has_facts))
+
+
+def _labelled(path: Path) -> list[Document]:
+    from bench.data.formats.detect import read_documents
+    from bench.errors import UsageError
+
+    documents = list(read_documents(path))
+    if not any(document.labels for document in documents):
+        raise UsageError(
+            f"{path}: none of its {len(documents)} documents has labels. Expected a labelled file "
+            "(DocRED's own test.json is published without labels: use its dev file, or Re-DocRED's test_revised.json)"
+        )
+    return documents
+
+
+def _facts(path: Path) -> frozenset[Fact]:
+    from bench.data.documents import facts_of
+    from bench.data.formats.docred import read_facts
+
+    return read_facts(path) if _holds_facts(path) else facts_of(_labelled(path))
+
+
+def _holds_facts(path: Path) -> bool:
+    """Whether the file's first row is a list, as in a .fact file, not a document; its name says nothing reliable."""
+    try:
+        with path.open("rb") as file:
+            beginning = b"".join(file.read(4096).removeprefix(b"\xef\xbb\xbf").split())
+    except OSError:
+        return False  # the reader of documents says what is wrong
+    return beginning.startswith((b"[[", b"[]"))
+
+
+def _notes(
+    predictions: Sequence[Prediction], documents: Sequence[Document], evaluation: Evaluation, gold: Path
+) -> Iterable[str]:
+    from bench.execution.evaluate import gold_outside
+
+    distinct = {prediction.triple for prediction in predictions}
+    if len(distinct) < len(predictions):
+        yield f"{len(predictions) - len(distinct)} duplicate predictions are counted once"
+    if evaluation.counts.unknown:
+        titles = {document.title for document in documents}
+        unknown = sorted({triple[0] for triple in distinct if triple[0] not in titles})
+        named = ", ".join(map(repr, unknown[:5])) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+        yield f"{evaluation.counts.unknown} predictions are of documents that {gold.name} lacks: {named}; all wrong"
+    entities = {document.title: len(document.entities) for document in documents}
+    impossible = sum(triple[0] in entities and max(triple[1], triple[2]) >= entities[triple[0]] for triple in distinct)
+    if impossible:
+        yield f"{impossible} predictions name entities that their document does not have; all wrong"
+    if outside := gold_outside(documents):
+        yield f"{outside:,} labelled triples are on pairs that are no candidates; they count as missed"
+
+
+def _print_json(evaluation: Evaluation, sliced: SlicedEvaluation) -> None:
+    import json
+
+    from bench.metrics.slices import PROTOCOLS
+
+    result = {
+        "f1": evaluation.f1,
+        "ign_f1": evaluation.ign_f1,
+        "ign_f1_distant": evaluation.ign_f1_distant,
+        "precision": evaluation.precision,
+        "recall": evaluation.recall,
+        "slices": {protocol: _slices_json(sliced, protocol, evaluation.has_facts) for protocol in PROTOCOLS},
+    }
+    typer.echo(json.dumps(result, indent=2))
+
+
+def _slices_json(sliced: SlicedEvaluation, protocol: Protocol, has_facts: bool) -> dict[str, dict[str, dict[str, Any]]]:
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for part in sliced.slices:
+        total = part.counts(protocol).total
+        entry: dict[str, Any] = {
+            "f1": total.f1,
+            "ign_f1": total.ign_f1 if has_facts else None,
+            "precision": total.precision,
+            "recall": total.recall,
+            "correct": total.correct,
+            "predicted": total.predicted,
+            "gold": total.gold,
+            "share_of_labels": part.share,
+        }
+        if part.relations:
+            entry["relations"] = list(part.relations)
+        groups.setdefault(part.group, {})[part.name] = entry
+    return groups
+
+
+def _number(score: float | None) -> str:
+    return "-" if score is None else f"{score:.2f}"
+
+
+def _score_table(evaluation: Evaluation, predictions: Sequence[Prediction], documents: Sequence[Document]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from bench.metrics.official import evidence_counts
+
+    total = evaluation.counts.total
+    table = Table(box=SIMPLE_HEAD, title="Scores (percent)", title_justify="left")
+    for name in ("F1", "Ign F1", "Ign F1 (distant)", "precision", "recall", "macro F1", "evidence F1"):
+        table.add_column(name, justify="right")
+    for name in ("correct", "predicted", "gold"):
+        table.add_column(name, justify="right")
+    evidence = {p.triple: p.evidence for p in predictions if p.evidence is not None}
+    scores = (
+        evaluation.f1,
+        evaluation.ign_f1,
+        evaluation.ign_f1_distant,
+        evaluation.precision,
+        evaluation.recall,
+        evaluation.macro_f1,
+        evidence_counts(evidence, documents).total.f1 if evidence else None,
+    )
+    table.add_row(*map(_number, scores), f"{total.correct:,}", f"{total.predicted:,}", f"{total.gold:,}")
+    return table
+
+
+def _slice_table(sliced: SlicedEvaluation, has_facts: bool) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(
+        box=SIMPLE_HEAD,
+        title="Slices (percent; strict: precision over the slice's predictions, released: over all predictions)",
+        title_justify="left",
+        caption="Scores of single relations: --json",
+        caption_justify="left",
+    )
+    table.add_column("slice")
+    for name in ("gold", "share", "recall", "P strict", "F1", "Ign F1", "P released", "F1", "Ign F1"):
+        table.add_column(name, justify="right")
+    shown = [part for part in sliced.slices if part.group != "relation"]
+    for index, part in enumerate(shown):
+        strict, released = part.strict.total, part.released.total
+        scores: list[float | None] = [part.share, strict.recall]
+        for total in (strict, released):
+            scores += [total.precision, total.f1, total.ign_f1 if has_facts else None]
+        last_of_group = index + 1 == len(shown) or shown[index + 1].group != part.group
+        label = f"entities: {part.name}" if part.group == "entities" else part.name
+        table.add_row(label.replace("_", " "), f"{strict.gold:,}", *map(_number, scores), end_section=last_of_group)
+    return table

@@ -1,0 +1,65 @@
+"""`bench explore`: the documents of a split with what runs found, missed and invented in them, as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli.chosen_runs import RunsArgument
+from bench.cli.options import DEFAULT_OUT, OutOption
+
+if TYPE_CHECKING:
+    from bench.launch.status import RunState
+
+MOST = 6
+"""Runs on a page that nobody chose by name: columns that fit beside each other."""
+
+
+def explore(
+    runs: RunsArgument = None,
+    split: Annotated[Literal["dev", "test"], typer.Option(help="The documents to look at.")] = "test",
+    to: Annotated[Path | None, typer.Option(help="The page to write. Default: OUT/report/explorer.html.")] = None,
+    out: OutOption = DEFAULT_OUT,
+    make_scores: Annotated[
+        bool,
+        typer.Option(
+            "--make-scores/--no-make-scores", help="Give runs that kept no scores theirs, from their weights."
+        ),
+    ] = True,
+) -> None:
+    """Look at errors: a page of documents with their mentions, and found, missed and wrong triples with their scores.
+
+    Several runs stand side by side. Without RUNS: one of each model and setting in OUT. The page is one file, which
+    opens without a server and loads nothing.
+    """
+    from bench.cli.chosen_runs import chosen
+    from bench.explorer.page import write_page
+    from bench.explorer.runs import explore as collect
+    from bench.launch.status import run_states
+    from bench.runs.run_folder import RunFolder
+
+    states = run_states(out)
+    picked = list({s.run: s for s in chosen(states, runs, out)}.values()) if runs else _one_of_each(states, out)
+    folders = [RunFolder(out, state.run) for state in picked]
+    exploration = collect(folders, split, make_scores, told=lambda note: typer.echo(note, err=True))
+    path = to or out / "report" / "explorer.html"
+    size = write_page(exploration, path)
+    typer.echo(f"{len(exploration.documents):,} documents, {len(folders)} runs, {size / 1e6:.1f} MB: {path}")
+
+
+def _one_of_each(states: list[RunState], out: Path) -> list[RunState]:
+    """The first finished seed of every cell. Raises UsageError where that is none, or more than a page holds."""
+    from bench.errors import UsageError
+
+    cells: dict[tuple[str, ...], RunState] = {}
+    for state in sorted(states, key=lambda state: state.seed):
+        if state.state == "done":
+            cells.setdefault((state.dataset, state.setting, state.model, state.variant, state.encoder), state)
+    if not cells:
+        raise UsageError(f"no finished run in {out} (`bench status --out {out}` says where they stand)")
+    if len(cells) > MOST or len({state.dataset for state in cells.values()}) > 1:
+        listed = "\n".join(f"  {state.run}" for state in cells.values())
+        raise UsageError(f"say which of the runs in {out}, by a part of the name that no other has:\n{listed}")
+    return list(cells.values())

@@ -1,0 +1,144 @@
+"""Where `bench run` and `bench retry` carry runs out, and what they print of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.cli.options import Launch
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.runs.outline import RunOutline
+    from bench.runs.plan import RunPlan
+    from bench.slurm.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Launching:
+    """How runs are to be carried out. jobs: runs at once of the local launcher, of `gpus_per_run` processes each."""
+
+    launcher: Launch
+    jobs: int | None
+    profile: Profile | None
+    checkpoint_seconds: float
+    wait: bool
+    gpus_per_run: int = 1
+
+
+def profile_for(launcher: Launch, name: str | None) -> Profile | None:
+    """The profile that `--profile` names, which SLURM needs and the others do not take. Raises UsageError."""
+    from bench.errors import UsageError
+    from bench.slurm.profiles import load_profile
+
+    if launcher is Launch.SLURM:
+        if name is None:
+            raise UsageError("--launcher slurm needs --profile: what a job asks this cluster for (see slurm/README.md)")
+        return load_profile(name)
+    if name is not None:
+        raise UsageError(f"--profile is for --launcher slurm, not for {launcher.value}")
+    return None
+
+
+def check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> int:
+    """The option, which only the local launcher takes. Raises UsageError."""
+    from bench.errors import UsageError
+
+    if gpus_per_run > 1 and launcher is not Launch.LOCAL:
+        instead = "; on SLURM it is gpus_per_run in the profile" if launcher is Launch.SLURM else ""
+        raise UsageError(f"--gpus-per-run is for --launcher local{instead}")
+    return gpus_per_run
+
+
+def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
+    """Carry out `plans`, which are announced, and print their table; on SLURM only if asked to wait for it.
+
+    done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal.
+    """
+    from bench.analysis.aggregate import load_cells
+    from bench.errors import BenchError
+    from bench.report.render.terminal import print_tables
+    from bench.report.write import write_tables
+
+    failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
+    if failed is None:
+        return
+    cells = load_cells(out)
+    print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
+    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
+    if failed:
+        listed = "\n".join(f"  {line}" for line in failed)
+        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{listed}")
+
+
+def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str]:
+    """Carry out `plans` on this machine; a line for each that failed."""
+    from bench.errors import BenchError
+    from bench.interrupt import Interrupted
+    from bench.launch.display import RunDisplay
+    from bench.launch.local import launch
+
+    where: Literal["inline", "local"] = "inline" if how.launcher is Launch.INLINE else "local"
+    try:
+        display = RunDisplay(plans, console, done)
+        failed = launch(plans, out, where, how.jobs, display, how.checkpoint_seconds, how.gpus_per_run)
+    except (Interrupted, KeyboardInterrupt) as interrupted:
+        raise BenchError(
+            f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
+        ) from interrupted
+    return [f"{folder.name}: {folder.error() or 'not finished'}" for folder in failed]
+
+
+def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str] | None:
+    """Submit `plans`; a line for each that failed, or None if nobody wants to wait for that."""
+    from bench.errors import BenchError
+    from bench.runs.outline import outline_of
+
+    assert how.profile is not None
+    profile = how.profile
+    runs = [run for run in (outline_of(out, plan.folder) for plan in plans) if run is not None]
+    submit_runs(runs, out, profile, how.checkpoint_seconds, console)
+    if not how.wait:
+        return None
+    from bench.launch.display import RunDisplay
+    from bench.launch.wait import wait_for
+    from bench.slurm.submit import submit
+
+    try:
+        states = wait_for(
+            runs,
+            out,
+            RunDisplay(runs, console, done),
+            lambda again: submit(again, out, profile, how.checkpoint_seconds),
+        )
+    except KeyboardInterrupt:
+        raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
+    return [f"{state.run}: {state.state}: {state.detail}" for state in states if state.state != "done"]
+
+
+def submit_runs(
+    runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
+) -> None:
+    """Submit what is missing of `runs` to SLURM, and say what was submitted."""
+    from bench.slurm.submit import submit
+    from bench.slurm.tasks import Array
+
+    submitted = submit(runs, out, profile, checkpoint_seconds)
+    for array in submitted.arrays:
+        after = array.after.job if isinstance(array.after, Array) else array.after
+        resources = profile.resources(array.section)
+        console.print(
+            f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
+            f"{resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"
+            + (f", each after its task of {after}" if after else ""),
+            soft_wrap=True,
+        )
+    jobs = sum(len(array.tasks) for array in submitted.arrays)
+    before = f", {submitted.before} in the queue before" if submitted.before else ""
+    console.print(
+        f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
+        soft_wrap=True,
+    )

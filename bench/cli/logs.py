@@ -1,0 +1,80 @@
+"""`bench logs`: what a run's job printed, or where there is no job, how its losses went."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_OUT, OutOption
+
+FOLLOW_SECONDS = 0.5
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="A part of the run's folder name that no other has, or its job.")],
+    out: OutOption = DEFAULT_OUT,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run comes to an end.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many from the end; 0 for all.")] = 100,
+) -> None:
+    """The output of a run's job on SLURM; of other launchers, the training log of the stage it is in."""
+    from bench.cli.chosen_runs import chosen
+    from bench.errors import UsageError
+    from bench.launch.status import SETTLED, run_states
+
+    (state,) = chosen(run_states(out), [run], out)
+    path = _newest_log(out, state.run)
+    if path is None and not follow:
+        raise UsageError(f"{state.run} has printed nothing yet ({state.state})")
+    shown = 0
+    while True:
+        found = _newest_log(out, state.run)
+        if found != path:
+            path, shown, lines = found, 0, 0  # another stage
+        if path is not None:
+            shown = _print_from(path, shown, lines)
+            lines = 0
+        if not follow:
+            return
+        (state,) = chosen(run_states(out), [state.run], out)
+        if state.state in SETTLED:
+            if path is not None:
+                _print_from(path, shown, 0)
+            return
+        pause()
+
+
+def pause() -> None:
+    """Between two looks."""
+    time.sleep(FOLLOW_SECONDS)
+
+
+def _newest_log(out: Path, run: str) -> Path | None:
+    """What the run's job printed, or the steps of the last stage that has any."""
+    from bench.launch.status import job_of
+    from bench.runs.outline import outline_of
+    from bench.slurm.submissions import log_path
+
+    outline = outline_of(out, run)
+    if outline is None:
+        return None
+    job = job_of(out, outline)
+    if job is not None:
+        path = log_path(out, job)
+        return path if path.exists() else None
+    paths = [out / "stages" / stage.folder / "log.jsonl" for stage in outline.stages]
+    return next((path for path in reversed(paths) if path.exists()), None)
+
+
+def _print_from(path: Path, offset: int, lines: int) -> int:
+    """Print what comes after `offset` bytes (the last `lines` of it, unless 0); where it ended."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        content = file.read()
+    text = content.decode("utf-8", "replace")
+    if lines:
+        text = "".join(text.splitlines(keepends=True)[-lines:])
+    print(text, end="", flush=True)
+    return offset + len(content)

@@ -1,0 +1,52 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    pass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(help="What a SLURM job asks for: a TOML file, or a name in slurm/profiles (see slurm/README.md)."),
+]
+
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="With SLURM: stay until all is done, then print the table. Others always do.")
+]
+
+JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs that the local launcher carries out at once.")]
+
+GpusPerRunOption = Annotated[
+    int,
+    typer.Option(min=1, help="Processes of the local launcher that train a run together, a GPU or a core each."),
+]
+
+PublishedOption = Annotated[
+    Path | None, typer.Option(help="A folder of published numbers. Default: those that come with the project.")
+]
+
+DEFAULT_OUT = Path("results")
+
+OutOption = Annotated[Path, typer.Option(help="Where runs, their records and tables are kept.")]
+
+
+class Launch(StrEnum):
+    """Where runs are carried out."""
+
+    INLINE = "inline"
+    LOCAL = "local"
+    SLURM = "slurm"

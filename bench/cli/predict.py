@@ -1,0 +1,39 @@
+"""`bench predict`: a trained run on a file of documents, in DocRED's official submission form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_OUT, OutOption
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="A finished run: its folder, or its name under OUT/runs.")],
+    documents: Annotated[
+        Path, typer.Argument(help="Documents in any form `bench data add` reads; labels are not looked at.")
+    ],
+    to: Annotated[
+        Path, typer.Option(help="Where to write the predictions; to a name in .zip, what DocRED's server takes.")
+    ] = Path("result.json"),
+    out: OutOption = DEFAULT_OUT,
+) -> None:
+    """Predict relations in documents with a finished run."""
+    from bench.inference.finished_run import predict_file
+
+    count, titles, cut = predict_file(_folder(run, out), documents, to)
+    typer.echo(f"{count:,} triples of {titles:,} documents in {to}")
+    if cut:
+        typer.echo(f"{cut:,} mentions lie past the length limit and were not seen", err=True)
+
+
+def _folder(run: str, out: Path) -> Path:
+    from bench.errors import unknown
+
+    if (Path(run) / "run.json").is_file():
+        return Path(run)
+    if (out / "runs" / run / "run.json").is_file():
+        return out / "runs" / run
+    raise unknown("run", run, (path.parent.name for path in (out / "runs").glob("*/record.json")))

@@ -1,0 +1,62 @@
+"""`bench report`: tables and figures of everything in an output folder, beside the published numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import DEFAULT_OUT, OutOption, PublishedOption
+
+if TYPE_CHECKING:
+    from bench.report.figures.collect import Drawn
+    from bench.report.material import Material
+
+
+def report(
+    out: OutOption = DEFAULT_OUT,
+    to: Annotated[Path | None, typer.Option(help="Where to write it. Default: OUT/report.")] = None,
+    published: PublishedOption = None,
+    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    memory: Annotated[
+        bool, typer.Option(help="Draw the memory of trained models, too, where their weights are here.")
+    ] = True,
+) -> None:
+    """Build report.html, and its tables as Markdown, LaTeX and CSV, from the records of finished runs."""
+    from bench.analysis.aggregate import load_cells
+    from bench.analysis.published import read_published
+    from bench.errors import UsageError
+    from bench.report.build import make_page, make_results
+    from bench.report.material import gather
+    from bench.report.write import write_report
+
+    cells = load_cells(out)
+    if not cells:
+        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    material = gather(out, cells, read_published(published))
+    to = to or out / "report"
+    explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
+    drawn = []
+    if figures:
+        from bench.report.figures.collect import figures as draw_all
+
+        memories, problems = _memories(material) if memory else ([], [])
+        drawn = draw_all(material, to, memories)
+        for problem in problems:
+            typer.echo(problem, err=True)
+    results = make_results(material)
+    write_report(make_page(material, results, drawn, explorer), material, to)
+    typer.echo(f"{to / 'report.html'}: {len(results.all)} tables of results")
+    if drawn:
+        typer.echo(f"{len(drawn)} figures in {to / 'figures'} (PDF and PNG)")
+    typer.echo(f"also in {to}: tables.md, tables.tex, tables/ (LaTeX and CSV), runs.csv")
+
+
+def _memories(material: Material) -> tuple[list[Drawn], list[str]]:
+    """The figures of memories; torch is loaded only where a model may have one."""
+    if not any("memory" in system.plan.stages[-1].hyperparameters for system in material.shown):
+        return [], []
+    from bench.report.figures.memory import memory_figures
+
+    return memory_figures(material.out, material.shown)

@@ -1,1 +1,0 @@
-"""The commands of `bench`, one module each; `bench.cli` puts them together."""

@@ -1,0 +1,1 @@
+"""Data sets by name: registered from files, downloaded, described, opened."""

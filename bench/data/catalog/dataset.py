@@ -1,0 +1,280 @@
+"""Data sets by name: the generated sample, what the user registered, what was fetched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+from bench.data.catalog.ext_labels import RULE_VERSION, extremely_unlabeled
+from bench.data.catalog.registration import (
+    SPLITS,
+    Registration,
+    SplitFile,
+    check_name,
+    checksum_of,
+    load_registration,
+    register,
+    registered_names,
+    registration_path,
+)
+from bench.data.catalog.releases import OFFICIAL
+from bench.data.documents import Document, Fact, facts_of, no_cycle_search
+from bench.data.formats.chunks import DocumentChunks, FileChunks
+from bench.data.formats.detect import Format, scan
+from bench.data.formats.docred import dump_documents, read_facts, titles
+from bench.errors import UsageError, unknown
+from bench.filesystem import home, write_atomically
+
+__all__ = ["SAMPLE", "Dataset", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
+
+SAMPLE = "sample"
+DatasetState = Literal["generated", "registered", "fetched", "not fetched"]
+_DERIVED_FROM = {"ext": "train", "dev_ext": "dev"}
+
+
+class Dataset:
+    """A data set whose files have been checked. Cheap to make: documents are read when asked for, once per process.
+
+    `relations[r]` is column r + 1 of a model's logits. `splits`: those it has, of train, dev, test, distant, ext,
+    dev_ext; an ext or dev_ext that no file gives is derived from train or dev by the rule, with `ext_seed`.
+    """
+
+    def __init__(self, registration: Registration) -> None:
+        self._registration = registration
+        self.name = registration.name
+        self.relations = registration.relations
+        self.relation_names: dict[str, str] = dict(registration.relation_names)
+        self.ext_seed = registration.ext_seed
+        self.splits: tuple[str, ...] = tuple(s for s in SPLITS if s in registration.splits or self.is_derived(s))
+        self._documents: dict[str, tuple[Document, ...]] = {}
+        self._distant_facts: dict[frozenset[str] | None, frozenset[Fact]] = {}
+
+    @property
+    def form(self) -> Format:
+        """The form of its files, and what its benchmark has: sentences, Ign F1."""
+        return self._registration.form
+
+    def is_derived(self, split: str) -> bool:
+        """Whether the labels of this split are drawn by the ext rule, not read from a file."""
+        source = self._registration.splits.get(_DERIVED_FROM.get(split, ""))
+        return source is not None and source.labelled and split not in self._registration.splits
+
+    def is_labelled(self, split: str) -> bool:
+        """False for a blind test file: it can be predicted on, not evaluated on. UsageError if the split is absent."""
+        return True if self.is_derived(split) else self._file(split).labelled
+
+    def count(self, split: str) -> int:
+        """Documents of the split, known without reading them."""
+        return self.count(_DERIVED_FROM[split]) if self.is_derived(split) else self._file(split).documents
+
+    def left_out(self, split: str) -> int:
+        """Documents of the split's file that are not used (dev_ext: those that are not in dev)."""
+        return 0 if self.is_derived(split) else self._file(split).left_out
+
+    def documents(self, split: str) -> tuple[Document, ...]:
+        """The documents of a split. UsageError if it is absent, or its file is gone or has changed."""
+        if split not in self._documents:
+            self._documents[split] = self._load(split)
+        return self._documents[split]
+
+    def chunks(self, split: str) -> FileChunks | DocumentChunks:
+        """The documents of a split in chunks; where its file allows, read from it as they are asked for.
+
+        Raises like `documents`. Of the 101,873 distant documents of DocRED a training process needs the features alone.
+        """
+        sound = self.form.sound
+        if self.is_derived(split) or split == "dev_ext" or sound is None:
+            return DocumentChunks(partial(self.documents, split))
+        file = self._file(split)
+        file.verify(self._registration.what_to_do)
+        return FileChunks(Path(file.path), file.sha256, sound, self._registration.what_to_do)
+
+    def checksum(self, split: str) -> str:
+        """sha256 (hex) of what decides the split's content; the same file gives the same wherever it lies.
+
+        A split read whole: its file's. A derived ext: of the rule, the seed and the source's checksum. dev_ext, which
+        is cut to the titles of dev: of both files. Does not read documents. Raises like `documents`.
+        """
+        if self.is_derived(split):
+            source = self.checksum(_DERIVED_FROM[split])
+            return _sha256(f"ext rule {RULE_VERSION}, seed {self.ext_seed}, {source}")
+        file = self._file(split)
+        file.verify(self._registration.what_to_do)
+        if split == "dev_ext":
+            return _sha256(f"titles of {self.checksum('dev')} in {file.checksum}")
+        return file.checksum
+
+    def facts(self) -> frozenset[Fact] | None:
+        """The facts Ign F1 leaves out: of the fact file if one was given, else of the human training documents.
+
+        One set for all settings: what a run trained on does not change what its Ign F1 measures (protocol, Ign F1).
+        None where the benchmark has no Ign F1.
+        """
+        if not self.form.ign_f1:
+            return None
+        record = self._registration.facts
+        if record is None:
+            return facts_of(self.documents("train"))
+        record.verify(self._registration.what_to_do)
+        return read_facts(record.path)
+
+    def facts_source(self) -> dict[str, str]:
+        """For the record of a run: `{"file": name, "sha256": ...}` or `{"computed from": "train", "sha256": ...}`.
+
+        `{"none": why, "sha256": ""}` where the benchmark has no Ign F1.
+        """
+        if not self.form.ign_f1:
+            return {"none": f"Ign F1 is no part of {self.form.name}", "sha256": ""}
+        record = self._registration.facts
+        if record is None:
+            return {"computed from": "train", "sha256": self.checksum("train")}
+        return {"file": Path(record.path).name, "sha256": record.sha256}
+
+    def distant_facts(self, names: Collection[str] | None = None) -> frozenset[Fact] | None:
+        """The facts of the distantly labelled documents; None if the data set has none, or no Ign F1.
+
+        names: only the facts between these names of mentions; those of documents to be evaluated are all that counts.
+        """
+        if not self.form.ign_f1 or "distant" not in self.splits:
+            return None
+        among = None if names is None else frozenset(names)
+        if among not in self._distant_facts:
+            with no_cycle_search():
+                found = (facts_of(chunk.documents(), among) for chunk in self.chunks("distant"))
+                self._distant_facts[among] = frozenset(chain.from_iterable(found))
+        return self._distant_facts[among]
+
+    def _file(self, split: str) -> SplitFile:
+        file = self._registration.splits.get(split)
+        if file is not None:
+            return file
+        if split not in SPLITS:
+            raise unknown("split", split, self.splits)
+        option = split.replace("_", "-")
+        todo = f"Add it: bench data add {self.name} --replace --train ... --dev ... --test ... --{option} FILE"
+        if self.name in OFFICIAL:
+            todo = f"Get it: `bench data fetch {self.name}` says which file to put where"
+        raise UsageError(f"data set {self.name!r} has no {split} documents (it has {', '.join(self.splits)})\n{todo}")
+
+    def _load(self, split: str) -> tuple[Document, ...]:
+        if self.is_derived(split):
+            return tuple(extremely_unlabeled(self.documents(_DERIVED_FROM[split]), self.ext_seed))
+        file = self._file(split)
+        file.verify(self._registration.what_to_do)
+        # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
+        relations = None if self.form.relations is None else self.relations
+        documents = _read(
+            file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do
+        )
+        if split == "dev_ext":
+            dev = titles(self.documents("dev"))
+            return tuple(document for document in documents if document.title in dev)
+        return documents
+
+
+def open_dataset(name: str) -> Dataset:
+    """The data set of that name. UsageError naming the choices if there is none, or how to fetch it."""
+    if name == SAMPLE:
+        return Dataset(_sample())
+    path = registration_path(name)
+    if name in registered_names():
+        return Dataset(load_registration(path))
+    if name in OFFICIAL:
+        raise UsageError(f"data set {name!r} is not here yet; get it: bench data fetch {name}")
+    raise unknown(
+        "data set", name, dataset_names(), "Your own files: bench data add NAME --train ... --dev ... --test ..."
+    )
+
+
+def dataset_names() -> list[str]:
+    """Every name `open_dataset` knows, fetched or not: the sample first, then the published ones, then the user's."""
+    known = [SAMPLE, *OFFICIAL]
+    return known + [name for name in registered_names() if name not in known]
+
+
+def add_dataset(
+    name: str,
+    files: Mapping[str, Path],
+    *,
+    form: Format | None = None,
+    facts: Path | None = None,
+    relations: Sequence[Path] = (),
+    ext_seed: int = 0,
+    force: bool = False,
+    replace: bool = False,
+) -> tuple[Dataset, list[str]]:
+    """Register a user's files by reference; return the data set and notes. Raises like `registration.register`."""
+    check_name(name, [SAMPLE, *OFFICIAL], replace)
+    registration, notes = register(
+        name, files, form=form, facts=facts, relations=relations, ext_seed=ext_seed, force=force
+    )
+    registration.save(registration_path(name))
+    return Dataset(registration), notes
+
+
+@cache
+def _read(
+    path: str, checksum: str, form: Format, relations: tuple[str, ...] | None, repeated_titles: bool, again: str
+) -> tuple[Document, ...]:
+    # Keyed by content: a Dataset opened twice in a process reads its files once.
+    result = scan(path, form, relations, repeated_titles)
+    if result.sources and checksum_of([source.sha256 for source in result.sources]) != checksum:
+        raise UsageError(f"{path}: has changed since it was registered\n{again}")
+    result.refuse_problems()
+    return result.documents
+
+
+def _sample() -> Registration:
+    """The registration of the generated sample, whose files are made the first time it is asked for."""
+    from filelock import FileLock
+
+    from bench.data import sample
+
+    folder = home() / "sample" / f"v{sample.SAMPLE_VERSION}"
+    record = folder / "dataset.json"
+    if (registration := _intact(record)) is not None:
+        return registration
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if (registration := _intact(record)) is not None:  # another process was first
+            return registration
+        paths: dict[str, Path] = {}
+        for split, documents in sample.generate(seed=0).items():
+            paths[split] = folder / f"{split}.json"
+            write_atomically(paths[split], dump_documents(documents))
+        registration, _ = register(SAMPLE, paths)
+        order = tuple(sorted(sample.RELATIONS))
+        registration = registration.model_copy(
+            update={"relations": order, "relation_names": {relation: sample.RELATIONS[relation] for relation in order}}
+        )
+        registration.save(record)
+        return registration
+
+
+def _intact(record: Path) -> Registration | None:
+    """The sample's registration if it and its files are as they were written; else they are made again."""
+    try:
+        registration = load_registration(record)
+        for file in registration.splits.values():
+            file.verify("")
+    except UsageError:
+        return None
+    # A BENCH_HOME that was moved holds the old paths, which may still exist.
+    return registration if all(Path(f.path).parent == record.parent for f in registration.splits.values()) else None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def state_of(name: str) -> DatasetState:
+    """Where a name of `dataset_names` stands."""
+    if name == SAMPLE:
+        return "generated"
+    if name in OFFICIAL:
+        return "fetched" if name in registered_names() else "not fetched"
+    return "registered"

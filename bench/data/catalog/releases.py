@@ -1,0 +1,166 @@
+"""The published data sets: their files, what must be in them, and where each is to be had.
+
+To add one, add an Entry to OFFICIAL. Counts and averages are those their authors print; a sha256 is given only where
+it was computed from the file itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.data.formats.detect import FORMATS, Format
+from bench.data.formats.scan import Scan
+
+_RE_DOCRED = "https://raw.githubusercontent.com/tonytan48/Re-DocRED/main/data"
+_DOCRED_DRIVE = "DocRED's release, https://drive.google.com/drive/folders/1c5-0YwnoJx8NS6CV2f-NoTHR__BdkNqw"
+_SSR_PU = "https://github.com/www-Ye/SSR-PU, folder dataset/docred"
+_CHEMDISGENE = "https://raw.githubusercontent.com/chanzuckerberg/ChemDisGene/HEAD/data"
+_CDR = (
+    "the BC5CDR corpus (https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/) as processed by "
+    "https://github.com/fenchri/edge-oriented-graph, folder data_processing"
+)
+TABLE = "triples"
+"""Instead of a split: a table of triples, read along with the abstracts it belongs to."""
+_REL_INFO_SHA256 = "5ecf4e5e55c179fc83a3a3d19baa01efffecb26ba5edc0b4ac5a54ddf61fe3de"
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A file of a data set. `split`: one of its splits, `relations` for the names of its relations, or TABLE."""
+
+    split: str
+    filename: str
+    source: str
+    """Where a person finds it."""
+    url: str | None = None
+    """Where a program finds it; None where only a person can (Google Drive)."""
+    documents: int | None = None
+    triples: float | None = None
+    """Average labelled triples per document, to the digits printed by the authors."""
+    digits: int = 1
+    sha256: str | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published data set."""
+
+    name: str
+    description: str
+    relations: int
+    files: tuple[OfficialFile, ...]
+    form: Format = FORMATS["docred"]
+
+    def expected(self, split: str) -> OfficialFile:
+        """The file of a split it has."""
+        return next(file for file in self.files if file.split == split)
+
+
+def wrong_in(file: OfficialFile, relations: int, result: Scan) -> list[str]:
+    """How a file that was read differs from what its authors print, one line each."""
+    wrong = []
+    if file.sha256 is not None and result.sources[0].sha256 != file.sha256:
+        wrong.append(f"sha256 {result.sources[0].sha256}, expected {file.sha256}")
+    if file.documents is not None and result.count != file.documents:
+        wrong.append(f"{result.count:,} documents, expected {file.documents:,}")
+    # Abstracts come without their triples, which are in tables of their own.
+    if file.triples is not None and result.count and not result.no_labels:
+        average = result.labels / result.count
+        # The authors' rounding is unknown (half up, half even, cut): one unit of the last digit either way.
+        if abs(average - file.triples) > 10**-file.digits:
+            wrong.append(f"{average:.2f} labelled triples per document, expected {file.triples}")
+    found = {label.relation for document in result.documents for label in document.labels}
+    if len(found) > relations:
+        wrong.append(f"{len(found)} relations, expected at most {relations}")
+    return wrong
+
+
+def _docred_common() -> tuple[OfficialFile, ...]:
+    return (
+        OfficialFile("distant", "train_distant.json", _DOCRED_DRIVE, None, 101_873, 14.79, digits=2, required=False),
+        OfficialFile("relations", "rel_info.json", _DOCRED_DRIVE, sha256=_REL_INFO_SHA256, required=False),
+    )
+
+
+def _chemdisgene() -> tuple[OfficialFile, ...]:
+    """Tables before the abstracts they belong to, so that these can be checked with their triples."""
+    source = "https://github.com/chanzuckerberg/ChemDisGene, folder data"
+    curated = ("approved_relns_ctd_v1.tsv.gz", "approved_relns_new_v1.tsv.gz")
+    tables = [f"ctd_derived/{split}_relationships.tsv.gz" for split in ("train", "dev")]
+    tables += [f"curated/{name}" for name in curated]
+    abstracts = (
+        ("train", "ctd_derived/train_abstracts.txt.gz", 76_942, 2.17),
+        ("dev", "ctd_derived/dev_abstracts.txt.gz", 1_521, 2.16),
+        ("test", "curated/abstracts.txt.gz", 523, 7.33),
+    )
+    return (
+        *(OfficialFile(TABLE, path.rpartition("/")[2], source, f"{_CHEMDISGENE}/{path}") for path in tables),
+        *(
+            OfficialFile(split, path.rpartition("/")[2], source, f"{_CHEMDISGENE}/{path}", documents, triples, digits=2)
+            for split, path, documents, triples in abstracts
+        ),
+    )
+
+
+OFFICIAL: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "redocred",
+            "Re-DocRED: DocRED with its missing labels supplied (Tan et al., EMNLP 2022)",
+            96,
+            (
+                *(
+                    OfficialFile(
+                        split,
+                        f"{split}_revised.json",
+                        "https://github.com/tonytan48/Re-DocRED, folder data",
+                        f"{_RE_DOCRED}/{split}_revised.json",
+                        documents,
+                        triples,
+                    )
+                    for split, documents, triples in (("train", 3_053, 28.1), ("dev", 500, 34.6), ("test", 500, 34.9))
+                ),
+                *_docred_common(),
+                OfficialFile("ext", "train_ext.json", _SSR_PU, None, 3_053, required=False),
+                OfficialFile(
+                    "dev_ext",
+                    "dev_ext.json",
+                    _SSR_PU,
+                    documents=998,
+                    sha256="d868f207c125e59d0934c93456d57297c49c8ad89c5cb5b735cf2ae8488ffcae",
+                    required=False,
+                ),
+            ),
+        ),
+        Entry(
+            "docred",
+            "DocRED: Wikipedia introductions, 96 Wikidata relations; blind test file (Yao et al., ACL 2019)",
+            96,
+            (
+                OfficialFile("train", "train_annotated.json", _DOCRED_DRIVE, None, 3_053),
+                OfficialFile("dev", "dev.json", _DOCRED_DRIVE, None, 998),
+                OfficialFile("test", "test.json", _DOCRED_DRIVE, None, 1_000),
+                *_docred_common(),
+            ),
+        ),
+        Entry(
+            "chemdisgene",
+            "ChemDisGene: PubMed abstracts, 14 relations of chemicals, diseases, genes (Zhang et al., LREC 2022)",
+            14,
+            _chemdisgene(),
+            FORMATS["chemdisgene"],
+        ),
+        Entry(
+            "cdr",
+            "BC5CDR: PubMed abstracts, which chemical induces which disease (Li et al., 2016)",
+            1,
+            tuple(
+                OfficialFile(split, f"{split}_filter.data", _CDR, None, 500, triples, digits=2)
+                for split, triples in (("train", 2.08), ("dev", 2.02), ("test", 2.13))
+            ),
+            FORMATS["cdr"],
+        ),
+    )
+}

@@ -1,0 +1,116 @@
+"""Statistics of documents, counted once for each content: the paper's Table 1 and 2, the counts behind its Figure 6."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.data.catalog.dataset import Dataset
+from bench.data.documents import Document
+from bench.filesystem import digest, home, read_json, write_json
+
+STATISTICS_VERSION = 1
+"""Of what is kept: raise it when documents would be counted otherwise."""
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """Of one split. Averages are per document; 0 documents give averages of 0.
+
+    `triples` counts a triple given twice once, as the metrics do; `pairs` are the candidates; `entities` see
+    `entity_count`; `sentences` is None where the documents do not come in sentences.
+    """
+
+    documents: int
+    entities: float
+    mentions: float
+    triples: float
+    sentences: float | None
+    words: float
+    pairs: float
+    relations: int
+    """How many relations its labels use."""
+    pairs_with_relation: float
+
+
+def entity_count(document: Document) -> int:
+    """The entities of a document that take part in a candidate pair; all of them where no candidates are named.
+
+    So ChemDisGene's averages are the published ones: mentions without a concept, entities of other types (species) and
+    those known from a triple alone are in no pair.
+    """
+    if document.candidates is None:
+        return len(document.entities)
+    return len({entity for pair in document.candidates for entity in pair})
+
+
+def have_sentences(documents: Sequence[Document]) -> bool:
+    """Whether any document has more than one sentence: else the data set does not split its texts (ChemDisGene)."""
+    return any(len(document.sentences) > 1 for document in documents)
+
+
+def _pair_count(document: Document) -> int:
+    entities = len(document.entities)
+    return entities * (entities - 1) if document.candidates is None else len(document.candidates)
+
+
+def split_statistics(documents: Sequence[Document]) -> SplitStatistics:
+    """Table 1's rows (documents, entities, labelled triples, sentences) for one split, and what goes with them."""
+    per = 1 / max(len(documents), 1)
+    return SplitStatistics(
+        documents=len(documents),
+        entities=per * sum(map(entity_count, documents)),
+        mentions=per * sum(len(mentions) for d in documents for mentions in d.entities),
+        triples=per * sum(len(d.triples()) for d in documents),
+        sentences=per * sum(len(d.sentences) for d in documents) if have_sentences(documents) else None,
+        words=per * sum(len(words) for d in documents for words in d.sentences),
+        pairs=per * sum(map(_pair_count, documents)),
+        relations=len({label.relation for d in documents for label in d.labels}),
+        pairs_with_relation=per * sum(len({label[:2] for label in d.labels}) for d in documents),
+    )
+
+
+def relation_counts(documents: Sequence[Document], relations: Sequence[str]) -> dict[str, int]:
+    """Labelled triples per relation (Figure 6), most frequent first, relations that never occur at the end with 0.
+
+    Ties in the order of `relations`, which must hold every relation of the labels (KeyError otherwise).
+    """
+    counts: Counter[str] = Counter(triple[3] for document in documents for triple in document.triples())
+    rank = {relation: index for index, relation in enumerate(relations)}
+    ordered = sorted({*relations, *counts}, key=lambda relation: (-counts[relation], rank[relation]))
+    return {relation: counts[relation] for relation in ordered}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A split's statistics, and its labelled triples by relation, most frequent first."""
+
+    statistics: SplitStatistics
+    relations: dict[str, int]
+
+
+def describe(dataset: Dataset, split: str) -> Described:
+    """What the documents of a split come to. Raises UsageError where the split's file is gone or has changed."""
+    found = described_before(dataset, split)
+    if found is None:
+        documents = dataset.documents(split)
+        found = Described(split_statistics(documents), relation_counts(documents, dataset.relations))
+        write_json(_path(dataset, split), asdict(found))
+    return found
+
+
+def described_before(dataset: Dataset, split: str) -> Described | None:
+    """The same without reading a document: None where they were never counted."""
+    stored = read_json(_path(dataset, split))
+    try:
+        return Described(SplitStatistics(**stored["statistics"]), dict(stored["relations"]))
+    except (KeyError, TypeError, ValueError):
+        return None  # not there, or damaged: counted anew
+
+
+def _path(dataset: Dataset, split: str) -> Path:
+    # The relations belong to it: those without a label are counted, too.
+    key = digest([dataset.checksum(split), dataset.relations])
+    return home() / "statistics" / f"v{STATISTICS_VERSION}-{key}.json"

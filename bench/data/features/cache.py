@@ -1,0 +1,168 @@
+"""Features on disk, made once: parts of a few hundred documents each, and for every split the list of its parts.
+
+A part is named by everything that decides what is in it: the content of its documents, tokenizer, relations and length.
+So a build that was stopped goes on with what is missing, a file that changed makes those parts again whose documents
+changed, and a large build is done by several processes, each of which makes its share, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.data.documents import no_cycle_search
+from bench.data.features.build import FEATURE_VERSION, WordPieces, build_features
+from bench.data.features.feature_file import UNREADABLE, FeatureFile, part_content
+from bench.data.formats.chunks import Chunk, FileChunks
+from bench.filesystem import read_sealed, write_atomically, write_sealed
+
+MOST_PROCESSES = 8
+"""Each of them goes over the whole file to find its chunks: more would do little else."""
+PARTS_BEFORE_HELP = 16
+"""Other processes take seconds to start: a build begins alone, and calls them when it has made this many parts."""
+
+
+@dataclass(frozen=True)
+class PartMaker:
+    """Makes the parts of one tokenizer, relations and length in `folder`."""
+
+    folder: Path
+    words: WordPieces
+    tokenizer_fingerprint: str
+    relations: tuple[str, ...]
+    max_length: int
+
+    def path(self, chunk: Chunk) -> Path:
+        """Where the part of a chunk is, or is to be."""
+        identity = [FEATURE_VERSION, chunk.digest, self.tokenizer_fingerprint, self.relations, self.max_length]
+        return self.folder / "parts" / f"{_digest(identity)}.arrow"
+
+    def make(self, chunk: Chunk) -> bool:
+        """Make the part of a chunk, in one step, unless it is there and whole; whether it had to be made."""
+        path = self.path(chunk)
+        if _is_whole(path):
+            return False
+        rows = list(build_features(chunk.documents(), self.words, self.relations, self.max_length))
+        write_atomically(path, part_content(rows))
+        return True
+
+    def make_share(self, chunks: Iterable[Chunk], share: int, shares: int) -> None:
+        """Make every `shares`-th part, from number `share` on: what one of several processes does."""
+        with no_cycle_search():
+            for number, chunk in enumerate(chunks):
+                if number % shares == share:
+                    self.make(chunk)
+
+
+def features_of(
+    chunks: Iterable[Chunk],
+    checksum: str,
+    words: WordPieces,
+    tokenizer_fingerprint: str,
+    relations: Sequence[str],
+    max_length: int,
+    folder: Path,
+    processes: int = 1,
+) -> FeatureFile:
+    """The cached features of the documents in `chunks`, which are asked for only if something has to be made.
+
+    checksum: stands for the documents' content.   processes: how many may work on it.
+    Two processes that want the same features make them once: the second waits for the first.
+    """
+    identity = [FEATURE_VERSION, checksum, tokenizer_fingerprint, list(relations), max_length]
+    index = folder / f"{_digest(identity)}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(index.with_suffix(".lock")):
+        if (found := _opened(index)) is not None:
+            return found
+        maker = PartMaker(folder, words, tokenizer_fingerprint, tuple(relations), max_length)
+        with no_cycle_search():
+            paths = _build(chunks, maker, processes)
+        parts = [{"name": path.name, "size": path.stat().st_size} for path in paths]
+        write_sealed(index, "parts", parts)
+        return FeatureFile(paths)
+
+
+def usable_processes() -> int:
+    """How many processes a build may use on this machine: those of its cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES)
+
+
+def _opened(index: Path) -> FeatureFile | None:
+    """The features that `index` lists, or None where it or a part is not what was written."""
+    parts = read_sealed(index, "parts")
+    if parts is None:
+        return None
+    paths = [index.parent / "parts" / part["name"] for part in parts]
+    try:
+        # A disk that was full or a crash leaves a part short; its length tells, without reading it.
+        if [path.stat().st_size for path in paths] == [part["size"] for part in parts]:
+            return FeatureFile(paths)
+    except UNREADABLE:
+        pass
+    return None
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        FeatureFile([path])
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int) -> list[Path]:
+    """Make what is missing of the parts of `chunks`; all of them, in order."""
+    # Documents in memory would have to be copied to every process.
+    processes = processes if isinstance(chunks, FileChunks) else 1
+    paths: list[Path] = []
+    made = 0
+    helpers: list[BaseProcess] = []
+    try:
+        for number, chunk in enumerate(chunks):
+            paths.append(maker.path(chunk))
+            if helpers and number % processes:
+                continue
+            made += maker.make(chunk)
+            if made == PARTS_BEFORE_HELP and not helpers:
+                helpers = [_helper(maker, chunks, share, processes) for share in range(1, processes)]
+        for helper in helpers:
+            helper.join()
+    finally:
+        for helper in helpers:
+            helper.terminate()
+    if helpers and not all(map(_is_whole, paths)):
+        maker.make_share(chunks, 0, 1)  # a helper was killed
+    return paths
+
+
+def _helper(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) -> BaseProcess:
+    # Not a fork: this process may have threads, and a GPU.
+    helper = multiprocessing.get_context("spawn").Process(
+        target=_help, args=(maker, chunks, share, shares), daemon=True
+    )
+    helper.start()
+    return helper
+
+
+def _help(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that called
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    maker.make_share(takewhile(lambda _: caller.is_alive(), chunks), share, shares)
+
+
+def _digest(identity: Any) -> str:
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]

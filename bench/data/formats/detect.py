@@ -1,0 +1,107 @@
+"""The forms a file of documents may have: DocRED's JSON, ChemDisGene's JSON or PubTator files, BC5CDR's lines."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.data.documents import Document
+from bench.data.formats import cdr, chemdisgene, docred, pubtator
+from bench.data.formats.chunks import Sound
+from bench.data.formats.scan import Scan
+from bench.errors import unknown
+
+_BEGINNING = 1 << 16
+"""Bytes of a file that tell its form: the first document's keys may come after a long list of sentences."""
+
+Scanner = Callable[[Path, Collection[str] | None, bool], Scan]
+
+
+def _scan_chemdisgene(path: Path, relations: Collection[str] | None, repeated_titles: bool) -> Scan:
+    module = chemdisgene if _beginning(path).lstrip()[:1] in ("[", "{", "") else pubtator
+    return module.scan(path, relations, repeated_titles)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form of files, and what its data sets have.
+
+    relations: those of the benchmark, in order, where the form means one benchmark.   sentences: whether documents
+    come in sentences.   ign_f1: whether Ign F1, which leaves out facts between names seen in training, is defined.
+    sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
+    """
+
+    name: str
+    scan: Scanner
+    relations: tuple[str, ...] | None = None
+    relation_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sentences: bool = True
+    ign_f1: bool = False
+    sound: Sound | None = None
+
+
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        Format("docred", docred.scan, ign_f1=True, sound=docred.sound_document),
+        Format("chemdisgene", _scan_chemdisgene, chemdisgene.RELATIONS, sentences=False),
+        Format("cdr", cdr.scan, cdr.RELATIONS, {"CID": "chemical-induced disease"}),
+    )
+}
+
+
+def format_of(name: str) -> Format:
+    """The form of that name. UsageError naming the choices if there is none."""
+    if name not in FORMATS:
+        raise unknown("format", name, FORMATS)
+    return FORMATS[name]
+
+
+def detect(path: Path) -> Format:
+    """The form of a file, from how it begins; DocRED's where that tells nothing (its reader says what is wrong)."""
+    text = _beginning(path).lstrip()
+    first = text.partition("\n")[0]
+    # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
+    if first.partition("|")[2].startswith("t|") or first.count("\t") == 3:
+        return FORMATS["chemdisgene"]
+    if len(columns := first.split("\t")) > 2 and columns[2] in cdr.LABELS:
+        return FORMATS["cdr"]
+    if text.startswith("[") and '"vertexSet"' not in text and any(f'"{key}"' in text for key in ("docid", "abstract")):
+        return FORMATS["chemdisgene"]
+    return FORMATS["docred"]
+
+
+def scan(
+    path: Path | str,
+    form: Format | None = None,
+    relations: Collection[str] | None = None,
+    repeated_titles: bool = False,
+) -> Scan:
+    """Read and check a whole file, in the given form or the one it begins with.
+
+    Never raises for what the file is or contains: every problem is in the result. `relations`: those a label may have
+    (None: the form's own, or any). `repeated_titles`: whether documents may share a title (see `docred.scan`).
+    """
+    path = Path(path)
+    return (form or detect(path)).scan(path, relations, repeated_titles)
+
+
+def read_documents(path: Path | str) -> list[Document]:
+    """The documents of a file in any form. Raises UsageError naming every problem (the first 50 in full)."""
+    result = scan(path)
+    result.refuse_problems()
+    return list(result.documents)
+
+
+def _beginning(path: Path) -> str:
+    """The first characters of a file, unzipped; '' where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_BEGINNING)
+        if raw.startswith(b"\x1f\x8b"):
+            raw = zlib.decompressobj(wbits=31).decompress(raw, _BEGINNING)
+    except (OSError, ValueError, zlib.error):
+        return ""
+    return raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace")

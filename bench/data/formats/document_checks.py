@@ -1,0 +1,194 @@
+"""What a document in DocRED's form must be: every deviation named, with the field and what was expected.
+
+A checker sees the documents of one file in order. Order of the checks is the order of the form: title, sentences,
+entities, labels; a part that is not what it should be is named once and the parts that depend on it are left alone,
+so that one mistake is one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.data.documents import Document, Label, Mention
+from bench.data.formats.scan import Checker, encodable, short, shown
+
+EMPTY_LABELS = "documents without labels"
+DUPLICATE_LABELS = "labels given more than once"
+DUPLICATE_MENTIONS = "mentions given more than once in their entity"
+SHARED_SPANS = "spans that belong to more than one entity"
+NAME_DIFFERS = "mentions whose name is not the words they span"
+MIXED_TYPES = "entities whose mentions differ in type"
+BLANK_WORDS = "words without a visible character"
+FEW_ENTITIES = "documents with fewer than two entities (no pairs)"
+
+
+class DocumentChecker(Checker):
+    """Turns decoded JSON into Documents and collects problems and notes over one file."""
+
+    def check(self, index: int, item: Any) -> Document | None:
+        """The document of a decoded element, or None after noting its problems."""
+        before = len(self.problems)
+        self.begin(index)
+        if not isinstance(item, dict):
+            self.problem(shown("", item), "expected an object with title, sents, vertexSet")
+            return None
+        title = self.title(self.get(item, "title", str, "title", "a string"), "title")
+        sentences = self._check_sentences(item)
+        lengths = None if sentences is None else [None if words is None else len(words) for words in sentences]
+        entities = self._check_entities(item, lengths)
+        count = len(item["vertexSet"]) if isinstance(item.get("vertexSet"), list) else None
+        labels = self._check_labels(item, None if lengths is None else len(lengths), count)
+        if len(self.problems) > before:
+            return None
+        assert title is not None
+        assert sentences is not None
+        assert entities is not None
+        document = Document(title, tuple(words for words in sentences if words is not None), entities, labels)
+        self._note_oddities(document, "labels" in item)
+        self.passed.append(index)
+        return document
+
+    def _check_sentences(self, item: dict[str, Any]) -> list[tuple[str, ...] | None] | None:
+        value = self.get(item, "sents", list, "sents", "a list of sentences, each a list of words")
+        if value is None:
+            return None
+        if not value:
+            self.problem("sents = []", "empty document, expected at least one sentence")
+            return None
+        return [self._check_words(f"sents[{index}]", words) for index, words in enumerate(value)]
+
+    def _check_words(self, field: str, words: Any) -> tuple[str, ...] | None:
+        if not isinstance(words, list):
+            self.problem(shown(field, words), "expected a list of words")
+            return None
+        if not words:
+            self.problem(f"{field} = []", "empty sentence, expected at least one word")
+            return None
+        before = len(self.problems)
+        for at, word in enumerate(words):
+            if not isinstance(word, str):
+                self.problem(shown(f"{field}[{at}]", word), "expected a word (a string)")
+            elif not encodable(word):
+                self.problem(shown(f"{field}[{at}]", word), "holds half a character (a lone surrogate)")
+        if len(self.problems) > before:
+            return None
+        return self.kept_all(words)
+
+    def _check_entities(
+        self, item: dict[str, Any], lengths: list[int | None] | None
+    ) -> tuple[tuple[Mention, ...], ...] | None:
+        value = self.get(item, "vertexSet", list, "vertexSet", "a list of entities, each a list of mentions")
+        if value is None:
+            return None
+        entities = []
+        for index, mentions in enumerate(value):
+            field = f"vertexSet[{index}]"
+            if not isinstance(mentions, list):
+                self.problem(shown(field, mentions), "expected a list of mentions")
+            elif not mentions:
+                self.problem(f"{field} = []", "entity without mentions, expected at least one")
+            else:
+                found = [self._check_mention(f"{field}[{at}]", m, lengths) for at, m in enumerate(mentions)]
+                entities.append(tuple(mention for mention in found if mention is not None))
+        return tuple(entities)
+
+    def _check_mention(self, field: str, item: Any, lengths: list[int | None] | None) -> Mention | None:
+        if not isinstance(item, dict):
+            self.problem(shown(field, item), "expected a mention (an object with name, sent_id, pos, type)")
+            return None
+        name = self.get(item, "name", str, f"{field}.name", "a string")
+        type_ = self.get(item, "type", str, f"{field}.type", "a string")
+        sentence = self.get(item, "sent_id", int, f"{field}.sent_id", "a sentence number (an integer)")
+        pos = self.get(item, "pos", list, f"{field}.pos", "two integers, [start, end)")
+        if sentence is not None and lengths is not None and not 0 <= sentence < len(lengths):
+            self.problem(f"{field}.sent_id = {short(sentence)}", f"outside the document ({len(lengths)} sentences)")
+            sentence = None
+        if pos is not None:
+            length = lengths[sentence] if lengths is not None and sentence is not None else None
+            wrong = _span_problem(pos, length)
+            if wrong:
+                self.problem(shown(f"{field}.pos", pos), wrong)
+                pos = None
+        if name is None or type_ is None or sentence is None or pos is None:
+            return None
+        return Mention(sentence, pos[0], pos[1], name, self.kept(type_))
+
+    def _check_labels(self, item: dict[str, Any], sentences: int | None, entities: int | None) -> tuple[Label, ...]:
+        self.mark_labelled("labels" in item)
+        if "labels" not in item:
+            return ()
+        value = self.get(item, "labels", list, "labels", "a list of labels")
+        found = [self._check_label(f"labels[{at}]", x, sentences, entities) for at, x in enumerate(value or [])]
+        return tuple(label for label in found if label is not None)
+
+    def _check_label(self, field: str, item: Any, sentences: int | None, entities: int | None) -> Label | None:
+        if not isinstance(item, dict):
+            self.problem(shown(field, item), "expected a label (an object with h, t, r)")
+            return None
+        before = len(self.problems)
+        head = self.get(item, "h", int, f"{field}.h", "an entity number (an integer)")
+        tail = self.get(item, "t", int, f"{field}.t", "an entity number (an integer)")
+        for key, value in (("h", head), ("t", tail)):
+            if value is not None and entities is not None and not 0 <= value < entities:
+                self.problem(f"{field}.{key} = {short(value)}", f"not an entity of this document ({entities} entities)")
+        if head is not None and head == tail:
+            self.problem(f"{field}.h = {field}.t = {short(head)}", "head and tail are the same entity")
+        relation = self.get(item, "r", str, f"{field}.r", "a relation (a string)")
+        if relation is not None and self.relations is not None and relation not in self.relations:
+            known = f"{len(self.relations)} known"
+            self.problem(shown(f"{field}.r", relation), f"not a relation of this data set ({known})")
+        evidence = []
+        if "evidence" in item:
+            evidence = self.get(item, "evidence", list, f"{field}.evidence", "a list of sentence numbers")
+        for at, value in enumerate(evidence or []):
+            if type(value) is not int:
+                self.problem(shown(f"{field}.evidence[{at}]", value), "expected a sentence number (an integer)")
+            elif sentences is not None and not 0 <= value < sentences:
+                place = f"{field}.evidence[{at}] = {short(value)}"
+                self.problem(place, f"outside the document ({sentences} sentences)")
+        if len(self.problems) > before:
+            return None
+        return Label(head, tail, self.kept(relation), tuple(evidence))
+
+    def _note_oddities(self, document: Document, has_labels: bool) -> None:
+        self.notes.update(_oddities(document))
+        if has_labels and not document.labels:
+            self.notes[EMPTY_LABELS] += 1
+
+
+def _oddities(document: Document) -> Iterator[str]:
+    """The notes on a sound document, one per occurrence: all of these are in the published files."""
+    if len(document.entities) < 2:
+        yield FEW_ENTITIES
+    for words in document.sentences:
+        for word in words:
+            if not word.strip():
+                yield BLANK_WORDS
+    owners: dict[tuple[int, int, int], set[int]] = {}
+    for entity, mentions in enumerate(document.entities):
+        spans = [mention[:3] for mention in mentions]
+        yield from [DUPLICATE_MENTIONS] * (len(spans) - len(set(spans)))
+        if len({mention.type for mention in mentions}) > 1:
+            yield MIXED_TYPES
+        for mention in mentions:
+            owners.setdefault((mention.sentence, mention.start, mention.end), set()).add(entity)
+            if mention.name != " ".join(document.sentences[mention.sentence][mention.start : mention.end]):
+                yield NAME_DIFFERS
+    yield from [SHARED_SPANS for entities in owners.values() if len(entities) > 1]
+    yield from [DUPLICATE_LABELS] * (len(document.labels) - len({label[:3] for label in document.labels}))
+
+
+def _span_problem(pos: list[Any], length: int | None) -> str:
+    """What is wrong with [start, end) in a sentence of `length` words (None: not known), '' for nothing."""
+    if len(pos) != 2 or any(type(value) is not int for value in pos):
+        return "expected two integers, [start, end)"
+    start, end = pos
+    words = "" if length is None else f" ({length} words)"
+    if start < 0:
+        return f"starts before the sentence{words}"
+    if end == start:
+        return "empty span, expected start < end"
+    if end < start:
+        return "reversed span, expected start < end"
+    return f"ends after the sentence{words}" if length is not None and end > length else ""

@@ -1,0 +1,181 @@
+"""JSON files read with the place of every mistake: whole, or a list one element at a time."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.data.documents import Document, no_cycle_search
+from bench.data.formats.scan import Problem
+from bench.errors import UsageError
+
+
+class BrokenJson(NamedTuple):
+    """Where the text of a file stops being JSON, in place of the element that should have come."""
+
+    field: str
+    expected: str
+
+
+def read_json(path: Path | str) -> Any:
+    """A whole JSON file. Raises UsageError with the line for what is not UTF-8 or not JSON."""
+    try:
+        raw = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    text = decode(raw, "JSON")
+    if isinstance(text, BrokenJson):
+        raise UsageError(f"{path}: {text.field}: {text.expected}")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        broken = _not_json(error, text)
+        raise UsageError(f"{path}: {broken.field}: {broken.expected}") from None
+
+
+def kind_of(value: object) -> str:
+    """JSON's word for a value, for "expected a list, found ..."."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def decode(raw: bytes, expected: str) -> str | BrokenJson:
+    """The text of a UTF-8 file, without a byte order mark; or the line where it is not, or that there is none."""
+    body = raw.removeprefix(b"\xef\xbb\xbf")  # the mark some Windows editors put before UTF-8
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        return BrokenJson(f"line {line}", f"not UTF-8 (byte 0x{body[error.start]:02x})")
+    return text if text.strip(" \t\r\n") else BrokenJson("", f"empty file: expected {expected}")
+
+
+def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
+    """The elements of the list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
+
+    blocks: the bytes of the file, in pieces of any size. One document is decoded, checked and let go before the next,
+    and of the text no more than a block and an element is held: the distant file of DocRED has half a gigabyte.
+    """
+    text = _Text(blocks)
+    decode_one = json.JSONDecoder().raw_decode
+    try:
+        if not text.skip_space():
+            yield BrokenJson("", "empty file: expected a JSON list of documents"), ""
+            return
+        if text.next() != "[":
+            value = text.take(decode_one)[0]
+            several = bool(text.skip_space())
+            hint = " (one document per line? put them in one list)" if several and isinstance(value, dict) else ""
+            yield BrokenJson("", f"expected a JSON list of documents, found {kind_of(value)}{hint}"), ""
+            return
+        text.at += 1
+        if text.skip_space() == "]":
+            yield BrokenJson("", "expected at least one document, found an empty list"), ""
+        else:
+            while True:
+                yield text.take(decode_one)
+                if text.skip_space() != ",":
+                    break
+                text.at += 1
+                text.skip_space()
+        if text.next() != "]":
+            raise json.JSONDecodeError("Expecting ',' delimiter or the end of the list", text.held, text.at)
+        text.at += 1
+        if text.skip_space():
+            raise json.JSONDecodeError("Extra data after the list", text.held, text.at)
+    except UnicodeDecodeError as error:
+        line = text.lines + text.held.count("\n") + error.object.count(b"\n", 0, error.start) + 1
+        yield BrokenJson(f"line {line}", f"not UTF-8 (byte 0x{error.object[error.start]:02x})"), ""
+    except (ValueError, RecursionError) as error:
+        yield _not_json(error, text.held, text.at, text.lines, text.columns), ""
+
+
+def checked(
+    blocks: Iterable[bytes], check: Callable[[int, Any], Document | None]
+) -> tuple[list[Document], int, list[Problem]]:
+    """The documents that `check` makes of a list's elements, how many elements there are, and what is no JSON."""
+    documents: list[Document] = []
+    count = 0
+    broken: list[Problem] = []
+    with no_cycle_search():
+        for item, _ in elements(blocks):
+            if isinstance(item, BrokenJson):
+                broken.append(Problem(None, "", item.field, item.expected))
+                continue
+            document = check(count, item)
+            if document is not None:
+                documents.append(document)
+            count += 1
+    return documents, count, broken
+
+
+class _Text:
+    """The text of a file as far as it is needed.
+
+    held: the part that is in memory.   at: where in it we are.   lines, columns: how many lines came before `held`, and
+    how many characters of the line that it begins in.
+    """
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        # utf-8-sig: some Windows editors put a mark before UTF-8.
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self.held, self.at, self.ended = "", 0, False
+        self.lines = self.columns = 0
+
+    def more(self) -> None:
+        """Let go of what lies behind and hold the next block as well. Raises UnicodeDecodeError."""
+        passed = self.held[: self.at]
+        newlines = passed.count("\n")
+        self.columns = len(passed) - passed.rfind("\n") - 1 if newlines else self.columns + len(passed)
+        self.lines += newlines
+        self.held, self.at = self.held[self.at :], 0
+        block = next(self._blocks, b"")
+        self.ended = not block
+        self.held += self._decode(block, self.ended)
+
+    def next(self) -> str:
+        """The character we are at; '' at the end of the file."""
+        while self.at == len(self.held) and not self.ended:
+            self.more()
+        return self.held[self.at : self.at + 1]
+
+    def skip_space(self) -> str:
+        """Go on to the next character that is no white space; that character, '' at the end of the file."""
+        while (character := self.next()) in (" ", "\t", "\n", "\r"):
+            self.at += 1
+        return character
+
+    def take(self, decode_one: Callable[[str, int], tuple[Any, int]]) -> tuple[Any, str]:
+        """The value that begins here, with its text. Raises JSONDecodeError and the like, without reading on."""
+        while True:
+            try:
+                value, end = decode_one(self.held, self.at)
+            except json.JSONDecodeError as error:
+                if self.ended or not _may_be_cut(error):
+                    raise
+            else:
+                # A number may go on in the next block.
+                if end < len(self.held) or self.ended:
+                    text, self.at = self.held[self.at : end], end
+                    return value, text
+            self.more()
+
+
+def _may_be_cut(error: json.JSONDecodeError) -> bool:
+    """Whether the text may be wrong only because it ends here: in a string, or within a few characters of its end."""
+    return error.msg.startswith("Unterminated string") or error.pos >= len(error.doc) - len("\\ud83d\\ude00")
+
+
+def _not_json(
+    error: ValueError | RecursionError, text: str, at: int = 0, lines: int = 0, columns: int = 0
+) -> BrokenJson:
+    """lines, columns: how much of the file came before `text`."""
+    if isinstance(error, json.JSONDecodeError):
+        column = error.colno + (columns if error.lineno == 1 else 0)
+        return BrokenJson(f"line {lines + error.lineno}, column {column}", f"not JSON: {error.msg}")
+    reason = "nested too deep" if isinstance(error, RecursionError) else "a number with too many digits"
+    return BrokenJson(f"line {lines + text.count(chr(10), 0, at) + 1}", f"not usable JSON: {reason}")

@@ -1,0 +1,111 @@
+"""What a plan costs: the pace of each stage, times its documents and epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.data.catalog.dataset import Dataset
+from bench.execution.probe import Pace
+from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+
+READ_SHARE = 1 / 3
+"""Seconds of an evaluation over those of training, where only these are given: the forward pass of a step, without its
+backward pass, which is twice the arithmetic.
+"""
+
+PaceOf = Callable[[StagePlan, StagePlan | None], Pace]
+"""The pace of a stage, and of its teacher if it has one. Raises LookupError where it is not known."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one process.
+
+    stages: by key, what is left of training each, 0 of one that is trained; only those whose pace is known.
+    evaluations: of the runs without a record.   saved: what not sharing stages between runs would add.
+    unknown: how many stages have a pace that is not known.
+    """
+
+    stages: Mapping[str, float]
+    evaluations: float
+    saved: float
+    unknown: int
+
+    @property
+    def total(self) -> float:
+        """All that is left to do."""
+        return sum(self.stages.values()) + self.evaluations
+
+
+def given_pace(seconds_per_document: Mapping[str, float]) -> PaceOf:
+    """The pace from figures for training, by `MODEL.DATA`, `MODEL` or `all`."""
+
+    def find(stage: StagePlan, teacher: StagePlan | None) -> Pace:
+        for name in (f"{stage.model}.{stage.data}", stage.model, "all"):
+            if name in seconds_per_document:
+                return Pace(seconds_per_document[name], seconds_per_document[name] * READ_SHARE)
+        raise LookupError(stage.model)
+
+    return find
+
+
+def estimate(
+    planned: Sequence[tuple[Dataset, RunPlan]],
+    pace_of: PaceOf,
+    is_trained: Callable[[StagePlan], bool],
+    is_done: Callable[[RunPlan], bool],
+) -> Estimate:
+    """What is left to do of the runs, each with its data set. All epochs count: a stage with patience may take less."""
+    whole: dict[str, float] = {}
+    left: dict[str, float] = {}
+    unknown: set[str] = set()
+    encoded: set[tuple[str, ...]] = set()
+    asked = evaluations = 0.0
+    for dataset, run in planned:
+        for stage in run.stages:
+            teacher = run.stage_before(stage) if stage.teacher else None
+            try:
+                pace = pace_of(stage, teacher)
+                taught = pace_of(teacher, None).read if teacher else 0.0
+                cost = _training(stage, pace, taught, dataset)
+            except LookupError:
+                unknown.add(stage.key)
+                continue
+            asked += cost
+            if stage.key not in whole:
+                whole[stage.key] = cost
+                once = 0.0
+                if pace.encode:
+                    artifact = (stage.encoder_fingerprint, stage.train_checksum, _encoder_from(run, stage))
+                    once = 0.0 if artifact in encoded else pace.encode * dataset.count(SPLIT_OF[stage.data])
+                    encoded.add(artifact)
+                left[stage.key] = 0.0 if is_trained(stage) else cost + once
+            if stage is run.stages[-1] and not is_done(run):
+                evaluations += pace.read * (dataset.count("dev") + dataset.count("test"))
+    return Estimate(left, evaluations, asked - sum(whole.values()), len(unknown))
+
+
+def _encoder_from(run: RunPlan, stage: StagePlan) -> str:
+    """The last stage before this one that changed the encoder; nothing where all before it have it frozen too."""
+    while stage.after and (before := run.stage_before(stage)):
+        if not before.training.freeze_encoder:
+            return before.key
+        stage = before
+    return ""
+
+
+def _training(stage: StagePlan, pace: Pace, taught: float, dataset: Dataset) -> float:
+    """Its epochs, each with an evaluation, and first what its teacher says of every document."""
+    documents, select = dataset.count(SPLIT_OF[stage.data]), dataset.count(stage.training.select_on)
+    return stage.training.epochs * (documents * pace.train + select * pace.read) + documents * taught
+
+
+def in_time(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`, `1,250 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:,.0f} h" if hours >= 100 else f"{hours:.1f} h"

@@ -1,0 +1,86 @@
+"""From a model's predictions on a split to the part of the run's record that holds what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from bench.data.documents import Document, Fact
+from bench.metrics.official import Counts, evaluate, evidence_counts
+from bench.metrics.slices import PROTOCOLS, evaluate_slices
+from bench.metrics.submission import Prediction
+from bench.runs.record import DocumentCounts, EvidenceScores, Scores, SplitRecord
+
+
+def split_record(
+    predictions: Sequence[Prediction],
+    documents: Sequence[Document],
+    facts: Collection[Fact] | None,
+    distant_facts: Collection[Fact] | None,
+    mentions_cut: int,
+    predicts_evidence: bool = False,
+) -> SplitRecord:
+    """Official scores, macro F1, slices in both protocols, counts; evidence scores where evidence is predicted.
+
+    facts: None where the benchmark has no Ign F1, which is then absent everywhere, not F1 under another name.
+    """
+    triples = [prediction.triple for prediction in predictions]
+    evaluation = evaluate(triples, documents, facts, distant_facts)
+    sliced = evaluate_slices(triples, documents, facts)
+    rows = evaluation.counts.documents
+    return SplitRecord(
+        scores=Scores(
+            f1=evaluation.f1,
+            ign_f1=evaluation.ign_f1,
+            ign_f1_distant=evaluation.ign_f1_distant,
+            precision=evaluation.precision,
+            recall=evaluation.recall,
+        ),
+        macro_f1=evaluation.macro_f1,
+        slices={
+            protocol: {
+                part.name: _scores(part.counts(protocol).total, facts is not None)
+                for part in sliced.slices
+                if part.group != "relation"
+            }
+            for protocol in PROTOCOLS
+        },
+        relations={
+            relation: (counts.correct, counts.predicted, counts.gold)
+            for relation, counts in sorted(evaluation.relations.items())
+        },
+        documents=DocumentCounts(
+            titles=[document.title for document in documents],
+            correct=[row.correct for row in rows],
+            predicted=[row.predicted for row in rows],
+            gold=[row.gold for row in rows],
+            correct_in_facts=[row.correct_in_facts for row in rows],
+        ),
+        mentions_cut=mentions_cut,
+        gold_outside=gold_outside(documents),
+        evidence=_evidence_scores(predictions, documents) if predicts_evidence else None,
+    )
+
+
+def gold_outside(documents: Sequence[Document]) -> int:
+    """Labelled triples on pairs that are no candidates: no model can predict them, the metrics count them as missed."""
+    outside = 0
+    for document in documents:
+        if document.candidates is not None:
+            candidates = frozenset(document.candidates)
+            outside += sum((head, tail) not in candidates for _, head, tail, _ in document.triples())
+    return outside
+
+
+def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:
+    """None where no label has evidence to compare with."""
+    if not any(label.evidence for document in documents for label in document.labels):
+        return None
+    predicted = {p.triple: p.evidence for p in predictions if p.evidence is not None}
+    total = evidence_counts(predicted, documents).total
+    return EvidenceScores(f1=total.f1, precision=total.precision, recall=total.recall)
+
+
+def _scores(counts: Counts, has_facts: bool) -> Scores:
+    return Scores(
+        f1=counts.f1, ign_f1=counts.ign_f1 if has_facts else None, precision=counts.precision, recall=counts.recall
+    )

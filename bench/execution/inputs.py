@@ -1,0 +1,83 @@
+"""What runs are carried out with: documents, features and encoder, and whether they are what was planned with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bench.data.catalog.dataset import Dataset
+from bench.data.features.cache import features_of, usable_processes
+from bench.data.features.feature_file import FeatureFile
+from bench.errors import UsageError
+from bench.filesystem import home
+from bench.inference.signals import SignalFile
+from bench.nn.encoder_source import EncoderSource
+from bench.registry import code_version, find
+from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.training.trainer import StageData
+
+
+@dataclass
+class Materials:
+    """What the runs of one (data set, encoder, length) share: documents, features, encoder."""
+
+    dataset: Dataset
+    source: EncoderSource
+    max_length: int
+
+    def features(self, split: str) -> FeatureFile:
+        """The cached features of a split, built the first time anyone asks."""
+        return features_of(
+            self.dataset.chunks(split),
+            self.dataset.checksum(split),
+            self._words,
+            self.source.fingerprint,
+            self.dataset.relations,
+            self.max_length,
+            home() / "features",
+            usable_processes(),
+        )
+
+    @cached_property
+    def _words(self) -> Any:
+        return self.source.words()
+
+    def label_rates(self, split: str) -> tuple[float, ...]:
+        """The share of the split's candidate pairs that carry each label, a pair's label counted once."""
+        return self.features(split).label_rates(len(self.dataset.relations))
+
+    def stage_data(self, plan: StagePlan, signals: SignalFile | None) -> StageData:
+        """What a stage reads, with its teacher's signals if it has one."""
+        return StageData(
+            train=self.features(SPLIT_OF[plan.data]),
+            select=self.features(plan.training.select_on),
+            select_documents=self.dataset.documents(plan.training.select_on),
+            signals=signals,
+        )
+
+
+def check_unchanged(plan: RunPlan, materials: Materials) -> None:
+    """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
+    dataset = materials.dataset
+    same = {
+        "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
+        "the test documents": dataset.checksum("test") == plan.test_checksum,
+        "the facts for Ign F1": dataset.facts_source()["sha256"] == plan.facts_checksum,
+    }
+    for stage in plan.stages:
+        same |= {
+            f"the {stage.data} documents": dataset.checksum(SPLIT_OF[stage.data]) == stage.train_checksum,
+            f"the {stage.training.select_on} documents": (
+                dataset.checksum(stage.training.select_on) == stage.select_checksum
+            ),
+            "the relations": dataset.relations == stage.relations,
+            f"the encoder {plan.encoder!r}": materials.source.fingerprint == stage.encoder_fingerprint,
+            f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
+        }
+    changed = [what for what, holds in same.items() if not holds]
+    if changed:
+        raise UsageError(
+            f"changed since this run was planned: {', '.join(changed)} (data set {plan.dataset!r}). "
+            "Run the same command again to plan it anew"
+        )

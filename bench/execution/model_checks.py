@@ -1,0 +1,228 @@
+"""Whether a model keeps the promises of the interface, tried on a handful of generated documents."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.data import sample
+from bench.data.batching import Batch, collate
+from bench.data.features.build import build_features
+from bench.inference.document_model import DocumentModel, assemble
+from bench.interface import SETTINGS, PairModel, Task, Training
+from bench.nn.encoder_source import find_encoder
+from bench.nn.weights import load_tensors, save_tensors
+from bench.training.optimizer import make_optimizer, set_learning_rates
+
+STEPS = 5
+DOCUMENTS = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim about the model, whether it holds, and what was seen if it does not (or is worth knowing if it does)."""
+
+    claim: str
+    holds: bool
+    detail: str = ""
+
+
+@dataclass
+class Trial:
+    """A system on the generated documents, with what the checks hand from one to the next."""
+
+    cls: type[PairModel]
+    task: Task
+    system: DocumentModel
+    batch: Batch
+    alone: Batch
+    build: Callable[[], DocumentModel]
+
+
+def check_model(cls: type[PairModel]) -> Iterator[Finding]:
+    """Every claim in turn. One whose check raises does not hold, and ends the list: the next ones build on it."""
+    try:
+        trial = _prepare(cls)
+    except Exception as error:
+        yield Finding(BUILT, False, _told(error))
+        return
+    yield Finding(BUILT, True)
+    for claim, check in CHECKS.items():
+        try:
+            wrong = check(trial)
+        except Exception as error:
+            yield Finding(claim, False, _told(error))
+            return
+        yield Finding(claim, not wrong, wrong)
+    for setting, reason in cls.recipe.not_applicable.items():
+        yield Finding(f"NOTE, {setting} is not applicable", True, reason)
+    missing = [s for s in SETTINGS if not cls.recipe.stages.get(s) and s not in cls.recipe.not_applicable]
+    if missing:
+        yield Finding("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
+    # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
+    if difference := _difference_with_neighbours(trial):
+        seen = f"logits differ by up to {difference:.2g} with how documents are batched"
+        yield Finding("NOTE, batch dependence", True, seen)
+    if seen := _unexplained(trial):
+        yield Finding("NOTE, scores", True, seen)
+
+
+def _prepare(cls: type[PairModel]) -> Trial:
+    generated = sample.generate(seed=0)["train"][:DOCUMENTS]
+    relations = tuple(sorted(sample.RELATIONS))
+    source = find_encoder("tiny", generated)
+    rows = list(build_features(generated, source.words(), relations, 512))
+    pairs = sum(len(row.candidates()) for row in rows)
+    rates = torch.zeros(len(relations))
+    for row in rows:
+        rates += torch.bincount(torch.from_numpy(row.labels[:, 2]).long(), minlength=len(relations))
+    task = Task(source.config.hidden_size, relations, tuple((rates / pairs).tolist()), len(source.tokenizer))
+
+    def build() -> DocumentModel:
+        torch.manual_seed(0)
+        return assemble(source, cls(cls.Hyperparameters(), task), pretrained=True)
+
+    batch, alone = (collate(r, len(relations), source.pad_id) for r in (rows, rows[:1]))
+    return Trial(cls, task, build(), batch, alone, build)
+
+
+def _recipe(trial: Trial) -> str:
+    return "" if any(trial.cls.recipe.stages.values()) else "there is not one stage in it"
+
+
+def _shapes(trial: Trial) -> str:
+    logits = _logits(trial, trial.batch)
+    pairs, relations = trial.batch.labels.shape
+    right = logits.ndim == 2 and len(logits) == pairs and logits.shape[1] in (relations, relations + 1)
+    return "" if right else f"{list(logits.shape)} for {pairs} pairs and {relations} relations"
+
+
+def _decoding(trial: Trial) -> str:
+    decoded = trial.system.model.decode(_logits(trial, trial.batch))
+    right = decoded.dtype == torch.bool and decoded.shape == trial.batch.labels.shape
+    return "" if right else f"{list(decoded.shape)} of {decoded.dtype}, expected {list(trial.batch.labels.shape)}"
+
+
+def _loss(trial: Trial) -> str:
+    parts = _loss_parts(trial, replace(trial.batch, labels=trial.batch.labels.clone()))
+    if not parts:
+        return "it has no parts"
+    wrong = [f"{name}: {list(part.shape)}" for name, part in parts.items() if part.ndim]
+    return ", ".join(wrong or [f"{name} is {part.item()}" for name, part in parts.items() if not torch.isfinite(part)])
+
+
+def _labels_untouched(trial: Trial) -> str:
+    labels = trial.batch.labels.clone()
+    _loss_parts(trial, replace(trial.batch, labels=labels))
+    return "" if torch.equal(labels, trial.batch.labels) else "they were modified in place"
+
+
+def _gradients(trial: Trial) -> str:
+    trial.system.train()
+    _step_loss(trial, trial.batch).backward()
+    without = [n for n, p in trial.system.model.named_parameters() if p.requires_grad and p.grad is None]
+    bad = [n for n, p in trial.system.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    trial.system.zero_grad()
+    return "; ".join(
+        [*([f"none for {', '.join(without)}"] if without else []), *([f"not finite: {', '.join(bad)}"] if bad else [])]
+    )
+
+
+def _training(trial: Trial) -> str:
+    # Small steps: the first of AdamW has the size of the rate whatever the gradient, and there is no warm-up here.
+    training = Training(encoder_lr=1e-5, head_lr=3e-5)
+    optimizer = make_optimizer(trial.system, training, ())
+    trial.system.eval()  # without dropout, so that two losses can be compared
+    losses = []
+    for step in range(STEPS):
+        set_learning_rates(optimizer, step, STEPS, 0.0)
+        loss = _step_loss(trial, trial.batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trial.system.parameters(), training.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return "" if min(losses[1:]) < losses[0] else f"{losses[0]:.3f} to {losses[-1]:.3f}"
+
+
+def _saving(trial: Trial) -> str:
+    before = _logits(trial, trial.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_tensors(path, trial.system.state_dict(), {})
+        again = trial.build()
+        again.load_state_dict(load_tensors(path)[0])
+    with torch.no_grad():
+        after = again.eval()(trial.batch)
+    if torch.equal(before, after):
+        return ""
+    return f"they differ by up to {(before - after).abs().max():.2g}: is there state outside the parameters?"
+
+
+def _lonely(trial: Trial) -> str:
+    alone = trial.alone
+    document = replace(alone.documents[0], pairs=alone.documents[0].pairs[:0])
+    lonely = replace(alone, documents=(document,), labels=alone.labels[:0], evidence=())
+    decoded = trial.system.model.decode(_logits(trial, lonely))
+    return "" if len(decoded) == 0 else f"{len(decoded)} rows of them"
+
+
+BUILT = "it can be built from its default hyperparameters"
+CHECKS: dict[str, Callable[[Trial], str]] = {
+    "its recipe has stages": _recipe,
+    "forward gives one row of logits per pair, [P, R + 1] or [P, R]": _shapes,
+    "decode gives [P, R] booleans": _decoding,
+    "loss gives named finite scalars": _loss,
+    "loss leaves the labels as they are": _labels_untouched,
+    "every parameter gets a finite gradient": _gradients,
+    f"{STEPS} steps lower the loss": _training,
+    "a saved and loaded model gives the same logits": _saving,
+    "a document without pairs gives no predictions": _lonely,
+}
+"""Claim -> what is wrong with it, empty if it holds."""
+
+
+def _difference_with_neighbours(trial: Trial) -> float:
+    alone = _logits(trial, trial.alone)
+    difference = (_logits(trial, trial.batch)[: len(alone)] - alone).abs().max().item()
+    # Padding alone changes the last digits.
+    return difference if difference > 1e-4 * alone.abs().max().item() else 0.0
+
+
+def _unexplained(trial: Trial) -> str:
+    """What keeps pages of errors from showing why something was predicted, if anything."""
+    if _decoding(trial):
+        return ""  # told already
+    model, logits = trial.system.model, _logits(trial, trial.batch)
+    relations = trial.task.relations
+    try:
+        thresholds = model.decided_against(logits, relations).values
+        above = logits[:, logits.shape[1] - len(relations) :] > thresholds
+    except Exception as error:
+        return f"decided_against: {_told(error)}"
+    unexplained = bool((model.decode(logits) & ~above).any())
+    return "some predictions have a logit that is not above what decided_against says" if unexplained else ""
+
+
+def _logits(trial: Trial, batch: Batch) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = trial.system.eval()(batch)
+    return logits
+
+
+def _loss_parts(trial: Trial, batch: Batch) -> dict[str, Tensor]:
+    logits, inputs = trial.system.scored(batch)
+    return trial.system.model.batch_loss(logits, inputs, batch)
+
+
+def _step_loss(trial: Trial, batch: Batch) -> Tensor:
+    return torch.stack(list(_loss_parts(trial, batch).values())).sum()
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,186 @@
+"""How long a stage takes per document on this machine: a few steps of its own trainer, on its own documents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.data.catalog.dataset import Dataset
+from bench.data.features.cache import features_of
+from bench.data.features.feature_file import FeatureFile
+from bench.data.formats.chunks import DocumentChunks
+from bench.filesystem import home, read_sealed, write_sealed
+from bench.inference.document_model import assemble
+from bench.inference.load import build_model, task_of
+from bench.inference.predict import predict
+from bench.inference.predictor import Reading
+from bench.inference.signals import SignalFile, make_signals
+from bench.interrupt import Interrupt
+from bench.nn.devices import this_device
+from bench.nn.encoder_source import EncoderSource
+from bench.runs.plan import SPLIT_OF, StagePlan
+from bench.training.trainer import Progress, StageData, StageTrainer
+
+PROBE_VERSION = 2
+"""Part of every kept pace's key: raise it when a probe measures something else."""
+STEPS = 4
+SECONDS = 4.0
+READ = 8
+"""A probe takes this many steps, or as many as fit into the seconds, and evaluates this many documents."""
+PIECES = 200
+"""Word pieces of a document, near enough to tell how many documents some steps take."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds per document: of training, of evaluating, and of encoding it once for a frozen encoder."""
+
+    train: float
+    read: float
+    encode: float = 0.0
+
+
+class _EnoughError(Exception):
+    """The steps that were wanted are done."""
+
+
+class _Clock:
+    """Listens to a trainer: the seconds of its steps but the first, which makes what is made once."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._at: float | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if progress.doing != "training":
+            self._at = None
+            return
+        if self._at is not None:
+            self.seconds.append(now - self._at)
+        self._at = now
+        if len(self.seconds) == STEPS or sum(self.seconds) > SECONDS:
+            raise _EnoughError
+
+
+def device_name() -> str:
+    """The device that a run would take; without a GPU with the number of threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    threads = torch.get_num_threads()
+    return f"{platform.processor() or platform.machine()}, {threads} thread{'s' * (threads > 1)}"
+
+
+def pace(
+    plan: StagePlan,
+    teacher: StagePlan | None,
+    dataset: Dataset,
+    source: EncoderSource,
+    told: Callable[[str], None] = lambda what: None,
+) -> Pace:
+    """The pace of a stage here: measured now, unless it was before (`home()/probes`).
+
+    Nothing is compiled for it: that would take minutes, and the first passes of a compiled model are not its pace.
+    told: is given, in words, what is going to be measured.
+    """
+    plan, teacher = _uncompiled(plan), teacher and _uncompiled(teacher)
+    path = home() / "probes" / f"{_key(plan, teacher)}.json"
+    kept = read_sealed(path, "pace")
+    if kept is None:
+        told(f"a few steps of {plan.model} on {plan.data}")
+        with tempfile.TemporaryDirectory() as scratch:
+            kept = asdict(_measured(plan, teacher, dataset, source, Path(scratch)))
+        write_sealed(path, "pace", kept)
+    return Pace(**kept)
+
+
+def _uncompiled(plan: StagePlan) -> StagePlan:
+    return plan.model_copy(update={"training": plan.training.model_copy(update={"compile": False})})
+
+
+def _key(plan: StagePlan, teacher: StagePlan | None) -> str:
+    """Of everything that decides how long a step takes; seeds and learning rates do not."""
+    content = plan.model_dump(mode="json")
+    fields = ("harness", "code", "class_name", "hyperparameters", "freeze", "train_checksum", "signal")
+    identity: list[Any] = [PROBE_VERSION, torch.__version__, device_name(), platform.node()]
+    identity += [content[name] for name in (*fields, "encoder_fingerprint", "max_length")]
+    apart = {"epochs", "encoder_lr", "head_lr", "warmup", "patience", "select", "select_on"}
+    identity.append({name: value for name, value in content["training"].items() if name not in apart})
+    identity.append(_key(teacher, None) if teacher else None)
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
+
+
+def _measured(
+    plan: StagePlan, teacher: StagePlan | None, dataset: Dataset, source: EncoderSource, scratch: Path
+) -> Pace:
+    device = this_device()
+    chunks, training = dataset.chunks(SPLIT_OF[plan.data]), plan.training
+    per_batch = training.tokens_per_batch // PIECES if training.tokens_per_batch else training.batch_size
+    count = max(READ, (STEPS + 1) * max(1, per_batch) * training.accumulate)
+    documents = list(islice(chain.from_iterable(chunk.documents() for chunk in chunks), count))
+    rows = _features(documents, plan, source, scratch / "train")
+    few = _features(documents[:READ], plan, source, scratch / "few")
+    signals = _signals(plan, teacher, rows, source, device, scratch) if teacher else None
+    data = StageData(train=rows, select=few, select_documents=tuple(documents[:READ]), signals=signals)
+    model = build_model(plan, task_of(plan, source, rows.label_rates(len(plan.relations))))
+    clock = _Clock()
+    trainer = StageTrainer(
+        plan, model, source, data, scratch / "stage", None, device, Interrupt(), clock, checkpoint_seconds=1e9
+    )
+    reading = Reading(trainer.system, plan, source, device, Interrupt())
+    select, encode = reading.encoded(few, under=scratch), 0.0  # warms up as well
+    times = [time.perf_counter()]
+    for _ in range(2 if plan.training.freeze_encoder else 1):  # the second finds them made: what is left is not theirs
+        train = reading.encoded(rows, under=scratch)
+        times.append(time.perf_counter())
+    if plan.training.freeze_encoder:
+        encode = max(0.0, times[1] - times[0] - (times[2] - times[1])) / len(rows)
+    trainer.data = replace(data, train=train, select=select)
+    began = time.perf_counter()
+    with suppress(_EnoughError):
+        trainer.run()
+    # A stage of a single step has no other to go by.
+    step = statistics.fmean(clock.seconds or [time.perf_counter() - began])
+    per_update = len(rows) / len(trainer.schedule.updates(0))
+    began = time.perf_counter()
+    predict(
+        trainer.system,
+        trainer.data.select,
+        len(plan.relations),
+        source.pad_id,
+        device,
+        training.batch_size,
+        training.precision,
+    )
+    return Pace(step / per_update, (time.perf_counter() - began) / len(few), encode)
+
+
+def _features(documents: list[Any], plan: StagePlan, source: EncoderSource, folder: Path) -> FeatureFile:
+    chunks = DocumentChunks(lambda: documents)
+    return features_of(chunks, "", source.words(), "", plan.relations, plan.max_length, folder)
+
+
+def _signals(
+    plan: StagePlan, teacher: StagePlan, rows: FeatureFile, source: EncoderSource, device: torch.device, scratch: Path
+) -> SignalFile:
+    """Of a teacher that has learnt nothing: they take as long to learn from as any."""
+    assert plan.signal is not None
+    model = build_model(teacher, task_of(teacher, source, rows.label_rates(len(plan.relations))))
+    system = assemble(source, model, pretrained=True, frozen=teacher.training.freeze_encoder).to(device)
+    reading = Reading(system, teacher, source, device, Interrupt())
+    return make_signals(scratch / "signals", rows, partial(reading.signals, rows, plan.signal))

@@ -1,0 +1,303 @@
+"""Experiments as the user states them: command line over configuration file over preset over the model's recipe."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import UsageError, unknown
+from bench.experiment.overrides import check_changes, flattened, parse_changes, problems
+from bench.experiment.variants import Variant, split_models, variants_of, why_not
+from bench.interface import SETTINGS, Setting
+from bench.registry import find, registered
+
+DEFAULT_ENCODER = "roberta-large"
+SAMPLE = "sample"
+DEFAULT_SEEDS = "5"
+DEFAULT_MAX_LENGTH = 1024
+MOST_SEEDS = 1000
+
+
+class Options(BaseModel):
+    """What a configuration says of an experiment; every key is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: list[str] | None = Field(None, min_length=1)
+    seeds: int | list[int] | None = None
+    dataset: str | None = None
+    settings: list[str] | None = Field(None, min_length=1)
+    encoder: str | None = None
+    max_length: int | None = Field(None, gt=0)
+    set: dict[str, Any] = {}
+
+
+class ConfigFile(Options):
+    """What a `--config` file or a preset may hold.
+
+    experiment: the rows of a matrix; each is an experiment of its own, for which the keys beside it are defaults.
+    extends: another file, or a preset, whose keys are defaults for all of these; its matrix too, if this has none.
+    """
+
+    extends: str | None = None
+    experiment: list[Options] = []
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a plan is made from: `models` in `settings` on one data set with one encoder, `seeds` times each.
+
+    presets, changes: levels of hyperparameters (`bench.experiment.overrides`), the project's and the user's, each in
+    rising order of precedence.
+    """
+
+    models: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    dataset: str
+    settings: tuple[Setting, ...]
+    encoder: str
+    max_length: int
+    presets: tuple[Mapping[str, Any], ...]
+    changes: tuple[Mapping[str, Any], ...]
+
+    @property
+    def overrides(self) -> tuple[Mapping[str, Any], ...]:
+        """All levels; the last one is the command line's."""
+        return (*self.presets, *self.changes)
+
+    @property
+    def cells(self) -> list[tuple[Setting, Variant]]:
+        """What is to be run, without what a model does not have."""
+        return [(s, variant) for s in self.settings for variant in self.models if why_not(variant, s) is None]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Why some of `settings` are not run with some of `models`, one line each."""
+        reasons = [why_not(variant, setting) for setting in self.settings for variant in self.models]
+        return list(dict.fromkeys(reason for reason in reasons if reason))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Options from one place. origin: what to call it in messages.   packaged: it is the project's, not the user's."""
+
+    origin: str
+    packaged: bool
+    options: Options
+
+
+def preset_names() -> list[str]:
+    """The packaged configurations: one for each published table."""
+    names = (file.name for file in files("bench.presets").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def dataset_preset(dataset: str) -> Options:
+    """What comes with a data set (`bench/presets/datasets/NAME.toml`), empty if nothing does."""
+    resource = files("bench.presets") / "datasets" / f"{dataset}.toml"
+    return _parsed(resource.read_text(encoding="utf-8"), resource.name) if resource.is_file() else Options()
+
+
+def read_config(path: Path) -> ConfigFile:
+    """A TOML file as a `ConfigFile`. Raises UsageError with every problem in it."""
+    try:
+        return _parsed(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise UsageError(f"no configuration file {path}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+
+
+def _parsed(text: str, origin: str) -> ConfigFile:
+    try:
+        return ConfigFile(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{origin}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise UsageError(f"{origin}: {problems(error)}") from error
+
+
+def _find_config(name: str, beside: Path) -> tuple[ConfigFile, str, bool]:
+    """The configuration that a name or path means, what to call it, and whether it is a preset.
+
+    beside: the folder that a relative path starts from.
+    """
+    path = beside / Path(name).expanduser()
+    stem = name.removesuffix(".toml")
+    if stem in preset_names():
+        if name != stem and path.is_file():
+            raise UsageError(f"{name} is a preset and a file here: {stem} for the preset, ./{name} for the file")
+        text = (files("bench.presets") / f"{stem}.toml").read_text(encoding="utf-8")
+        return _parsed(text, f"preset {stem}"), f"preset {stem}", True
+    if Path(name).name == name and not path.is_file():
+        raise unknown("preset", stem, preset_names(), f"There is no file {name} here. A file elsewhere: its path")
+    return read_config(path), str(path), False
+
+
+def _layers(name: str, beside: Path, seen: tuple[str, ...] = ()) -> tuple[list[_Layer], list[list[_Layer]]]:
+    """Of a file and what it extends: the layers of the keys beside the matrix, and those of each row of the matrix."""
+    file, origin, packaged = _find_config(name, beside)
+    if origin in seen:
+        raise UsageError(f"{' extends '.join((*seen, origin))}: a circle")
+    below: list[_Layer] = []
+    rows: list[list[_Layer]] = []
+    if file.extends:
+        below, rows = _layers(file.extends, Path() if packaged else Path(origin).parent, (*seen, origin))
+    own = _Layer(origin, packaged, file)
+    if file.experiment:
+        return [*below, own], [[*below, own, _Layer(origin, packaged, row)] for row in file.experiment]
+    return [*below, own], [[*row, own] for row in rows]
+
+
+def make_experiments(
+    *,
+    models: str | None = None,
+    seeds: str | None = None,
+    dataset: str | None = None,
+    settings: str | None = None,
+    encoder: str | None = None,
+    max_length: int | None = None,
+    changes: Sequence[str] = (),
+    config: str | Path | None = None,
+) -> list[Experiment]:
+    """Resolve the command line's options, given as the user typed them. Raises UsageError.
+
+    In a file with a matrix `models` and `settings` choose from it; else they replace what the file says, as all other
+    options do.
+    """
+    top, matrix = _layers(str(config), Path()) if config else ([], [])
+    wanted = Options(models=split_models(models or "") or None, settings=_split(settings) or None)
+    typed = Options(
+        seeds=list(_seeds(seeds)) if seeds is not None else None,
+        dataset=dataset,
+        encoder=encoder,
+        max_length=max_length,
+        set=parse_changes(changes),
+    )
+    if not matrix:
+        typed = typed.model_copy(update={"models": wanted.models, "settings": wanted.settings})
+    command_line = _Layer("the command line", False, typed)
+    experiments = [_experiment([*row, command_line]) for row in matrix or [top]]
+    if matrix:
+        experiments = _chosen(experiments, wanted, top[-1].origin)
+    _check(experiments, [layer for row in matrix or [top] for layer in row], command_line)
+    if not any(experiment.cells for experiment in experiments):
+        raise UsageError("\n".join(reason for experiment in experiments for reason in experiment.left_out))
+    return experiments
+
+
+def _experiment(layers: Sequence[_Layer]) -> Experiment:
+    """layers: in rising order of precedence, but for the data set's preset, which comes between the project's and the
+    user's: it knows the data, and the user knows better.
+    """
+    dataset = _last(layers, "dataset", SAMPLE)
+    presets = [layer for layer in layers if layer.packaged]
+    presets.append(_Layer(f"preset of {dataset}", True, dataset_preset(dataset)))
+    own = [layer for layer in layers if not layer.packaged]
+    layers = [*presets, *own]
+    names = _last(layers, "models", [])
+    if not names:
+        raise UsageError("which models? For example --models ttmre,ssrpu (`bench models` lists them)")
+    return Experiment(
+        models=tuple(variant for name in names for variant in variants_of(name)),
+        seeds=_seeds(_last(layers, "seeds", DEFAULT_SEEDS)),
+        dataset=dataset,
+        settings=_settings(_last(layers, "settings", ["human"])),
+        encoder=_last(layers, "encoder", DEFAULT_ENCODER),
+        max_length=_last(layers, "max_length", DEFAULT_MAX_LENGTH),
+        presets=tuple(layer.options.set for layer in presets),
+        changes=tuple(layer.options.set for layer in own),
+    )
+
+
+def _last(layers: Sequence[_Layer], key: str, default: Any) -> Any:
+    """The value of the last layer that has one."""
+    values = [getattr(layer.options, key) for layer in layers]
+    return next((value for value in reversed(values) if value is not None), default)
+
+
+def _chosen(experiments: Sequence[Experiment], wanted: Options, origin: str) -> list[Experiment]:
+    """What of a matrix was asked for: `ttmre` is all variants of it that are there, `ttmre:layers=2` is that one."""
+    variants = [variant for name in wanted.models or () for variant in variants_of(name)]
+    for variant in variants:
+        there = [one for experiment in experiments for one in experiment.models]
+        if not any(_is(one, variant) for one in there):
+            raise unknown(f"model of {origin}", str(variant), {str(one) for one in there})
+    for setting in wanted.settings or ():
+        known = {one for experiment in experiments for one in experiment.settings}
+        if setting not in {*known, "all"}:
+            raise unknown(f"setting of {origin}", setting, known)
+    settings = _settings(wanted.settings or ["all"])
+    chosen = [
+        replace(
+            experiment,
+            models=tuple(m for m in experiment.models if not variants or any(_is(m, variant) for variant in variants)),
+            settings=tuple(setting for setting in experiment.settings if setting in settings),
+        )
+        for experiment in experiments
+    ]
+    chosen = [experiment for experiment in chosen if experiment.models and experiment.settings]
+    if not chosen:
+        raise UsageError(f"{origin} has none of {', '.join(map(str, variants))} in {', '.join(settings)}")
+    return chosen
+
+
+def _is(variant: Variant, wanted: Variant) -> bool:
+    return variant.entry == wanted.entry and (not wanted.changes or variant.changes == wanted.changes)
+
+
+def _check(experiments: Sequence[Experiment], layers: Sequence[_Layer], command_line: _Layer) -> None:
+    """Raise UsageError for a change that has nothing to change, wherever the user wrote it.
+
+    On the command line it must be for a model that is run; in a file, for one that the file or the command line names,
+    or any registered one: which of them are run changes from command to command.
+    """
+    run = {variant.entry.name: variant.entry for experiment in experiments for variant in experiment.models}
+    for experiment in experiments:
+        for variant in experiment.models:
+            check_changes(f"{variant.entry.name}:", variant.changes, [variant.entry])
+    check_changes("--set ", command_line.options.set, list(run.values()))
+    named = [name for layer in layers for name in layer.options.models or ()]
+    of_file = run | {variant.entry.name: variant.entry for name in named for variant in variants_of(name)}
+    for layer in layers:
+        if not layer.packaged:
+            scopes = {text.partition(".")[0] for text in flattened(layer.options.set)} & set(registered())
+            known = {name: find(name) for name in scopes} | of_file
+            check_changes(f"{layer.origin}: set.", layer.options.set, list(known.values()))
+
+
+def _split(text: str | None) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else []
+
+
+def _seeds(given: str | int | list[int]) -> tuple[int, ...]:
+    """`5` is the seeds 0 to 4; `66,67` are those two, and `66,` is that one."""
+    try:
+        if isinstance(given, list):
+            seeds = given
+        elif isinstance(given, str) and "," in given:
+            seeds = [int(part) for part in _split(given)]
+        elif int(given) <= MOST_SEEDS:
+            seeds = list(range(int(given)))
+        else:
+            raise UsageError(f"--seeds {given} is a number of seeds; for the one seed {given}: --seeds {given},")
+    except ValueError as error:
+        raise UsageError(
+            f"--seeds {given}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)"
+        ) from error
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds {given}: expected at least one seed, none negative, none twice")
+    return tuple(seeds)
+
+
+def _settings(names: Sequence[str]) -> tuple[Setting, ...]:
+    for name in names:
+        if name not in (*SETTINGS, "all"):
+            raise unknown("setting", name, [*SETTINGS, "all"])
+    return tuple(s for s in SETTINGS if s in names or "all" in names)

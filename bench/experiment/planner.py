@@ -1,0 +1,125 @@
+"""From an experiment to the runs and stages it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.data.catalog.dataset import Dataset
+from bench.data.documents import Document
+from bench.errors import UsageError
+from bench.experiment.config import Experiment
+from bench.experiment.variants import Variant, resolve_stages, variant_name
+from bench.nn.encoder_source import TINY, EncoderSource
+from bench.registry import ModelEntry, code_version, find
+from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, SPLIT_OF, InferencePlan, RunPlan, StagePlan
+from bench.runs.recipe import Setting
+
+
+def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) -> list[RunPlan]:
+    """Every run of the experiment, seed by seed within a setting. Raises UsageError for what cannot be run."""
+    needed = {"train", "dev", "test"}
+    for setting, variant in experiment.cells:
+        for stage in resolve_stages(variant, setting, experiment.overrides):
+            needed |= {SPLIT_OF[stage.stage.data], stage.training.select_on}
+    missing = sorted(split for split in needed if split not in dataset.splits)
+    if missing:
+        raise UsageError(
+            f"the data set {dataset.name!r} has no {' and no '.join(missing)} documents, which "
+            f"{', '.join(experiment.settings)} need{'s' if len(experiment.settings) == 1 else ''}. "
+            f"It has: {', '.join(dataset.splits)} (`bench data add` registers more)"
+        )
+    plans = [
+        _plan_run(experiment, variant, setting, seed, dataset, encoder)
+        for setting, variant in experiment.cells
+        for seed in experiment.seeds
+    ]
+    return list({plan.folder: plan for plan in plans}.values())  # a model named twice is run once
+
+
+def _plan_run(
+    experiment: Experiment, variant: Variant, setting: Setting, seed: int, dataset: Dataset, encoder: EncoderSource
+) -> RunPlan:
+    stages: list[StagePlan] = []
+    trained = trained_as(variant.entry)
+    for resolved in resolve_stages(variant, setting, experiment.overrides):
+        source = resolved.stage.data
+        if resolved.training.freeze_encoder and trained.cls.reads == "pieces":
+            raise UsageError(f"{trained.name} reads word pieces: it has no encoder to be frozen (freeze_encoder)")
+        if resolved.training.compile and (resolved.training.freeze_encoder or trained.cls.reads == "pieces"):
+            raise UsageError(f"{trained.name}: compile is for an encoder that is trained, and this stage trains none")
+        before = stages[-1].key if stages else None
+        stages.append(
+            StagePlan(
+                harness=HARNESS_VERSION,
+                model=trained.name,
+                reference=trained.reference,
+                class_name=trained.cls.__qualname__,
+                code=code_version(trained.cls),
+                hyperparameters=resolved.hyperparameters,
+                training=resolved.training,
+                freeze=resolved.stage.freeze,
+                data=source,
+                dataset=dataset.name,
+                train_checksum=dataset.checksum(SPLIT_OF[source]),
+                select_checksum=dataset.checksum(resolved.training.select_on),
+                relations=dataset.relations,
+                encoder=encoder.name,
+                encoder_fingerprint=encoder.fingerprint,
+                max_length=experiment.max_length,
+                seed=seed,
+                position=len(stages),
+                after=None if resolved.stage.signal else before,
+                teacher=before if resolved.stage.signal else None,
+                signal=resolved.stage.signal,
+            )
+        )
+    return RunPlan(
+        metric=METRIC_VERSION,
+        model=variant.entry.name,
+        variant=variant_name(variant, setting, experiment.changes),
+        dataset=dataset.name,
+        setting=setting,
+        encoder=encoder.name,
+        seed=seed,
+        stages=tuple(stages),
+        dev_checksum=dataset.checksum("dev"),
+        test_checksum=dataset.checksum("test"),
+        facts_checksum=dataset.facts_source()["sha256"],
+        distant_checksum=dataset.checksum("distant") if "distant" in dataset.splits else None,
+        inference=_inference(variant.entry),
+        not_applicable=dict(variant.entry.cls.recipe.not_applicable),
+    )
+
+
+def trained_as(entry: ModelEntry) -> ModelEntry:
+    """The model whose training this one uses: its own, unless it differs from another in inference alone."""
+    return find(entry.cls.trains_as) if entry.cls.trains_as else entry
+
+
+def _inference(entry: ModelEntry) -> InferencePlan | None:
+    if entry.cls.inference is None:
+        return None
+    return InferencePlan(
+        reference=entry.reference, class_name=entry.cls.__qualname__, code=code_version(entry.cls.inference)
+    )
+
+
+def planned_runs(
+    experiments: Sequence[Experiment],
+    open_dataset: Callable[[str], Dataset],
+    find_encoder: Callable[[str, Sequence[Document]], EncoderSource],
+) -> list[tuple[Experiment, list[RunPlan]]]:
+    """The runs of each experiment, without those of the experiments before it."""
+    datasets = {name: open_dataset(name) for name in dict.fromkeys(e.dataset for e in experiments)}
+    encoders: dict[tuple[str, str], EncoderSource] = {}
+    seen: set[str] = set()
+    planned = []
+    for experiment in experiments:
+        dataset, name = datasets[experiment.dataset], experiment.encoder
+        if (dataset.name, name) not in encoders:
+            # Only `tiny` takes its words from the documents, and reading them takes longer than all the rest of this.
+            encoders[dataset.name, name] = find_encoder(name, dataset.documents("train") if name == TINY else ())
+        plans = make_plan(experiment, dataset, encoders[dataset.name, name])
+        planned.append((experiment, [plan for plan in plans if plan.folder not in seen]))
+        seen |= {plan.folder for plan in plans}
+    return planned

@@ -1,0 +1,157 @@
+"""Models as the user names them, with what is changed of each: `ttmre:loss=pu`, `ttmre:layers=1..4:memory=10,50`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.errors import UsageError
+from bench.experiment.overrides import Scope, applicable, changeable, parse_changes, problems
+from bench.interface import Setting, Stage, Training
+from bench.registry import ModelEntry, find
+
+MOST_VARIANTS = 1000
+_CHANGE = re.compile(r"[A-Za-z_][\w.+]*=")
+_NUMBER = re.compile(r"[+-]?\d[^:]*")
+_SPAN = re.compile(r"([+-]?\d+)(?:\.\.([+-]?\d+))?")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model with changed hyperparameters: `ttmre:layers=2`."""
+
+    entry: ModelEntry
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return ":".join([self.entry.name, *(f"{key}={plain(value)}" for key, value in self.changes.items())])
+
+
+def split_models(text: str) -> list[str]:
+    """The names in a comma-separated list: in `ttmre:memory=10,50,ssrpu` they are `ttmre:memory=10,50` and `ssrpu`."""
+    names: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        if names and _NUMBER.fullmatch(part.partition(":")[0]) and _CHANGE.match(names[-1].rpartition(":")[2]):
+            names[-1] += f",{part}"
+        elif part:
+            names.append(part)
+    return names
+
+
+def variants_of(name: str) -> list[Variant]:
+    """What a name means: one variant, or one for each value of its ranges. Raises UsageError."""
+    parts = name.split(":")
+    changes = [part for part in parts if _CHANGE.match(part)]
+    entry = find(":".join(part for part in parts if part not in changes))
+    choices = [[f"{key}={value}" for value in _values(change)] for change in changes for key in [change.split("=")[0]]]
+    if math.prod(map(len, choices)) > MOST_VARIANTS:
+        raise UsageError(f"{name}: more than {MOST_VARIANTS:,} variants")
+    return [Variant(entry, parse_changes(chosen)) for chosen in itertools.product(*choices)]
+
+
+def _values(change: str) -> list[str]:
+    """`layers=1..4` as 1, 2, 3, 4; `memory=10,50` as both; anything that is no range as the one value it is."""
+    value = change.partition("=")[2].strip()
+    if not (_NUMBER.match(value) and ("," in value or ".." in value)):
+        return [value]
+    numbers: list[int] = []
+    for part in value.split(","):
+        span = _SPAN.fullmatch(part.strip())
+        if span is None:
+            raise UsageError(
+                f"{change}: {part.strip()!r} is no integer and no range of them; expected a range (layers=1..4) or "
+                "a list (memory=10,50). Other values: a variant each, ttmre:margin=0.25,ttmre:margin=1"
+            )
+        first, last = int(span[1]), int(span[2] or span[1])
+        if last < first:
+            raise UsageError(
+                f"{change}: {part.strip()} has nothing in it; from the smaller to the larger: {last}..{first}"
+            )
+        if last - first >= MOST_VARIANTS:
+            raise UsageError(f"{change}: more than {MOST_VARIANTS:,} variants")
+        numbers += range(first, last + 1)
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"{change}: a value is there twice")
+    return [str(number) for number in numbers]
+
+
+@dataclass(frozen=True)
+class ResolvedStage:
+    """A stage with every value decided."""
+
+    stage: Stage
+    training: Training
+    hyperparameters: dict[str, Any]
+
+
+def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mapping[str, Any]]) -> list[ResolvedStage]:
+    """The stages of a model in a setting, with the overrides in force. Raises UsageError for a value that can't be.
+
+    overrides: levels of changes (`bench.experiment.overrides`); a later level wins over an earlier one whatever they
+    are limited to, within a level the more limited key wins, and the variant's own changes win over all.
+    """
+    entry = variant.entry
+    if reason := why_not(variant, setting):
+        raise UsageError(reason)
+    resolved = []
+    for stage, scope in zip(entry.cls.recipe.stages[setting], _scopes(variant, setting), strict=True):
+        values = dict(stage.training) | dict(stage.hyperparameters)
+        for level in (*overrides, variant.changes):
+            values |= {key.name: value for key, value in applicable(level, scope)}
+        trained = Training.model_fields
+        declared = set(entry.cls.Hyperparameters.model_fields) - set(trained)
+        try:
+            training = Training(**{name: value for name, value in values.items() if name in trained})
+            hyperparameters = entry.cls.Hyperparameters(**{n: value for n, value in values.items() if n in declared})
+        except ValidationError as error:
+            raise UsageError(f"{entry.name}, stage {stage.data}: {problems(error)}") from error
+        resolved.append(ResolvedStage(stage, training, hyperparameters.model_dump()))
+    return resolved
+
+
+def why_not(variant: Variant, setting: Setting) -> str | None:
+    """Why a model has no such setting; None where it has."""
+    recipe, name = variant.entry.cls.recipe, variant.entry.name
+    if recipe.stages.get(setting):
+        return None
+    return f"{name} has no setting {setting}: {recipe.not_applicable.get(setting, 'its recipe has no stages for it')}"
+
+
+def _scopes(variant: Variant, setting: Setting) -> list[Scope]:
+    """What the changes of each stage can be limited to.
+
+    A teacher is the model of the setting that trains on its data alone, in whichever setting it teaches: changes for
+    `human+distant` are for its student, and the teacher is trained once for both settings.
+    """
+    cls = variant.entry.cls
+    models = (cls.trains_as, variant.entry.name) if cls.trains_as else (variant.entry.name,)
+    stages = cls.recipe.stages[setting]
+    teaches = [*(stage.signal is not None for stage in stages[1:]), False]
+    return [Scope(models, s.data if teacher else setting, s.data) for s, teacher in zip(stages, teaches, strict=True)]
+
+
+def variant_name(variant: Variant, setting: Setting, levels: Sequence[Mapping[str, Any]]) -> str:
+    """What the user changed of a model in a setting, as the tables show it: `distant.epochs=5,layers=2`.
+
+    levels: the user's; what a preset says is no change. What is changed for other settings is none either.
+    """
+    own = changeable(variant.entry)
+    changed: dict[str, Any] = {}
+    for level in (*levels, variant.changes):
+        for scope in _scopes(variant, setting):
+            for key, value in applicable(level, scope):
+                if key.name in own:
+                    changed[f"{key.data}.{key.name}" if key.data else key.name] = value
+    return ",".join(f"{name}={plain(value)}" for name, value in sorted(changed.items()))
+
+
+def plain(value: Any) -> str:
+    """A value as the command line takes it."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""From weights to logits and predictions, and what is computed once and kept for it."""

@@ -1,0 +1,107 @@
+"""Encoder and model as one trainable module, and predictions from it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.batching import Batch
+from bench.interface import PairModel
+from bench.nn.encoder import DocumentEncoding, Encoder
+from bench.nn.encoder_source import EncoderSource
+from bench.nn.pooling import Pairs, pool
+from bench.nn.tokens import Tokens
+
+
+class DocumentModel(nn.Module):
+    """The encoder, the pooling and a model: a batch of documents to the logits of its candidate pairs.
+
+    encoder: None for a model that reads word pieces itself.   frozen: the encoder keeps its weights, and gives of every
+    document what it gives of it alone, without dropout; a batch may bring that along (`bench.inference.encodings`).
+    """
+
+    def __init__(self, encoder: Encoder | None, model: PairModel, frozen: bool = False) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.model = model
+        self.frozen = frozen
+        if encoder is not None and frozen:
+            encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> DocumentModel:
+        """As of any module; but a frozen encoder stays as it is in evaluation."""
+        super().train(mode)
+        if self.encoder is not None and self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits [P, classes] in float32 or wider, P candidate pairs in the order of the batch."""
+        return self.scored(batch)[0]
+
+    def scored(self, batch: Batch) -> tuple[Tensor, Pairs | Tokens]:
+        """The logits, and the inputs of the model that they were computed from."""
+        inputs = self.inputs(batch)
+        return self.logits(inputs), inputs
+
+    def logits(self, inputs: Pairs | Tokens) -> Tensor:
+        """Logits [P, classes] in float32 or wider, from what the model reads."""
+        logits: Tensor = self.model(inputs)
+        return _wide(logits)
+
+    def inputs(self, batch: Batch) -> Pairs | Tokens:
+        """What the model reads."""
+        if self.encoder is None:
+            return Tokens(batch.input_ids, batch.attention_mask, None, batch.documents)
+        encodings = self._encodings(self.encoder, batch)
+        if self.model.reads == "pairs":
+            return pool(encodings, batch, self.model.pooling_epsilon, self.model.pooled_heads, self.model.whole_grid)
+        states = tuple(_wide(encoding.states) for encoding in encodings)
+        return Tokens(batch.input_ids, batch.attention_mask, states, batch.documents)
+
+    def _encodings(self, encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
+        if not self.frozen:
+            return encoder(batch)
+        if batch.encodings is not None:
+            return [DocumentEncoding(*kept) for kept in batch.encodings]
+        return encode_alone(encoder, batch)
+
+
+@torch.no_grad()
+def encode_alone(encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
+    """Each document of the batch as if it were alone, without gradient."""
+    return [encoder(batch.alone(i))[0] for i in range(len(batch.documents))]
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """In float32, or wider if it is."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def precision_context(device: torch.device, precision: str) -> torch.autocast:
+    """bf16 where asked for, or with "auto" where there is a GPU; else full precision."""
+    bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+
+
+class BatchLosses(nn.Module):
+    """The parts of a batch's loss: what a step of training differentiates."""
+
+    def __init__(self, system: DocumentModel, precision: str) -> None:
+        super().__init__()
+        self.system = system
+        self.precision = precision
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalars; their sum is minimised."""
+        with precision_context(batch.input_ids.device, self.precision):
+            logits, inputs = self.system.scored(batch)
+        return self.system.model.batch_loss(logits, inputs, batch)
+
+
+def assemble(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:
+    """The model behind its encoder, if it has one."""
+    if model.reads == "pieces":
+        return DocumentModel(None, model)
+    layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))
+    return DocumentModel(source.build(layers, pretrained, attention=model.reads == "pairs"), model, frozen)

@@ -1,0 +1,67 @@
+"""A finished run on new documents, or once more on its own. It needs nothing but the output folder it was made in."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.data.documents import Document
+from bench.data.features.cache import features_of
+from bench.data.formats.chunks import DocumentChunks
+from bench.data.formats.detect import read_documents
+from bench.errors import BenchError, UsageError
+from bench.filesystem import sha256_of
+from bench.inference.load import UnusableModelError, predictor_of
+from bench.interrupt import Interrupted, handling_signals
+from bench.metrics.submission import Prediction, write_submission
+from bench.registry import code_version, find
+from bench.runs.plan import RunPlan
+from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import scores_path
+
+
+def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
+    """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
+
+    Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is.
+    """
+    out = run.resolve().parent.parent
+    folder = RunFolder(out, run.resolve().name)
+    plan, record = folder.plan(), folder.record()
+    if plan is None or record is None:
+        raise UsageError(f"{run} is not a finished run (`bench status --out {out}`)")
+    # A label need not be of a relation the model knows: it is of no use here.
+    read = [replace(document, labels=()) for document in read_documents(documents)]
+    with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
+        predictor = predictor_of(out, plan, interrupt)
+        stage, words = predictor.reading.stage, predictor.reading.source.words()
+        chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
+        features = features_of(chunks, content, words, "", stage.relations, stage.max_length, Path(scratch))
+        try:
+            found = predictor.predict(read, features, record.decision)
+        except Interrupted as interrupted:
+            raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
+    write_submission(to, found)
+    return len(found), len(read), features.mentions_cut
+
+
+def score_again(
+    run: RunFolder, plan: RunPlan, split: str, documents: Sequence[Document], predictions: Sequence[Prediction]
+) -> None:
+    """Give a finished run the scores it lacks, from its weights. predictions: what it made of `documents`, its `split`.
+
+    Raises `UnusableModelError`.
+    """
+    stage = plan.stages[-1]
+    if code_version(find(stage.reference).cls) != stage.code:
+        raise UnusableModelError(f"the code of {stage.model} has changed since it was trained")
+    with handling_signals() as interrupt:
+        predictor = predictor_of(run.path.parent.parent, plan, interrupt)
+        keeper = predictor.keeper(documents)
+        try:
+            keeper.read(predictor.reading.score, predictions)
+        except Interrupted as interrupted:
+            raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
+    keeper.write(scores_path(run.path, split))

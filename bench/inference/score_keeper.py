@@ -1,0 +1,101 @@
+"""Which scores of a model are kept for looking at its errors, taken as the model makes them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.documents import Document
+from bench.inference.predict import Scored, document_scores
+from bench.interface import DocumentScores, PairModel, Scorer
+from bench.metrics.submission import Prediction
+from bench.runs.triple_scores import write_scores
+
+NEAREST = 25
+"""So many triples of a document that are neither predicted nor labelled are kept: those with the highest margins."""
+MOST_BELOW = 0.01
+"""Where more of the predictions than this have a logit below its threshold, the two are not what decides. A few may:
+made again on another machine, a logit that was at its threshold can come to lie on the other side."""
+
+
+class ScoreKeeper:
+    """Takes in the scores of a split's documents as they are made, in any order, and keeps what will be looked at."""
+
+    def __init__(
+        self, model: PairModel, documents: Sequence[Document], relations: Sequence[str], decides: bool = True
+    ) -> None:
+        self.model, self.documents, self.relations = model, documents, tuple(relations)
+        self._index = {relation: r for r, relation in enumerate(self.relations)}
+        self._against, self._decides = "0", decides
+        self._count = self._predicted = self._below = 0
+        self._rows: list[NDArray[np.int64]] = []
+        self._values: list[NDArray[np.float32]] = []
+        self._evidence: list[NDArray[np.int64]] = []
+
+    def watch(self, scored: Scored, decided: Tensor) -> None:
+        """Take in a batch. decided: [P, R], what was predicted."""
+        sizes = [len(d.pairs) for d in scored.batch.documents]
+        parts = zip(scored.rows.tolist(), document_scores(scored), decided.cpu().split(sizes), strict=True)
+        for row, scores, predicted in parts:
+            self.add(row, scores, predicted.numpy())
+
+    def read(self, score: Scorer, predictions: Iterable[Prediction]) -> None:
+        """Take in all documents, read once more, given what was predicted of them."""
+        by_title: dict[str, list[Prediction]] = defaultdict(list)
+        for prediction in predictions:
+            by_title[prediction.title].append(prediction)
+        for row, (document, scores) in enumerate(zip(self.documents, score(self.documents), strict=True)):
+            found = [(p.head, p.tail, p.relation) for p in by_title[document.title]]
+            self.add(row, scores, self._marked(scores.pairs, found))
+
+    def add(self, row: int, scores: DocumentScores, predicted: NDArray[np.bool_]) -> None:
+        """Take in the document `row`. predicted: [p, R]."""
+        given = torch.from_numpy(scores.logits).to(next(self.model.parameters()).device)
+        thresholds, self._against = self.model.decided_against(given, self.relations)
+        logits = scores.logits[:, scores.logits.shape[1] - len(self.relations) :]
+        bars = np.broadcast_to(thresholds.detach().float().cpu().numpy(), logits.shape)
+        margins = logits - bars
+        self._predicted += int(predicted.sum())
+        self._below += int((margins[predicted] <= 0).sum())
+        labels = [(label.head, label.tail, label.relation) for label in self.documents[row].labels]
+        kept = predicted | self._marked(scores.pairs, labels)
+        pair, relation = (np.concatenate(both) for both in zip(kept.nonzero(), nearest(margins, kept), strict=True))
+        self._rows.append(np.column_stack([np.full(len(pair), row), scores.pairs[pair], relation]))
+        self._values.append(np.column_stack([logits[pair, relation], bars[pair, relation]]))
+        if scores.evidence is not None:
+            of, sentence = scores.evidence[pair].nonzero()
+            self._evidence.append(np.column_stack([of + self._count, sentence]))
+        self._count += len(pair)
+
+    def _marked(self, pairs: NDArray[np.int64], triples: Iterable[tuple[int, int, str]]) -> NDArray[np.bool_]:
+        """[p, R], true for these triples, as far as they are candidates."""
+        marked = np.zeros((len(pairs), len(self.relations)), dtype=bool)
+        place = {(head, tail): p for p, (head, tail) in enumerate(pairs.tolist())}
+        for head, tail, relation in triples:
+            if (head, tail) in place and relation in self._index:
+                marked[place[head, tail], self._index[relation]] = True
+        return marked
+
+    def write(self, path: Path) -> None:
+        """Keep them, whole or not at all."""
+        rows = np.concatenate([np.empty((0, 4), dtype=np.int64), *self._rows]).astype(np.int32)
+        values = np.concatenate([np.empty((0, 2), dtype=np.float32), *self._values])
+        evidence = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._evidence]).astype(np.int32)
+        predicted = evidence if self.model.predicts_evidence else None
+        decides = self._decides and self._below <= MOST_BELOW * self._predicted
+        write_scores(path, rows, values, predicted, self._against, decides)
+
+
+def nearest(margins: NDArray[np.float32], kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair and relation of the `NEAREST` highest of `margins` [p, R] that are not `kept`."""
+    others = np.where(kept, -np.inf, margins).ravel()
+    count = min(NEAREST, len(others) - int(kept.sum()))
+    highest = np.argpartition(-others, count)[:count] if count < len(others) else np.arange(count)
+    pair, relation = np.unravel_index(highest, margins.shape)
+    return pair.astype(np.int64), relation.astype(np.int64)

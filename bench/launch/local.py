@@ -1,0 +1,191 @@
+"""Where runs are carried out: in this process (`inline`) or in processes of this machine (`local`).
+
+Either way the state is in the output folder: `bench status` and another `bench run` see it, and whatever stops is
+taken up again by running the same command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from bench.errors import BenchError, UsageError
+from bench.execution.executor import Bench
+from bench.interrupt import Interrupt, handling_signals
+from bench.launch.display import RunDisplay
+from bench.nn.devices import QUIET, visible_gpus
+from bench.runs.plan import RunPlan
+from bench.runs.run_folder import RunFolder
+from bench.training.team import PATIENCE_SECONDS
+
+Launcher = Literal["inline", "local"]
+LAUNCHERS: tuple[Launcher, ...] = get_args(Launcher)
+
+
+def launch(
+    plans: Sequence[RunPlan],
+    out: Path,
+    launcher: Launcher,
+    jobs: int | None,
+    display: RunDisplay,
+    checkpoint_seconds: float,
+    gpus_per_run: int = 1,
+) -> list[RunFolder]:
+    """Carry out `plans`; the folders of those that failed. Raises `Interrupted` after a signal.
+
+    jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
+    cores, for `gpus_per_run` processes each.
+    """
+    with handling_signals() as interrupt, display:
+        if launcher == "inline":
+            bench = Bench(out, interrupt, display.update, checkpoint_seconds)
+            bench.execute(plans)
+        else:
+            jobs = min(jobs or default_jobs(len(plans), gpus_per_run), len(plans))
+            _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds)
+    return [folder for folder in (RunFolder.of(out, plan) for plan in plans) if folder.record() is None]
+
+
+def default_jobs(runs: int, gpus_per_run: int = 1) -> int:
+    """One run for every `gpus_per_run` GPUs; without a GPU, cores. Raises UsageError where there are too few GPUs."""
+    gpus = torch.cuda.device_count()
+    if gpus and gpus < gpus_per_run:
+        raise UsageError(f"--gpus-per-run {gpus_per_run}: this machine has {gpus}")
+    return max(1, min(runs, (gpus or os.cpu_count() or 1) // gpus_per_run))
+
+
+def _run_locally(
+    plans: Sequence[RunPlan],
+    out: Path,
+    jobs: int,
+    size: int,
+    display: RunDisplay,
+    interrupt: Interrupt,
+    checkpoint_seconds: float,
+) -> None:
+    folders = [RunFolder.of(out, plan) for plan in plans]
+    began = time.time()
+    teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds) for i in range(jobs)]
+    try:
+        told = False
+        while True in [team.is_at_work(may_start=not told) for team in teams]:  # each is looked after
+            if interrupt.requested and not told:
+                _stop(worker for team in teams for worker in team.workers)
+                told = True
+            _show(folders, display, began)
+            display.wait()
+        _show(folders, display, began)
+    finally:
+        workers = [worker for team in teams for worker in team.workers]
+        _stop(workers)
+    interrupt.check()
+    # 1 is a worker with failed runs, which their folders tell of; anything else is a worker that died.
+    died = [f"process {w.pid}: {_how_it_ended(w.returncode)}" for w in workers if w.returncode not in (0, 1)]
+    if died:
+        message = f"{len(died)} of {len(workers)} worker processes ended early ({'; '.join(died)})"
+        if any(folder.record() is None and folder.error() is None for folder in folders):
+            raise BenchError(f"{message}. Run the same command again to go on from the last checkpoints")
+        display.say(f"{message}; the others did its work")
+
+
+class WorkerTeam:
+    """Team `index` of `jobs`: `size` worker processes that train one run at a time together."""
+
+    def __init__(
+        self, index: int, jobs: int, size: int, folders: Sequence[RunFolder], out: Path, checkpoint_seconds: float
+    ) -> None:
+        self.first, self.size, self.out = index * size, size, out
+        self.began = time.time()
+        self.settings = [str(max(1, (os.cpu_count() or 1) // (jobs * size))), str(checkpoint_seconds)]
+        # Each team begins at another run; the locks see to it that none is done twice.
+        self.folders = [*folders[index:], *folders[:index]]
+        self._start()
+
+    def _start(self) -> None:
+        port = free_port() if self.size > 1 else 0
+        names = [folder.name for folder in self.folders]
+        self.workers = [
+            _start_worker(
+                self.first + rank, [str(self.out), *self.settings, str(rank), str(self.size), str(port), *names]
+            )
+            for rank in range(self.size)
+        ]
+        self._broken_since: float | None = None
+
+    def is_at_work(self, may_start: bool) -> bool:
+        """Whether it goes on: anew where a failed run has ended it. Ends what waits for a process that has died."""
+        codes = [worker.poll() for worker in self.workers]
+        if None in codes:
+            self._end_if_broken(codes)
+            return True
+        if self.size == 1 or codes[0] != 1 or not may_start:
+            return False
+        left = [folder for folder in self.folders if not self._is_over(folder)]
+        if not left or len(left) == len(self.folders):  # nothing came of it: nothing would of another
+            return False
+        self.folders = left
+        self._start()
+        return True
+
+    def _end_if_broken(self, codes: Sequence[int | None]) -> None:
+        """Kill those that wait for one that has died; they have had time to notice it by themselves."""
+        if any(codes):
+            self._broken_since = self._broken_since or time.monotonic()
+            if time.monotonic() - self._broken_since > 3 * PATIENCE_SECONDS:
+                for worker in self.workers:
+                    worker.kill()
+
+    def _is_over(self, folder: RunFolder) -> bool:
+        status = folder.status()
+        failed = status.get("state") == "failed" and status.get("time", 0) >= self.began
+        return failed or folder.record() is not None
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _show(folders: Sequence[RunFolder], display: RunDisplay, began: float) -> None:
+    """The newest status of each run; what an earlier command left in its folder is no news."""
+    for folder in folders:
+        status = folder.status()
+        if status.get("time", 0) >= began:
+            display.update(folder, status)
+
+
+def _stop(workers: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Ask them to stop at their next step. One that is not asked, because this process is killed, sees its end."""
+    for worker in workers:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+
+
+def _start_worker(number: int, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    gpus = torch.cuda.device_count()
+    environment = {**os.environ, **QUIET}
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = visible_gpus(gpus)[number % gpus]
+    # In a session of its own, so that Ctrl-C reaches only this process, which then asks the workers to stop. Nothing
+    # is written to the pipe: it ends when this process does, whatever ends it.
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.launch.worker", *arguments],
+        env=environment,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _how_it_ended(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"

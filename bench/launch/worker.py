@@ -1,0 +1,62 @@
+"""A process that carries out planned runs: `python -m bench.launch.worker OUT THREADS SECONDS RANK SIZE PORT RUN...`.
+
+SECONDS: at least so long between checkpoints. SIZE processes, of which RANK 0 leads, train each stage together; with 1
+no PORT is used. It stops, as at a signal, when its standard input ends: that is the end of the process that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.interrupt import Interrupt
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0 when all runs have a record, 1 when one failed or was stopped, 2 for one without plan, or LOST."""
+    import torch
+
+    from bench.execution.executor import Bench
+    from bench.interrupt import Interrupted, handling_signals
+    from bench.runs.run_folder import RunFolder
+    from bench.training.team import LOST, PeerLostError, joined
+
+    out, threads, checkpoint_seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
+    (rank, size, port), names = map(int, arguments[3:6]), arguments[6:]
+    torch.set_num_threads(threads)
+    plans = []
+    for name in names:
+        plan = RunFolder(out, name).plan()
+        if plan is None:
+            print(f"bench: {out / 'runs' / name}: no readable plan", file=sys.stderr)
+            return 2
+        plans.append(plan)
+    with handling_signals() as interrupt:
+        threading.Thread(target=_stop_at_end_of_input, args=(interrupt,), daemon=True).start()
+        try:
+            with joined(rank, size, port) as team:
+                bench = Bench(out, interrupt, lambda folder, status: None, checkpoint_seconds, team)
+                if team and rank:
+                    team.follow(bench.help)
+                    return 0
+                return 1 if bench.execute(plans) else 0
+        except Interrupted:
+            return 1
+        except PeerLostError as lost:
+            print(f"bench: {lost}", file=sys.stderr, flush=True)
+            return LOST
+
+
+def _stop_at_end_of_input(interrupt: Interrupt) -> None:
+    while os.read(0, 1024):  # not sys.stdin: a thread that waits in it would hold up the exit
+        pass
+    interrupt.request(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""Which device there is to compute on, and what has to be set before anything uses it. Importing it loads no torch."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# cuBLAS repeats a product to the bit only with a workspace of fixed size, asked for before it starts.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""Environment of processes that train together: torch warns of what DDP was asked for, and of peers that have ended."""
+
+
+def this_device() -> torch.device:
+    """What a process computes on: the GPU that it sees (the first of several), else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def visible_gpus(count: int) -> list[str]:
+    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; where it says nothing, the first `count`."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")

@@ -1,0 +1,40 @@
+"""What the tables and figures of a report are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.analysis.aggregate import Cell
+from bench.analysis.published import Published
+from bench.analysis.systems import System, systems_of
+from bench.report.tables.ablations import Ablation, ablations
+from bench.report.tables.datasets import DataFacts, data_facts
+from bench.report.tables.paper import PublishedRows, the_paper
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that tables and figures are made from."""
+
+    out: Path
+    systems: Sequence[System]
+    rows: PublishedRows
+    data: Sequence[DataFacts]
+    ablations: Sequence[Ablation]
+    shown: Sequence[System] = field(default_factory=tuple)
+    """The systems of the main tables: all but those that are points of an ablation and nothing else."""
+
+
+def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
+    """Read what else is needed, and see which runs are ablations."""
+    systems = systems_of(cells)
+    rows = PublishedRows(published, the_paper())
+    found = list(ablations(systems))
+    # By configuration: `layers=4` and `memory=200` may be one run under two names.
+    points = {system.plan.configuration for ablation in found for _, system in ablation.points}
+    printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
+    kept = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
+    shown = [s for s in systems if s.plan.configuration not in points or s in kept]
+    return Material(out, systems, rows, data_facts(systems), found, shown)

@@ -1,0 +1,1 @@
+"""How tables look: on a terminal, as Markdown, LaTeX, CSV and on a page."""

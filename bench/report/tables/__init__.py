@@ -1,0 +1,1 @@
+"""Which tables a report has, and what stands in their cells."""

@@ -1,0 +1,350 @@
+"""The paper's results tables from run records, each run's scores beside the published ones.
+
+The records of one data set and encoder make tables of the same form as the paper's. Where data set, setting and encoder
+are the paper's own, they are that table, with differences; elsewhere the published values stand below ours, marked as
+not comparable.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.analysis.aggregate import RELEASED, NotApplicable, mean_and_std, not_applicable
+from bench.analysis.published import TableRow
+from bench.analysis.systems import System, same_encoder
+from bench.report.table import Column, Comparability, Line, Row, Table
+from bench.report.tables.ablations import Ablation
+from bench.report.tables.notes import documents_notes
+from bench.report.tables.paper import PaperTable, PublishedRows
+from bench.report.tables.score_cells import Beside, Entry, Place, not_applicable_row, places, score_rows
+from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
+from bench.runs.recipe import SETTINGS
+
+HEADINGS = {
+    "human": "Human annotation only",
+    "distant": "Distant only",
+    "human+distant": "Human + distant",
+    "ext": "Extremely unlabeled",
+    "ext+distant": "Extremely unlabeled + distant",
+}
+SLICES = {
+    "top_10": "Top 10 labels",
+    "all_but_top_10": "All but top 10 labels",
+    "top_5": "Top 5 labels",
+    "all_but_top_5": "All but top 5 labels",
+    "intra": "Head and tail in one sentence",
+    "inter": "In no sentence together",
+}
+STRICT = (
+    "A slice's precision divides by the predictions in the slice (strict). The paper's program divides by all "
+    "predictions (released), so that its precisions, and F1s, are lower: published values are of that protocol."
+)
+PERCENT = "Percent, mean ± sample standard deviation over seeds."
+
+
+@dataclass(frozen=True)
+class Where:
+    """The records a table is made of: one data set, and one encoder unless it is about several."""
+
+    dataset: str
+    encoder: str | None
+
+    def __str__(self) -> str:
+        return f"{self.dataset}, {self.encoder}" if self.encoder else self.dataset
+
+
+def main_tables(systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+    """Tables 3, 4, 6 and 7, and their like for other data and encoders: what of them the records have."""
+    by_dataset: dict[str, list[System]] = defaultdict(list)
+    for system in systems:
+        by_dataset[system.plan.dataset].append(system)
+    own = {table.dataset for table in rows.paper.tables("main") if table.encoder is None}
+    for dataset, of_dataset in by_dataset.items():
+        encoders = list(dict.fromkeys(system.plan.encoder for system in of_dataset))
+        for table in rows.paper.tables("main"):
+            if table.encoder is None and table.dataset == dataset:
+                yield from _main(table, Where(dataset, None), of_dataset, rows)
+            elif table.encoder is not None and dataset not in own:
+                for encoder in encoders:
+                    having = [system for system in of_dataset if system.plan.encoder == encoder]
+                    yield from _main(table, Where(dataset, encoder), having, rows)
+        for table in rows.paper.tables("encoders"):
+            if len(encoders) > 1:
+                yield from _encoders(table, dataset, of_dataset, rows)
+
+
+def _main(table: PaperTable, where: Where, systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+    impossible = not_applicable([system.cell for system in systems])
+    blocks: list[tuple[str, list[Entry], Sequence[NotApplicable]]] = []
+    for setting in _settings(table, systems):
+        there = [system for system in systems if system.plan.setting == setting]
+        if there:
+            none = [n for n in impossible if n.setting == setting]
+            blocks.append((HEADINGS[setting], _entries(table, setting, where, there, rows), none))
+    if blocks:
+        yield _table(table, where, table.splits, blocks, rows, mixed=where.encoder is None)
+
+
+def _settings(table: PaperTable, systems: Sequence[System]) -> list[str]:
+    """Those of the table; where it is the only one of its data set, all that the records have."""
+    if table.encoder is None:
+        return [setting for setting in SETTINGS if any(system.plan.setting == setting for system in systems)]
+    return list(table.settings)
+
+
+def _encoders(table: PaperTable, dataset: str, systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+    """One block per setting and encoder, of the models that were run with several encoders."""
+    blocks: list[tuple[str, list[Entry], Sequence[NotApplicable]]] = []
+    for setting in SETTINGS:
+        there = [s for s in systems if s.plan.setting == setting]
+        encoders: dict[str, set[str]] = defaultdict(set)
+        for system in there:
+            encoders[system.plan.model].add(system.plan.encoder)
+        models = {name for name, having in encoders.items() if len(having) > 1}
+        for encoder in dict.fromkeys(s.plan.encoder for s in there if s.plan.model in models):
+            chosen = [s for s in there if s.plan.encoder == encoder and s.plan.model in models]
+            where = Where(dataset, encoder)
+            blocks.append((f"{HEADINGS[setting]}, {encoder}", _entries(table, setting, where, chosen, rows), []))
+    if blocks:
+        yield _table(table, Where(dataset, None), table.splits, blocks, rows, mixed=False)
+
+
+def slice_tables(systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+    """Table 5 and its like: one table for each data set, encoder and setting with such slices."""
+    (table,) = rows.paper.tables("slices")
+    groups: dict[tuple[str, str, str], list[System]] = defaultdict(list)
+    for system in systems:
+        groups[system.plan.dataset, system.plan.encoder, system.plan.setting].append(system)
+    for (dataset, encoder, setting), there in groups.items():
+        where = Where(dataset, encoder)
+        parts = [part for part in SLICES if any(s.values("test", "f1", part) for s in there)]
+        if parts:
+            yield _slices(table, where, setting, there, parts, rows)
+
+
+def _slices(
+    table: PaperTable, where: Where, setting: str, systems: Sequence[System], parts: Sequence[str], rows: PublishedRows
+) -> Table:
+    blocks = [(part, _entries(table, setting, where, systems, rows, part)) for part in parts]
+    # A metric that one of the slices has is a column of all.
+    metrics = dict.fromkeys((p.metric, p.title) for part in parts for p in places(systems, table.splits, part))
+    made: list[Row] = []
+    for part, entries in blocks:
+        columns = [Place("test", metric, title, part) for metric, title in metrics]
+        made += _with_released(score_rows(entries, columns, SLICES[part], encoders=False), entries, columns)
+    return Table(
+        name=_name(table, where, setting),
+        title=f"{_title(table, where)}, {setting}",
+        caption=f"Test set. {PERCENT}",
+        columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(title) for _, title in metrics)),
+        rows=tuple(made),
+        notes=(STRICT,),
+        legend=(RULES,),
+        published=_status(entry for _, entries in blocks for entry in entries),
+    )
+
+
+def _with_released(rows: Sequence[Row], entries: Sequence[Entry], columns: Sequence[Place]) -> Iterator[Row]:
+    """Under each strict score the one of the released protocol, where that differs."""
+    for row, entry in zip(rows, entries, strict=True):
+        cells = list(row.cells)
+        for i, place in enumerate(columns, start=len(cells) - len(columns)):
+            number = entry.system.number(place.split, place.metric, RELEASED + place.part) if entry.system else None
+            if number is not None and number.mean is not None and place.metric != "recall":
+                cells[i] = replace(
+                    cells[i],
+                    under=(Line("released protocol", mean_and_std(number)), *cells[i].under),
+                    data={**cells[i].data, "released": number.mean, "released std": number.std},
+                )
+        yield replace(row, cells=tuple(cells))
+
+
+def ablation_table(table: PaperTable | None, ablation: Ablation, rows: PublishedRows) -> Table:
+    """Scores by the value of one hyperparameter. table: the paper's, where it has one of that hyperparameter."""
+    where = Where(ablation.dataset, ablation.encoder)
+    entries = []
+    for value, system in ablation.points:
+        published = {}
+        if table is not None:
+            for row in rows.of(table, _published_setting(table), "test"):
+                if rows.paper.variant(row) == f"{ablation.hyperparameter}={value:g}":
+                    published["test", "all"] = _beside(table, row, ablation.setting, where, rows)
+        entries.append(Entry(f"{value:g}", system, published, _remarks(table, published, system, rows)))
+    columns = places([system for _, system in ablation.points], ("test",))
+    title = f"{ablation.model}: {ablation.hyperparameter}"
+    if table is not None:
+        title = f"{_title(table, where)}, {ablation.setting}"
+    fixed = f" Otherwise {ablation.fixed}." if ablation.fixed else ""
+    return Table(
+        name=f"{_name(table, where, ablation.setting) if table else ablation.name}-{ablation.key}",
+        title=title,
+        caption=f"{ablation.model} on {where}, {ablation.setting}; test set. {PERCENT}{fixed}",
+        columns=(
+            Column(ablation.hyperparameter, numeric=True), Column("Seeds"),
+            *(Column(place.title, place.group) for place in columns),
+        ),
+        rows=tuple(score_rows(entries, columns, "", encoders=False)),
+        legend=_legend(_status(entries)),
+        published=_status(entries),
+    )  # fmt: skip
+
+
+def _published_setting(table: PaperTable) -> str:
+    return table.settings[0]
+
+
+def _entries(
+    table: PaperTable,
+    setting: str,
+    where: Where,
+    systems: Sequence[System],
+    rows: PublishedRows,
+    part: str = "all",
+) -> list[Entry]:
+    """The systems in the order of the paper's rows, then the others; the paper's rows that were not run among them."""
+    published: dict[tuple[str, str], dict[tuple[str, str], TableRow]] = defaultdict(dict)
+    asked = "unstated" if table.kind == "slices" else setting
+    for split in table.splits:
+        for row in rows.of(table, asked, split, part.replace("_", "-")):
+            if table.kind != "encoders" or where.encoder is None or same_encoder(row.encoder, where.encoder):
+                published[rows.model(row), rows.paper.variant(row)][split, part] = row
+    keys = list(published)
+
+    def rank(model: str, variant: str) -> tuple[int, int, str]:
+        """The place of a row in the paper's order; variants of a model after it, models it does not have at the end."""
+        of_model = [i for i, key in enumerate(keys) if key[0] == model]
+        exact = (model, variant) in published
+        return keys.index((model, variant)) if exact else max(of_model, default=len(keys)), not exact, variant
+
+    found: list[tuple[tuple[int, int, str], Entry]] = []
+    for system in systems:
+        key = system.plan.model, system.plan.variant
+        beside = {at: _beside(table, row, setting, where, rows, system) for at, row in published.get(key, {}).items()}
+        found.append((rank(*key), Entry(system.name, system, beside, _remarks(table, beside, system, rows))))
+    if is_the_papers(table, where):
+        for model, variant in published.keys() - {(system.plan.model, system.plan.variant) for system in systems}:
+            rows_there = published[model, variant]
+            beside = {at: _beside(table, row, setting, where, rows) for at, row in rows_there.items()}
+            name = model + (f" ({variant})" if variant else "")
+            found.append((rank(model, variant), Entry(name, None, beside, _remarks(table, beside, None, rows))))
+    return [entry for _, entry in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
+
+
+def _beside(
+    table: PaperTable,
+    row: TableRow,
+    setting: str,
+    where: Where,
+    rows: PublishedRows,
+    system: System | None = None,
+) -> Beside:
+    """The row with what of data set, setting and encoder is another one than ours."""
+    encoder = rows.encoder(row)
+    ours = system.plan.encoder if system else where.encoder
+    unlike = []
+    if row.dataset != where.dataset:
+        unlike.append(f"data set ({row.dataset})")
+    if row.setting == "unstated":
+        unlike.append("setting (the paper does not say which)")
+    elif row.setting not in (setting, table.published_setting):
+        unlike.append(f"setting ({row.setting})")
+    if ours is not None and not same_encoder(encoder, ours):
+        unlike.append(f"encoder ({'the paper does not say which' if encoder == 'unstated' else encoder})")
+    elif system is not None and any(stage.training.freeze_encoder for stage in system.plan.stages):
+        unlike.append("training (ours has the encoder frozen)")
+    return Beside(row, f"published with other {' and '.join(unlike)}: not comparable" if unlike else "")
+
+
+def _remarks(
+    table: PaperTable | None,
+    published: dict[tuple[str, str], Beside],
+    system: System | None,
+    rows: PublishedRows,
+) -> tuple[str, ...]:
+    """What is known of a row beside its numbers."""
+    notes = []
+    if system is not None and (remark := rows.paper.remarks.get(system.plan.model)):
+        notes.append(f"{system.plan.model}: {remark}")
+    comparable = [beside.row for beside in published.values() if not beside.why_not]
+    if system is not None and table is not None and comparable:
+        selected_on = system.plan.stages[-1].training.select_on
+        if selected_on != table.select_on:
+            notes.append(f"the epoch is chosen on {selected_on}, the paper's on {table.select_on}")
+    notes += rows.doubts(comparable)
+    if any(row.borrowed for row in comparable):
+        notes.append("the paper took its row from elsewhere")
+    return tuple(notes)
+
+
+def _table(
+    table: PaperTable,
+    where: Where,
+    splits: Sequence[str],
+    blocks: Sequence[tuple[str, list[Entry], Sequence[NotApplicable]]],
+    rows: PublishedRows,
+    mixed: bool,
+) -> Table:
+    systems = [entry.system for _, entries, _ in blocks for entry in entries if entry.system]
+    # Where test has no labels, dev is all there is to show.
+    scored = [split for split in ("dev", "test") if any(system.values(split, "f1") for system in systems)]
+    splits = [split for split in splits if split in scored] or scored or splits
+    columns = places(systems, splits)
+    made: list[Row] = []
+    for heading, entries, impossible in blocks:
+        made += score_rows(entries, columns, heading, mixed)
+        made += [
+            not_applicable_row(
+                n.model + (f" ({n.variant})" if n.variant else ""), n.encoder,
+                f"n/a: {n.model} has no {n.setting!r}: {n.reason}", len(columns), heading, mixed,
+            )
+            for n in impossible
+        ]  # fmt: skip
+    status = _status(entry for _, entries, _ in blocks for entry in entries)
+    notes = dict.fromkeys(note for system in systems for note in documents_notes(system.cell, splits))
+    headings = [Column("Model", numeric=False), *([Column("Encoder", numeric=False)] if mixed else []), Column("Seeds")]
+    return Table(
+        name=_name(table, where),
+        title=_title(table, where),
+        caption=PERCENT + _of_published(table, status, rows),
+        columns=(*headings, *(Column(place.title, place.group) for place in columns)),
+        rows=tuple(made),
+        notes=tuple(notes),
+        legend=_legend(status),
+        published=status,
+    )
+
+
+def _of_published(table: PaperTable, status: Comparability, rows: PublishedRows) -> str:
+    told = f"{table.dataset}{f', {table.encoder}' if table.encoder else ''}"
+    if status == "other":
+        return f" The values of {rows.paper.paper} ({told}) are for orientation: they are not comparable with ours."
+    return f" Below ours, the published values of {rows.paper.paper}." if status == "same" else ""
+
+
+def _status(entries: Iterable[Entry]) -> Comparability:
+    beside = [found for entry in entries if entry.system for found in entry.published.values()]
+    if any(not found.why_not for found in beside):
+        return "same"
+    return "other" if beside else "none"
+
+
+def _legend(status: Comparability) -> tuple[str, ...]:
+    return (RULES, AGAINST_PUBLISHED) if status == "same" else (RULES,)
+
+
+def is_the_papers(table: PaperTable, where: Where) -> bool:
+    """Whether records of a place make the paper's table, and not one of its form."""
+    same = where.encoder is None or table.encoder is None or same_encoder(where.encoder, table.encoder)
+    return table.dataset == where.dataset and same
+
+
+def _title(table: PaperTable, where: Where) -> str:
+    if is_the_papers(table, where):
+        return f"Table {table.number}: {table.title}"
+    return f"{table.title.capitalize()}: {where}"
+
+
+def _name(table: PaperTable, where: Where, *more: str) -> str:
+    return "-".join([f"table{table.number}", *str(where).split(", "), *more]).replace("/", "_")

@@ -1,0 +1,82 @@
+"""All runs of an output folder: as a table of the report, and as tidy CSV for pandas."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from bench.analysis.aggregate import EVIDENCE, METRICS
+from bench.analysis.systems import System
+from bench.report.table import MISSING, Cell, Column, Row, Table
+from bench.runs.plan import RunPlan
+from bench.runs.record import RunRecord
+
+RUNS = "runs"
+FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
+TIDY = (
+    *FIELDS, "configuration", "key", "folder", "status", "error", "split", *METRICS, "macro_f1",
+    *(EVIDENCE + metric for metric in ("f1", "precision", "recall")), "documents", "gold", "predicted", "correct",
+    "gold_outside", "mentions_cut", "epochs", "selected_epoch",
+)  # fmt: skip
+
+
+def runs_table(systems: Sequence[System]) -> Table:
+    """One row per planned run: where it is, its headline, its error."""
+    rows = []
+    for plan, record, error in _runs(systems):
+        status = "finished" if record else "failed" if error else "not finished"
+        headline = record.headline.rpartition(" ")[2] if record else ""
+        name = plan.model + (f" ({plan.variant})" if plan.variant else "")
+        cells = [Cell(name, name), *(Cell(text, text) for text in (plan.dataset, plan.setting, plan.encoder))]
+        cells += [Cell(str(plan.seed), plan.seed), Cell(status, status)]
+        cells += [Cell(headline, float(headline)) if headline else Cell(MISSING), Cell(error, error or None)]
+        cells.append(Cell(plan.folder, plan.folder))
+        rows.append(Row(tuple(cells)))
+    titles = ("Model", "Data", "Setting", "Encoder", "Seed", "Status", "F1", "Error", "Folder")
+    return Table(
+        name=RUNS,
+        title="Runs",
+        caption="Every run that was planned in this folder, F1 of test (of dev where test has no labels) in percent.",
+        columns=tuple(Column(title, numeric=title in ("Seed", "F1")) for title in titles),
+        rows=tuple(rows),
+    )
+
+
+def runs_csv(systems: Sequence[System]) -> str:
+    """One row per run and split, unrounded: `pandas.read_csv` reads it as it is. A run without a record is one row."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, TIDY, lineterminator="\n", restval="")
+    writer.writeheader()
+    for plan, record, error in _runs(systems):
+        line: dict[str, object] = {field: getattr(plan, field) for field in FIELDS}
+        line |= {"configuration": plan.configuration, "key": plan.key, "folder": plan.folder, "error": error}
+        if record is None:
+            writer.writerow(line | {"status": "failed" if error else "not finished"})
+            continue
+        last = record.stages[-1]
+        line |= {"status": "finished", "epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
+        for split in record.splits:
+            writer.writerow(line | _scores(record, split))
+    return file.getvalue()
+
+
+def _scores(record: RunRecord, split: str) -> dict[str, object]:
+    there = record.splits[split]
+    documents = there.documents
+    scores: dict[str, object] = {
+        "split": split, **there.scores.model_dump(), "macro_f1": there.macro_f1, "documents": len(documents.titles),
+        "gold": sum(documents.gold), "predicted": sum(documents.predicted), "correct": sum(documents.correct),
+        "gold_outside": there.gold_outside, "mentions_cut": there.mentions_cut,
+    }  # fmt: skip
+    if there.evidence is not None:
+        scores |= {EVIDENCE + metric: value for metric, value in there.evidence.model_dump().items()}
+    return scores
+
+
+def _runs(systems: Sequence[System]) -> Iterator[tuple[RunPlan, RunRecord | None, str]]:
+    for system in systems:
+        records = {record.seed: record for record in system.cell.records}
+        errors = dict(error.removeprefix("seed ").split(": ", 1) for error in system.cell.errors)
+        for plan in system.cell.plans:
+            yield plan, records.get(plan.seed), errors.get(str(plan.seed), "")

@@ -1,0 +1,47 @@
+"""What decides the key of a stage, and the names of folders that come from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from typing import Any
+
+from bench.filesystem import digest
+
+COMPILED_VERSION = 2
+"""How a compiled encoder trains: raise it when that gives other numbers. It is in the keys of such stages alone."""
+
+STAGE_NAMES = frozenset({"model", "reference", "dataset", "encoder"})
+"""Fields of a planned stage that name things: they do not decide its weights."""
+
+
+def stage_folder_name(stage: dict[str, Any]) -> str:
+    """The name of a stage's folder, from its plan as JSON."""
+    return file_name(f"{stage['model']}-{stage['data']}-s{stage['seed']}-{stage_key(stage)}")
+
+
+def stage_key(stage: dict[str, Any]) -> str:
+    """16 hex digits of everything that decides the weights of a stage."""
+    return digest(stage_content(stage, STAGE_NAMES))
+
+
+def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
+    """The fields of a stage's plan but some. What came after the first release is left out where it is not used.
+
+    So a plan that does without keeps its key.
+    """
+    content = {name: value for name, value in stage.items() if name not in without}
+    content["training"] = dict(content["training"])
+    later = ("patience", "freeze_encoder", "tokens_per_batch", "compile")
+    for fields, names in ((content, ("teacher", "signal")), (content["training"], later)):
+        for name in names:
+            if fields.get(name, "not asked for") in (None, False):
+                del fields[name]
+    if content["training"].get("compile"):
+        content["training"]["compile"] = COMPILED_VERSION
+    return content
+
+
+def file_name(text: str) -> str:
+    """`text` as the name of a file anywhere."""
+    return re.sub(r"[^A-Za-z0-9_.+=-]+", "_", text).strip("_")

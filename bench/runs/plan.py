@@ -1,0 +1,143 @@
+"""Planned runs and their stages, each with a key made of everything that decides its result.
+
+`bench.experiment.planner` makes them of an experiment. Here is no torch: whoever reads records reads plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from bench.filesystem import digest
+from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
+from bench.runs.recipe import Setting, Signal, Source, Training
+
+HARNESS_VERSION = 2
+"""Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
+METRIC_VERSION = 1
+"""Part of every run's key: raise it when evaluation would give other numbers from the same predictions."""
+
+SPLIT_OF: dict[Source, str] = {"human": "train", "distant": "distant", "ext": "ext"}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StagePlan(_Frozen):
+    """One training run over one source of data. All fields but those that name things decide its weights.
+
+    harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
+    after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
+    """
+
+    harness: int = 1
+    model: str
+    reference: str
+    class_name: str
+    code: str
+    hyperparameters: dict[str, Any]
+    training: Training
+    freeze: tuple[str, ...]
+    data: Source
+    dataset: str
+    train_checksum: str
+    select_checksum: str
+    relations: tuple[str, ...]
+    encoder: str
+    encoder_fingerprint: str
+    max_length: int
+    seed: int
+    position: int
+    after: str | None
+    teacher: str | None = None
+    signal: Signal | None = None
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
+        return stage_key(self.model_dump(mode="json"))
+
+    @property
+    def folder(self) -> str:
+        """The stage's folder under `stages/`."""
+        return stage_folder_name(self.model_dump(mode="json"))
+
+
+class InferencePlan(_Frozen):
+    """How a trained model is made to predict, where it is not by decoding its logits."""
+
+    reference: str
+    class_name: str
+    code: str
+
+
+class RunPlan(_Frozen):
+    """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on.
+
+    not_applicable: settings the model does not have, and why; for the tables.
+    """
+
+    metric: int = 1
+    model: str
+    variant: str
+    dataset: str
+    setting: Setting
+    encoder: str
+    seed: int
+    stages: tuple[StagePlan, ...]
+    dev_checksum: str
+    test_checksum: str
+    facts_checksum: str
+    distant_checksum: str | None
+    inference: InferencePlan | None = None
+    not_applicable: dict[Setting, str] = {}
+
+    @property
+    def key(self) -> str:
+        """16 hex digits: equal keys, equal records."""
+        return digest([self.metric, self.stages[-1].key, self._evaluated()])
+
+    @property
+    def configuration(self) -> str:
+        """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
+        stages = [
+            stage_content(s.model_dump(mode="json"), {"harness", "seed", "after", "teacher", "reference"})
+            for s in self.stages
+        ]
+        return digest([self.stages[-1].harness, self.metric, stages, self._evaluated()])[:8]
+
+    def _evaluated(self) -> list[str | None]:
+        evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
+        return [*evaluated, self.inference.class_name, self.inference.code] if self.inference else evaluated
+
+    def stage_before(self, stage: StagePlan) -> StagePlan | None:
+        """The stage whose weights or signals `stage` needs."""
+        return next((s for s in self.stages if s.key in (stage.after, stage.teacher)), None)
+
+    @property
+    def folder(self) -> str:
+        """The run's folder under `runs/`."""
+        variant = f"-{self.variant}" if self.variant else ""
+        name = file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
+        return f"{name[:120]}-s{self.seed}-{self.key}"
+
+
+def distinct_stages(runs: Iterable[RunPlan]) -> list[StagePlan]:
+    """The stages of all runs, each once, in an order in which a stage comes after the one it starts from."""
+    return list({stage.key: stage for run in runs for stage in run.stages}.values())
+
+
+def describe(runs: Sequence[RunPlan]) -> str:
+    """One line on the size of a plan."""
+    stages, asked = len(distinct_stages(runs)), sum(len(run.stages) for run in runs)
+    shared = f" ({asked - stages} shared between runs)" if asked > stages else ""
+    return f"{len(runs)} runs, {stages} stages{shared}"
+
+
+def step_seed(seed: int, position: int, step: int) -> int:
+    """The seed of everything random in one update."""
+    return int(np.random.SeedSequence((seed, position, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))

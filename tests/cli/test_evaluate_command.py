@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bench.cli.evaluate import evaluate
+from bench.errors import UsageError
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(evaluate)
+
+
+def document(title, labels):
+    entities = [
+        [{"name": f"{title}{i}", "pos": [i, i + 1], "sent_id": sentence, "type": "PER"}]
+        for i, sentence in enumerate((0, 0, 1))
+    ]
+    row = {"title": title, "sents": [["w"] * 4, ["w"] * 4], "vertexSet": entities}
+    return row if labels is None else {**row, "labels": labels}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two labels of which one was predicted and seen in training, one prediction of an unknown document."""
+
+    def write(name, content):
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+        return str(tmp_path / name)
+
+    labels = [{"h": 0, "t": 1, "r": "P27", "evidence": [0]}, {"h": 0, "t": 2, "r": "P17", "evidence": []}]
+    right = {"title": "a", "h_idx": 0, "t_idx": 1, "r": "P27", "evidence": [0]}
+    return {
+        "gold": write("gold.json", [document("a", labels)]),
+        "unlabelled": write("test.json", [document("a", None)]),
+        "pred": write("pred.json", [right, right, {**right, "title": "no such"}]),
+        "facts": write("train.fact", [["a0", "a1", "P27"]]),
+        "train": write("train.json", [document("a", labels[:1])]),
+    }
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def scores(*arguments):
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def test_json_has_exactly_the_promised_keys_in_percent(files):
+    found = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["facts"])
+    assert set(found) == {"f1", "ign_f1", "ign_f1_distant", "precision", "recall", "slices"}
+    assert (found["f1"], found["precision"], found["recall"]) == (50.0, 50.0, 50.0)
+    assert (found["ign_f1"], found["ign_f1_distant"]) == (0.0, None)
+
+
+def test_json_has_every_slice_under_both_protocols(files):
+    slices = scores("--gold", files["gold"], "--pred", files["pred"])["slices"]
+    assert set(slices) == {"strict", "released"}
+    for groups in slices.values():
+        assert set(groups) == {"top_10", "top_5", "sentences", "rarity", "entities", "relation"}
+    assert slices["strict"]["sentences"]["intra"]["precision"] == 100.0
+    assert slices["released"]["sentences"]["intra"]["precision"] == 50.0
+    assert slices["strict"]["top_10"]["top_10"]["relations"] == ["P17", "P27"]
+
+
+def test_facts_come_from_a_fact_file_or_from_the_training_documents_alike(files):
+    both = [
+        scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", facts, "--distant-facts", facts)
+        for facts in (files["facts"], files["train"])
+    ]
+    assert both[0] == both[1]
+    assert both[0]["ign_f1_distant"] == 0.0
+
+
+@pytest.mark.parametrize("content", ["[]", '\ufeff \n[ [ "Ada", "UK", "P27" ] ]'])
+def test_a_fact_file_is_known_by_its_content_whatever_its_name(content, files, tmp_path):
+    (tmp_path / "facts.json").write_text(content, encoding="utf-8")
+    found = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "facts.json")
+    assert found["ign_f1"] == found["f1"] == 50.0
+
+
+def test_ign_f1_is_null_without_facts_not_a_copy_of_f1(files):
+    found = scores("--gold", files["gold"], "--pred", files["pred"])
+    assert found["ign_f1"] is None
+    assert found["slices"]["strict"]["top_10"]["top_10"]["ign_f1"] is None
+
+
+def test_notes_about_the_predictions_leave_stdout_alone(files):
+    result = run("--gold", files["gold"], "--pred", files["pred"], "--json")
+    assert json.loads(result.stdout)
+    assert "1 duplicate predictions are counted once" in result.stderr
+    assert "1 predictions are of documents that gold.json lacks: 'no such'" in result.stderr
+    assert "--train-facts" in result.stderr
+
+
+def test_predictions_of_entities_the_document_lacks_are_noted_not_refused(files, tmp_path):
+    path = tmp_path / "impossible.json"
+    path.write_text('[{"title": "a", "h_idx": 0, "t_idx": 3, "r": "P27"}]', encoding="utf-8")
+    result = run("--gold", files["gold"], "--pred", path, "--json")
+    assert "1 predictions name entities that their document does not have" in result.stderr
+    assert json.loads(result.stdout)["f1"] == 0.0
+
+
+def test_the_table_shows_both_protocols(files):
+    shown = run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["facts"]).stdout
+    for word in ("F1", "Ign F1", "macro F1", "evidence F1", "P strict", "P released", "intra", "all but top 10"):
+        assert word in shown
+
+
+def test_a_gold_file_without_labels_is_refused(files):
+    with pytest.raises(UsageError, match=r"test\.json: none of its 1 documents has labels"):
+        run("--gold", files["unlabelled"], "--pred", files["pred"])
+
+
+def test_training_documents_without_labels_are_refused_as_facts(files):
+    with pytest.raises(UsageError, match="none of its 1 documents has labels"):
+        run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["unlabelled"])
+
+
+@pytest.mark.parametrize("option", ["--gold", "--pred", "--train-facts", "--distant-facts"])
+def test_a_file_that_is_not_there_is_named(option, files, tmp_path):
+    arguments = {"--gold": files["gold"], "--pred": files["pred"], option: str(tmp_path / "absent.json")}
+    with pytest.raises(UsageError, match=r"absent\.json"):
+        run(*[part for pair in arguments.items() for part in pair])
+
+
+def test_the_command_is_known_without_loading_what_it_needs():
+    heavy = "{'rich.table', 'numpy', 'torch', 'bench.metrics.official'}"
+    program = f"import sys, bench.cli.evaluate; print(sorted(set(sys.modules) & {heavy}))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import dataclasses
+import gc
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from transformers import BertTokenizer
+
+from bench.data.documents import Document, Label, Mention
+from bench.data.features import cache
+from bench.data.features.build import Features, WordPieces, build_features
+from bench.data.features.cache import PartMaker, features_of
+from bench.data.formats import chunks
+from bench.data.formats.chunks import DocumentChunks, FileChunks
+from bench.data.formats.docred import sound_document, write_documents
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "*", *"abc", *(f"##{c}" for c in "abc")]
+RELATIONS = ["p", "q"]
+
+
+def word_pieces():
+    return WordPieces(BertTokenizer(vocab={piece: i for i, piece in enumerate(PIECES)}))
+
+
+def documents(count=5):
+    made = []
+    for i in range(count):
+        sentences = (("a", "ab", "c"), ("b",) * (i + 1))
+        entities = ((Mention(0, 0, 1, "a", "T"), Mention(1, i, i + 1, "b", "T")), (Mention(0, 1, 3, "ab c", "T"),), ())
+        labels = (Label(0, 1, "q", (0, 1)), Label(1, 0, "p"))[: i % 3]
+        candidates = (None, (), ((0, 1), (2, 0)))[i % 3]
+        made.append(Document(f"títle {i}", sentences, entities if i else (), labels if i else (), candidates))
+    return made
+
+
+def build(folder: Path, made=None, checksum="content", fingerprint="vocabulary", most=1024, **other):
+    made = documents() if made is None else made
+    relations, max_length = other.get("relations", RELATIONS), other.get("max_length", 64)
+    whole = DocumentChunks(lambda: made, most)
+    return features_of(whole, checksum, word_pieces(), fingerprint, relations, max_length, folder)
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted((folder / "parts").glob("*.arrow"))
+
+
+def plain(features: Features):
+    values = dataclasses.asdict(features) if dataclasses.is_dataclass(features) else features
+    return {k: (v.dtype.str, v.shape, v.tolist()) if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
+
+def forbid_building(monkeypatch):
+    def fail(*_):
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(cache, "build_features", fail)
+
+
+@pytest.mark.parametrize("most", [1, 2, 1024])
+def test_what_is_read_is_what_was_built(tmp_path, most):
+    built = list(build_features(documents(), word_pieces(), RELATIONS, 64))
+    read = build(tmp_path, most=most)
+    assert [plain(f) for f in read] == [plain(f) for f in built]
+    assert read.lengths.tolist() == [len(f) for f in built]
+    assert read.mentions_cut == sum(f.mentions_cut for f in built)
+
+
+def test_a_second_call_reads_the_file_of_the_first(tmp_path, monkeypatch):
+    first = [plain(f) for f in build(tmp_path)]
+    forbid_building(monkeypatch)
+    assert [plain(f) for f in build(tmp_path)] == first
+
+
+def test_a_file_behaves_as_a_sequence(tmp_path):
+    read = build(tmp_path)
+    assert len(read) == 5
+    assert read[-1].title == read[4].title
+    assert [f.title for f in read[1:4:2]] == ["títle 1", "títle 3"]
+    for outside in (5, -6):
+        with pytest.raises(IndexError):
+            read[outside]
+
+
+def test_no_documents_make_an_empty_file(tmp_path):
+    read = build(tmp_path, made=[])
+    assert (len(read), list(read), read.lengths.tolist(), read.mentions_cut) == (0, [], [], 0)
+
+
+def test_reading_maps_the_file_and_allocates_almost_nothing(tmp_path):
+    long = Document("long", (("a",) * 1000,), (), ())
+    build(tmp_path, made=[long] * 500, max_length=1024)
+    gc.collect()
+    before = pa.total_allocated_bytes()
+    read = build(tmp_path, made=[long] * 500, max_length=1024)
+    assert read[499].input_ids.sum() > 0
+    assert pa.total_allocated_bytes() - before < 0.1 * sum(read.lengths) * 4
+
+
+def test_features_outlive_the_file_object_they_came_from(tmp_path):
+    one = build(tmp_path)[3]
+    gc.collect()
+    assert one.input_ids[0] == PIECES.index("[CLS]")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_file_is_built_again(tmp_path, share):
+    first = [plain(f) for f in build(tmp_path)]
+    (path,) = parts(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    assert [plain(f) for f in build(tmp_path)] == first
+    assert path.read_bytes() == content
+
+
+def test_a_part_that_was_deleted_is_built_again_and_no_other(tmp_path):
+    first = [plain(f) for f in build(tmp_path, most=1)]
+    before = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
+    parts(tmp_path)[2].unlink()
+    assert [plain(f) for f in build(tmp_path, most=1)] == first
+    assert sum(path.stat().st_mtime_ns != before[path] for path in parts(tmp_path)) == 1
+
+
+def test_a_build_that_was_stopped_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    asked = []
+
+    def stop_at_the_third(made, *rest):
+        asked.append(made[0].title)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return build_features(made, *rest)
+
+    monkeypatch.setattr(cache, "build_features", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path, most=1)
+    assert len(build(tmp_path, most=1)) == 5
+    assert asked == ["títle 0", "títle 1", "títle 2", "títle 2", "títle 3", "títle 4"]
+
+
+@pytest.mark.parametrize("change", ["put in", "taken out", "changed"])
+def test_of_a_file_that_changed_only_what_changed_is_made_again(tmp_path, monkeypatch, change):
+    many = [replace(documents()[1], title=f"title {i}") for i in range(60)]
+    monkeypatch.setattr(chunks, "DOCUMENTS_PER_CHUNK", 5)
+    build(tmp_path, made=many)
+    before = len(parts(tmp_path))
+    assert 5 < before < 25
+    new = replace(many[30], title="new")
+    other = {"put in": [*many[:30], new, *many[30:]], "taken out": [*many[:30], *many[31:]]}
+    build(tmp_path, made=other.get(change, [*many[:30], new, *many[31:]]), checksum="other")
+    assert len(parts(tmp_path)) - before <= 2
+
+
+def file_of(folder: Path, count: int) -> FileChunks:
+    path = folder / "many.json"
+    write_documents(path, [replace(documents()[1], title=f"title {i}") for i in range(count)])
+    return FileChunks(path, hashlib.sha256(path.read_bytes()).hexdigest(), sound_document, "", most=2)
+
+
+def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PARTS_BEFORE_HELP", 1)
+    made, make = [], PartMaker.make
+    monkeypatch.setattr(PartMaker, "make", lambda self, chunk: made.append(chunk) or make(self, chunk))
+    found = {}
+    for processes in (1, 3):
+        folder = tmp_path / str(processes)
+        features_of(file_of(tmp_path, 24), "content", word_pieces(), "vocabulary", RELATIONS, 64, folder, processes)
+        found[processes] = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.[aj]*")}
+    assert found[1] == found[3]
+    assert len(found[1]) == 12 + 1
+    assert len(made) == 12 + 4  # here; the other eight elsewhere
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_helper_that_dies_leaves_its_share_to_the_process_that_called_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PARTS_BEFORE_HELP", 1)
+    monkeypatch.setattr(cache, "_help", die)
+    assert (
+        len(features_of(file_of(tmp_path, 8), "content", word_pieces(), "", RELATIONS, 64, tmp_path, processes=2)) == 8
+    )
+
+
+def test_label_rates_are_shares_of_all_candidate_pairs_each_label_counted_once(tmp_path):
+    made = documents()
+    made[4] = replace(made[4], labels=(*made[4].labels, *made[4].labels))
+    rows = build(tmp_path, made=made, most=2)
+    pairs = sum(len(row.candidates()) for row in rows)
+    labels = [{tuple(label) for label in row.labels.tolist()} for row in rows]
+    expected = [sum(label[2] == r for own in labels for label in own) / pairs for r in range(2)]
+    assert sum(expected) > 0
+    assert rows.label_rates(2) == tuple(expected)
+
+
+def test_an_interrupted_build_leaves_nothing_that_is_taken_for_a_file(tmp_path, monkeypatch):
+    def stop_half_way(*args):
+        yield from list(build_features(*args))[:2]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "build_features", stop_half_way)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path)
+    assert parts(tmp_path) == list(tmp_path.glob("*.json")) == list(tmp_path.rglob("*.tmp")) == []
+    assert len(build(tmp_path)) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"checksum": "other"}, {"fingerprint": "other"}, {"relations": ["q", "p"]}, {"max_length": 63}],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_documents_tokenizers_relations_or_lengths_are_other_files(tmp_path, change):
+    build(tmp_path)
+    build(tmp_path, **change)
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    # The checksum only stands for the documents, which are the same here.
+    assert len(parts(tmp_path)) == (1 if "checksum" in change else 2)
+
+
+def test_another_version_of_the_features_is_another_file(tmp_path, monkeypatch):
+    build(tmp_path)
+    monkeypatch.setattr(cache, "FEATURE_VERSION", cache.FEATURE_VERSION + 1)
+    build(tmp_path)
+    assert len(parts(tmp_path)) == len(list(tmp_path.glob("*.json"))) == 2
+
+
+def build_and_report(folder: Path, barrier, out: Path):
+    barrier.wait()
+    builds = []
+    original = cache.build_features
+    cache.build_features = lambda *args: builds.append(1) or original(*args)
+    titles = [f.title for f in build(folder)]
+    out.write_text(json.dumps([len(builds), titles]))
+
+
+def test_two_processes_that_want_a_file_build_it_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    reports = [tmp_path / f"{i}.json" for i in range(2)]
+    processes = [
+        context.Process(target=build_and_report, args=(tmp_path / "cache", barrier, report)) for report in reports
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    builds, titles = zip(*(json.loads(report.read_text()) for report in reports), strict=True)
+    assert sorted(builds) == [0, 1]
+    assert titles[0] == titles[1] == [d.title for d in documents()]

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pytest
+from small_experiments import SMALL, plans
+
+from bench.data.catalog.dataset import open_dataset
+from bench.execution import probe
+from bench.execution.estimate import READ_SHARE, Estimate, estimate, given_pace, in_time
+from bench.execution.probe import Pace, pace
+from bench.nn.encoder_source import find_encoder
+from bench.runs.plan import RunPlan
+
+pytestmark = pytest.mark.usefixtures("small")
+
+TRAIN, DEV, TEST, DISTANT = 5, 2, 3, 4
+"""Documents of the data set `small`."""
+RUN = ["run", "--models", "atlop", "--dataset", "small", "--encoder", "tiny", "--dry-run", "--estimate"]
+
+
+def estimated(runs: Sequence[RunPlan], pace_of=lambda stage, teacher: Pace(1.0, 0.1), trained=(), done=()) -> Estimate:
+    dataset = open_dataset("small")
+    return estimate([(dataset, run) for run in runs], pace_of, lambda s: s.key in trained, lambda run: run.key in done)
+
+
+def test_a_stage_costs_its_documents_and_an_evaluation_every_epoch_and_a_run_one_of_dev_and_test():
+    found = estimated(plans("atlop", "epochs=3"))
+    assert list(found.stages.values()) == [pytest.approx(3 * (TRAIN + 0.1 * DEV))]
+    assert found.evaluations == pytest.approx(0.1 * (DEV + TEST))
+    assert found.total == pytest.approx(sum(found.stages.values()) + found.evaluations)
+    assert found.saved == 0
+
+
+def test_a_stage_that_runs_share_is_counted_once_and_told_as_saved():
+    found = estimated(plans("atlop", "epochs=3", settings="distant,human+distant,ext+distant", seeds="2"))
+    assert found.saved == pytest.approx(2 * 2 * 3 * (DISTANT + 0.1 * DEV))
+
+
+def test_what_is_trained_and_evaluated_costs_nothing_any_more():
+    (run,) = plans("atlop", settings="human+distant")
+    first, second = run.stages
+    found = estimated([run], trained=[first.key], done=[run.key])
+    assert found.stages[first.key] == 0 < found.stages[second.key]
+    assert found.evaluations == 0
+
+
+def test_a_student_is_charged_with_what_its_teacher_says_of_every_document():
+    (run,) = plans("dreeam", "epochs=3", settings="human+distant")
+    teacher, student, _ = run.stages
+    asked = []
+
+    def pace_of(stage, teacher):
+        asked.append((stage.key, teacher.key if teacher else None))
+        return Pace(1.0, 0.1)
+
+    found = estimated([run], pace_of)
+    assert found.stages[student.key] == pytest.approx(3 * (DISTANT + 0.1 * DEV) + 0.1 * DISTANT)
+    assert (student.key, teacher.key) in asked
+
+
+def test_documents_are_encoded_once_for_all_seeds_of_a_frozen_encoder():
+    runs = plans("atlop", "freeze_encoder=true", "epochs=3", seeds="3")
+    found = estimated(runs, lambda stage, teacher: Pace(0.0, 0.0, encode=2.0))
+    assert found.total == pytest.approx(2.0 * TRAIN)
+
+
+@pytest.mark.parametrize("frozen_first", [True, False])
+def test_an_encoder_that_learns_beside_a_frozen_one_has_not_encoded_for_it(frozen_first):
+    (learning,), (frozen,) = plans("atlop"), plans("atlop", "freeze_encoder=true")
+    runs = [frozen, learning] if frozen_first else [learning, frozen]
+
+    def pace_of(stage, teacher):
+        return Pace(0.0, 0.0, encode=10.0 if stage.training.freeze_encoder else 0.0)
+
+    assert estimated(runs, pace_of).total == 10.0 * TRAIN
+
+
+def test_a_stage_whose_pace_is_not_known_is_told_and_left_out():
+    def pace_of(stage, teacher):
+        if stage.data == "distant":
+            raise LookupError(stage.model)
+        return Pace(1.0, 0.1)
+
+    (run,) = plans("atlop", settings="human+distant")
+    found = estimated([run], pace_of)
+    assert found.unknown == 1
+    assert set(found.stages) == {run.stages[1].key}
+
+
+def test_figures_are_looked_up_by_model_and_data_then_by_model_then_for_all():
+    figures = given_pace({"atlop.distant": 1.0, "atlop": 2.0, "all": 3.0})
+
+    def train(model: str, data: str) -> float:
+        return figures(SimpleNamespace(model=model, data=data), None).train
+
+    assert [train("atlop", "distant"), train("atlop", "human"), train("ssrpu", "human")] == [1.0, 2.0, 3.0]
+    assert figures(SimpleNamespace(model="ssrpu", data="ext"), None).read == pytest.approx(3 * READ_SHARE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(45, "45 s"), (720, "12 min"), (3.4 * 3600, "3.4 h"), (1250 * 3600, "1,250 h")]
+)
+def test_times_are_said_in_the_unit_that_suits_them(seconds, said):
+    assert in_time(seconds) == said
+
+
+@pytest.mark.parametrize("changes", [(), ("freeze_encoder=true",), ("tokens_per_batch=60", "accumulate=2")])
+def test_a_probe_steps_with_the_stages_own_trainer_and_is_kept_for_all_its_seeds(changes, small, monkeypatch):
+    dataset = open_dataset("small")
+    source = find_encoder("tiny", dataset.documents("train"))
+    first, second = (run.stages[0] for run in plans("atlop", *changes, seeds="2"))
+    told: list[str] = []
+    found = pace(first, None, dataset, source, told.append)
+    assert told == ["a few steps of atlop on human"]
+    assert found.train > 0 < found.read
+    assert (found.encode > 0) == ("freeze_encoder=true" in changes)
+    assert pace(second, None, dataset, source, told.append) == found
+    assert len(told) == 1
+    assert not (small / "encodings").exists() or all("probes" not in str(p) for p in (small / "encodings").rglob("*"))
+
+
+def test_a_probe_of_another_shape_of_step_is_another():
+    (one,), (other,) = plans("atlop"), plans("atlop", "batch_size=3")
+    (same,) = plans("atlop", "head_lr=0.5", "epochs=7")
+    keys = [probe._key(run.stages[0], None) for run in (one, other, same)]
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_nothing_is_compiled_for_a_probe(small, monkeypatch):
+    monkeypatch.setattr("bench.nn.encoder.Encoder.compile_model", lambda *args, **kwargs: pytest.fail("compiled"))
+    dataset = open_dataset("small")
+    source = find_encoder("tiny", dataset.documents("train"))
+    (compiled,), (not_compiled,) = plans("atlop", "compile=true"), plans("atlop")
+    found = pace(compiled.stages[0], None, dataset, source)
+    assert pace(not_compiled.stages[0], None, dataset, source) == found
+    (run,) = plans("dreeam", "compile=true", settings="human+distant")
+    teacher, student, _ = run.stages
+    (plain,) = plans("dreeam", settings="human+distant")
+    assert pace(student, teacher, dataset, source) == pace(plain.stages[1], plain.stages[0], dataset, source)
+
+
+def test_a_student_is_probed_with_signals_of_its_teacher():
+    dataset = open_dataset("small")
+    source = find_encoder("tiny", dataset.documents("train"))
+    (run,) = plans("dreeam", settings="human+distant")
+    teacher, student, _ = run.stages
+    assert pace(student, teacher, dataset, source).train > 0
+
+
+def test_the_dry_run_says_what_each_stage_takes_and_what_sharing_saves(bench, tmp_path):
+    profile = tmp_path / "cluster.toml"
+    profile.write_text("[seconds_per_document]\natlop = 3600\n")
+    changes = [part for change in SMALL for part in ("--set", change)]
+    arguments = ["--settings", "distant,human+distant", "--out", tmp_path, "--launcher", "slurm", "--profile", profile]
+    _, out, _ = bench(*RUN, *changes, "--seeds", "1", *arguments)
+    stage = 2 * (DISTANT + READ_SHARE * DEV)
+    assert f"{stage:.1f} h" in out
+    assert f"sharing stages between runs saves {stage:.1f} h" in out
+    assert "figures of the profile 'cluster'" in out
+    _, out, _ = bench(*RUN, *changes, "--seeds", "1", *arguments, "--json")
+    planned = json.loads(out)
+    assert planned["cost"]["saved_by_sharing"] == pytest.approx(3600 * stage)
+    assert planned["experiments"][0]["cells"][0]["stages"][0]["seconds"] == pytest.approx(3600 * stage)
+
+
+def test_an_estimate_is_for_a_dry_run(bench):
+    status, _, error = bench(*[part for part in RUN if part != "--dry-run"])
+    assert status == 2
+    assert "--estimate is for --dry-run" in error
+
+
+def test_a_published_data_set_that_is_not_here_is_estimated_from_figures(bench, tmp_path):
+    profile = tmp_path / "cluster.toml"
+    profile.write_text("[seconds_per_document]\nall = 0.05\n")
+    arguments = ["--out", tmp_path, "--launcher", "slurm", "--profile", profile, "--dry-run", "--estimate", "--json"]
+    _, out, _ = bench("run", "--config", "table3", "--models", "ttmre", "--settings", "distant", *arguments)
+    (stage,) = json.loads(out)["experiments"][0]["cells"][0]["stages"]
+    assert stage["seconds"] == pytest.approx(5 * 2 * 0.05 * (101_873 + READ_SHARE * 500))

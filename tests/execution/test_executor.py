@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from small_experiments import SMALL, BenchProcess, Killed, documents, execute, plans, register, results, stopped
+
+from bench.analysis.aggregate import load_cells
+from bench.data.catalog.dataset import add_dataset
+from bench.data.formats.docred import write_documents
+from bench.launch.local import default_jobs
+from bench.launch.status import run_states
+from bench.runs.plan import RunPlan
+from bench.runs.run_folder import RunFolder, announce
+from bench.runs.stage_folder import stage_folder
+
+pytestmark = pytest.mark.usefixtures("small")
+
+LONG, ENDLESS = "epochs=25", "epochs=100000"
+"""Enough updates to be stopped in the middle of them."""
+
+
+def arguments(out: Path, *options: str, launcher: str = "inline", changes: tuple[str, ...] = ()) -> list[str]:
+    """Of a `bench run` of the small experiment that `plans` plans, with as many checkpoints as there can be."""
+    sets = [part for change in (*SMALL, *changes) for part in ("--set", change)]
+    small = ["--models", "atlop", "--dataset", "small", "--encoder", "tiny", "--seeds", "1"]
+    return ["run", *small, "--launcher", launcher, "--out", str(out), "--checkpoint-seconds", "0", *sets, *options]
+
+
+def newest_checkpoint(out: Path) -> int:
+    """Its update; 0 without one."""
+    return max((int(path.stem[5:]) for path in out.glob("stages/*/checkpoints/step-*.json")), default=0)
+
+
+def record_of(out: Path, plan: RunPlan):
+    return RunFolder.of(out, plan).record()
+
+
+def test_a_killed_bench_run_and_the_same_command_again_give_the_bytes_of_an_uninterrupted_one(tmp_path):
+    planned = plans("atlop", LONG)
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "it's killed é"
+    command = [sys.executable, "-m", "bench", *arguments(out, changes=(LONG,))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while not newest_checkpoint(out):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert record_of(out, planned[0]) is None
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+def test_every_signal_stops_with_a_checkpoint_and_what_to_do_and_changes_nothing_in_the_end(tmp_path):
+    planned = plans("atlop", LONG)
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "parts"
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+        process = BenchProcess(tmp_path, *arguments(out, changes=(LONG,)))
+        before = newest_checkpoint(out)
+        process.wait_for(lambda before=before: newest_checkpoint(out) > before)
+        os.kill(process.pid, number)
+        status, _, error = process.end()
+        assert status == 1
+        assert error == f"bench: stopped ({number.name}). Run the same command again to go on where it stopped\n"
+        assert record_of(out, planned[0]) is None
+    status, _, error = BenchProcess(tmp_path, *arguments(out, changes=(LONG,))).end()
+    assert (status, error) == (0, "")
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+def test_two_processes_on_one_folder_do_each_run_once(tmp_path):
+    planned = plans(settings="distant,human+distant", seeds="2")
+    options = ("--settings", "distant,human+distant", "--seeds", "2")
+    both = [BenchProcess(tmp_path, *arguments(tmp_path / "shared", *options)) for _ in range(2)]
+    ends = [process.end() for process in both]
+    assert [status for status, _, _ in ends] == [0, 0], ends
+    assert sum(output.count(": finished") for _, output, _ in ends) == len(planned)
+    assert len(list((tmp_path / "shared" / "stages").iterdir())) == 4
+    execute(tmp_path / "alone", planned)
+    assert results(tmp_path / "shared", planned) == results(tmp_path / "alone", planned)
+
+
+def workers_of(process: BenchProcess) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in children.read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+
+
+@needs_proc
+def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path):
+    process = BenchProcess(tmp_path, *arguments(tmp_path, launcher="local", changes=(ENDLESS,)))
+    process.wait_for(lambda: newest_checkpoint(tmp_path) > 0)
+    (worker,) = workers_of(process)
+    os.kill(worker, signal.SIGKILL)
+    status, _, error = process.end()
+    assert status == 1
+    assert error == (
+        f"bench: 1 of 1 worker processes ended early (process {worker}: killed by SIGKILL). "
+        "Run the same command again to go on from the last checkpoints\n"
+    )
+    assert [state.state for state in run_states(tmp_path)] == ["interrupted"]
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(number, tmp_path):
+    process = BenchProcess(tmp_path, *arguments(tmp_path, launcher="local", changes=(ENDLESS,)))
+    process.wait_for(lambda: newest_checkpoint(tmp_path) > 0)
+    workers = workers_of(process)
+    os.kill(process.pid, number)
+    status, _, _ = process.end()
+    assert status == (1 if number == signal.SIGINT else -signal.SIGKILL)
+    give_up = time.monotonic() + 60
+    while any(map(is_alive, workers)) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))
+
+
+def test_a_finished_run_is_not_done_again(tmp_path):
+    planned = plans()
+    execute(tmp_path, planned)
+    before = (RunFolder.of(tmp_path, planned[0]).path / "record.json").stat().st_mtime_ns
+    told = []
+    execute(tmp_path, planned, listener=lambda folder, status: told.append(status))
+    assert told == []
+    assert (RunFolder.of(tmp_path, planned[0]).path / "record.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_record_is_evaluated_again_without_training(tmp_path):
+    planned = plans()
+    execute(tmp_path, planned)
+    expected = results(tmp_path, planned)
+    (RunFolder.of(tmp_path, planned[0]).path / "record.json").write_text("{")
+    doing = []
+    execute(tmp_path, planned, listener=lambda folder, status: doing.append(status.get("doing")))
+    assert "training" not in doing
+    assert results(tmp_path, planned) == expected
+
+
+def test_provenance_lies_beside_the_record_and_not_in_it(tmp_path):
+    planned = plans()
+    execute(tmp_path, planned)
+    folder = RunFolder.of(tmp_path, planned[0]).path
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert {"started", "seconds", "host", "device", "threads", "versions"} <= provenance.keys()
+    assert not {"started", "seconds", "host"} & json.loads((folder / "record.json").read_text())["record"].keys()
+
+
+def test_a_run_that_another_process_is_at_is_put_off_and_then_found_done(tmp_path, monkeypatch):
+    planned = plans(seeds="2")
+    announce(tmp_path, planned)
+    lock = FileLock(RunFolder.of(tmp_path, planned[0]).path / "lock")
+    lock.acquire()
+    monkeypatch.setattr("bench.execution.executor.time.sleep", lambda seconds: lock.release())
+    finished = []
+    execute(
+        tmp_path,
+        planned,
+        listener=lambda folder, status: finished.append(folder.name) if status["state"] == "finished" else None,
+    )
+    assert finished == [planned[1].folder, planned[0].folder]
+
+
+def test_a_stage_that_another_process_is_at_puts_the_run_off_and_does_not_fail_it(tmp_path, monkeypatch):
+    planned = plans()
+    folder = stage_folder(tmp_path, planned[0].stages[0])
+    folder.mkdir(parents=True)
+    lock = FileLock(folder / "lock")
+    lock.acquire()
+    monkeypatch.setattr("bench.execution.executor.time.sleep", lambda seconds: lock.release())
+    assert execute(tmp_path, planned) == []
+    assert record_of(tmp_path, planned[0]) is not None
+
+
+def test_waiting_for_another_process_can_be_interrupted(tmp_path):
+    planned = plans()
+    announce(tmp_path, planned)
+    with FileLock(RunFolder.of(tmp_path, planned[0]).path / "lock"):
+        assert stopped(tmp_path, planned, after=1)
+
+
+@pytest.fixture
+def broken_model(tmp_path) -> Callable[[str, str], str]:
+    def write(method: str, body: str) -> str:
+        path = tmp_path / "broken.py"
+        path.write_text(
+            f"from baselines.atlop import Atlop\n\n\nclass Broken(Atlop):\n    def {method}:\n        {body}\n"
+        )
+        return f"{path}:Broken"
+
+    return write
+
+
+def test_a_run_that_raises_fails_with_its_error_and_the_others_finish(broken_model, tmp_path):
+    reference = broken_model("loss(self, logits, labels)", "raise ValueError('no [loss] today')")
+    planned = plans(f"{reference},atlop")
+    assert execute(tmp_path, planned) == planned[:1]
+    assert RunFolder.of(tmp_path, planned[0]).error() == "ValueError: no [loss] today"
+    assert record_of(tmp_path, planned[1]) is not None
+
+
+def test_a_failed_run_keeps_its_traceback(broken_model, tmp_path):
+    planned = plans(broken_model("loss(self, logits, labels)", "raise ValueError('why')"))
+    execute(tmp_path, planned)
+    stored = json.loads((RunFolder.of(tmp_path, planned[0]).path / "error.json").read_text())
+    assert "in loss" in stored["traceback"]
+
+
+def test_a_loss_that_is_not_a_number_fails_the_run(broken_model, tmp_path):
+    reference = broken_model("loss(self, logits, labels)", "return {'nan': logits.sum() * float('nan')}")
+    planned = plans(reference)
+    execute(tmp_path, planned)
+    assert "training diverged" in RunFolder.of(tmp_path, planned[0]).error()
+
+
+def test_a_failed_run_is_tried_again_and_its_error_goes(broken_model, tmp_path):
+    marker = tmp_path / "repaired"
+    body = f"assert __import__('pathlib').Path({str(marker)!r}).exists(); return super().loss(logits, labels)"
+    planned = plans(broken_model("loss(self, logits, labels)", body))
+    assert execute(tmp_path, planned) == planned
+    marker.touch()
+    assert execute(tmp_path, planned) == []
+    assert RunFolder.of(tmp_path, planned[0]).error() is None
+
+
+def test_a_failed_run_is_missing_from_the_mean_and_told(broken_model, tmp_path):
+    planned = plans(broken_model("loss(self, logits, labels)", "raise ValueError('why')"))
+    execute(tmp_path, planned)
+    (cell,) = load_cells(tmp_path)
+    assert (cell.expected, len(cell.records), cell.errors) == (1, 0, ("seed 0: ValueError: why",))
+
+
+def test_a_model_frozen_in_a_part_it_has_not_fails_with_the_name(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from baselines.atlop import Atlop\nfrom bench.interface import Recipe, Stage\n\n\nclass Mine(Atlop):\n"
+        "    recipe = Recipe(stages={'human': (Stage(data='human', freeze=('memry',)),)})\n"
+    )
+    planned = plans(f"{tmp_path}/mine.py:Mine")
+    execute(tmp_path, planned)
+    assert "no parameter whose name begins with 'memry'" in RunFolder.of(tmp_path, planned[0]).error()
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_data_that_changed_after_planning_fail_the_run_instead_of_taking_its_name(split, tmp_path):
+    register(tmp_path, "changing")
+    planned = plans(dataset="changing")
+    register(tmp_path, "changing", **{split: documents(split, 4)})
+    execute(tmp_path / "out", planned)
+    error = RunFolder.of(tmp_path / "out", planned[0]).error()
+    assert "changed since this run was planned" in error
+    assert "Run the same command again to plan it anew" in error
+
+
+def test_code_that_changed_after_planning_fails_the_run(tmp_path):
+    (plan,) = plans()
+    plan = plan.model_copy(update={"stages": (plan.stages[0].model_copy(update={"code": "another"}),)})
+    execute(tmp_path, [plan])
+    assert "the code of atlop" in RunFolder.of(tmp_path, plan).error()
+
+
+def test_a_test_file_without_labels_is_predicted_and_not_scored(tmp_path):
+    register(tmp_path, "blind")
+    write_documents(tmp_path / "test.json", documents("test", 3), labelled=False)
+    paths = {split: tmp_path / f"{split}.json" for split in ("train", "dev", "test")}
+    add_dataset("blind", paths, replace=True)
+    planned = plans(dataset="blind")
+    assert execute(tmp_path / "out", planned) == []
+    record = record_of(tmp_path / "out", planned[0])
+    assert set(record.splits) == {"dev"}
+    assert (RunFolder.of(tmp_path / "out", planned[0]).path / "predictions-test.json").exists()
+
+
+def test_the_state_of_a_run_is_told_as_it_goes(tmp_path):
+    planned = plans()
+    states = []
+    execute(tmp_path, planned, listener=lambda folder, status: states.append((status["state"], status.get("stage"))))
+    assert list(dict.fromkeys(states)) == [("running", "human"), ("running", "evaluation"), ("finished", None)]
+    assert [state.state for state in run_states(tmp_path)] == ["done"]
+
+
+def test_a_run_at_work_is_running_and_one_that_died_is_interrupted(tmp_path):
+    planned = plans()
+    seen = []
+
+    def die(folder: RunFolder, status: dict) -> None:
+        seen.append(run_states(tmp_path)[0].state)
+        raise Killed
+
+    with pytest.raises(Killed):
+        execute(tmp_path, planned, listener=die)
+    assert seen == ["running"]
+    assert run_states(tmp_path)[0].state == "interrupted"
+
+
+def test_a_run_that_waits_and_one_that_failed_are_told_apart(tmp_path):
+    first, second = plans(seeds="2")
+    announce(tmp_path, [first, second])
+    RunFolder.of(tmp_path, first).write_error("it broke\nbadly", "")
+    assert [(s.state, s.detail) for s in run_states(tmp_path)] == [("failed", "it broke"), ("waiting", "")]
+
+
+def test_there_is_never_a_process_more_than_runs(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert default_jobs(5) == 5
+    assert default_jobs(100) == 64

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from small_experiments import SMALL, document, documents, plans, register
+
+import bench.experiment.planner
+from bench.data.catalog.dataset import open_dataset
+from bench.errors import UsageError
+from bench.experiment.config import make_experiments
+from bench.experiment.planner import make_plan
+from bench.interface import SETTINGS
+from bench.nn.encoder_source import find_encoder
+from bench.registry import find, registered
+from bench.runs.plan import RunPlan, StagePlan, describe, distinct_stages
+
+pytestmark = pytest.mark.usefixtures("small")
+
+
+def keys(planned: list[RunPlan]) -> list[str]:
+    return [stage.key for plan in planned for stage in plan.stages]
+
+
+def test_planning_twice_gives_the_same():
+    assert plans(seeds="3", settings="all") == plans(seeds="3", settings="all")
+
+
+def test_a_plan_survives_being_written_down():
+    for plan in plans("ttmre", settings="human+distant"):
+        again = RunPlan.model_validate(json.loads(json.dumps(plan.model_dump(mode="json"))))
+        assert (again, again.key, again.configuration) == (plan, plan.key, plan.configuration)
+
+
+def test_what_a_data_set_is_called_and_where_it_lies_does_not_change_the_keys(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    register(tmp_path / "elsewhere", "renamed")
+    before, after = plans(settings="human+distant"), plans(settings="human+distant", dataset="renamed")
+    assert keys(before) == keys(after)
+    assert before[0].key == after[0].key
+
+
+def test_what_a_model_is_called_does_not_change_the_keys():
+    assert keys(plans("atlop")) == keys(plans("baselines.atlop:Atlop"))
+
+
+def test_saying_the_default_does_not_change_the_keys():
+    assert keys(plans("ssrpu")) == keys(plans("ssrpu", "gamma=1.0"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "epochs=3",
+        "batch_size=1",
+        "accumulate=2",
+        "encoder_lr=0.5",
+        "head_lr=0.5",
+        "warmup=0.5",
+        "clip=0.5",
+        "adam_epsilon=0.5",
+        "weight_decay=0.5",
+        "precision=bf16",
+        "select=last",
+        "select_on=dev_ext",
+        "pair_size=32",
+        "block_size=8",
+        "num_labels=3",
+    ],
+)
+def test_every_value_that_decides_the_weights_changes_the_key(change):
+    assert keys(plans()) != keys(plans("atlop", change))
+
+
+def test_seed_and_length_change_the_key():
+    assert len({*keys(plans()), *keys(plans(seeds="7,")), *keys(plans(max_length=100))}) == 3
+
+
+def test_one_changed_label_changes_the_keys_of_what_is_trained_on_it(tmp_path):
+    changed = documents("train", 5)
+    changed[2] = document("train 2", 2)
+    assert changed != documents("train", 5)
+    register(tmp_path, "changed", train=changed)
+    before, after = plans(settings="human,distant"), plans(settings="human,distant", dataset="changed")
+    assert before[0].stages[0].key != after[0].stages[0].key
+    assert before[1].stages[0].key == after[1].stages[0].key
+
+
+def test_a_changed_test_document_changes_the_run_but_not_its_stages(tmp_path):
+    register(tmp_path, "changed", test=documents("test", 2))
+    before, after = plans(), plans(dataset="changed")
+    assert keys(before) == keys(after)
+    assert before[0].key != after[0].key
+
+
+def test_other_dev_documents_change_the_stages_because_they_select(tmp_path):
+    register(tmp_path, "changed", dev=documents("dev", 1))
+    assert keys(plans()) != keys(plans(dataset="changed"))
+
+
+def test_another_order_of_relations_changes_the_key(tmp_path, small_home):
+    path = small_home / "datasets" / "small.json"
+    registration = json.loads(path.read_text())
+    registration["name"] = "turned"
+    registration["relations"].reverse()
+    (small_home / "datasets" / "turned.json").write_text(json.dumps(registration))
+    assert keys(plans()) != keys(plans(dataset="turned"))
+
+
+def test_another_vocabulary_is_another_encoder_and_changes_the_key(tmp_path):
+    register(tmp_path, "other-words", train=documents("train", 1))
+    before, after = (
+        plans(settings="distant")[0].stages[0],
+        plans(settings="distant", dataset="other-words")[0].stages[0],
+    )
+    assert before.train_checksum == after.train_checksum
+    assert before.key != after.key
+
+
+def test_other_model_code_changes_the_key_and_a_remark_does_not(tmp_path):
+    text = "from baselines.atlop import Atlop\nclass Mine(Atlop):\n    '''Mine.'''\n    {}\n"
+    found = []
+    for i, line in enumerate(["size = 1", "size = 1  # a remark", "size = 2"]):
+        path = tmp_path / f"mine{i}.py"
+        path.write_text(text.format(line))
+        found.append(keys(plans(f"{path}:Mine")))
+    assert found[0] == found[1] != found[2]
+
+
+def test_what_a_stage_is_frozen_in_or_starts_from_changes_its_key():
+    stage = plans("ttmre", settings="human+distant")[0].stages[1]
+    assert (
+        len({stage.key, stage.model_copy(update={"freeze": ()}).key, stage.model_copy(update={"after": None}).key}) == 3
+    )
+
+
+def test_stages_are_shared_by_content():
+    planned = plans(settings="distant,human+distant", seeds="2")
+    assert planned[0].stages[0] == planned[2].stages[0]
+    assert len(distinct_stages(planned)) == 4
+    assert describe(planned) == "4 runs, 4 stages (2 shared between runs)"
+
+
+def test_a_stage_comes_after_the_one_it_starts_from():
+    stages = distinct_stages(plans("atlop,ttmre", settings="human+distant,distant", seeds="2"))
+    seen: set[str] = set()
+    for stage in stages:
+        assert stage.after is None or stage.after in seen
+        seen.add(stage.key)
+
+
+def test_a_model_named_twice_is_planned_once():
+    assert len(plans("atlop,atlop", seeds="2")) == 2
+
+
+@pytest.mark.parametrize("model", sorted(registered()))
+def test_every_setting_of_every_model_can_be_planned_or_has_a_reason_why_not(model):
+    (experiment,) = make_experiments(models=model, dataset="small", encoder="tiny", seeds="1", settings="all")
+    dataset = open_dataset("small")
+    planned = make_plan(experiment, dataset, find_encoder("tiny", dataset.documents("train")))
+    recipe = find(model).cls.recipe
+    assert [plan.setting for plan in planned] == [setting for setting in SETTINGS if setting in recipe.stages]
+    assert set(SETTINGS) - set(recipe.stages) == set(recipe.not_applicable)
+    for plan in planned:
+        assert [stage.data for stage in plan.stages] == [stage.data for stage in recipe.stages[plan.setting]]
+
+
+def variants(*models: str, changes: tuple[str, ...] = (), **options) -> list[str]:
+    """Without what every small experiment changes."""
+    usual = {change.partition("=")[0] for change in SMALL} - {change.partition("=")[0] for change in changes}
+    return [
+        ",".join(part for part in plan.variant.split(",") if part.partition("=")[0] not in usual)
+        for plan in plans(",".join(models), *changes, **options)
+    ]
+
+
+def test_a_variant_is_called_by_what_was_changed_in_order():
+    assert variants("ttmre:memory=4:layers=2") == ["layers=2,memory=4"]
+
+
+def test_a_variant_has_no_changes_of_other_models():
+    assert variants("atlop", "ssrpu", changes=("ssrpu.margin=1", "atlop.clip=2")) == ["clip=2", "margin=1"]
+
+
+def test_a_variant_has_no_changes_for_data_it_is_not_trained_on():
+    changes = ("distant.clip=2",)
+    assert variants("atlop", changes=changes, settings="human,distant") == ["", "distant.clip=2"]
+
+
+def test_two_values_of_one_setting_are_two_variants_with_folders_of_their_own():
+    planned = plans("atlop:clip=1,atlop:clip=2")
+    assert len({plan.folder for plan in planned}) == len({plan.configuration for plan in planned}) == 2
+
+
+def test_a_folders_name_is_safe_and_short_whatever_a_variant_is_called():
+    plan = plans()[0].model_copy(update={"variant": "../é/" + "x" * 500, "encoder": "/a/b c"})
+    assert "/" not in plan.folder
+    assert len(plan.folder.encode()) < 200
+
+
+def test_seeds_of_a_cell_have_one_configuration():
+    assert len({plan.configuration for plan in plans(seeds="4", settings="human+distant")}) == 1
+
+
+@pytest.mark.parametrize("setting", ["human", "human+distant"])
+def test_other_stages_are_another_configuration(setting):
+    assert len({plans("atlop", f"clip={clip}", settings=setting)[0].configuration for clip in (1, 2)}) == 2
+
+
+@pytest.mark.parametrize(("version", "field"), [("HARNESS_VERSION", "harness"), ("METRIC_VERSION", "metric")])
+def test_a_new_version_makes_new_keys_and_leaves_those_of_old_plans(version, field, monkeypatch):
+    before = plans()[0]
+    written = before.model_dump(mode="json")
+    key, configuration = before.key, before.configuration
+    monkeypatch.setattr(bench.experiment.planner, version, getattr(bench.experiment.planner, version) + 1)
+    after, again = plans()[0], RunPlan.model_validate(written)
+    assert (again.key, again.configuration) == (key, configuration)
+    assert after.key != key
+    assert after.configuration != configuration
+
+
+def test_data_that_is_not_there_is_told_with_what_is(tmp_path):
+    register(tmp_path, "human-only", distant=0)
+    with pytest.raises(UsageError, match=r"'human-only' has no distant documents.* It has: train, dev, test"):
+        plans(dataset="human-only", settings="human,distant")
+
+
+def test_a_stage_names_its_folder_by_model_data_and_seed():
+    stage: StagePlan = plans(settings="distant")[0].stages[0]
+    assert stage.folder == f"atlop-distant-s0-{stage.key}"

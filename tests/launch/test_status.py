@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import pytest
+from fake_slurm import finish_run, finish_stage, stage_of, write_plan
+from filelock import FileLock
+
+from bench.filesystem import write_json
+from bench.launch.status import observe
+from bench.runs.outline import outlines
+from bench.slurm.profiles import make_profile
+from bench.slurm.submit import submit
+
+
+@pytest.fixture
+def two_stages(slurm, out):
+    """A run of two stages, submitted: jobs 100_0 and 101_0."""
+    name = write_plan(out, "m", "human+distant", 0, "distant", "human")
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    return name
+
+
+def state(out, run=0):
+    return observe(out).states[run]
+
+
+def write_log(out, job, text):
+    (out / "slurm" / "jobs" / f"{job}_0_log.out").write_text(text)
+
+
+def test_a_job_in_the_queue_says_what_it_waits_for(slurm, out, two_stages):
+    slurm.queue("100|0|PENDING||Priority|x", "101|0|PENDING||Dependency|x")
+    found = state(out)
+    assert (found.state, found.detail, found.stage, found.job) == ("pending", "Priority", "distant", "100_0")
+
+
+def test_a_run_whose_first_stage_is_done_is_in_its_second(slurm, out, two_stages):
+    finish_stage(out, stage_of(out, two_stages))
+    slurm.queue("101|0|RUNNING|n3|None|x")
+    found = state(out)
+    assert (found.state, found.stage, found.job, found.node) == ("running", "human", "101_0", "n3")
+
+
+def test_a_running_job_shows_what_it_last_said(slurm, out, two_stages):
+    slurm.queue("100|0|RUNNING|n3|None|x")
+    status = {"state": "running", "job": "100_0", "stage": "distant", "doing": "training", "best": 12.5}
+    write_json(
+        out / "runs" / two_stages / "status.json",
+        status | {"epoch": 2, "epochs": 5, "step": 30, "steps": 120, "eta": 90.0},
+    )
+    write_log(out, "100_0", "one\nbench: training\n\n")
+    found = state(out)
+    assert (found.epoch, found.epochs, found.progress, found.eta) == (2, 5, 0.25, 90.0)
+    assert found.log == "bench: training"
+
+
+def test_what_an_earlier_job_said_is_no_news(slurm, out, two_stages):
+    slurm.queue("100|0|RUNNING|n3|None|x")
+    status = {"state": "running", "job": "99_0", "stage": "distant", "epoch": 2, "epochs": 5, "step": 3, "steps": 9}
+    write_json(out / "runs" / two_stages / "status.json", status)
+    found = state(out)
+    assert (found.state, found.detail, found.epoch) == ("running", "starting", None)
+
+
+@pytest.mark.parametrize(
+    ("account", "expected", "said"),
+    [
+        ("OUT_OF_MEMORY|0:125", "failed", "lower batch_size"),
+        ("CANCELLED by 1000|0:0", "cancelled", "bench retry"),
+        ("TIMEOUT|0:0", "interrupted", "TIMEOUT"),
+        ("NODE_FAIL|0:0", "interrupted", "NODE_FAIL"),
+        ("FAILED|0:9", "interrupted", "killed"),
+        ("FAILED|75:0", "interrupted", "killed"),
+        ("FAILED|2:0", "failed", "exit status 2:0"),
+        ("COMPLETED|0:0", "interrupted", "without a result"),
+    ],
+)
+def test_a_job_that_is_over_says_how_it_ended(account, expected, said, slurm, out, two_stages):
+    slurm.accounts(f"100_0|{account}|n1", "101_0|CANCELLED|0:0|")
+    found = state(out)
+    assert (found.state, found.job) == (expected, "100_0")
+    assert said in found.detail
+
+
+def test_a_job_that_is_over_is_known_without_accounting_too(slurm, out, two_stages):
+    slurm.without_accounting()
+    assert state(out).state == "interrupted"
+    assert "accounting" in observe(out).trouble
+
+
+def test_what_the_run_says_of_its_failure_comes_before_what_slurm_says(slurm, out, two_stages):
+    slurm.accounts("100_0|FAILED|1:0|n1", "101_0|CANCELLED|0:0|")
+    write_json(out / "runs" / two_stages / "error.json", {"message": "training diverged\nat once"})
+    assert (state(out).state, state(out).detail) == ("failed", "training diverged")
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [("FAILED|0:9", "interrupted"), ("NODE_FAIL|0:0", "interrupted"), ("CANCELLED by 0|0:0", "cancelled")],
+)
+def test_a_job_that_left_the_queue_since_the_one_before_was_killed_is_not_cancelled(
+    before, expected, slurm, out, two_stages
+):
+    finish_stage(out, stage_of(out, two_stages))  # it was killed a moment after its work was done
+    slurm.accounts(f"100_0|{before}|n1", "101_0|CANCELLED|0:0|")
+    assert (state(out).state, state(out).job) == (expected, "101_0")
+
+
+def test_dependants_of_a_failed_stage_are_blocked_by_it_and_say_why(slurm, out):
+    first, second = (
+        write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher") for model in ("a", "b")
+    )
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    slurm.accounts("100_0|FAILED|1:0|n1", "101_0|CANCELLED|0:0|", "102_0|CANCELLED|0:0|")
+    write_json(out / "runs" / first / "error.json", {"message": "no luck"})
+    one, other = observe(out).states
+    assert (one.state, one.detail) == ("failed", "no luck")
+    assert (other.run, other.state, other.detail) == (second, "blocked", f"blocked by {first}: no luck")
+
+
+def test_a_run_that_waits_for_anothers_job_shows_it(slurm, out):
+    first, second = (
+        write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher") for model in ("a", "b")
+    )
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    slurm.queue_submitted("RUNNING", "n2", "None")
+    found = observe(out).states[1]
+    assert (found.run, found.state, found.detail, found.job) == (second, "running", f"by {first}", "100_0")
+
+
+def test_a_scheduler_that_does_not_answer_leaves_what_the_folder_knows(slurm, out, two_stages):
+    finish_run(out, write_plan(out, "m", "human", 1, "human"), 48.25)
+    slurm.down()
+    observed = observe(out)
+    assert "Unable to contact slurm controller" in observed.trouble
+    assert {found.detail for found in observed.states if found.state == "done"} == {"test F1 48.25"}
+
+
+def test_a_process_that_holds_a_run_outside_the_queue_is_running(slurm, out, two_stages):
+    with FileLock(out / "runs" / two_stages / "lock"):
+        assert state(out).state == "running"
+
+
+def test_without_jobs_slurm_is_not_asked(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    assert state(out).state == "waiting"
+    assert slurm.commands("squeue") == slurm.commands("sacct") == []
+
+
+def test_pending_tasks_that_accounting_lists_as_a_range_are_told_apart(slurm, out):
+    for seed in range(4):
+        write_plan(out, "m", "human", seed, "human")
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    slurm.accounts("100_0|TIMEOUT|0:0|n1", "100_[1-2,3%2]|CANCELLED by 0|0:0|None assigned")
+    assert [found.state for found in observe(out).states] == ["interrupted", "cancelled", "cancelled", "cancelled"]
+
+
+def test_a_lone_pending_task_that_accounting_lists_without_its_index_is_known(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    slurm.accounts("100|CANCELLED by 0|0:0|None assigned")
+    assert [found.state for found in observe(out).states] == ["cancelled"]

@@ -1,0 +1,93 @@
+"""What the tables say about the numbers in them."""
+
+from __future__ import annotations
+
+from bench.analysis.aggregate import Cell, rows_of
+from bench.interface import Training
+from bench.report.tables.overview import blocks
+from bench.report.write import for_markdown
+from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
+
+
+def stage(seed: int) -> StagePlan:
+    return StagePlan(
+        model="m", reference="m", class_name="M", code="c", hyperparameters={}, training=Training(), freeze=(),
+        data="human", dataset="d", train_checksum="t", select_checksum="s", relations=("r",), encoder="e",
+        encoder_fingerprint="f", max_length=128, seed=seed, position=0, after=None,
+    )  # fmt: skip
+
+
+def plan(seed: int) -> RunPlan:
+    return RunPlan(
+        model="m", variant="", dataset="d", setting="human", encoder="e", seed=seed, stages=(stage(seed),),
+        dev_checksum="v", test_checksum="x", facts_checksum="y", distant_checksum=None,
+    )  # fmt: skip
+
+
+def record(seed: int, f1: float, cut: int = 0) -> RunRecord:
+    scores = Scores(f1=f1, ign_f1=f1 - 1, precision=f1 + 1, recall=f1 - 2)
+    counts = DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[])
+    split = SplitRecord(
+        scores=scores, macro_f1=f1, slices={"strict": {}, "released": {}}, relations={}, documents=counts,
+        mentions_cut=cut,
+    )  # fmt: skip
+    done = StageRecord(key="k", data="human", dev_f1=[f1], selected_epoch=1, documents=3, mentions_cut=0)
+    return RunRecord(
+        key=plan(seed).key, configuration="c", model="m", variant="", dataset="d", setting="human", encoder="e",
+        seed=seed, facts={}, stages=[done], splits={"dev": split, "test": split},
+    )  # fmt: skip
+
+
+def test_a_mean_over_fewer_seeds_than_planned_is_marked():
+    cell = Cell(tuple(map(plan, range(3))), (record(0, 50.0), record(1, 52.0)), ())
+    (block,) = blocks([cell])
+    assert block.lines[0][2] == "51.00 ± 1.41"
+    assert block.lines[0][-1] == "2 of 3*"
+    assert "not all planned seeds" in block.notes[0]
+
+
+def test_mentions_past_the_length_limit_are_told_under_the_table():
+    cell = Cell((plan(0),), (record(0, 50.0, cut=7),), ())
+    text = for_markdown(blocks([cell], ("test",))[0])
+    assert "7 mentions of test lie past the limit of 128 word pieces" in text
+
+
+def test_a_cell_without_a_record_is_shown_as_missing():
+    (block,) = blocks([Cell((plan(0),), (), ("seed 0: out of memory",))])
+    assert set(block.lines[0][2:-1]) == {"—"}
+    assert "m, seed 0: out of memory" in block.notes
+
+
+def test_a_setting_a_model_does_not_have_is_not_applicable_neither_zero_nor_missing():
+    student = plan(0).model_copy(update={"model": "kd", "not_applicable": {"distant": "needs a teacher"}})
+    others = [plan(0).model_copy(update={"setting": setting}) for setting in ("human", "distant")]
+    cells = [Cell((p,), (record(0, 50.0),), ()) for p in (student, *others)]
+    human, distant = blocks(cells, ("test",))
+    assert [line[0] for line in human.lines] == ["kd", "m"]
+    assert distant.lines[-1] == ("kd", "e", "n/a", "n/a", "n/a", "n/a", "n/a")
+    assert "kd has no 'distant': needs a teacher" in distant.notes
+
+
+def with_evidence(made: RunRecord, f1: float) -> RunRecord:
+    scores = EvidenceScores(f1=f1, precision=f1 + 1, recall=f1 - 1)
+    splits = {name: split.model_copy(update={"evidence": scores}) for name, split in made.splits.items()}
+    return made.model_copy(update={"splits": splits})
+
+
+def test_evidence_has_a_column_only_where_a_model_predicts_it():
+    without = Cell((plan(0),), (record(0, 50.0),), ())
+    other = plan(0).model_copy(update={"model": "says-why"})
+    having = Cell((other,), (with_evidence(record(0, 50.0), 30.0),), ())
+    (block,) = blocks([without, having])
+    assert block.header[2:7] == ("dev F1", "dev Ign F1", "dev Precision", "dev Recall", "dev Evi F1")
+    assert [line[6] for line in block.lines] == ["—", "30.00"]
+    assert {len(line) for line in block.lines} == {len(block.header)}
+    (block,) = blocks([without])
+    assert not [name for name in block.header if "Evi" in name]
+
+
+def test_scores_of_evidence_are_averaged_over_seeds_like_all_others():
+    cell = Cell(tuple(map(plan, range(2))), tuple(with_evidence(record(s, 50.0), 30.0 + 2 * s) for s in range(2)), ())
+    means = {row.metric: row.mean for row in rows_of([cell]) if row.split == "test" and "evidence" in row.metric}
+    assert means == {"evidence_f1": 31.0, "evidence_precision": 32.0, "evidence_recall": 30.0}

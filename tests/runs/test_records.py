@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_experiments import plans
+
+from bench.launch.status import run_states
+from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord
+from bench.runs.run_folder import RunFolder, run_folders
+
+pytestmark = pytest.mark.usefixtures("small")
+
+TITLES = ["é", "日本", "a \N{LINE SEPARATOR} b"]
+
+
+def record(**changed) -> RunRecord:
+    scores = Scores(f1=100 / 3, ign_f1=0.1 + 0.2, precision=50.0, recall=25.0)
+    split = SplitRecord(
+        scores=scores,
+        macro_f1=1.0,
+        slices={"strict": {"top_10": scores}, "released": {"top_10": scores}},
+        relations={"knows": (1, 2, 3)},
+        documents=DocumentCounts(
+            titles=TITLES, correct=[1] * 3, predicted=[2] * 3, gold=[3] * 3, correct_in_facts=[0] * 3
+        ),
+        mentions_cut=0,
+    )
+    fields = {
+        "key": "0" * 16,
+        "configuration": "0" * 8,
+        "model": "atlop",
+        "variant": "",
+        "dataset": "small",
+        "setting": "human",
+        "encoder": "tiny",
+        "seed": 0,
+        "facts": {"computed from": "train", "sha256": "0"},
+        "stages": [],
+        "splits": {"dev": split, "test": split},
+    }
+    return RunRecord(**fields | changed)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.of(tmp_path, plan := plans()[0])
+    folder.announce(plan)
+    folder.write_record(record())
+    return folder
+
+
+def test_a_record_comes_back_as_it_was_written(folder):
+    assert folder.record() == record()
+
+
+def test_the_same_record_is_the_same_bytes(folder):
+    first = (folder.path / "record.json").read_bytes()
+    folder.write_record(record())
+    assert (folder.path / "record.json").read_bytes() == first
+
+
+def test_writing_leaves_nothing_else_behind(folder):
+    assert sorted(path.name for path in folder.path.iterdir()) == ["record.json", "run.json"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_flipped_bit_anywhere_is_detected_or_harmless(data, folder):
+    path = folder.path / "record.json"
+    content = path.read_bytes()
+    at = data.draw(st.integers(0, len(content) * 8 - 1))
+    flipped = bytearray(content)
+    flipped[at // 8] ^= 1 << at % 8
+    path.write_bytes(bytes(flipped))
+    try:
+        assert folder.record() in (None, record())
+    finally:
+        path.write_bytes(content)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_truncated_record_is_none(data, folder):
+    path = folder.path / "record.json"
+    content = path.read_bytes()
+    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 2))])
+    try:
+        assert folder.record() is None
+    finally:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "7", '{"sha256": null}', "[" * 100_000, '{"record": "\\ud800"}'])
+def test_a_file_that_is_something_else_is_no_record_and_no_crash(content, folder):
+    (folder.path / "record.json").write_text(content)
+    assert folder.record() is None
+    assert folder.has_damaged_record()
+
+
+@pytest.mark.parametrize("change", [{"schema_version": 2}, {"surprise": 1}, {"seed": "many"}])
+def test_a_record_of_another_form_is_none_although_its_checksum_holds(change, folder):
+    from bench.filesystem import write_sealed
+
+    write_sealed(folder.path / "record.json", "record", record().model_dump(mode="json") | change)
+    assert folder.record() is None
+
+
+@pytest.mark.parametrize("name", ["run.json", "status.json", "error.json"])
+@pytest.mark.parametrize("content", ["", "[]", "7", "{}", "{", '{"message": {}}', '{"state": [1]}', '{"epoch": 1}'])
+def test_status_reads_whatever_is_left_of_a_folder(name, content, folder, tmp_path):
+    (folder.path / "record.json").unlink()
+    (folder.path / name).write_text(content)
+    (state,) = run_states(tmp_path)
+    assert state.state in ("waiting", "failed", "damaged", "interrupted")
+
+
+def test_a_plan_that_cannot_be_read_is_damaged_and_written_again(folder, tmp_path):
+    (folder.path / "run.json").write_text("{")
+    assert [state.state for state in run_states(tmp_path)] == ["damaged"]
+    folder.announce(plans()[0])
+    assert folder.plan() == plans()[0]
+
+
+def test_announcing_again_leaves_the_plan_alone(folder):
+    before = (folder.path / "run.json").stat().st_mtime_ns
+    folder.announce(plans()[0])
+    assert (folder.path / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_record_is_told(folder, tmp_path):
+    (folder.path / "record.json").write_text("{")
+    (state,) = run_states(tmp_path)
+    assert (state.state, state.detail) == ("damaged", "its record is not what was written; `bench run` evaluates again")
+
+
+def test_a_folder_without_a_plan_is_no_run(folder, tmp_path):
+    (tmp_path / "runs" / "other").mkdir()
+    (tmp_path / "runs" / "file").write_text("")
+    assert [found.name for found in run_folders(tmp_path)] == [folder.name]
+
+
+def test_an_error_is_kept_until_it_is_cleared(folder):
+    folder.write_error("it broke [here]", "Traceback ...")
+    assert folder.error() == "it broke [here]"
+    folder.clear_error()
+    folder.clear_error()
+    assert folder.error() is None
+
+
+def test_the_headline_is_of_test_or_of_dev_where_test_has_no_labels():
+    both = record()
+    assert both.headline == "test F1 33.33"
+    assert both.model_copy(update={"splits": {"dev": both.splits["dev"]}}).headline == "dev F1 33.33"
+
+
+def test_the_stored_form_is_checksum_and_record(folder):
+    assert set(json.loads((folder.path / "record.json").read_text())) == {"sha256", "record"}

@@ -1,0 +1,92 @@
+"""Results of the first release: two models, two seeds, two settings, a run that failed and one that was stopped.
+
+`fixtures/schema-1` holds what that program wrote (records, no weights) and what its commands printed of it. They stay
+readable for good, and where nothing is said of it in CHANGELOG.md, they read the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.runs.run_folder import run_folders
+
+FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "schema-1"
+RUN = (
+    *("run", "--models", "ttmre,ssrpu", "--seeds", 2, "--settings", "human,human+distant", "--set", "epochs=2"),
+    *("--set", "distant.epochs=1", "--set", "pair_size=32", "--set", "block_size=16", "--set", "ttmre.memory=8"),
+    *("--set", "ttmre.layers=1", "--launcher", "inline"),
+)
+PAIR = ("ttmre (block_size=16,epochs=2,layers=1,memory=8,pair_size=32)", "ssrpu (block_size=16,epochs=2,pair_size=32)")
+
+
+@pytest.fixture
+def results(tmp_path, small, monkeypatch) -> Path:
+    """The fixture as `results` in an empty folder, which is the working directory."""
+    shutil.copytree(FIXTURE / "results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "results"
+
+
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("printed", "command"),
+    [
+        ("table.txt", ("table",)),
+        ("table.csv", ("table", "--format", "csv")),
+        ("status.txt", ("status",)),
+        ("compare.txt", ("compare", *PAIR)),
+        ("audit.txt", ("audit", "--out", "results")),
+    ],
+    ids=["table", "csv", "status", "compare", "audit"],
+)
+def test_commands_print_what_they_printed(printed, command, results, bench):
+    status, out, error = bench(*command)
+    assert (status, error) == (0, "")
+    assert lines(out) == lines((FIXTURE / "printed" / printed).read_text())
+
+
+def test_every_number_of_every_seed_is_the_same(results, bench):
+    _, out, _ = bench("table", "--json")
+    digest = hashlib.sha256(json.dumps(json.loads(out), sort_keys=True).encode()).hexdigest()
+    assert digest == (FIXTURE / "printed" / "table.json.sha256").read_text().strip()
+
+
+def test_the_tables_of_the_report_are_the_same(results, bench):
+    status, _, _ = bench("report", "--no-memory")
+    assert status == 0
+    frozen = json.loads((FIXTURE / "printed" / "report.json").read_text())
+    report = results / "report"
+    written = [
+        "tables.md",
+        "tables.tex",
+        "runs.csv",
+        *(f"tables/{path.name}" for path in (report / "tables").iterdir()),
+    ]
+    assert {name: hashlib.sha256((report / name).read_bytes()).hexdigest()[:16] for name in written} == frozen
+
+
+def test_running_it_again_does_nothing(results, bench, monkeypatch):
+    from bench.nn import encoder_source
+
+    planned = next(run_folders(results)).plan()
+    found = encoder_source.find_encoder
+    fingerprint = planned.stages[0].encoder_fingerprint  # of files that the libraries write: it changes with them
+    monkeypatch.setattr(
+        encoder_source, "find_encoder", lambda *a, **k: replace(found("tiny", *a[1:], **k), fingerprint=fingerprint)
+    )
+    before = {path: path.read_bytes() for path in results.rglob("*.json")}
+    status, out, _ = bench(*RUN)
+    assert status == 0
+    assert "8 done before" in out
+    assert {path: path.read_bytes() for path in results.rglob("*.json")} == before
+    assert not (results / "stages").exists()

@@ -1,0 +1,139 @@
+"""SLURM's commands as small scripts on PATH, which answer from files and note what they were asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from bench.filesystem import write_json, write_sealed
+from bench.runs.keys import stage_folder_name
+
+SCRIPTS = {
+    "sbatch": """
+        [ -e "$FAKE/down" ] && { echo "sbatch: error: Unable to contact slurm controller" >&2; exit 1; }
+        n=$(ls "$FAKE/submitted" | wc -l)
+        [ -e "$FAKE/limit" ] && [ "$n" -ge "$(cat "$FAKE/limit")" ] &&
+            { echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }
+        cp "$1" "$FAKE/submitted/$((100 + n)).sh"
+        echo "Submitted batch job $((100 + n))" """,
+    "squeue": """
+        [ -e "$FAKE/down" ] && { echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1; }
+        case "$*" in *--jobs=*) cat "$FAKE/state" ;; *) cat "$FAKE/queue" ;; esac""",
+    "sacct": """
+        [ -e "$FAKE/accounts" ] || { echo "Slurm accounting storage is disabled" >&2; exit 1; }
+        cat "$FAKE/accounts" """,
+    "scontrol": """
+        [ -e "$FAKE/down" ] && { rm "$FAKE/down"; exit 1; }
+        exit 0""",
+    "scancel": "",
+    "srun": "",
+}
+
+
+class FakeSlurm:
+    """What the fake cluster is to answer, and what it was told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "submitted").mkdir(parents=True)
+        (folder / "bin").mkdir()
+        for name, body in SCRIPTS.items():
+            script = folder / "bin" / name
+            script.write_text(f'#!/bin/sh\nFAKE="{folder}"\necho "{name} $*" >> "$FAKE/commands"\n{body}\n')
+            script.chmod(0o755)
+        self.queue()
+        self.accounts()
+
+    def queue(self, *lines: str) -> None:
+        """The answer of squeue: ARRAY|INDEX|STATE|NODE|REASON|NAME."""
+        (self.folder / "queue").write_text("".join(line + "\n" for line in lines))
+
+    def queue_submitted(self, state: str = "PENDING", node: str = "", reason: str = "Resources") -> None:
+        """All that was submitted is in the queue."""
+        lines = []
+        for array, options in self.submitted().items():
+            for index in options["array"].partition("%")[0].split(","):
+                lines.append(f"{array}|{index}|{state}|{node}|{reason}|{options['job-name']}")
+        self.queue(*lines)
+
+    def accounts(self, *lines: str) -> None:
+        """The answer of sacct: JOB|STATE|EXIT|NODE."""
+        (self.folder / "accounts").write_text("".join(line + "\n" for line in lines))
+
+    def without_accounting(self) -> None:
+        (self.folder / "accounts").unlink()
+
+    def state(self, state: str) -> None:
+        """The answer of squeue for one job."""
+        (self.folder / "state").write_text(state + "\n")
+
+    def down(self) -> None:
+        """Nobody answers any more; until a scontrol has been tried."""
+        (self.folder / "down").touch()
+
+    def up(self) -> None:
+        (self.folder / "down").unlink()
+
+    def limit(self, arrays: int | None) -> None:
+        """sbatch takes so many and refuses the rest."""
+        path = self.folder / "limit"
+        path.unlink() if arrays is None else path.write_text(str(arrays))
+
+    def commands(self, name: str) -> list[str]:
+        """The arguments of each call of a command."""
+        path = self.folder / "commands"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line.removeprefix(name).strip() for line in lines if line.split()[0] == name]
+
+    def submitted(self) -> dict[str, dict[str, str]]:
+        """The options of each array that sbatch took, by its id."""
+        found = {}
+        for path in sorted((self.folder / "submitted").glob("*.sh")):
+            options = [
+                line[len("#SBATCH --") :] for line in path.read_text().splitlines() if line.startswith("#SBATCH")
+            ]
+            found[path.stem] = {
+                key: value.strip("'") for key, _, value in (option.partition("=") for option in options)
+            }
+        return found
+
+    def script(self, array: str) -> str:
+        return (self.folder / "submitted" / f"{array}.sh").read_text()
+
+
+def write_plan(out: Path, model: str, setting: str, seed: int, *sources: str, shared: str = "") -> str:
+    """A run's plan with as much in it as is needed to submit and to watch it; its folder's name.
+
+    shared: the name of the model whose first stage this one uses.
+    """
+    stages: list[dict[str, Any]] = []
+    for position, source in enumerate(sources):
+        trained = shared if shared and position == 0 else model
+        stages.append({"model": trained, "class_name": trained, "data": source, "seed": seed, "training": {}})
+        stages[-1]["after"] = stage_folder_name(stages[-2]) if position else None
+    name = f"{model}-{setting}-s{seed}"
+    cell = {"model": model, "variant": "", "dataset": "small", "setting": setting, "encoder": "tiny", "seed": seed}
+    write_json(out / "runs" / name / "run.json", {**cell, "stages": stages})
+    return name
+
+
+def stage_of(out: Path, run: str, position: int = 0) -> str:
+    """The folder's name of a stage of a run that `write_plan` wrote."""
+    return stage_folder_name(json.loads((out / "runs" / run / "run.json").read_text())["stages"][position])
+
+
+def finish_stage(out: Path, stage: str) -> None:
+    folder = out / "stages" / stage
+    folder.mkdir(parents=True)
+    (folder / "selected.safetensors").touch()
+    write_sealed(folder / "result.json", "result", {})
+
+
+def finish_run(out: Path, run: str, f1: float = 50.0) -> None:
+    write_sealed(out / "runs" / run / "record.json", "record", {"splits": {"test": {"scores": {"f1": f1}}}})
+
+
+def path_with(folder: Path) -> str:
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"

@@ -1,0 +1,68 @@
+"""Plans and records made from given counts, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.interface import Training
+from bench.metrics.official import Counts
+from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
+from bench.runs.run_folder import RunFolder
+
+
+def plan(
+    model: str = "m", seed: int = 0, setting: str = "human", dataset: str = "d", encoder: str = "e", variant: str = "",
+    test: str = "x", facts: str = "y", train: str = "t", metric: int = 1, harness: int = 1, epochs: int = 30,
+    fingerprint: str = "f",
+) -> RunPlan:  # fmt: skip
+    stage = StagePlan(
+        harness=harness, model=model, reference=model, class_name="M", code=model, hyperparameters={},
+        training=Training(epochs=epochs), freeze=(), data="human", dataset=dataset, train_checksum=train,
+        select_checksum="s", relations=("r",), encoder=encoder, encoder_fingerprint=fingerprint, max_length=128,
+        seed=seed, position=0, after=None,
+    )  # fmt: skip
+    return RunPlan(
+        metric=metric, model=model, variant=variant, dataset=dataset, setting=setting, encoder=encoder, seed=seed,
+        stages=(stage,), dev_checksum="v", test_checksum=test, facts_checksum=facts, distant_checksum=None,
+    )  # fmt: skip
+
+
+def split_record(counts: Sequence[Sequence[int]], slices: dict[str, Scores] | None = None) -> SplitRecord:
+    """counts: [documents, 4], correct, predicted, gold, correct in facts."""
+    rows = np.asarray(counts).tolist()
+    correct, predicted, gold, seen = (list(column) for column in zip(*rows, strict=True))
+    total = sum((Counts(*row) for row in rows), Counts())
+    return SplitRecord(
+        scores=Scores(f1=total.f1, ign_f1=total.ign_f1, precision=total.precision, recall=total.recall),
+        macro_f1=total.f1,
+        slices={"strict": slices or {}, "released": {}},
+        relations={},
+        documents=DocumentCounts(
+            titles=[f"document {i}" for i in range(len(rows))],
+            correct=correct, predicted=predicted, gold=gold, correct_in_facts=seen,
+        ),
+        mentions_cut=0,
+    )  # fmt: skip
+
+
+def record(of: RunPlan, counts: Sequence[Sequence[int]], splits: Sequence[str] = ("dev", "test")) -> RunRecord:
+    """A record with the same counts on every split."""
+    fields = ("key", "configuration", "model", "variant", "dataset", "setting", "encoder", "seed")
+    return RunRecord(
+        **{field: getattr(of, field) for field in fields},
+        facts={},
+        stages=[StageRecord(key="k", data="human", dev_f1=[1.0], selected_epoch=1, documents=3, mentions_cut=0)],
+        splits={split: split_record(counts) for split in splits},
+    )
+
+
+def write(out: Path, of: RunPlan, counts: Sequence[Sequence[int]] | None, **options: Sequence[str]) -> None:
+    """Put the plan, and a record unless `counts` is None, where `bench run` would."""
+    folder = RunFolder.of(out, of)
+    folder.announce(of)
+    if counts is not None:
+        folder.write_record(record(of, counts, **options))
