@@ -14,6 +14,7 @@ test: $(READY)  ## All tests that need no GPU and no cluster.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
 bench: $(READY)  ## What a training step costs, beside plain formulations: make bench DOCUMENTS=test.json
