@@ -108,7 +108,7 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
     from bench.slurm.submit import submit
 
     try:
-        states = wait_for(
+        views = wait_for(
             runs,
             out,
             RunDisplay(runs, console, done),
@@ -116,7 +116,7 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
         )
     except KeyboardInterrupt:
         raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
-    return [f"{state.run}: {state.state}: {state.detail}" for state in states if state.state != "done"]
+    return [f"{view.run}: {view.state}: {view.detail}" for view in views if view.state != "done"]
 
 
 def submit_runs(

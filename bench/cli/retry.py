@@ -12,7 +12,7 @@ from bench.cli.options import DEFAULT_OUT, GpusPerRunOption, JobsOption, Launch,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.launch.status import RunState
+    from bench.launch.status import RunView
     from bench.slurm.submissions import Submission
 
 
@@ -33,8 +33,9 @@ def retry(
     from bench.cli.console import make_console
     from bench.cli.launching import Launching, check_gpus_per_run, profile_for, start
     from bench.errors import UsageError
-    from bench.launch.status import SETTLED, observe
+    from bench.launch.status import observe
     from bench.runs.run_folder import RunFolder
+    from bench.runs.status import SETTLED
     from bench.slurm.submissions import submissions
 
     if bool(runs) == failed:
@@ -42,9 +43,9 @@ def retry(
     observed = observe(out)
     if observed.trouble:
         raise UsageError(f"SLURM cannot be asked what is under way: {observed.trouble}")
-    again = [state for state in observed.states if state.state in SETTLED and state.state != "done"]
-    wanted = again if failed else chosen(observed.states, runs or [], out)
-    folders = [RunFolder(out, state.run) for state in wanted]
+    again = [view for view in observed.runs if view.state in SETTLED and view.state != "done"]
+    wanted = again if failed else chosen(observed.runs, runs or [], out)
+    folders = [RunFolder(out, view.run) for view in wanted]
     plans = [plan for plan in (folder.plan() for folder in folders) if plan is not None]
     if not plans:
         print("nothing to try again")
@@ -61,7 +62,7 @@ def retry(
     start(plans, out, Launching(launcher, jobs, found, seconds, wait, gpus_per_run), make_console())
 
 
-def _launched_before(wanted: Sequence[RunState], found: Sequence[Submission]) -> Submission | None:
+def _launched_before(wanted: Sequence[RunView], found: Sequence[Submission]) -> Submission | None:
     """The newest submission that any of the runs was in; None where they did not go to SLURM."""
-    names = {state.run for state in wanted}
+    names = {view.run for view in wanted}
     return next((s for s in reversed(found) if names & {task.run for task in s.tasks.values()}), None)

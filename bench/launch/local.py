@@ -76,11 +76,11 @@ def _run_locally(
     began = time.time()
     teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds) for i in range(jobs)]
     try:
-        told = False
-        while True in [team.is_at_work(may_start=not told) for team in teams]:  # each is looked after
-            if interrupt.requested and not told:
+        stopping = False
+        while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
+            if interrupt.requested and not stopping:
                 _stop(worker for team in teams for worker in team.workers)
-                told = True
+                stopping = True
             _show(folders, display, began)
             display.wait()
         _show(folders, display, began)
@@ -146,22 +146,21 @@ class WorkerTeam:
 
     def _is_over(self, folder: RunFolder) -> bool:
         status = folder.status()
-        failed = status.get("state") == "failed" and status.get("time", 0) >= self.began
-        return failed or folder.record() is not None
+        return (status.state == "failed" and status.is_since(self.began)) or folder.record() is not None
 
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
 
 
 def _show(folders: Sequence[RunFolder], display: RunDisplay, began: float) -> None:
     """The newest status of each run; what an earlier command left in its folder is no news."""
     for folder in folders:
         status = folder.status()
-        if status.get("time", 0) >= began:
+        if status.is_since(began):
             display.update(folder, status)
 
 

@@ -25,6 +25,7 @@ from bench.nn.encoder_source import find_encoder
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
+from bench.runs.status import RunStatus
 
 NAMES = ("Ada", "Bert", "Cleo", "Dora", "Emil", "Finn", "Gwen", "Hugo")
 SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "epochs=2", "encoder_lr=0.001", "head_lr=0.01")
@@ -103,7 +104,7 @@ def execute(
     planned: Sequence[RunPlan],
     stop_after: float = float("inf"),
     kill: bool = False,
-    listener: Callable[[RunFolder, dict[str, Any]], None] = lambda folder, status: None,
+    listener: Callable[[RunFolder, RunStatus], None] = lambda folder, status: None,
     checkpoint_seconds: float = 1e9,
 ) -> list[RunPlan]:
     """Carry out `planned` in this process; those that failed. Raises `Interrupted`, or `Killed`, if it was stopped."""
