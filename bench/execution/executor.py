@@ -39,6 +39,7 @@ from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.record import RunRecord, StageRecord
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import SELECTED, stage_folder, stage_result
+from bench.runs.status import RunStatus
 from bench.runs.triple_scores import scores_path
 from bench.training.checkpoint import Checkpoints
 from bench.training.failures import explain
@@ -47,7 +48,7 @@ from bench.training.trainer import Progress, StageData, StageTrainer, finish_sta
 
 POLL_SECONDS = 0.3
 
-Listener = Callable[[RunFolder, dict[str, Any]], None]
+Listener = Callable[[RunFolder, RunStatus], None]
 
 
 class Bench:
@@ -129,7 +130,7 @@ class Bench:
         record = self._evaluate(plan, materials, stages, folder)
         write_json(folder.path / "provenance.json", self._provenance(started), 1)
         folder.write_record(record)
-        self._tell(folder, state="finished", result=record.headline, seconds=time.monotonic() - began)
+        self._tell(folder, state="done", result=record.headline, seconds=time.monotonic() - began)
 
     def _materials_of(self, plan: RunPlan) -> Materials:
         key = (plan.dataset, plan.encoder, plan.stages[0].max_length)
@@ -314,8 +315,8 @@ class Bench:
             "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
         }
 
-    def _tell(self, folder: RunFolder, **status: Any) -> None:
-        status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node(), **_job()}
+    def _tell(self, folder: RunFolder, **fields: Any) -> None:
+        status = RunStatus(time=time.time(), pid=os.getpid(), host=platform.node(), **_job(), **fields)
         folder.write_status(status)
         self.listener(folder, status)
 
