@@ -21,23 +21,23 @@ class AbsentDataset(Dataset):
         self.relations = ()
 
     def checksum(self, split: str) -> str:
-        """Two splits differ, the same split is the same."""
+        """A text that stands for the content of a split: another one for each split of each data set."""
         return f"{self.name}, {split}"
 
     def documents(self, split: str) -> tuple[Document, ...]:
-        """None."""
+        """No documents: they are not here."""
         return ()
 
     def count(self, split: str) -> int:
-        """As many as were published. Raises LookupError for a split of which none were."""
+        """The number of documents that were published. Raises LookupError for a split of which none were."""
         files = {file.split: file.documents for file in OFFICIAL[self.name].files}
-        found = files.get(split) or files.get({"ext": "train", "dev_ext": "dev"}.get(split, ""))
-        if found is None:
+        count = files.get(split) or files.get({"ext": "train", "dev_ext": "dev"}.get(split, ""))
+        if count is None:
             raise LookupError(f"{self.name}, {split}")
-        return found
+        return count
 
     def facts_source(self) -> dict[str, str]:
-        """The same for all settings."""
+        """Training facts as a data set would have them that gives no file of its own."""
         return {"computed from": "train", "sha256": self.checksum("train")}
 
 

@@ -33,14 +33,14 @@ def team(out) -> WorkerTeam:
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"), [(None, ["0", "1"]), ("2,3", ["2", "3"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])]
+    ("visible", "taken"), [(None, ["0", "1"]), ("2,3", ["2", "3"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])]
 )
-def test_processes_take_the_gpus_that_the_user_lets_them_have(given, taken, started, tmp_path, monkeypatch):
+def test_processes_take_the_gpus_that_the_user_lets_them_have(visible, taken, started, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    if given is None:
+    if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     team(tmp_path)
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in started] == taken
 

@@ -18,7 +18,7 @@ from bench.data.catalog.dataset import add_dataset, open_dataset
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.docred import write_documents
 from bench.execution.executor import Bench
-from bench.experiment.config import make_experiments
+from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
 from bench.interrupt import Interrupt, Interrupted
 from bench.nn.encoder_source import find_encoder
@@ -71,7 +71,7 @@ def register(folder: Path, name: str = "small", distant: int = 4, **changed: Seq
 def plans(models: str = "atlop", *changes: str, dataset: str = "small", **options: Any) -> list[RunPlan]:
     """What `bench run` would plan, one seed unless told otherwise."""
     options = {"seeds": "1", "encoder": "tiny", **options}
-    (experiment,) = make_experiments(models=models, dataset=dataset, changes=(*SMALL, *changes), **options)
+    (experiment,) = make_experiments(CommandLine(models=models, dataset=dataset, changes=(*SMALL, *changes), **options))
     opened = open_dataset(experiment.dataset)
     return make_plan(experiment, opened, find_encoder(experiment.encoder, opened.documents("train")))
 
