@@ -228,7 +228,7 @@ def _time(stage: PlannedStage, costs: Costs) -> str:
 
 
 def _state(cell: PlannedCell, stage: PlannedStage) -> str:
-    """Of the stage; that of the last one is the run's, since it is evaluated then."""
+    """How far a stage is, all seeds together; of the last stage also whether its model has been evaluated."""
     seeds = len(cell.plans)
     if stage is cell.stages[-1] and cell.done == seeds:
         return "done"
@@ -241,7 +241,7 @@ def _state(cell: PlannedCell, stage: PlannedStage) -> str:
 
 
 def _rate(value: float) -> str:
-    """3e-05 as 3e-5, as papers have it."""
+    """A learning rate as papers write it: 3e-5, where Python writes 3e-05."""
     mantissa, _, exponent = f"{value:e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if value else "0"
 

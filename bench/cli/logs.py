@@ -48,7 +48,7 @@ def logs(
 
 
 def pause() -> None:
-    """Pause between two looks."""
+    """Pause between two looks at the file."""
     time.sleep(FOLLOW_SECONDS)
 
 

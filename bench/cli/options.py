@@ -34,7 +34,7 @@ OutOption = Annotated[Path, typer.Option(help="Where runs, their records and tab
 
 
 class Launch(StrEnum):
-    """Where runs are carried out."""
+    """Where runs are carried out: in this process, in processes of this machine, or in jobs of a cluster."""
 
     INLINE = "inline"
     LOCAL = "local"

@@ -53,7 +53,7 @@ class StandIns:
         self.sources: dict[str, EncoderSource] = {}
 
     def dataset(self, name: str) -> Dataset:
-        """The data set, or an `AbsentDataset`. UsageError for a name that nobody knows."""
+        """The data set of that name, or an `AbsentDataset`. Raises UsageError for a name that nobody knows."""
         try:
             self.datasets[name] = open_dataset(name)
         except UsageError as error:
@@ -64,7 +64,7 @@ class StandIns:
         return self.datasets[name]
 
     def encoder(self, name: str, train: Sequence[Document]) -> EncoderSource:
-        """The encoder, or one without weights."""
+        """The encoder of that name, or one without weights. train: the documents that `tiny` takes its words from."""
         try:
             source = find_encoder(name, train)
             self.sources[source.fingerprint] = source

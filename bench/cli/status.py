@@ -68,7 +68,7 @@ def _watch(out: Path) -> None:
 
 
 def pause() -> None:
-    """Pause between two looks."""
+    """Pause between two looks at the folder."""
     time.sleep(WATCH_SECONDS)
 
 

@@ -40,7 +40,7 @@ def launch(
     checkpoint_seconds: float,
     gpus_per_run: int = 1,
 ) -> list[RunFolder]:
-    """Carry out `plans`; the folders of those that failed. Raises `Interrupted` after a signal.
+    """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
     jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
     cores, for `gpus_per_run` processes each.
@@ -122,7 +122,10 @@ class WorkerTeam:
         self._broken_since: float | None = None
 
     def is_at_work(self, may_start: bool) -> bool:
-        """Whether it goes on: anew where a failed run has ended it. Ends what waits for a process that has died."""
+        """Whether the team goes on; it is started anew where a failed run has ended it and runs are left.
+
+        Ends workers that wait for one that has died.
+        """
         codes = [worker.poll() for worker in self.workers]
         if None in codes:
             self._end_if_broken(codes)
@@ -137,7 +140,7 @@ class WorkerTeam:
         return True
 
     def _end_if_broken(self, codes: Sequence[int | None]) -> None:
-        """Kill those that wait for one that has died; they have had time to notice it by themselves."""
+        """Kill workers that wait for one that has died; they have had time to notice it by themselves."""
         if any(codes):
             self._broken_since = self._broken_since or time.monotonic()
             if time.monotonic() - self._broken_since > 3 * PATIENCE_SECONDS:
@@ -157,7 +160,7 @@ def free_port() -> int:
 
 
 def _show(folders: Sequence[RunFolder], display: RunDisplay, began: float) -> None:
-    """The newest status of each run; what an earlier command left in its folder is no news."""
+    """Display the newest status of each run; what an earlier command left in its folder is no news."""
     for folder in folders:
         status = folder.status()
         if status.is_since(began):
@@ -165,7 +168,7 @@ def _show(folders: Sequence[RunFolder], display: RunDisplay, began: float) -> No
 
 
 def _stop(workers: Iterable[subprocess.Popen[bytes]]) -> None:
-    """Ask them to stop at their next step. One that is not asked, because this process is killed, sees its end."""
+    """Ask workers to stop at their next step. One that is not asked, because this process is killed, sees its end."""
     for worker in workers:
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)

@@ -165,7 +165,7 @@ class _Viewer:
         return ended is not None and ended.state not in ("COMPLETED", "CANCELLED")
 
     def _last_line(self, job: Job) -> str:
-        return last_line(log_path(self.folder.out, job))
+        return _last_line_of(log_path(self.folder.out, job))
 
 
 def _view(run: RunOutline, state: State, detail: str, status: RunStatus = SAYS_NOTHING, log: str = "") -> RunView:
@@ -213,7 +213,7 @@ def _how_it_ended(ended: Ended | None) -> tuple[State, str]:
     return "failed", f"its job ended: {ended.state}, exit status {ended.exit_code}"
 
 
-def last_line(path: Path) -> str:
+def _last_line_of(path: Path) -> str:
     """The last line of a file that has anything on it."""
     lines = [line for line in last_text(path).splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""

@@ -50,5 +50,5 @@ def wait_for(
 
 
 def pause() -> None:
-    """Pause between two looks."""
+    """Pause between two questions to SLURM."""
     time.sleep(LOOK_SECONDS)

@@ -74,7 +74,7 @@ class Resources(BaseModel):
         return self
 
     def sbatch(self) -> dict[str, Any]:
-        """The same as parameters of submitit's SlurmExecutor."""
+        """These resources as parameters of submitit's SlurmExecutor."""
         asked = {name: getattr(self, name) for name in ("partition", "account", "qos", "constraint")}
         return {
             **{name: value for name, value in asked.items() if value is not None},

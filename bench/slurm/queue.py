@@ -96,7 +96,7 @@ def ended_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Ended]:
 
 
 def _array_indices(job: str) -> list[ArrayIndex]:
-    """`7_3` is one task, `7_[1-3,5%2]` are four."""
+    """The tasks that sacct means by a job: `7_3` is one, `7_[1-3,5%2]` are four."""
     array, _, index = job.partition("_")
     if index.isdigit():
         return [ArrayIndex(array, int(index))]

@@ -28,7 +28,7 @@ class Submission:
     tasks: dict[int, Task]
 
     def write(self, out: Path) -> None:
-        """Keep it in the output folder."""
+        """Write the submission down in its output folder."""
         content = {
             "job": self.job,
             "profile": self.profile.model_dump(mode="json"),
@@ -39,7 +39,7 @@ class Submission:
 
 
 def submission_path(out: Path, name: str) -> Path:
-    """Where a submission is kept."""
+    """The file that a submission is written to."""
     return out / "slurm" / "submissions" / f"{name}.json"
 
 
@@ -58,7 +58,7 @@ def read_submission(out: Path, name: str) -> Submission | None:
 
 
 def submissions(out: Path) -> list[Submission]:
-    """All of them, oldest first: names begin with the time."""
+    """Every submission of an output folder that can be read, oldest first: names begin with the time."""
     paths = sorted((out / "slurm" / "submissions").glob("*.json"))
     readable = (read_submission(out, path.stem) for path in paths)
     return [submission for submission in readable if submission is not None]
@@ -89,5 +89,5 @@ def newest_jobs(submitted: Sequence[Submission], queue: Mapping[ArrayIndex, Queu
 
 
 def log_path(out: Path, job: Job) -> Path:
-    """What the job printed, all of its attempts."""
+    """The file with what a job printed in all of its attempts."""
     return out / "slurm" / "jobs" / f"{job.id}_0_log.out"

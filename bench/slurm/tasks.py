@@ -31,7 +31,7 @@ class Task:
 
     @property
     def key(self) -> str:
-        """What it produces, and nobody else does: a stage, or where it finishes a run, a record."""
+        """The name of what this task produces and no other does: a stage, or where it finishes a run, a record."""
         return task_of_run(self.run) if self.finishes else task_of_stage(self.stage or "")
 
 

@@ -53,8 +53,8 @@ def document(title: str, shift: int = 0) -> Document:
 
 def documents(split: str, count: int) -> list[Document]:
     """`count` documents whose titles say which split they are of; half of them have one label less."""
-    made = [document(f"{split} {i}", i) for i in range(count)]
-    return [d if i % 2 else replace(d, labels=d.labels[:2]) for i, d in enumerate(made)]
+    whole = [document(f"{split} {i}", i) for i in range(count)]
+    return [d if i % 2 else replace(d, labels=d.labels[:2]) for i, d in enumerate(whole)]
 
 
 def register(folder: Path, name: str = "small", distant: int = 4, **changed: Sequence[Document]) -> None:
