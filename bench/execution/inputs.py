@@ -19,7 +19,7 @@ from bench.training.trainer import StageData
 
 
 @dataclass
-class Materials:
+class Inputs:
     """What the runs of one (data set, encoder, length) share: documents, features, encoder."""
 
     dataset: Dataset
@@ -57,9 +57,9 @@ class Materials:
         )
 
 
-def check_unchanged(plan: RunPlan, materials: Materials) -> None:
+def check_unchanged(plan: RunPlan, inputs: Inputs) -> None:
     """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
-    dataset = materials.dataset
+    dataset = inputs.dataset
     same = {
         "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
         "the test documents": dataset.checksum("test") == plan.test_checksum,
@@ -72,7 +72,7 @@ def check_unchanged(plan: RunPlan, materials: Materials) -> None:
                 dataset.checksum(stage.training.select_on) == stage.select_checksum
             ),
             "the relations": dataset.relations == stage.relations,
-            f"the encoder {plan.encoder!r}": materials.source.fingerprint == stage.encoder_fingerprint,
+            f"the encoder {plan.encoder!r}": inputs.source.fingerprint == stage.encoder_fingerprint,
             f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
         }
     changed = [what for what, holds in same.items() if not holds]

@@ -76,11 +76,11 @@ def batches(
 
     For a GPU they are made and copied while it is at those before them.
     """
-    made = _collated(features, order, relations, pad_id, signals)
+    collated = _collated(features, order, relations, pad_id, signals)
     if device.type != "cuda":
-        yield from made
+        yield from collated
         return
-    for batch in made_ahead(batch.pinned() for batch in made):
+    for batch in made_ahead(batch.pinned() for batch in collated):
         yield batch.to(device)
 
 

@@ -63,7 +63,7 @@ class DocumentModel(nn.Module):
         if not self.frozen:
             return encoder(batch)
         if batch.encodings is not None:
-            return [DocumentEncoding(*kept) for kept in batch.encodings]
+            return [DocumentEncoding(*encoding) for encoding in batch.encodings]
         return encode_alone(encoder, batch)
 
 
@@ -99,7 +99,7 @@ class BatchLosses(nn.Module):
         return self.system.model.batch_loss(logits, inputs, batch)
 
 
-def assemble(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:
+def document_model(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:
     """The model behind its encoder, if it has one."""
     if model.reads == "pieces":
         return DocumentModel(None, model)
