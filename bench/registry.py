@@ -34,14 +34,14 @@ class ModelEntry:
 
 def registered() -> dict[str, EntryPoint]:
     """Entry points of all installed packages, by model name. Two packages with one name is an error."""
-    found: dict[str, EntryPoint] = {}
+    entries: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
-        if entry.name in found and found[entry.name].value != entry.value:
+        if entry.name in entries and entries[entry.name].value != entry.value:
             raise UsageError(
-                f"two installed packages register a model {entry.name!r}: {found[entry.name].value} and {entry.value}"
+                f"two installed packages register a model {entry.name!r}: {entries[entry.name].value} and {entry.value}"
             )
-        found[entry.name] = entry
-    return found
+        entries[entry.name] = entry
+    return entries
 
 
 def find(reference: str) -> ModelEntry:

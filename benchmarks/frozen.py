@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from bench.data.batching import collate, training_order
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.docred import read_documents
@@ -42,7 +42,9 @@ def features(path: Path, source: EncoderSource, folder: Path) -> tuple[FeatureFi
     documents = read_documents(path)
     relations = sorted({label.relation for document in documents for label in document.labels})
     chunks = DocumentChunks(lambda: documents)
-    return features_of(chunks, "", source.words(), source.fingerprint, relations, 1024, folder), relations
+    return features_of(
+        chunks, "", PartMaker(folder, source.words(), source.fingerprint, tuple(relations), 1024)
+    ), relations
 
 
 def system(model: str, source: EncoderSource, rows: FeatureFile, relations: list[str], frozen: bool) -> DocumentModel:

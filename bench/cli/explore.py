@@ -43,7 +43,7 @@ def explore(
     states = run_states(out)
     picked = list({s.run: s for s in chosen(states, runs, out)}.values()) if runs else _one_of_each(states, out)
     folders = [RunFolder(out, state.run) for state in picked]
-    exploration = collect(folders, split, make_scores, told=lambda note: typer.echo(note, err=True))
+    exploration = collect(folders, split, make_scores, on_message=lambda note: typer.echo(note, err=True))
     path = to or out / "report" / "explorer.html"
     size = write_page(exploration, path)
     typer.echo(f"{len(exploration.documents):,} documents, {len(folders)} runs, {size / 1e6:.1f} MB: {path}")

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.features.cache import features_of, usable_processes
+from bench.data.features.cache import PartMaker, features_of, usable_processes
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
@@ -28,16 +28,9 @@ class Inputs:
 
     def features(self, split: str) -> FeatureFile:
         """The cached features of a split, built the first time anyone asks."""
-        return features_of(
-            self.dataset.chunks(split),
-            self.dataset.checksum(split),
-            self._words,
-            self.source.fingerprint,
-            self.dataset.relations,
-            self.max_length,
-            home() / "features",
-            usable_processes(),
-        )
+        dataset, source = self.dataset, self.source
+        maker = PartMaker(home() / "features", self._words, source.fingerprint, dataset.relations, self.max_length)
+        return features_of(dataset.chunks(split), dataset.checksum(split), maker, usable_processes())
 
     @cached_property
     def _words(self) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import DocumentChunks
 from bench.filesystem import home, read_sealed, write_sealed
@@ -163,7 +163,7 @@ def _measured(
 
 def _features(documents: list[Any], plan: StagePlan, source: EncoderSource, folder: Path) -> FeatureFile:
     chunks = DocumentChunks(lambda: documents)
-    return features_of(chunks, "", source.words(), "", plan.relations, plan.max_length, folder)
+    return features_of(chunks, "", PartMaker(folder, source.words(), "", plan.relations, plan.max_length))
 
 
 def _signals(

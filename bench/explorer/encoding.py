@@ -87,7 +87,7 @@ def _of_relation(decision: str) -> bool:
 
 def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[Any]]:
     index = {relation: r for r, relation in enumerate(exploration.relations)}
-    triples = (p.triple for run in exploration.runs for found in run.predictions.values() for p in found)
+    triples = (p.triple for run in exploration.runs for predictions in run.predictions.values() for p in predictions)
     judged = judge(triples, exploration.documents, exploration.facts).documents
     encoded = []
     for row, (document, judgements) in enumerate(zip(exploration.documents, judged, strict=True)):
@@ -120,8 +120,8 @@ def _scores(run: ExploredRun, row: int, index: Mapping[str, int]) -> dict[Key, T
     if run.scores is None:
         return {}
     relations = run.plan.stages[-1].relations
-    kept = run.scores.documents.get(row, [])
-    return {(s.head, s.tail, index[relations[s.relation]]): s for s in kept}
+    scores = run.scores.documents.get(row, [])
+    return {(s.head, s.tail, index[relations[s.relation]]): s for s in scores}
 
 
 def _nearest(scores: Mapping[Key, TripleScore], known: set[Key]) -> list[Key]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
@@ -38,7 +38,7 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
         predictor = predictor_of(out, plan, interrupt)
         stage, words = predictor.reader.stage, predictor.reader.source.words()
         chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
-        features = features_of(chunks, content, words, "", stage.relations, stage.max_length, Path(scratch))
+        features = features_of(chunks, content, PartMaker(Path(scratch), words, "", stage.relations, stage.max_length))
         try:
             predictions = predictor.predict(read, features, record.decision)
         except Interrupted as interrupted:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.inference.document_model import BatchLosses, DocumentModel, precision_context
-from bench.nn.pooling import Pairs, assemble
+from bench.nn.pooling import Pairs, join_documents
 from bench.nn.tokens import Tokens
 
 
@@ -92,7 +92,7 @@ def gather(own: Pairs | Tokens, batch: Batch, rank: int, size: int) -> Pairs | T
         entities.append(gathered.pop(0))
         context.append(gathered.pop(0))
         attention += [gathered.pop(0) for _ in documents]
-    return assemble(torch.cat(entities), torch.cat(context), attention, batch.documents, grid)
+    return join_documents(torch.cat(entities), torch.cat(context), attention, batch.documents, grid)
 
 
 def _shapes(documents: Sequence[DocumentLayout], width: int, grid: bool) -> list[tuple[int, int]]:
