@@ -2,8 +2,8 @@
 
 A model is a `PairModel`: it turns the pooled pairs of a batch (`Pairs`) into logits, logits and labels into a loss with
 named parts, and logits into predictions. It declares its hyperparameters as a typed schema and its recipe: the stages
-that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the harness's, and
-the same for all.
+that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the harness's,
+and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
 evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are

@@ -47,7 +47,8 @@ def pool(
     """Entities, contexts and pairs of a batch. Always float32 or wider: products of attention are tiny.
 
     epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
-    pooled_heads: how the products of the attention heads become one.   whole_grid: all n x n pairs of each document, row by row.
+    pooled_heads: how the products of the attention heads become one.   whole_grid: all n x n pairs of each document,
+    row by row.
     """
     marked, entities, contexts, attentions = [], [], [], []
     offset = 0
