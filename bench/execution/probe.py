@@ -142,7 +142,8 @@ def _measured(
     clock = _Clock()
     surroundings = Surroundings(device, Interrupt(), checkpoint_seconds=1e9, on_progress=clock)
     trainer = StageTrainer(plan, reader.system, source, data, scratch / "stage", surroundings)
-    select, encode = encoded(few, reader, under=scratch), 0.0  # warms up as well
+    # In a folder of its own: a small data set has no other documents, and they are to be encoded again.
+    select, encode = encoded(few, reader, under=scratch / "few"), 0.0  # warms up as well
     times = [time.perf_counter()]
     for _ in range(2 if plan.training.freeze_encoder else 1):  # the second finds them made: what is left is not theirs
         train = encoded(rows, reader, under=scratch)
