@@ -55,7 +55,7 @@ class Pace:
 
 
 class _EnoughError(Exception):
-    """The steps that were wanted are done."""
+    """Raised out of a trainer when the steps that were wanted are done."""
 
 
 class _Clock:
@@ -115,7 +115,7 @@ def _uncompiled(plan: StagePlan) -> StagePlan:
 
 
 def _key(plan: StagePlan, teacher: StagePlan | None) -> str:
-    """Of everything that decides how long a step takes; seeds and learning rates do not."""
+    """The key of a measured pace: everything that decides how long a step takes; seeds and learning rates do not."""
     content = plan.model_dump(mode="json")
     fields = ("harness", "code", "class_name", "hyperparameters", "freeze", "train_checksum", "signal")
     identity: list[Any] = [PROBE_VERSION, torch.__version__, device_name(), platform.node()]

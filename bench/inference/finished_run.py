@@ -23,7 +23,9 @@ from bench.runs.triple_scores import scores_path
 
 
 def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
-    """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
+    """Write the predictions of a run's model on the file `documents` to `to`.
+
+    Returns how many triples, how many documents, and how many mentions lay past the length limit.
 
     Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is.
     """

@@ -28,7 +28,7 @@ MODEL_STREAM = 1 << 32
 
 
 def build_model(plan: StagePlan, task: Task) -> PairModel:
-    """The model of a stage with its first weights, which the seed decides."""
+    """Build the model of a stage with its first weights, which its seed and position decide."""
     cls = find(plan.reference).cls
     torch.manual_seed(step_seed(plan.seed, plan.position, MODEL_STREAM))
     return cls(cls.Hyperparameters(**plan.hyperparameters), task)
@@ -46,7 +46,7 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
 
 
 def task_of(plan: StagePlan, source: EncoderSource, label_rates: tuple[float, ...]) -> Task:
-    """What the model of a stage is built for."""
+    """What the model of a stage is built for: encoder size, relations, label rates, vocabulary."""
     return Task(source.config.hidden_size, plan.relations, label_rates, vocabulary=len(source.tokenizer))
 
 

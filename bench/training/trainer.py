@@ -57,7 +57,7 @@ class StageData:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is, for displays."""
+    """How far training is: `step` of `steps`, in `epoch` of `epochs`, the best dev F1 (percent) so far."""
 
     step: int
     steps: int
@@ -69,7 +69,7 @@ class Progress:
 
 @dataclass
 class TrainingState:
-    """All that training needs besides weights and moments."""
+    """What a checkpoint holds besides weights and moments: updates done, dev F1 after each epoch, the best epoch."""
 
     step: int = 0
     history: list[float] = field(default_factory=list)
@@ -282,7 +282,7 @@ def selected_is_intact(folder: Path) -> bool:
 
 
 def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
-    """Write the result, last of all."""
+    """Write the result of a trained stage, `result.json`: what makes it count as done."""
     write_sealed(
         folder / "result.json",
         "result",
