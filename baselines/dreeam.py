@@ -122,11 +122,11 @@ def distribution(mass: Tensor) -> Tensor:
     return mass / total.where(total > 0, 1.0)
 
 
-def divergence(expected: Tensor, found: Tensor) -> Tensor:
-    """KL(expected || found) of each row: [p, k], [p, k] -> [p]. A row of zeros in `expected` gives 0.
+def divergence(expected: Tensor, attention: Tensor) -> Tensor:
+    """KL(expected || attention) of each row: [p, k], [p, k] -> [p]. A row of zeros in `expected` gives 0.
 
-    Where nothing was found, the pair has an entity without a mention that was read: what it costs then is a constant.
+    Where `attention` is zero, the pair has an entity without a mention that was read: what it costs then is a constant.
     """
     # With log(x + 1e-30) in float32, the gradient of a pair without attention would be infinity times 0. Below the
     # bound of a clamp there is none.
-    return (torch.xlogy(expected, expected) - expected * found.clamp(min=SMALLEST).log()).sum(-1)
+    return (torch.xlogy(expected, expected) - expected * attention.clamp(min=SMALLEST).log()).sum(-1)

@@ -88,14 +88,14 @@ class InferenceStageFusion(Inference):
 
     def predict(self, score: Scorer, documents: Sequence[Document], decision: Mapping[str, float]) -> list[Prediction]:
         """What both readings agree on, and what scores above the threshold of `decision`."""
-        found = []
+        predictions = []
         for document, whole, fused in self.read(score, documents):
             row = {(head, tail): i for i, (head, tail) in enumerate(whole.pairs.tolist())}
             evidence = evidence_of(whole)
             for head, tail, relation in np.argwhere(fused.agreed | (fused.score > decision[THRESHOLD])).tolist():
                 sentences = tuple(np.flatnonzero(evidence[row[head, tail]]).tolist())
-                found.append(Prediction(document.title, head, tail, self.relations[relation], sentences))
-        return found
+                predictions.append(Prediction(document.title, head, tail, self.relations[relation], sentences))
+        return predictions
 
     def read(self, score: Scorer, documents: Sequence[Document]) -> Iterator[tuple[Document, DocumentScores, Fused]]:
         """Each document with its scores as a whole, and both readings of it; a few in memory at a time."""
@@ -161,13 +161,13 @@ def excerpt(document: Document, sentences: Sequence[int]) -> PseudoDocument:
     candidates = document.candidates
     if candidates is not None:
         candidates = tuple((own[head], own[tail]) for head, tail in candidates if head in own and tail in own)
-    made = Document(
+    pseudo = Document(
         title=document.title,
         sentences=tuple(document.sentences[sentence] for sentence in sentences),
         entities=tuple(mentions[entity] for entity in entities),
         candidates=candidates,
     )
-    return PseudoDocument(made, np.array(entities, dtype=np.int64))
+    return PseudoDocument(pseudo, np.array(entities, dtype=np.int64))
 
 
 def add_margins(

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import Estimator, NnCorrection, above_threshold, class_priors, positive_unlabeled_risk
+from bench.nn.losses import above_threshold
 from bench.nn.pooling import Pairs
+from bench.nn.pu_risk import Estimator, NnCorrection, PuRisk, PuTerms
 
 
 class PuHyperparameters(Hyperparameters):
@@ -50,8 +51,7 @@ class SPu(PairModel):
         self.hp = hp
         self.features = PairFeatures(task.encoder_size, hp.pair_size)
         self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + int(self.ranking))
-        # Of the stage's own training data: not part of the weights that go from stage to stage.
-        self.register_buffer("priors", class_priors(task.label_rates, hp.prior_multiple), persistent=False)
+        self.risk = PuRisk(task.label_rates, PuTerms.of(hp, self.estimator))
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1] when ranking, else [P, R]."""
@@ -61,21 +61,7 @@ class SPu(PairModel):
     def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The risk of the estimator, summed over classes."""
         scores = logits[:, 1:] - logits[:, :1] if self.ranking else logits
-        hp = self.hp
-        risk = positive_unlabeled_risk(
-            scores,
-            labels,
-            self.get_buffer("priors"),
-            prior_multiple=hp.prior_multiple,
-            margin=hp.margin,
-            scale=hp.scale,
-            estimator=self.estimator,
-            class_weight=hp.class_weight,
-            beta=hp.beta,
-            gamma=hp.gamma,
-            nn_correction=hp.nn_correction,
-        )
-        return {f"{self.estimator}_risk": risk}
+        return {f"{self.estimator}_risk": self.risk(scores, labels)}
 
     def decode(self, logits: Tensor) -> Tensor:
         """Every relation above the threshold: the threshold class when ranking, else 0."""

@@ -1,14 +1,18 @@
 """What a model is, and what it is given. The page to read before adding one.
 
-A model is a `PairModel`: it turns the pooled pairs of a batch (`bench.nn.pooling.Pairs`) into logits, logits and labels
-into a loss with named parts, and logits into predictions. It declares its hyperparameters as a typed schema and its
-recipe: the stages that make up each setting (`bench.runs.recipe`). Tokenising, encoding, pooling, optimising, files and
-metrics are the harness's, and the same for all.
+A model is a `PairModel`: it turns the pooled pairs of a batch (`Pairs`) into logits, logits and labels into a loss with
+named parts, and logits into predictions. It declares its hyperparameters as a typed schema and its recipe: the stages
+that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the harness's,
+and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
 evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
 compared with, where it cannot be told from `decode` (`decided_against`), and another way from a trained model to
 predictions (`Inference`).
+
+Public, and stable between releases: what this module hands on (`__all__`: everything that a model file needs, the types
+of its arguments included), and the parts in `bench.nn` that models share: `axial`, `biaffine`, `bilinear`,
+`contraction`, `losses`, `pooling`, `pu_risk`, `segments`, `tokens`. All else in `bench` may move.
 """
 
 from __future__ import annotations
@@ -23,19 +27,25 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from bench.data.batching import Batch
+from bench.data.batching import Batch, DocumentLayout
 from bench.data.documents import Document
 from bench.metrics.submission import Prediction
 from bench.nn.pooling import Pairs
+from bench.nn.tokens import Tokens
 from bench.runs.recipe import SETTINGS, Positive, Rate, Recipe, Setting, Signal, Source, Stage, Training
 
 __all__ = [
     "SETTINGS",
+    "Batch",
+    "Document",
+    "DocumentLayout",
     "DocumentScores",
     "Hyperparameters",
     "Inference",
     "PairModel",
+    "Pairs",
     "Positive",
+    "Prediction",
     "Rate",
     "Recipe",
     "Scorer",
@@ -44,6 +54,8 @@ __all__ = [
     "Source",
     "Stage",
     "Task",
+    "Thresholds",
+    "Tokens",
     "Training",
 ]
 

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -33,14 +34,14 @@ class ModelEntry:
 
 def registered() -> dict[str, EntryPoint]:
     """Entry points of all installed packages, by model name. Two packages with one name is an error."""
-    found: dict[str, EntryPoint] = {}
+    entries: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
-        if entry.name in found and found[entry.name].value != entry.value:
+        if entry.name in entries and entries[entry.name].value != entry.value:
             raise UsageError(
-                f"two installed packages register a model {entry.name!r}: {found[entry.name].value} and {entry.value}"
+                f"two installed packages register a model {entry.name!r}: {entries[entry.name].value} and {entry.value}"
             )
-        found[entry.name] = entry
-    return found
+        entries[entry.name] = entry
+    return entries
 
 
 def find(reference: str) -> ModelEntry:
@@ -102,14 +103,26 @@ def _checked(cls: object, reference: str) -> type[PairModel]:
     return cls
 
 
+SAME_NUMBERS = "same_numbers.toml"
+"""Beside the modules of a package of models: `"VERSION" = "VERSION"`, code and what it replaces without another bit."""
+
+
 def code_version(cls: type) -> str:
     """A hash of the code that defines a model or an inference: its module and those of its package it is built from.
 
     Read once in a process: the class in memory is the code it was imported from, whatever the file becomes.
 
     Comments and docstrings do not count, so that a remark costs no GPU hours. What the harness computes is versioned
-    by hand, in `bench.runs.plan.HARNESS_VERSION`.
+    by hand, in `bench.runs.plan.HARNESS_VERSION`. Code that was written anew and gives the same numbers to the bit
+    keeps the version, and so the runs, of the code that it replaces: the package says so in `SAME_NUMBERS`, by the
+    versions of both, which the next change of the code makes void.
     """
+    version, package = hashed_version(cls), cls.__module__.partition(".")[0]
+    return _same_numbers(package).get(version, version)
+
+
+def hashed_version(cls: type) -> str:
+    """The version of a class's code as it stands, whatever it is said to replace."""
     return _version_of(tuple(c.__module__ for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))))
 
 
@@ -129,6 +142,19 @@ def _version_of(modules: tuple[str, ...]) -> str:
         pending += [used for used in _imports(tree, parent) if used.partition(".")[0] == package]
     # Not the names: a model in a file would count as another one in another folder.
     return hashlib.sha256("\n".join(seen[name] for name in sorted(seen)).encode()).hexdigest()[:16]
+
+
+@cache
+def _same_numbers(package: str) -> dict[str, str]:
+    """What a package says of its code: version of what is there -> version of what it replaces."""
+    source = _source_of(package)
+    path = source.parent / SAME_NUMBERS if source and source.name == "__init__.py" else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return {str(new): str(old) for new, old in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}") from None
 
 
 def _source_of(module: str) -> Path | None:

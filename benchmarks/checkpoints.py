@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from bench.data.catalog.dataset import open_dataset
-from bench.execution.executor import Bench
+from bench.execution.executor import Executor
 from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
 from bench.interrupt import Interrupt, Interrupted
@@ -51,7 +51,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-checkpoints-") as folder:
         announce(Path(folder), plans)
         with contextlib.suppress(Interrupted):
-            Bench(Path(folder), interrupt, lambda run, status: None, options.every).execute(plans)
+            Executor(Path(folder), interrupt, lambda run, status: None, options.every).execute(plans)
     # The last was written because it was stopped.
     saves, seconds = spent["save"][:-1], sum(spent["run"])
     share = sum(saves) / seconds

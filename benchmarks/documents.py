@@ -12,7 +12,7 @@ from bench.data import sample
 from bench.data.batching import Batch, collate
 from bench.data.features.build import Features, build_features
 from bench.data.formats.docred import read_documents
-from bench.inference.document_model import DocumentModel, assemble
+from bench.inference.document_model import DocumentModel, document_model
 from bench.interface import PairModel, Task
 from bench.nn.encoder_source import EncoderSource
 from bench.registry import find
@@ -71,7 +71,7 @@ def system_of(
     rates = tuple(batch.labels.float().mean(0).tolist())
     task = Task(source.config.hidden_size, tuple(map(str, range(batch.labels.shape[1]))), rates)
     torch.manual_seed(0)
-    return assemble(source, cls(cls.Hyperparameters(**settings), task), pretrained)
+    return document_model(source, cls(cls.Hyperparameters(**settings), task), pretrained)
 
 
 def described(batch: Batch) -> str:

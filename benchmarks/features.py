@@ -24,7 +24,7 @@ import numpy as np
 from plain import reader
 
 from bench.data.batching import collate, training_order
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import FileChunks
 from bench.data.formats.docred import sound_document
@@ -42,7 +42,9 @@ def relations_of(path: Path) -> list[str]:
 def build(path: Path, source: EncoderSource, relations: list[str], folder: Path, processes: int = 1) -> FeatureFile:
     """The features of a file, made or opened, with no word tokenised before."""
     chunks = FileChunks(path, SourceReader(path).finish().sha256, sound_document, "")
-    return features_of(chunks, "", source.words(), source.fingerprint, relations, MAX_LENGTH, folder, processes)
+    return features_of(
+        chunks, "", PartMaker(folder, source.words(), source.fingerprint, tuple(relations), MAX_LENGTH), processes
+    )
 
 
 def cpu_seconds(work: Callable[[], Any]) -> float:

@@ -20,15 +20,18 @@ from pathlib import Path
 import torch
 
 from bench.data.batching import collate, training_order
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.docred import read_documents
-from bench.inference.document_model import DocumentModel, assemble
+from bench.inference.document_model import DocumentModel, document_model
 from bench.inference.encodings import encoded
+from bench.inference.reader import Reader
 from bench.interface import Task
+from bench.interrupt import Interrupt
 from bench.nn.encoder_source import EncoderSource, find_encoder
 from bench.registry import find
+from bench.runs.plan import StagePlan
 from bench.runs.recipe import Training
 from bench.training.optimizer import make_optimizer, set_learning_rates
 
@@ -39,14 +42,16 @@ def features(path: Path, source: EncoderSource, folder: Path) -> tuple[FeatureFi
     documents = read_documents(path)
     relations = sorted({label.relation for document in documents for label in document.labels})
     chunks = DocumentChunks(lambda: documents)
-    return features_of(chunks, "", source.words(), source.fingerprint, relations, 1024, folder), relations
+    return features_of(
+        chunks, "", PartMaker(folder, source.words(), source.fingerprint, tuple(relations), 1024)
+    ), relations
 
 
 def system(model: str, source: EncoderSource, rows: FeatureFile, relations: list[str], frozen: bool) -> DocumentModel:
     cls = find(model).cls
     torch.manual_seed(0)
     task = Task(source.config.hidden_size, tuple(relations), rows.label_rates(len(relations)), len(source.tokenizer))
-    return assemble(source, cls(cls.Hyperparameters(), task), pretrained=True, frozen=frozen)
+    return document_model(source, cls(cls.Hyperparameters(), task), pretrained=True, frozen=frozen)
 
 
 class Stepper:
@@ -75,7 +80,8 @@ def measure(model: str, source: EncoderSource, rows: FeatureFile, relations: lis
     frozen = system(model, source, rows, relations, frozen=True)
     sizes: list[int] = []
     began = time.process_time()
-    kept = encoded(rows, frozen, source.pad_id, CPU, "fp32", lambda done, size: sizes.append(size))
+    stage = StagePlan.model_construct(training=Training(precision="fp32"))
+    kept = encoded(rows, Reader(frozen, stage, source, CPU, Interrupt()), lambda done, size: sizes.append(size))
     encoding = time.process_time() - began
     count = len(relations)
     without = Stepper(frozen, kept, count, source.pad_id)

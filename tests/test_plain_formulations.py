@@ -9,7 +9,7 @@ from plain.models import plain
 from bench.data import sample
 from bench.data.batching import collate
 from bench.data.features.build import build_features
-from bench.inference.document_model import assemble
+from bench.inference.document_model import document_model
 from bench.interface import Task
 from bench.nn.encoder_source import find_encoder
 from bench.registry import find
@@ -35,7 +35,7 @@ def system_of(source, batch, name, **hyperparameters):
     cls = find(name).cls
     task = Task(source.config.hidden_size, tuple(RELATIONS), tuple(batch.labels.float().mean(0).tolist()))
     chunk = {"chunk": 100} if name == "ttmre-released" else {}
-    system = assemble(source, cls(cls.Hyperparameters(**SMALL | chunk | hyperparameters), task), pretrained=True)
+    system = document_model(source, cls(cls.Hyperparameters(**SMALL | chunk | hyperparameters), task), pretrained=True)
     for parameter in system.model.parameters():
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, std=0.1)  # biases of zero would hide that they are missing

@@ -3,14 +3,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
 from bench import registry
 from bench.errors import UsageError
 from bench.interface import PairModel
-from bench.registry import code_version, find, registered
+from bench.registry import code_version, find, hashed_version, registered
 
 MODEL = """
     from bench.interface import PairModel, Recipe, Stage
@@ -199,3 +201,32 @@ def test_a_code_version_covers_the_model_it_is_derived_from(write):
     derived = "from baselines.atlop import Atlop\nclass Mine(Atlop): pass\n"
     assert version_of(write, derived, "b") not in {base, code_version(find("atlop").cls)}
     assert len({code_version(find(name).cls) for name in ("atlop", "ssrpu", "ttmre", "ttmre-released")}) == 4
+
+
+def test_code_that_gives_the_same_numbers_keeps_the_version_of_what_it_replaces_until_it_changes(
+    write, monkeypatch, tmp_path
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    for folder in ("docre_bench_test_old", "docre_bench_test_same", "docre_bench_test_changed"):
+        write("", f"{folder}/__init__.py")
+    old = write(MODEL, "docre_bench_test_old/model.py") and find("docre_bench_test_old.model:Mine").cls
+    rewritten = MODEL + "    unread = 1\n"
+    write(rewritten, "docre_bench_test_same/model.py")
+    same = find("docre_bench_test_same.model:Mine").cls
+    entry = f'"{hashed_version(same)}" = "{hashed_version(old)}"\n'
+    write(entry, "docre_bench_test_same/same_numbers.toml")
+    assert code_version(same) == code_version(old) != hashed_version(same)
+    write(rewritten + "    unread_too = 2\n", "docre_bench_test_changed/model.py")
+    write(entry, "docre_bench_test_changed/same_numbers.toml")
+    changed = find("docre_bench_test_changed.model:Mine").cls
+    assert code_version(changed) == hashed_version(changed) != code_version(old)
+
+
+@pytest.mark.parametrize("package", ["baselines", "ttmre"])
+def test_every_rewrite_that_is_listed_is_the_code_that_is_there(package):
+    listed = tomllib.loads((Path(__file__).parents[1] / package / "same_numbers.toml").read_text())
+    classes = [find(name).cls for name in registered()]
+    classes += [cls.inference for cls in classes if cls.inference]
+    there = {hashed_version(cls) for cls in classes if cls.__module__.partition(".")[0] == package}
+    assert set(listed) <= there
+    assert not set(listed.values()) & there

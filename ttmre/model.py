@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import NnCorrection, above_threshold, class_priors, positive_unlabeled_risk
+from bench.nn.losses import above_threshold
 from bench.nn.pooling import Pairs
+from bench.nn.pu_risk import NnCorrection, PuRisk, PuTerms
 from ttmre.memory import MemoryRead, ProcessingLayer
 
 FROZEN_MEMORY = ("read.memory",)
@@ -72,8 +73,7 @@ class TtmRe(PairModel):
         self.read = MemoryRead(hp.pair_size, hp.memory, positions=True, initial="normal", std=hp.memory_std)
         self.process = nn.Sequential(*(ProcessingLayer(hp.pair_size, hp.heads) for _ in range(hp.layers)))
         self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
-        # Of the stage's own training data: not part of the weights that go from stage to stage.
-        self.register_buffer("priors", class_priors(task.label_rates, hp.prior_multiple), persistent=False)
+        self.risk = PuRisk(task.label_rates, PuTerms.of(hp, hp.loss))
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1]."""
@@ -95,21 +95,7 @@ class TtmRe(PairModel):
 
     def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Section 3.4 and appendix F, eq. 3 ("s-pu") or eq. 1 ("pu"), with the scores ranked against TH."""
-        hp = self.hp
-        risk = positive_unlabeled_risk(
-            logits[:, 1:] - logits[:, :1],
-            labels,
-            self.get_buffer("priors"),
-            prior_multiple=hp.prior_multiple,
-            margin=hp.margin,
-            scale=hp.scale,
-            estimator=hp.loss,
-            class_weight=hp.class_weight,
-            beta=hp.beta,
-            gamma=hp.gamma,
-            nn_correction=hp.nn_correction,
-        )
-        return {f"{hp.loss}_risk": risk}
+        return {f"{self.hp.loss}_risk": self.risk(logits[:, 1:] - logits[:, :1], labels)}
 
     def decode(self, logits: Tensor) -> Tensor:
         """Every relation above the threshold class (section 3.3)."""

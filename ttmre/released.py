@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import EntityInContext, GroupedBilinear
-from bench.nn.losses import above_threshold, class_priors, positive_unlabeled_risk
+from bench.nn.losses import above_threshold
 from bench.nn.pooling import Pairs
+from bench.nn.pu_risk import PuRisk, PuTerms
 from ttmre.memory import MemoryRead, ProcessingLayer
 
 
@@ -71,7 +72,7 @@ class TtmReReleased(PairModel):
         layer = ProcessingLayer(hp.pair_size, hp.heads)
         self.process = nn.Sequential(*(copy.deepcopy(layer) for _ in range(hp.layers)))
         self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
-        self.register_buffer("priors", class_priors(task.label_rates, hp.prior_multiple), persistent=False)
+        self.risk = PuRisk(task.label_rates, PuTerms.of(hp, "s-pu"))
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1]."""
@@ -105,16 +106,7 @@ class TtmReReleased(PairModel):
 
     def loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The S-PU risk with class weights, the scores ranked against TH."""
-        hp = self.hp
-        risk = positive_unlabeled_risk(
-            logits[:, 1:] - logits[:, :1],
-            labels,
-            self.get_buffer("priors"),
-            prior_multiple=hp.prior_multiple,
-            margin=hp.margin,
-            scale=hp.scale,
-        )
-        return {"s-pu_risk": risk}
+        return {"s-pu_risk": self.risk(logits[:, 1:] - logits[:, :1], labels)}
 
     def decode(self, logits: Tensor) -> Tensor:
         """Every relation above the threshold class."""

@@ -137,7 +137,7 @@ def validate(
     ] = False,
 ) -> None:
     """Check files; print every problem of each. Exit status 1 if there is any."""
-    from bench.data.catalog.registration import read_relations
+    from bench.data.catalog.register import read_relations
     from bench.data.formats.detect import format_of, scan
 
     chosen = None if form is None else format_of(form)

@@ -43,7 +43,7 @@ def explore(
     views = run_views(out)
     picked = list({view.run: view for view in chosen(views, runs, out)}.values()) if runs else _one_of_each(views, out)
     folders = [RunFolder(out, view.run) for view in picked]
-    exploration = collect(folders, split, make_scores, lambda note: typer.echo(note, err=True))
+    exploration = collect(folders, split, make_scores, on_message=lambda note: typer.echo(note, err=True))
     path = to or out / "report" / "explorer.html"
     size = write_page(exploration, path)
     typer.echo(f"{len(exploration.documents):,} documents, {len(folders)} runs, {size / 1e6:.1f} MB: {path}")

@@ -178,10 +178,10 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int) -> Batch:
 
 
 def _encodings(rows: Sequence[Features]) -> tuple[tuple[Tensor, Tensor], ...] | None:
-    kept = [row.encoding for row in rows if row.encoding is not None]
-    if len(kept) < len(rows):
+    encodings = [row.encoding for row in rows if row.encoding is not None]
+    if len(encodings) < len(rows):
         return None
-    return tuple((torch.from_numpy(states), torch.from_numpy(attention)) for states, attention in kept)
+    return tuple((torch.from_numpy(states), torch.from_numpy(attention)) for states, attention in encodings)
 
 
 def training_order(lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

@@ -1,14 +1,61 @@
-"""From a model's predictions on a split to the part of the run's record that holds what they are worth."""
+"""From a trained model to the record of its run: predictions on dev and test, and what they are worth."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from bench.data.documents import Document, Fact
+from bench.data.documents import Document, Fact, names_in
+from bench.execution.context import Context
+from bench.inference.predictor import Predictor
 from bench.metrics.official import Counts, evaluate, evidence_counts
 from bench.metrics.slices import PROTOCOLS, evaluate_slices
-from bench.metrics.submission import Prediction
-from bench.runs.record import DocumentCounts, EvidenceScores, Scores, SplitRecord
+from bench.metrics.submission import Prediction, write_submission
+from bench.runs.plan import RunPlan
+from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
+from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import scores_path
+
+
+def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> RunRecord:
+    """Predict the documents of a run with the model of its last stage, write predictions and scores, score them.
+
+    Returns the record, which is not written yet. Raises `DamagedFileError` where the model is not what was written.
+    """
+    last, folder, inputs = run.stages[-1], RunFolder.of(context.out, run), context.inputs(run)
+    predictor = Predictor.of(run, context.reader(last, inputs))
+    dataset, model = inputs.dataset, predictor.reader.system.model
+    names = names_in(dataset.documents("dev")) | names_in(dataset.documents("test"))
+    facts, distant_facts = dataset.facts(), dataset.distant_facts(names)
+    context.report(folder, state="running", stage="evaluation", doing="evaluating dev")
+    decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
+    splits = {}
+    for split in ("dev", "test"):
+        context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
+        documents, features = dataset.documents(split), inputs.features(split)
+        if predictor.inference is None:
+            features = context.encoded(features, predictor.reader, folder, "evaluation")
+        keeper = predictor.keeper(documents)
+        predictions = predictor.predict(documents, features, decision, keeper)
+        write_submission(folder.path / f"predictions-{split}.json", predictions)
+        keeper.write(scores_path(folder.path, split))
+        if dataset.is_labelled(split):
+            splits[split] = split_record(
+                predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence
+            )
+    return RunRecord(
+        key=run.key,
+        configuration=run.configuration,
+        model=run.model,
+        variant=run.variant,
+        dataset=run.dataset,
+        setting=run.setting,
+        encoder=run.encoder,
+        seed=run.seed,
+        facts=dataset.facts_source(),
+        stages=stages,
+        splits=splits,
+        decision=decision,
+    )
 
 
 def split_record(
@@ -72,7 +119,7 @@ def gold_outside(documents: Sequence[Document]) -> int:
 
 
 def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:
-    """None where no label has evidence to compare with."""
+    """Precision, recall and F1 of predicted evidence, percent; None where no label has evidence to compare with."""
     if not any(label.evidence for document in documents for label in document.labels):
         return None
     predicted = {p.triple: p.evidence for p in predictions if p.evidence is not None}

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.features.cache import features_of, usable_processes
+from bench.data.features.cache import PartMaker, features_of, usable_processes
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
@@ -19,7 +19,7 @@ from bench.training.trainer import StageData
 
 
 @dataclass
-class Materials:
+class Inputs:
     """What the runs of one (data set, encoder, length) share: documents, features, encoder."""
 
     dataset: Dataset
@@ -28,16 +28,9 @@ class Materials:
 
     def features(self, split: str) -> FeatureFile:
         """The cached features of a split, built the first time anyone asks."""
-        return features_of(
-            self.dataset.chunks(split),
-            self.dataset.checksum(split),
-            self._words,
-            self.source.fingerprint,
-            self.dataset.relations,
-            self.max_length,
-            home() / "features",
-            usable_processes(),
-        )
+        dataset, source = self.dataset, self.source
+        maker = PartMaker(home() / "features", self._words, source.fingerprint, dataset.relations, self.max_length)
+        return features_of(dataset.chunks(split), dataset.checksum(split), maker, usable_processes())
 
     @cached_property
     def _words(self) -> Any:
@@ -57,9 +50,9 @@ class Materials:
         )
 
 
-def check_unchanged(plan: RunPlan, materials: Materials) -> None:
+def check_unchanged(plan: RunPlan, inputs: Inputs) -> None:
     """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
-    dataset = materials.dataset
+    dataset = inputs.dataset
     same = {
         "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
         "the test documents": dataset.checksum("test") == plan.test_checksum,
@@ -72,7 +65,7 @@ def check_unchanged(plan: RunPlan, materials: Materials) -> None:
                 dataset.checksum(stage.training.select_on) == stage.select_checksum
             ),
             "the relations": dataset.relations == stage.relations,
-            f"the encoder {plan.encoder!r}": materials.source.fingerprint == stage.encoder_fingerprint,
+            f"the encoder {plan.encoder!r}": inputs.source.fingerprint == stage.encoder_fingerprint,
             f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
         }
     changed = [what for what, holds in same.items() if not holds]

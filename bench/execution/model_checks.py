@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.data import sample
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
-from bench.inference.document_model import DocumentModel, assemble
+from bench.inference.document_model import DocumentModel, document_model
 from bench.interface import SETTINGS, PairModel, Task, Training
 from bench.nn.encoder_source import find_encoder
 from bench.nn.weights import load_tensors, save_tensors
@@ -24,7 +24,7 @@ DOCUMENTS = 4
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """A claim about the model, whether it holds, and what was seen if it does not (or is worth knowing if it does)."""
 
     claim: str
@@ -44,32 +44,32 @@ class Trial:
     build: Callable[[], DocumentModel]
 
 
-def check_model(cls: type[PairModel]) -> Iterator[Finding]:
+def check_model(cls: type[PairModel]) -> Iterator[Check]:
     """Every claim in turn. One whose check raises does not hold, and ends the list: the next ones build on it."""
     try:
         trial = _prepare(cls)
     except Exception as error:
-        yield Finding(BUILT, False, _told(error))
+        yield Check(BUILT, False, _message(error))
         return
-    yield Finding(BUILT, True)
+    yield Check(BUILT, True)
     for claim, check in CHECKS.items():
         try:
             wrong = check(trial)
         except Exception as error:
-            yield Finding(claim, False, _told(error))
+            yield Check(claim, False, _message(error))
             return
-        yield Finding(claim, not wrong, wrong)
+        yield Check(claim, not wrong, wrong)
     for setting, reason in cls.recipe.not_applicable.items():
-        yield Finding(f"NOTE, {setting} is not applicable", True, reason)
+        yield Check(f"NOTE, {setting} is not applicable", True, reason)
     missing = [s for s in SETTINGS if not cls.recipe.stages.get(s) and s not in cls.recipe.not_applicable]
     if missing:
-        yield Finding("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
+        yield Check("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
     # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
     if difference := _difference_with_neighbours(trial):
         seen = f"logits differ by up to {difference:.2g} with how documents are batched"
-        yield Finding("NOTE, batch dependence", True, seen)
+        yield Check("NOTE, batch dependence", True, seen)
     if seen := _unexplained(trial):
-        yield Finding("NOTE, scores", True, seen)
+        yield Check("NOTE, scores", True, seen)
 
 
 def _prepare(cls: type[PairModel]) -> Trial:
@@ -85,7 +85,7 @@ def _prepare(cls: type[PairModel]) -> Trial:
 
     def build() -> DocumentModel:
         torch.manual_seed(0)
-        return assemble(source, cls(cls.Hyperparameters(), task), pretrained=True)
+        return document_model(source, cls(cls.Hyperparameters(), task), pretrained=True)
 
     batch, alone = (collate(r, len(relations), source.pad_id) for r in (rows, rows[:1]))
     return Trial(cls, task, build(), batch, alone, build)
@@ -197,14 +197,14 @@ def _difference_with_neighbours(trial: Trial) -> float:
 def _unexplained(trial: Trial) -> str:
     """What keeps pages of errors from showing why something was predicted, if anything."""
     if _decoding(trial):
-        return ""  # told already
+        return ""  # reported already
     model, logits = trial.system.model, _logits(trial, trial.batch)
     relations = trial.task.relations
     try:
         thresholds = model.decided_against(logits, relations).values
         above = logits[:, logits.shape[1] - len(relations) :] > thresholds
     except Exception as error:
-        return f"decided_against: {_told(error)}"
+        return f"decided_against: {_message(error)}"
     unexplained = bool((model.decode(logits) & ~above).any())
     return "some predictions have a logit that is not above what decided_against says" if unexplained else ""
 
@@ -224,5 +224,5 @@ def _step_loss(trial: Trial, batch: Batch) -> Tensor:
     return torch.stack(list(_loss_parts(trial, batch).values())).sum()
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

@@ -19,20 +19,21 @@ from typing import Any
 import torch
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import DocumentChunks
 from bench.filesystem import home, read_sealed, write_sealed
-from bench.inference.document_model import assemble
+from bench.inference.document_model import document_model
+from bench.inference.encodings import encoded
 from bench.inference.load import build_model, task_of
 from bench.inference.predict import predict
-from bench.inference.predictor import Reading
+from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile, make_signals
 from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource
 from bench.runs.plan import SPLIT_OF, StagePlan
-from bench.training.trainer import Progress, StageData, StageTrainer
+from bench.training.trainer import Progress, StageData, StageTrainer, Surroundings
 
 PROBE_VERSION = 2
 """Part of every kept pace's key: raise it when a probe measures something else."""
@@ -54,7 +55,7 @@ class Pace:
 
 
 class _EnoughError(Exception):
-    """The steps that were wanted are done."""
+    """Raised out of a trainer when the steps that were wanted are done."""
 
 
 class _Clock:
@@ -91,22 +92,22 @@ def pace(
     teacher: StagePlan | None,
     dataset: Dataset,
     source: EncoderSource,
-    told: Callable[[str], None] = lambda what: None,
+    on_probe: Callable[[str], None] = lambda message: None,
 ) -> Pace:
     """The pace of a stage here: measured now, unless it was before (`home()/probes`).
 
     Nothing is compiled for it: that would take minutes, and the first passes of a compiled model are not its pace.
-    told: is given, in words, what is going to be measured.
+    on_probe: is given, in words, what is going to be measured.
     """
     plan, teacher = _uncompiled(plan), teacher and _uncompiled(teacher)
     path = home() / "probes" / f"{_key(plan, teacher)}.json"
-    kept = read_sealed(path, "pace")
-    if kept is None:
-        told(f"a few steps of {plan.model} on {plan.data}")
+    measured = read_sealed(path, "pace")
+    if measured is None:
+        on_probe(f"a few steps of {plan.model} on {plan.data}")
         with tempfile.TemporaryDirectory() as scratch:
-            kept = asdict(_measured(plan, teacher, dataset, source, Path(scratch)))
-        write_sealed(path, "pace", kept)
-    return Pace(**kept)
+            measured = asdict(_measured(plan, teacher, dataset, source, Path(scratch)))
+        write_sealed(path, "pace", measured)
+    return Pace(**measured)
 
 
 def _uncompiled(plan: StagePlan) -> StagePlan:
@@ -114,7 +115,7 @@ def _uncompiled(plan: StagePlan) -> StagePlan:
 
 
 def _key(plan: StagePlan, teacher: StagePlan | None) -> str:
-    """Of everything that decides how long a step takes; seeds and learning rates do not."""
+    """The key of a measured pace: everything that decides how long a step takes; seeds and learning rates do not."""
     content = plan.model_dump(mode="json")
     fields = ("harness", "code", "class_name", "hyperparameters", "freeze", "train_checksum", "signal")
     identity: list[Any] = [PROBE_VERSION, torch.__version__, device_name(), platform.node()]
@@ -137,16 +138,15 @@ def _measured(
     few = _features(documents[:READ], plan, source, scratch / "few")
     signals = _signals(plan, teacher, rows, source, device, scratch) if teacher else None
     data = StageData(train=rows, select=few, select_documents=tuple(documents[:READ]), signals=signals)
-    model = build_model(plan, task_of(plan, source, rows.label_rates(len(plan.relations))))
+    reader = _untrained(plan, rows, source, device)
     clock = _Clock()
-    trainer = StageTrainer(
-        plan, model, source, data, scratch / "stage", None, device, Interrupt(), clock, checkpoint_seconds=1e9
-    )
-    reading = Reading(trainer.system, plan, source, device, Interrupt())
-    select, encode = reading.encoded(few, under=scratch), 0.0  # warms up as well
+    surroundings = Surroundings(device, Interrupt(), checkpoint_seconds=1e9, on_progress=clock)
+    trainer = StageTrainer(plan, reader.system, source, data, scratch / "stage", surroundings)
+    # In a folder of its own: a small data set has no other documents, and they are to be encoded again.
+    select, encode = encoded(few, reader, under=scratch / "few"), 0.0  # warms up as well
     times = [time.perf_counter()]
     for _ in range(2 if plan.training.freeze_encoder else 1):  # the second finds them made: what is left is not theirs
-        train = reading.encoded(rows, under=scratch)
+        train = encoded(rows, reader, under=scratch)
         times.append(time.perf_counter())
     if plan.training.freeze_encoder:
         encode = max(0.0, times[1] - times[0] - (times[2] - times[1])) / len(rows)
@@ -158,29 +158,26 @@ def _measured(
     step = statistics.fmean(clock.seconds or [time.perf_counter() - began])
     per_update = len(rows) / len(trainer.schedule.updates(0))
     began = time.perf_counter()
-    predict(
-        trainer.system,
-        trainer.data.select,
-        len(plan.relations),
-        source.pad_id,
-        device,
-        training.batch_size,
-        training.precision,
-    )
+    predict(reader, trainer.data.select)
     return Pace(step / per_update, (time.perf_counter() - began) / len(few), encode)
 
 
 def _features(documents: list[Any], plan: StagePlan, source: EncoderSource, folder: Path) -> FeatureFile:
     chunks = DocumentChunks(lambda: documents)
-    return features_of(chunks, "", source.words(), "", plan.relations, plan.max_length, folder)
+    return features_of(chunks, "", PartMaker(folder, source.words(), "", plan.relations, plan.max_length))
 
 
 def _signals(
     plan: StagePlan, teacher: StagePlan, rows: FeatureFile, source: EncoderSource, device: torch.device, scratch: Path
 ) -> SignalFile:
-    """Of a teacher that has learnt nothing: they take as long to learn from as any."""
+    """Signals of a teacher that has learnt nothing: they take as long to learn from as any."""
     assert plan.signal is not None
-    model = build_model(teacher, task_of(teacher, source, rows.label_rates(len(plan.relations))))
-    system = assemble(source, model, pretrained=True, frozen=teacher.training.freeze_encoder).to(device)
-    reading = Reading(system, teacher, source, device, Interrupt())
-    return make_signals(scratch / "signals", rows, partial(reading.signals, rows, plan.signal))
+    signals_of = partial(_untrained(teacher, rows, source, device).signals, rows, plan.signal)
+    return make_signals(scratch / "signals", rows, signals_of)
+
+
+def _untrained(stage: StagePlan, rows: FeatureFile, source: EncoderSource, device: torch.device) -> Reader:
+    """The model of a stage as it begins without a predecessor, on the device."""
+    model = build_model(stage, task_of(stage, source, rows.label_rates(len(stage.relations))))
+    system = document_model(source, model, pretrained=True, frozen=stage.training.freeze_encoder).to(device)
+    return Reader(system, stage, source, device, Interrupt())

@@ -49,11 +49,11 @@ class Exploration:
 
 
 def explore(
-    folders: Sequence[RunFolder], split: Split, make_scores: bool = True, told: Callable[[str], None] = print
+    folders: Sequence[RunFolder], split: Split, make_scores: bool = True, on_message: Callable[[str], None] = print
 ) -> Exploration:
-    """What is to be shown of finished runs.
+    """Read what is shown of finished runs: predictions, scores and the documents they are of.
 
-    make_scores: give runs that lack scores theirs, from their weights.   told: is given notes for the user.
+    make_scores: give runs that lack scores theirs, from their weights.   on_message: is given notes for the user.
     Raises UsageError for runs that are not finished, of different documents, or a data set that is not here.
     """
     finished = [_finished(folder) for folder in folders]
@@ -68,7 +68,9 @@ def explore(
         by_row = _by_row(predictions, documents, folder.path)
         scores, why = load_scores(folder.path, split), ""
         if scores is None:
-            why = _made_scores(folder, plan, split, documents, predictions, told) if make_scores else "none were kept"
+            why = "none were kept"
+            if make_scores:
+                why = _made_scores(folder, plan, split, documents, predictions, on_message)
             scores = load_scores(folder.path, split)
         runs.append(ExploredRun(folder.name, plan, record, by_row, scores, why))
     names = {relation: dataset.relation_names.get(relation, relation) for relation in dataset.relations}
@@ -104,7 +106,7 @@ def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
 def _by_row(
     predictions: Sequence[Prediction], documents: Sequence[Document], folder: Path
 ) -> dict[int, list[Prediction]]:
-    """Raises BenchError for predictions that cannot be of these documents."""
+    """Predictions by the row of their document. Raises BenchError for any that cannot be of these documents."""
     rows = {document.title: row for row, document in enumerate(documents)}
     by_row: dict[int, list[Prediction]] = defaultdict(list)
     for prediction in predictions:
@@ -121,16 +123,16 @@ def _made_scores(
     split: Split,
     documents: Sequence[Document],
     predictions: Sequence[Prediction],
-    told: Callable[[str], None],
+    on_message: Callable[[str], None],
 ) -> str:
-    """Make the scores that a run lacks; why not, where they cannot be."""
+    """Make the scores that a run lacks, from its weights; returns why that could not be done, or nothing."""
     from bench.inference.finished_run import score_again
     from bench.inference.load import UnusableModelError
 
-    told(f"{folder.name}: no scores beside its predictions; making them from its weights, once")
+    on_message(f"{folder.name}: no scores beside its predictions; making them from its weights, once")
     try:
         score_again(folder, plan, split, documents, predictions)
     except UnusableModelError as error:
-        told(f"{folder.name}: shown without scores: {error}")
+        on_message(f"{folder.name}: shown without scores: {error}")
         return str(error).partition("\n")[0]
     return ""

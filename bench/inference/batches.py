@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.1
 
 
 def made_ahead(items: Iterator[Item], ready: int = READY) -> Iterator[Item]:
-    """The same items in the same order, made by a thread of their own, at most `ready` before they are asked for.
+    """Hand on `items` in their order, made by a thread of their own, at most `ready` before they are asked for.
 
     An error in making one is raised where that item would have come. Whoever stops asking stops the thread.
     """
@@ -76,11 +76,11 @@ def batches(
 
     For a GPU they are made and copied while it is at those before them.
     """
-    made = _collated(features, order, relations, pad_id, signals)
+    collated = _collated(features, order, relations, pad_id, signals)
     if device.type != "cuda":
-        yield from made
+        yield from collated
         return
-    for batch in made_ahead(batch.pinned() for batch in made):
+    for batch in made_ahead(batch.pinned() for batch in collated):
         yield batch.to(device)
 
 

@@ -49,20 +49,20 @@ def make_arrays(
     make: Callable[[list[int]], list[NDArray[Any]]],
     dtype: DTypeLike,
     per_part: int,
-    told: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> DocumentArrays:
     """The arrays of `documents` in `folder`: what is there and intact is kept, the rest is made.
 
     make: the array, of two dimensions, of each of the documents with these indices; kept as `dtype`. It may raise to
-    stop; finished parts stay.   told: is given the number of documents done.
+    stop; finished parts stay.   on_progress: is given the number of documents done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, len(documents), per_part):
         rows = list(range(first, min(first + per_part, len(documents))))
-        told(first)
+        on_progress(first)
         if not _is_intact(folder, first):
             _write_part(folder, first, make(rows), dtype)
-    told(len(documents))
+    on_progress(len(documents))
     return DocumentArrays(folder, documents, per_part)
 
 
@@ -71,14 +71,14 @@ def bytes_made(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.npy"))
 
 
-def _write_part(folder: Path, first: int, made: list[NDArray[Any]], dtype: DTypeLike) -> None:
-    values = np.concatenate([array.astype(dtype, copy=False).reshape(-1) for array in made])
+def _write_part(folder: Path, first: int, arrays: list[NDArray[Any]], dtype: DTypeLike) -> None:
+    values = np.concatenate([array.astype(dtype, copy=False).reshape(-1) for array in arrays])
     file = io.BytesIO()
     np.save(file, values, allow_pickle=False)
     content = file.getvalue()
     part = _part(folder, first)
     write_atomically(part, content)
-    seal = {"sha256": hashlib.sha256(content).hexdigest(), "shapes": [array.shape for array in made]}
+    seal = {"sha256": hashlib.sha256(content).hexdigest(), "shapes": [array.shape for array in arrays]}
     write_sealed(_seal(folder, first), "part", seal | {"written": _written(part)})
 
 

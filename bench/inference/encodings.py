@@ -28,7 +28,8 @@ from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
 from bench.inference.document_arrays import DocumentArrays, bytes_made, make_arrays
-from bench.inference.document_model import DocumentModel, encode_alone, precision_context
+from bench.inference.document_model import encode_alone, precision_context
+from bench.inference.reader import Reader
 from bench.nn.encoder import Encoder
 
 ENCODING_VERSION = 1
@@ -48,47 +49,43 @@ class EncodedFeatures(FeatureFile):
         self._arrays, self._width = arrays, width
 
     def __getitem__(self, i):  # type: ignore[no-untyped-def]
-        found = super().__getitem__(i)
+        features = super().__getitem__(i)
         if isinstance(i, slice):
-            return found  # made of items, which are encoded
-        return replace(found, encoding=_apart(self._arrays[i % len(self)], found, self._width))
+            return features  # made of items, which are encoded
+        return replace(features, encoding=_apart(self._arrays[i % len(self)], features, self._width))
 
 
 def encoded(
     features: FeatureFile,
-    system: DocumentModel,
-    pad_id: int,
-    device: torch.device,
-    precision: str,
-    told: Callable[[int, int], None] = lambda done, size: None,
-    check: Callable[[], None] = lambda: None,
+    reader: Reader,
+    on_progress: Callable[[int, int], None] = lambda done, size: None,
     under: Path | None = None,
 ) -> FeatureFile:
-    """`features` with what the frozen encoder of `system` gives of them, made now unless it has been before.
+    """`features` with what the frozen encoder of `reader` gives of them, made now unless it has been before.
 
     Without an encoder, or one that is frozen, or if nothing is to be kept: as they are.
-    told: is given the number of documents done and the bytes of all.   check: is asked often, and may raise to stop.
-    under: where to keep it, if not in `home()`.
-    Raises UsageError where the disk is too small. While another process makes them, this one waits.
+    on_progress: is given the number of documents done and the bytes of all.   under: where to keep it, if not in
+    `home()`. Raises UsageError where the disk is too small, and `Interrupted`. While another process makes them, this
+    one waits.
     """
-    encoder = system.encoder
-    if encoder is None or not system.frozen or os.environ.get(SWITCH) == "0" or not len(features):
+    encoder, device, precision = reader.system.encoder, reader.device, reader.stage.training.precision
+    if encoder is None or not reader.system.frozen or os.environ.get(SWITCH) == "0" or not len(features):
         return features
 
     def encode(i: int) -> NDArray[np.float32]:
-        check()
+        reader.interrupt.check()
         unlabelled = replace(features[i], labels=features[i].labels[:0], evidence=())
         with precision_context(device, precision):
-            (encoding,) = encode_alone(encoder, collate([unlabelled], 0, pad_id).to(device))
+            (encoding,) = encode_alone(encoder, collate([unlabelled], 0, reader.source.pad_id).to(device))
         return _together(encoding.states.float().cpu().numpy(), encoding.attention.cpu().numpy())
 
-    system.eval()
+    reader.system.eval()
     most = int(features.mentions().argmax())
     heads = _heads(encode(most), features[most], encoder.size)
     size = 4 * int((features.lengths * (encoder.size + heads * features.mentions())).sum())
     folder = (under or home() / "encodings") / _key(encoder, features, device, precision)
     folder.mkdir(parents=True, exist_ok=True)
-    with _waiting(FileLock(folder / "lock"), check):
+    with _waiting(FileLock(folder / "lock"), reader.interrupt.check):
         _check_space(folder, size, len(features))
         arrays = make_arrays(
             folder,
@@ -96,14 +93,14 @@ def encoded(
             lambda rows: [encode(i) for i in rows],
             np.float32,
             DOCUMENTS_PER_PART,
-            lambda done: told(done, size),
+            lambda done: on_progress(done, size),
         )
     return EncodedFeatures(features, arrays, encoder.size)
 
 
 @contextmanager
 def _waiting(lock: FileLock, check: Callable[[], None]) -> Iterator[None]:
-    """With the lock, asking whether to stop while another process has it."""
+    """Hold a lock; while another process has it, ask once a second whether to stop."""
     while True:
         check()
         with suppress(Timeout):
@@ -127,7 +124,7 @@ def _apart(together: NDArray[np.float32], row: Features, width: int) -> tuple[ND
 
 
 def _heads(together: NDArray[np.float32], row: Features, width: int) -> int:
-    """A, from the number of numbers; 0 without mentions, or from an encoder that gives no attention."""
+    """A, the number of heads, from how many numbers are stored; 0 without mentions, or without attention."""
     rows = len(row.mention_position) * len(row)
     return (together.shape[1] - len(row) * width) // rows if rows else 0
 
@@ -162,5 +159,5 @@ def _check_space(folder: Path, size: int, documents: int) -> None:
 
 
 def in_bytes(size: float) -> str:
-    """`245 MB`, `150.2 GB`."""
+    """A number of bytes as a person reads it: `245 MB`, `150.2 GB`."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

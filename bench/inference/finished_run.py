@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.features.cache import features_of
+from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
@@ -23,7 +23,9 @@ from bench.runs.triple_scores import scores_path
 
 
 def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
-    """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
+    """Write the predictions of a run's model on the file `documents` to `to`.
+
+    Returns how many triples, how many documents, and how many mentions lay past the length limit.
 
     Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is.
     """
@@ -36,15 +38,15 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     read = [replace(document, labels=()) for document in read_documents(documents)]
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
         predictor = predictor_of(out, plan, interrupt)
-        stage, words = predictor.reading.stage, predictor.reading.source.words()
+        stage, words = predictor.reader.stage, predictor.reader.source.words()
         chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
-        features = features_of(chunks, content, words, "", stage.relations, stage.max_length, Path(scratch))
+        features = features_of(chunks, content, PartMaker(Path(scratch), words, "", stage.relations, stage.max_length))
         try:
-            found = predictor.predict(read, features, record.decision)
+            predictions = predictor.predict(read, features, record.decision)
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
-    write_submission(to, found)
-    return len(found), len(read), features.mentions_cut
+    write_submission(to, predictions)
+    return len(predictions), len(read), features.mentions_cut
 
 
 def score_again(
@@ -61,7 +63,7 @@ def score_again(
         predictor = predictor_of(run.path.parent.parent, plan, interrupt)
         keeper = predictor.keeper(documents)
         try:
-            keeper.read(predictor.reading.score, predictions)
+            keeper.read(predictor.reader.score, predictions)
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
     keeper.write(scores_path(run.path, split))

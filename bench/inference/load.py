@@ -10,8 +10,9 @@ import torch
 
 from bench.errors import BenchError
 from bench.filesystem import DamagedFileError
-from bench.inference.document_model import DocumentModel, assemble
-from bench.inference.predictor import Predictor, Reading
+from bench.inference.document_model import DocumentModel, document_model
+from bench.inference.predictor import Predictor
+from bench.inference.reader import Reader
 from bench.inference.signals import SIGNAL_VERSION
 from bench.interface import PairModel, Task
 from bench.interrupt import Interrupt
@@ -27,7 +28,7 @@ MODEL_STREAM = 1 << 32
 
 
 def build_model(plan: StagePlan, task: Task) -> PairModel:
-    """The model of a stage with its first weights, which the seed decides."""
+    """Build the model of a stage with its first weights, which its seed and position decide."""
     cls = find(plan.reference).cls
     torch.manual_seed(step_seed(plan.seed, plan.position, MODEL_STREAM))
     return cls(cls.Hyperparameters(**plan.hyperparameters), task)
@@ -39,13 +40,13 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
     weights, _ = load_tensors(folder / SELECTED)
     # Rates only matter to a loss; any will do for predicting.
     model = build_model(plan, task_of(plan, source, (0.0,) * len(plan.relations)))
-    system = assemble(source, model, pretrained=False, frozen=plan.training.freeze_encoder)
+    system = document_model(source, model, pretrained=False, frozen=plan.training.freeze_encoder)
     system.load_state_dict(weights)
     return system.to(device)
 
 
 def task_of(plan: StagePlan, source: EncoderSource, label_rates: tuple[float, ...]) -> Task:
-    """What the model of a stage is built for."""
+    """What the model of a stage is built for: encoder size, relations, label rates, vocabulary."""
     return Task(source.config.hidden_size, plan.relations, label_rates, vocabulary=len(source.tokenizer))
 
 
@@ -75,4 +76,4 @@ def predictor_of(out: Path, plan: RunPlan, interrupt: Interrupt) -> Predictor:
         changed = code_version(find(stage.reference).cls) != stage.code
         why = f"the code of {stage.model} has changed since it was trained\n{error}" if changed else str(error)
         raise UnusableModelError(f"the model of {out / 'runs' / plan.folder} cannot be used: {why}") from error
-    return Predictor.of(plan, Reading(system, stage, source, device, interrupt))
+    return Predictor.of(plan, Reader(system, stage, source, device, interrupt))

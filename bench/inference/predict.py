@@ -1,8 +1,8 @@
-"""A model behind its encoder on documents: logits of batches, and the predictions that come of them."""
+"""From the logits of a split to its predicted triples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,15 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.batching import Batch, evaluation_order
-from bench.data.features.build import Features
+from bench.data.batching import evaluation_order
 from bench.data.features.feature_file import FeatureFile
-from bench.inference.batches import batches
-from bench.inference.document_model import DocumentModel, precision_context
-from bench.interface import DocumentScores
+from bench.inference.reader import Reader, ScoredBatch
+from bench.interface import PairModel
 from bench.metrics.submission import Prediction
-from bench.nn.pooling import Pairs
-from bench.nn.tokens import Tokens
 
 
 class Predictions(NamedTuple):
@@ -34,105 +30,66 @@ class Predictions(NamedTuple):
     evidence: tuple[tuple[int, ...], ...] | None
 
     def rows(self, titles: Sequence[str], relations: Sequence[str]) -> list[Prediction]:
-        """In the words of the data set, in the order of its documents."""
+        """The triples by title and relation name, in the order of the documents. titles: by row of the features."""
         columns = [self.document.tolist(), self.head.tolist(), self.tail.tolist(), self.relation.tolist()]
         evidence = self.evidence if self.evidence is not None else [None] * len(self.document)
         rows = zip(*columns, evidence, strict=True)
         return [Prediction(titles[d], h, t, relations[r], e) for d, h, t, r, e in sorted(rows)]
 
 
-class Scored(NamedTuple):
-    """A batch with its logits and, if the model predicts evidence, that of each document; all on the device."""
-
-    rows: NDArray[np.int64]
-    batch: Batch
-    logits: Tensor
-    inputs: Pairs | Tokens
-    evidence: tuple[Tensor, ...] | None
-
-
-@torch.no_grad()
-def scored_batches(
-    system: DocumentModel,
-    features: Sequence[Features],
-    order: Sequence[NDArray[np.int64]],
-    relations: int,
-    pad_id: int,
-    device: torch.device,
-    precision: str,
-) -> Iterator[Scored]:
-    """The batches of `order` through the system, in evaluation mode."""
-    system.eval()
-    for rows, batch in zip(order, batches(features, order, relations, pad_id, device), strict=True):
-        with precision_context(device, precision):
-            logits, inputs = system.scored(batch)
-        supported = None
-        if system.model.predicts_evidence and isinstance(inputs, Pairs):
-            supported = system.model.evidence(inputs, batch)
-        yield Scored(rows, batch, logits, inputs, supported)
-
-
 @torch.no_grad()
 def predict(
-    system: DocumentModel,
+    reader: Reader,
     features: FeatureFile,
-    relations: int,
-    pad_id: int,
-    device: torch.device,
-    batch_size: int,
-    precision: str,
-    after_batch: Callable[[], None] = lambda: None,
     tune: bool = False,
-    watch: Callable[[Scored, Tensor], None] | None = None,
+    watch: Callable[[ScoredBatch, Tensor], None] | None = None,
 ) -> Predictions:
     """Decode every document of `features`; first, with `tune`, let the model choose its decisions on their labels.
 
-    `after_batch` may raise to stop. `watch` is shown each batch with what was decided, [P, R]; not when tuning.
+    watch: is shown each batch with what was decided, [P, R]; not when tuning. Raises `Interrupted` between batches.
     """
-    model = system.model
-    order = evaluation_order(features.lengths, batch_size)
-    scored = scored_batches(system, features, order, relations, pad_id, device, precision)
-    found: list[NDArray[np.int64]] = []
-    evidence: list[tuple[int, ...]] = []
+    decoder = _Decoder(reader.system.model)
+    undecided: list[ScoredBatch] = []
+    for scored in reader.batches(features, evaluation_order(features.lengths, reader.stage.training.batch_size)):
+        if tune:
+            undecided.append(scored._replace(inputs=None))  # the largest part, and not needed again
+            continue
+        decided = decoder.decode(scored)
+        if watch is not None:
+            watch(scored, decided)
+    if undecided:
+        logits = torch.cat([scored.logits for scored in undecided])
+        reader.system.model.tune(logits, torch.cat([scored.batch.labels for scored in undecided]))
+    for scored in undecided:
+        decoder.decode(scored)
+    return decoder.predictions()
 
-    def decode(rows: NDArray[np.int64], batch: Batch, logits: Tensor, supported: tuple[Tensor, ...] | None) -> Tensor:
-        decided = model.decode(logits)
+
+class _Decoder:
+    """Collects what a model decides of one batch after another."""
+
+    def __init__(self, model: PairModel) -> None:
+        self.model = model
+        self.triples: list[NDArray[np.int64]] = []
+        self.evidence: list[tuple[int, ...]] = []
+
+    def decode(self, scored: ScoredBatch) -> Tensor:
+        """What is decided of the pairs of a batch, [P, R], bool; the triples are collected."""
+        decided = self.model.decode(scored.logits)
         pair, relation = (at.cpu().numpy() for at in decided.nonzero(as_tuple=True))
-        sizes = [len(d.pairs) for d in batch.documents]
-        ends = torch.cat([d.pairs for d in batch.documents]).cpu().numpy()[pair]
-        documents = np.repeat(np.arange(len(rows)), sizes)[pair]
-        found.append(np.stack([rows[documents], ends[:, 0], ends[:, 1], relation]))
-        if supported is not None:
+        sizes = [len(d.pairs) for d in scored.batch.documents]
+        ends = torch.cat([d.pairs for d in scored.batch.documents]).cpu().numpy()[pair]
+        documents = np.repeat(np.arange(len(scored.rows)), sizes)[pair]
+        self.triples.append(np.stack([scored.rows[documents], ends[:, 0], ends[:, 1], relation]))
+        if scored.evidence is not None:
             first = np.cumsum([0, *sizes])
-            by_document = [sentences.cpu().numpy() for sentences in supported]
+            by_document = [sentences.cpu().numpy() for sentences in scored.evidence]
             for d, p in zip(documents, pair, strict=True):
-                evidence.append(tuple(np.flatnonzero(by_document[d][p - first[d]]).tolist()))
+                self.evidence.append(tuple(np.flatnonzero(by_document[d][p - first[d]]).tolist()))
         return decided
 
-    undecided: list[tuple[NDArray[np.int64], Batch, Tensor, tuple[Tensor, ...] | None]] = []
-    for at in scored:
-        rows, batch, logits, _, supported = at
-        if tune:
-            undecided.append((rows, batch, logits, supported))
-        else:
-            decided = decode(rows, batch, logits, supported)
-            if watch is not None:
-                watch(at, decided)
-        after_batch()
-    if undecided:
-        model.tune(torch.cat([item[2] for item in undecided]), torch.cat([item[1].labels for item in undecided]))
-    for item in undecided:
-        decode(*item)
-    document, head, tail, relation = np.concatenate([np.empty((4, 0), dtype=np.int64), *found], axis=1)
-    return Predictions(document, head, tail, relation, tuple(evidence) if model.predicts_evidence else None)
-
-
-def document_scores(scored: Scored) -> list[DocumentScores]:
-    """The scores of each document of a batch, on the CPU."""
-    sizes = [len(d.pairs) for d in scored.batch.documents]
-    logits = scored.logits.float().cpu().split(sizes)
-    evidence = scored.evidence or (None,) * len(sizes)
-    return [
-        DocumentScores(d.pairs.cpu().numpy(), own.numpy(), None if said is None else said.cpu().numpy())
-        for d, own, said in zip(scored.batch.documents, logits, evidence, strict=True)
-    ]
+    def predictions(self) -> Predictions:
+        """The triples of all batches so far."""
+        document, head, tail, relation = np.concatenate([np.empty((4, 0), dtype=np.int64), *self.triples], axis=1)
+        evidence = tuple(self.evidence) if self.model.predicts_evidence else None
+        return Predictions(document, head, tail, relation, evidence)

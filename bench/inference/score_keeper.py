@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.documents import Document
-from bench.inference.predict import Scored, document_scores
+from bench.inference.reader import ScoredBatch, document_scores
 from bench.interface import DocumentScores, PairModel, Scorer
 from bench.metrics.submission import Prediction
 from bench.runs.triple_scores import write_scores
@@ -38,8 +38,8 @@ class ScoreKeeper:
         self._values: list[NDArray[np.float32]] = []
         self._evidence: list[NDArray[np.int64]] = []
 
-    def watch(self, scored: Scored, decided: Tensor) -> None:
-        """Take in a batch. decided: [P, R], what was predicted."""
+    def watch(self, scored: ScoredBatch, decided: Tensor) -> None:
+        """Take in the scores of a batch. decided: [P, R], bool, what was predicted of its P pairs."""
         sizes = [len(d.pairs) for d in scored.batch.documents]
         parts = zip(scored.rows.tolist(), document_scores(scored), decided.cpu().split(sizes), strict=True)
         for row, scores, predicted in parts:
@@ -51,21 +51,22 @@ class ScoreKeeper:
         for prediction in predictions:
             by_title[prediction.title].append(prediction)
         for row, (document, scores) in enumerate(zip(self.documents, score(self.documents), strict=True)):
-            found = [(p.head, p.tail, p.relation) for p in by_title[document.title]]
-            self.add(row, scores, self._marked(scores.pairs, found))
+            triples = [(p.head, p.tail, p.relation) for p in by_title[document.title]]
+            self.add(row, scores, self._marked(scores.pairs, triples))
 
     def add(self, row: int, scores: DocumentScores, predicted: NDArray[np.bool_]) -> None:
-        """Take in the document `row`. predicted: [p, R]."""
-        given = torch.from_numpy(scores.logits).to(next(self.model.parameters()).device)
-        thresholds, self._against = self.model.decided_against(given, self.relations)
+        """Take in the scores of the document `row`. predicted: [p, R], bool, of its p candidate pairs."""
+        on_device = torch.from_numpy(scores.logits).to(next(self.model.parameters()).device)
+        thresholds, self._against = self.model.decided_against(on_device, self.relations)
         logits = scores.logits[:, scores.logits.shape[1] - len(self.relations) :]
         bars = np.broadcast_to(thresholds.detach().float().cpu().numpy(), logits.shape)
         margins = logits - bars
         self._predicted += int(predicted.sum())
         self._below += int((margins[predicted] <= 0).sum())
         labels = [(label.head, label.tail, label.relation) for label in self.documents[row].labels]
-        kept = predicted | self._marked(scores.pairs, labels)
-        pair, relation = (np.concatenate(both) for both in zip(kept.nonzero(), nearest(margins, kept), strict=True))
+        certain = predicted | self._marked(scores.pairs, labels)
+        triples = zip(certain.nonzero(), nearest(margins, certain), strict=True)
+        pair, relation = (np.concatenate(both) for both in triples)
         self._rows.append(np.column_stack([np.full(len(pair), row), scores.pairs[pair], relation]))
         self._values.append(np.column_stack([logits[pair, relation], bars[pair, relation]]))
         if scores.evidence is not None:
@@ -74,7 +75,7 @@ class ScoreKeeper:
         self._count += len(pair)
 
     def _marked(self, pairs: NDArray[np.int64], triples: Iterable[tuple[int, int, str]]) -> NDArray[np.bool_]:
-        """[p, R], true for these triples, as far as they are candidates."""
+        """A mask [p, R], true for those of the triples (head, tail, relation) that are candidates."""
         marked = np.zeros((len(pairs), len(self.relations)), dtype=bool)
         place = {(head, tail): p for p, (head, tail) in enumerate(pairs.tolist())}
         for head, tail, relation in triples:
@@ -83,7 +84,7 @@ class ScoreKeeper:
         return marked
 
     def write(self, path: Path) -> None:
-        """Keep them, whole or not at all."""
+        """Write what was taken in to `path`, whole or not at all."""
         rows = np.concatenate([np.empty((0, 4), dtype=np.int64), *self._rows]).astype(np.int32)
         values = np.concatenate([np.empty((0, 2), dtype=np.float32), *self._values])
         evidence = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._evidence]).astype(np.int32)
@@ -92,10 +93,10 @@ class ScoreKeeper:
         write_scores(path, rows, values, predicted, self._against, decides)
 
 
-def nearest(margins: NDArray[np.float32], kept: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair and relation of the `NEAREST` highest of `margins` [p, R] that are not `kept`."""
-    others = np.where(kept, -np.inf, margins).ravel()
-    count = min(NEAREST, len(others) - int(kept.sum()))
+def nearest(margins: NDArray[np.float32], certain: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair and relation of the `NEAREST` highest of `margins` [p, R] that are not `certain` to be kept anyway."""
+    others = np.where(certain, -np.inf, margins).ravel()
+    count = min(NEAREST, len(others) - int(certain.sum()))
     highest = np.argpartition(-others, count)[:count] if count < len(others) else np.arange(count)
     pair, relation = np.unravel_index(highest, margins.shape)
     return pair.astype(np.int64), relation.astype(np.int64)

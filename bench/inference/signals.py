@@ -32,13 +32,14 @@ class SignalFile(DocumentArrays):
 def make_signals(
     folder: Path,
     documents: Sized,
-    speak: Callable[[list[int]], list[NDArray[np.float16]]],
-    told: Callable[[int], None] = lambda done: None,
+    signals_of: Callable[[list[int]], list[NDArray[np.float16]]],
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> SignalFile:
     """The signals of `documents` in `folder`, in float16: what is there and intact is kept, the rest is made.
 
-    speak: the signal [p, k] of each of the documents with these indices. It may raise to stop; finished parts stay.
-    told: is given the number of documents done.
+    signals_of: gives the signal [p, k] of each of the documents with these indices. It may raise to stop; parts that
+    are finished stay.
+    on_progress: is given the number of documents done.
     """
-    make_arrays(folder, documents, speak, np.float16, DOCUMENTS_PER_PART, told)
+    make_arrays(folder, documents, signals_of, np.float16, DOCUMENTS_PER_PART, on_progress)
     return SignalFile(folder, documents)

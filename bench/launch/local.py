@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import torch
 
 from bench.errors import BenchError, UsageError
-from bench.execution.executor import Bench
+from bench.execution.executor import Executor
 from bench.interrupt import Interrupt, handling_signals
 from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
@@ -47,8 +47,8 @@ def launch(
     """
     with handling_signals() as interrupt, display:
         if launcher == "inline":
-            bench = Bench(out, interrupt, display.update, checkpoint_seconds)
-            bench.execute(plans)
+            executor = Executor(out, interrupt, display.update, checkpoint_seconds)
+            executor.execute(plans)
         else:
             jobs = min(jobs or default_jobs(len(plans), gpus_per_run), len(plans))
             _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds)

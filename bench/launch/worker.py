@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     """Exit status 0 when all runs have a record, 1 when one failed or was stopped, 2 for one without plan, or LOST."""
     import torch
 
-    from bench.execution.executor import Bench
+    from bench.execution.executor import Executor
     from bench.interrupt import Interrupted, handling_signals
     from bench.runs.run_folder import RunFolder
     from bench.training.team import LOST, PeerLostError, joined
@@ -40,11 +40,11 @@ def main(arguments: list[str]) -> int:
         threading.Thread(target=_stop_at_end_of_input, args=(interrupt,), daemon=True).start()
         try:
             with joined(rank, size, port) as team:
-                bench = Bench(out, interrupt, lambda folder, status: None, checkpoint_seconds, team)
+                executor = Executor(out, interrupt, lambda folder, status: None, checkpoint_seconds, team)
                 if team and rank:
-                    team.follow(bench.help)
+                    team.follow(executor.help_with)
                     return 0
-                return 1 if bench.execute(plans) else 0
+                return 1 if executor.execute(plans) else 0
         except Interrupted:
             return 1
         except PeerLostError as lost:

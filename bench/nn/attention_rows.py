@@ -70,8 +70,8 @@ def row_source(model: PreTrainedModel, layers: int, pieces: Sequence[int]) -> Ro
         except (TypeError, ValueError) as error:
             raise UsageError(f"{_name(model)} does not run on word pieces alone: {error}") from error
     # The outermost module that returned a map is its layer: the last to return it.
-    layer_of = [[m for m, given in returned if given[1] is weights][-1:] for weights in output.attentions[-layers:]]
-    caught = CaughtRows([module for found in layer_of for module in found])
+    layer_of = [[m for m, result in returned if result[1] is weights][-1:] for weights in output.attentions[-layers:]]
+    caught = CaughtRows([module for modules in layer_of for module in modules])
     if len(caught.modules) < layers:
         return whole
     with _evaluating(model):
@@ -115,7 +115,7 @@ def _name(model: PreTrainedModel) -> str:
 
 
 class LayerQueries(NamedTuple):
-    """What one layer's attention was computed from.
+    """What one layer's attention was computed from: queries, keys, mask, scale and dropout.
 
     query, key: [W, heads, L, head size].   mask: which keys a query sees, for [W, heads, L, L], or None for all.
     """
@@ -135,14 +135,14 @@ def _remembering_sdpa(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    kept: deque[LayerQueries] | None = None,
+    layer_queries: deque[LayerQueries] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    # `kept` comes as an argument of the model, which passes on what it does not know: what else could bring it here, a
-    # context variable, say, would cut what torch.compile makes into pieces, one a layer.
+    # `layer_queries` comes as an argument of the model, which passes on what it does not know: what else could bring it
+    # here, a context variable, say, would cut what torch.compile makes into pieces, one a layer.
     scale = scaling or query.shape[-1] ** -0.5
-    if kept is not None:
-        kept.append(LayerQueries(query, key, attention_mask, scale, dropout))
+    if layer_queries is not None:
+        layer_queries.append(LayerQueries(query, key, attention_mask, scale, dropout))
     if dropout > 0 and query.device.type == "cpu" and query.shape == key.shape:
         return dropout_attention(query, key, value, attention_mask, scale, dropout).transpose(1, 2).contiguous(), None
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
@@ -170,13 +170,13 @@ class RecomputedRows:
 
     def __call__(self, model: PreTrainedModel, inputs: dict[str, Any], at: Sequence[Tensor]) -> tuple[Any, list[Rows]]:
         """The output and the rows, as `RowSource` has it. Raises RuntimeError if no queries were seen."""
-        kept: deque[LayerQueries] = deque(maxlen=self.layers)
-        output = model(**inputs, kept=kept)
-        if len(kept) < self.layers:
+        layer_queries: deque[LayerQueries] = deque(maxlen=self.layers)
+        output = model(**inputs, layer_queries=layer_queries)
+        if len(layer_queries) < self.layers:
             raise RuntimeError(
                 f"{type(model).__name__} did not run its attention through transformers' AttentionInterface"
             )
-        return output, [_recomputed_rows(layer, at) for layer in kept]
+        return output, [_recomputed_rows(layer, at) for layer in layer_queries]
 
 
 def _recomputed_rows(layer: LayerQueries, at: Sequence[Tensor]) -> Rows:

@@ -30,7 +30,7 @@ class _DropoutAttention(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, dropout: float
     ) -> Tensor:
         output = torch.empty_like(query)
-        weights, kept = [], []
+        weights, keep = [], []
         for w in range(len(query)):
             scores = (query[w] * scale) @ key[w].mT
             if mask is not None and mask.dtype == torch.bool:
@@ -38,9 +38,9 @@ class _DropoutAttention(torch.autograd.Function):
             elif mask is not None:
                 scores += mask[w]
             weights.append(scores.softmax(-1))
-            kept.append(_drawn(scores, dropout))
-            output[w] = (weights[w] * kept[w]) @ (value[w] / (1 - dropout))
-        ctx.save_for_backward(query, key, value, output, *weights, *kept)
+            keep.append(_drawn(scores, dropout))
+            output[w] = (weights[w] * keep[w]) @ (value[w] / (1 - dropout))
+        ctx.save_for_backward(query, key, value, output, *weights, *keep)
         ctx.scale, ctx.dropout = scale, dropout
         return output
 
@@ -50,12 +50,12 @@ class _DropoutAttention(torch.autograd.Function):
         query, key, value, output, *by_window = ctx.saved_tensors
         d_query, d_key, d_value = (torch.empty_like(x) for x in (query, key, value))
         for w in range(len(query)):
-            weights, kept = by_window[w], by_window[len(query) + w]
+            weights, keep = by_window[w], by_window[len(query) + w]
             upstream = grad[w] / (1 - ctx.dropout)
-            d_value[w] = (weights * kept).mT @ upstream
+            d_value[w] = (weights * keep).mT @ upstream
             # Softmax's own gradient needs sum(weights * d_weights) per row, which is what output and its gradient give.
             along = (grad[w] * output[w]).sum(-1, keepdim=True)
-            d_scores = (upstream @ value[w].mT).mul_(kept).sub_(along).mul_(weights).mul_(ctx.scale)
+            d_scores = (upstream @ value[w].mT).mul_(keep).sub_(along).mul_(weights).mul_(ctx.scale)
             d_query[w] = d_scores @ key[w]
             d_key[w] = d_scores.mT @ query[w]
         return d_query, d_key, d_value, None, None, None
@@ -64,5 +64,5 @@ class _DropoutAttention(torch.autograd.Function):
 def _drawn(like: Tensor, dropout: float) -> Tensor:
     """Where a weight is kept: true with probability `1 - dropout`, to 1 in 65,536. One draw serves four weights."""
     draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept: Tensor = draws.view(torch.int16)[: like.numel()].view(like.shape) >= round(dropout * 2**16) - 2**15
-    return kept
+    keep: Tensor = draws.view(torch.int16)[: like.numel()].view(like.shape) >= round(dropout * 2**16) - 2**15
+    return keep

@@ -204,7 +204,7 @@ def _from_folder(name: str, folder: Path) -> EncoderSource:
 def _check_sentencepiece(name: str, folder: Path) -> None:
     """Refuse a vocabulary that only packages not installed can read; transformers would ask for another one."""
     installed = {"sentencepiece": is_sentencepiece_available(), "protobuf": is_protobuf_available()}
-    missing = [package for package, there in installed.items() if not there]
+    missing = [package for package, available in installed.items() if not available]
     vocabulary = next(iter(sorted(folder.glob("*.model"))), None)
     if missing and vocabulary is not None and not (folder / "tokenizer.json").exists():
         raise UsageError(

@@ -41,13 +41,14 @@ def pool(
     encodings: Sequence[DocumentEncoding],
     batch: Batch,
     epsilon: float = 1e-5,
-    joined: Literal["mean", "sum"] = "mean",
+    pooled_heads: Literal["mean", "sum"] = "mean",
     whole_grid: bool = False,
 ) -> Pairs:
     """Entities, contexts and pairs of a batch. Always float32 or wider: products of attention are tiny.
 
     epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
-    joined: over the attention heads.   whole_grid: all n x n pairs of each document, row by row.
+    pooled_heads: how the products of the attention heads become one.   whole_grid: all n x n pairs of each document,
+    row by row.
     """
     marked, entities, contexts, attentions = [], [], [], []
     offset = 0
@@ -56,7 +57,7 @@ def pool(
             states = encoding.states if encoding.states.dtype == torch.float64 else encoding.states.float()
             attention = entity_attention(encoding.attention.to(states.dtype), document)
             pairs = grid(document) if whole_grid else document.pairs
-            weights = pair_attention(attention, pairs, epsilon, joined)
+            weights = pair_attention(attention, pairs, epsilon, pooled_heads)
             marked.append(states.index_select(0, document.mention_position))
             entities.append(document.mention_entity + offset)
             contexts.append(weights @ states)
@@ -64,17 +65,17 @@ def pool(
             offset += document.entities
         # h_i = logsumexp over the states at an entity's markers (ATLOP, eq. 2); zeros without a marker.
         embeddings = segment_logsumexp(torch.cat(marked), torch.cat(entities), offset)
-    return assemble(embeddings, torch.cat(contexts), attentions, batch.documents, whole_grid)
+    return join_documents(embeddings, torch.cat(contexts), attentions, batch.documents, whole_grid)
 
 
-def assemble(
+def join_documents(
     entities: Tensor,
     context: Tensor,
     token_attention: Sequence[Tensor],
     documents: Sequence[DocumentLayout],
     whole_grid: bool,
 ) -> Pairs:
-    """Pooled documents, with which entities and candidates their pairs are."""
+    """Join the pooled documents of a batch: entities and candidates are numbered through."""
     heads, tails, sizes, candidates = [], [], [], []
     offset = rows = 0
     for document in documents:
@@ -110,7 +111,9 @@ def entity_attention(attention: Tensor, document: DocumentLayout) -> Tensor:
     return contract("nm,mal->nal", mean, attention)
 
 
-def pair_attention(attention: Tensor, pairs: Tensor, epsilon: float, joined: Literal["mean", "sum"] = "mean") -> Tensor:
+def pair_attention(
+    attention: Tensor, pairs: Tensor, epsilon: float, pooled_heads: Literal["mean", "sum"] = "mean"
+) -> Tensor:
     """Where head and tail both attend (ATLOP, eq. 7-8): [p, l], summing to 1; zeros where they share nothing.
 
     attention: [n, A, l], per entity.   pairs: [p, 2].
@@ -118,7 +121,7 @@ def pair_attention(attention: Tensor, pairs: Tensor, epsilon: float, joined: Lit
     n, heads, length = attention.shape
     # All n x n products at once: gathering [p, A, l] twice would move A times as much memory.
     shared = contract("ial,jal->ijl", attention, attention)
-    if joined == "mean":
+    if pooled_heads == "mean":
         shared = shared / max(heads, 1)
     shared = shared.reshape(n * n, length).index_select(0, pairs[:, 0] * n + pairs[:, 1])
     return shared / (shared.sum(-1, keepdim=True) + epsilon)

@@ -87,7 +87,7 @@ def carry_out_together(task: Task, out: Path, submission: Submission, interrupt:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible[place.local_rank]
     os.environ |= QUIET
 
-    from bench.execution.executor import Bench
+    from bench.execution.executor import Executor
     from bench.training.team import LOST, PeerLostError, joined
 
     try:
@@ -95,7 +95,7 @@ def carry_out_together(task: Task, out: Path, submission: Submission, interrupt:
         with joined(place.rank, place.world_size, place.master_port) as team:
             if team and place.rank:
                 _set_threads()
-                team.follow(Bench(out, interrupt, lambda folder, status: None, team=team).help)
+                team.follow(Executor(out, interrupt, lambda folder, status: None, team=team).help_with)
                 return DONE
             print(f"bench: {task.key}, {place.world_size} processes", flush=True)
             return carry_out(task, out, submission, interrupt, team)
@@ -116,7 +116,7 @@ def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrup
     if folder.is_done() if task.finishes else stage_is_done(stage_folder(out, task.stage or "")):
         return DONE
 
-    from bench.execution.executor import Bench
+    from bench.execution.executor import Executor
     from bench.interrupt import Interrupted
 
     _set_threads()
@@ -124,9 +124,9 @@ def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrup
     if plan is None:
         print(f"bench: {folder.path}: no readable plan", flush=True)
         return FAILED
-    bench = Bench(out, interrupt, _Reporter(), submission.checkpoint_seconds, team)
+    executor = Executor(out, interrupt, _Reporter(), submission.checkpoint_seconds, team)
     try:
-        failed = bench.execute([plan], until=None if task.finishes else task.stage)
+        failed = executor.execute([plan], until=None if task.finishes else task.stage)
     except Interrupted as stop:
         print(f"bench: stopped by {stop}, to go on from here", flush=True)
         return STOPPED

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.inference.document_model import BatchLosses, DocumentModel, precision_context
-from bench.nn.pooling import Pairs, assemble
+from bench.nn.pooling import Pairs, join_documents
 from bench.nn.tokens import Tokens
 
 
@@ -32,7 +32,9 @@ class DividedLosses(BatchLosses):
         self.rank, self.size = rank, size
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The same in every process. Dropout differs between the documents of two processes, not after that."""
+        """The named parts of the loss of the whole batch, the same in every process.
+
+        Dropout differs between the documents of two processes, and is the same from pooling on."""
         seed = torch.initial_seed()  # the last that was set: that of the update, or what the batch before left here
         if self.system.encoder is None or len(batch.documents) < self.size:
             torch.manual_seed(_stream(seed, 0))
@@ -92,7 +94,7 @@ def gather(own: Pairs | Tokens, batch: Batch, rank: int, size: int) -> Pairs | T
         entities.append(gathered.pop(0))
         context.append(gathered.pop(0))
         attention += [gathered.pop(0) for _ in documents]
-    return assemble(torch.cat(entities), torch.cat(context), attention, batch.documents, grid)
+    return join_documents(torch.cat(entities), torch.cat(context), attention, batch.documents, grid)
 
 
 def _shapes(documents: Sequence[DocumentLayout], width: int, grid: bool) -> list[tuple[int, int]]:
@@ -112,7 +114,7 @@ def _gather_all(own: Sequence[Tensor], shapes: Sequence[Sequence[tuple[int, int]
 
 
 class _Gather(torch.autograd.Function):
-    """The vectors of all processes, one after the other."""
+    """Concatenates the vectors of all processes; in backward each gets the gradient of its own."""
 
     @staticmethod
     def forward(context: Any, own: Tensor, sizes: list[int], rank: int) -> Tensor:

@@ -10,7 +10,7 @@ from bench.errors import BenchError
 
 
 def explain(error: Exception) -> str:
-    """One line or a few, to keep in the run's folder and to show."""
+    """What an error of a run means, in a line or a few: kept in the run's folder, and shown."""
     if isinstance(error, BenchError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -18,9 +18,9 @@ def explain(error: Exception) -> str:
         return f"the disk is full{where}: what was saved before is intact; make room, then run the same command again"
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         kind = "GPU memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
-        said = str(error).partition("\n")[0]
+        message = str(error).partition("\n")[0]
         return (
             f"out of {kind}: lower batch_size (--set batch_size=..., and raise accumulate for the same update) or use "
-            f"a device with more{f' ({said})' if said else ''}"
+            f"a device with more{f' ({message})' if message else ''}"
         )
     return f"{type(error).__name__}: {error}"

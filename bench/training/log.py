@@ -33,14 +33,14 @@ class StepLog:
     def _drop_from(self, step: int) -> None:
         if not self.path.exists():
             return
-        kept = []
+        lines = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
                 if json.loads(line)["step"] < step:
-                    kept.append(line + "\n")
+                    lines.append(line + "\n")
             except (ValueError, KeyError, TypeError):
                 break  # the line that was being written when the process died
-        write_atomically(self.path, "".join(kept).encode())
+        write_atomically(self.path, "".join(lines).encode())
 
     def add(self, values: dict[str, Any], losses: dict[str, Tensor], gradient_norm: Tensor) -> None:
         """One update: `values` has at least `step`; the parts of the loss and the norm are scalars on the device.
@@ -53,7 +53,7 @@ class StepLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the updates that were added since the last time to the file."""
         if not self._waiting:
             return
         # One transfer from the device for all of them.

@@ -15,11 +15,12 @@ class Repeatable:
 
     Asking it to warn instead is not enough: of attention on a GPU, the backward passes that PyTorch has do repeat, but
     are chosen only where anything else is forbidden. An encoder or a model for which that is too much (on a GPU, a few
-    operations have no kernel that repeats) is let off, and that is told once, with the name `told`.
+    operations have no kernel that repeats) is let off, and that is said once, with the `name` of the
+    work.
     """
 
-    def __init__(self, told: str) -> None:
-        self.told = told
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.let_off: set[Callable[..., None]] = set()
 
     def __enter__(self) -> Repeatable:
@@ -45,11 +46,11 @@ class Repeatable:
             work(*arguments)
             return
         except RuntimeError as error:
-            operation, found, _ = str(error).partition(NOT_REPEATABLE)
-            if not found:
+            operation, marker, _ = str(error).partition(NOT_REPEATABLE)
+            if not marker:
                 raise
             self.let_off.add(work)
-            print(f"{self.told}: {operation} has no kernel that repeats to the bit; going on without", flush=True)
+            print(f"{self.name}: {operation} has no kernel that repeats to the bit; going on without", flush=True)
         # Past the handler: its traceback would keep what is to be renewed alive.
         renew()
         self.do(work, *arguments, renew=renew)

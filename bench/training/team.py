@@ -54,7 +54,7 @@ class PeerLostError(Exception):
 
 
 class DismissedError(Exception):
-    """In a process that follows: the leader has ended the stage."""
+    """Raised in a process that follows when the leader has ended the stage."""
 
 
 class Alone:
@@ -73,7 +73,7 @@ class Alone:
         """The signal that has come, to any of the processes. All get the same answer."""
         return interrupt.asked()
 
-    def told(self, work: Callable[[], T]) -> T:
+    def broadcast(self, work: Callable[[], T]) -> T:
         """What `work` gives (and JSON can hold), done by the process that leads."""
         return work()
 
@@ -84,15 +84,15 @@ class StageGroup:
 
     team: Team
     stage: int
-    _told: int = field(default=0, init=False)
+    _broadcasts: int = field(default=0, init=False)
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the leader."""
+        """Whether this process is the one that writes and evaluates."""
         return self.team.rank == 0
 
     def losses(self, system: DocumentModel, precision: str) -> Losses:
-        """Of the whole batch, in every process."""
+        """What gives the parts of the loss of the whole batch, in every process (DistributedDataParallel)."""
         from torch.nn.parallel import DistributedDataParallel
 
         from bench.training.distributed import DividedLosses
@@ -113,10 +113,10 @@ class StageGroup:
         interrupt.requested = signal.Signals(int(number.item()))
         return interrupt.requested
 
-    def told(self, work: Callable[[], T]) -> T:
+    def broadcast(self, work: Callable[[], T]) -> T:
         """The leader's result. If `work` raises, it does so in the leader, and ends the stage for the others."""
-        key = f"{self.stage}/told/{self._told}"
-        self._told += 1
+        key = f"{self.stage}/broadcast/{self._broadcasts}"
+        self._broadcasts += 1
         if self.leads:
             result = work()
             self.team.store.set(key, json.dumps(result))

@@ -23,10 +23,11 @@ from bench.data.features.feature_file import FeatureFile
 from bench.errors import BenchError
 from bench.filesystem import DamagedFileError, load_state, write_sealed
 from bench.inference.batches import batches
-from bench.inference.document_model import assemble
+from bench.inference.document_model import DocumentModel
 from bench.inference.predict import predict
+from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile
-from bench.interface import PairModel, Training
+from bench.interface import Training
 from bench.interrupt import Interrupt, Interrupted
 from bench.metrics.official import document_counts
 from bench.nn.encoder_source import EncoderSource
@@ -56,7 +57,7 @@ class StageData:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is, for displays."""
+    """How far training is: `step` of `steps`, in `epoch` of `epochs`, the best dev F1 (percent) so far."""
 
     step: int
     steps: int
@@ -68,7 +69,7 @@ class Progress:
 
 @dataclass
 class TrainingState:
-    """All that training needs besides weights and moments."""
+    """What a checkpoint holds besides weights and moments: updates done, dev F1 after each epoch, the best epoch."""
 
     step: int = 0
     history: list[float] = field(default_factory=list)
@@ -80,33 +81,39 @@ class TrainingState:
         return self.history[self.best_epoch - 1] if self.history else None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a stage is trained in, of which no result depends (but to rounding, on the device and the group).
+
+    group: the processes that train it.   checkpoint_seconds: at least so long between two checkpoints.
+    on_progress: is given how far training is, after every update.
+    """
+
+    device: torch.device
+    interrupt: Interrupt
+    group: Group = field(default_factory=Alone)
+    checkpoint_seconds: float = 60.0
+    on_progress: Callable[[Progress], None] = lambda progress: None
+
+
 class StageTrainer:
-    """Trains the stage `plan` in `folder`, from the weights `start` if it has a predecessor."""
+    """Trains `system`, with the weights that the stage `plan` begins with, and keeps what becomes of it in `folder`."""
 
     def __init__(
         self,
         plan: StagePlan,
-        model: PairModel,
+        system: DocumentModel,
         source: EncoderSource,
         data: StageData,
         folder: Path,
-        start: dict[str, torch.Tensor] | None,
-        device: torch.device,
-        interrupt: Interrupt,
-        on_progress: Callable[[Progress], None] = lambda progress: None,
-        checkpoint_seconds: float = 60.0,
-        group: Group | None = None,
+        surroundings: Surroundings,
     ) -> None:
-        self.plan, self.source, self.data, self.folder, self.device = plan, source, data, folder, device
-        self.interrupt, self.on_progress, self.checkpoint_seconds = interrupt, on_progress, checkpoint_seconds
+        self.plan, self.source, self.data, self.folder = plan, source, data, folder
+        self.surroundings, self.group, self.device = surroundings, surroundings.group, surroundings.device
         self.training = plan.training
-        self.system = assemble(source, model, pretrained=start is None, frozen=plan.training.freeze_encoder)
-        if start is not None:
-            self.system.load_state_dict(start)
-        self.system.to(device)
-        self.group = group or Alone()
+        self.system = system.to(self.device)
         if self.training.compile and self.system.encoder is not None:
-            self.system.encoder.compile_model(graphs=graphs_fit(device, self.group, self.training))
+            self.system.encoder.compile_model(graphs=graphs_fit(self.device, self.group, self.training))
         self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.losses = self.group.losses(self.system, self.training.precision)
         self.checkpoints = Checkpoints(folder / "checkpoints")
@@ -115,7 +122,8 @@ class StageTrainer:
 
     def run(self) -> TrainingState:
         """Train to the end, or until interrupted (raises `Interrupted` with a checkpoint on disk)."""
-        state = TrainingState(**self.group.told(lambda: vars(self._resume())))
+        surroundings = self.surroundings
+        state = TrainingState(**self.group.broadcast(lambda: vars(self._resume())))
         log = StepLog(self.folder / "log.jsonl", state.step) if self.group.leads else None
         if not self.group.leads:
             self._catch_up(state)
@@ -141,7 +149,7 @@ class StageTrainer:
                 epoch, position = self.schedule.at(state.step)
                 if position == 0 and epoch > len(state.history):
                     try:
-                        state.history, state.best_epoch = self.group.told(evaluate)
+                        state.history, state.best_epoch = self.group.broadcast(evaluate)
                     except Interrupted:
                         save()
                         raise
@@ -151,8 +159,8 @@ class StageTrainer:
                     loader, loading = self._load(epoch, position), epoch
                 kernels.do(self._update, state, next(loader), log, renew=self._renew_losses)
                 self._report(state)
-                due = time.monotonic() - saved_at > max(self.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
-                stop = self.group.stop_asked(self.interrupt)
+                due = time.monotonic() - saved_at > max(surroundings.checkpoint_seconds, save_cost / CHECKPOINT_SHARE)
+                stop = self.group.stop_asked(surroundings.interrupt)
                 if stop or due:
                     save()
                 if stop:
@@ -174,17 +182,17 @@ class StageTrainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not selected_is_intact(self.folder) and self.checkpoints.drop(lambda state: bool(state["history"])):
             print(f"{self.plan.folder}: the best model so far is damaged; going back to before it", flush=True)
-        found = self.checkpoints.load(self.system, self.optimizer)
+        stored = self.checkpoints.load(self.system, self.optimizer)
         for message in self.checkpoints.damaged:
             print(f"damaged checkpoint, using the one before it: {message}", flush=True)
-        if found is None:
+        if stored is None:
             return TrainingState()
-        return TrainingState(found["step"], found["history"], found["best_epoch"])
+        return TrainingState(stored["step"], stored["history"], stored["best_epoch"])
 
     def _catch_up(self, state: TrainingState) -> None:
         """In a process that follows: take what the leader has gone back to."""
-        found = self.checkpoints.load(self.system, self.optimizer) if state.step else None
-        if (found["step"] if found else 0) != state.step:
+        stored = self.checkpoints.load(self.system, self.optimizer) if state.step else None
+        if (stored["step"] if stored else 0) != state.step:
             raise BenchError(f"{self.checkpoints.folder}: no intact checkpoint of step {state.step} here")
 
     def _load(self, epoch: int, position: int) -> Iterator[list[Batch]]:
@@ -234,18 +242,9 @@ class StageTrainer:
                 "Lower the learning rates (--set encoder_lr=... --set head_lr=...) or set clip"
             )
         documents = self.data.select_documents
-        found = predict(
-            self.system,
-            self.data.select,
-            len(self.plan.relations),
-            self.source.pad_id,
-            self.device,
-            self.training.batch_size,
-            self.training.precision,
-            after_batch=self.interrupt.check,
-            tune=self.system.model.tunes_decisions,
-        )
-        rows = found.rows([d.title for d in documents], self.plan.relations)
+        reader = Reader(self.system, self.plan, self.source, self.device, self.surroundings.interrupt)
+        predicted = predict(reader, self.data.select, tune=self.system.model.tunes_decisions)
+        rows = predicted.rows([d.title for d in documents], self.plan.relations)
         f1 = document_counts([row.triple for row in rows], documents).total.f1
         state.history.append(f1)
         last = self.training.select == "last"
@@ -260,7 +259,7 @@ class StageTrainer:
 
     def _report(self, state: TrainingState, doing: str = "training") -> None:
         epoch = min(self.schedule.at(state.step)[0] + 1, self.training.epochs)
-        self.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
+        self.surroundings.on_progress(Progress(state.step, self.steps, epoch, self.training.epochs, state.best, doing))
 
 
 def graphs_fit(device: torch.device, group: Group, training: Training) -> bool:
@@ -283,7 +282,7 @@ def selected_is_intact(folder: Path) -> bool:
 
 
 def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
-    """Write the result, last of all."""
+    """Write the result of a trained stage, `result.json`: what makes it count as done."""
     write_sealed(
         folder / "result.json",
         "result",

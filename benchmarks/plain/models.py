@@ -74,7 +74,7 @@ class PlainPu(Plain):
         return losses.positive_unlabeled(
             logits[:, 1:] - logits[:, :1] if ranking else logits,
             batch.labels,
-            model.priors,
+            model.risk.priors,
             estimator=estimator,
             prior_multiple=hp.prior_multiple,
             margin=hp.margin,

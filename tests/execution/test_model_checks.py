@@ -6,7 +6,7 @@ import pytest
 
 from bench.data import sample
 from bench.execution import model_checks as checking
-from bench.execution.model_checks import Finding, check_model
+from bench.execution.model_checks import Check, check_model
 from bench.registry import find, registered
 
 
@@ -19,15 +19,15 @@ def documents_made_once():
         yield
 
 
-def failed(findings: list[Finding]) -> dict[str, str]:
-    return {finding.claim: finding.detail for finding in findings if not finding.holds}
+def failed(checks: list[Check]) -> dict[str, str]:
+    return {finding.claim: finding.detail for finding in checks if not finding.holds}
 
 
 @pytest.fixture
 def broken(tmp_path: Path):
-    """The findings about an ATLOP, small, whose class has `body` in it."""
+    """The checks about an ATLOP, small, whose class has `body` in it."""
 
-    def check(body: str) -> list[Finding]:
+    def check(body: str) -> list[Check]:
         lines = "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
         (tmp_path / "broken.py").write_text(
             "import torch\nfrom torch import nn\nfrom baselines.atlop import Atlop, AtlopHyperparameters\n\n\n"
@@ -50,25 +50,23 @@ def test_every_claim_is_made_of_a_sound_model(broken):
 
 
 def test_a_model_whose_scores_depend_on_the_batch_passes_with_a_note(broken):
-    findings = broken(
-        "def forward(self, pairs):\n    logits = super().forward(pairs)\n    return logits + logits.mean()"
-    )
-    assert failed(findings) == {}
-    assert findings[-1].claim == "NOTE, batch dependence"
+    checks = broken("def forward(self, pairs):\n    logits = super().forward(pairs)\n    return logits + logits.mean()")
+    assert failed(checks) == {}
+    assert checks[-1].claim == "NOTE, batch dependence"
 
 
 def test_a_model_that_decides_by_another_threshold_than_it_says_passes_with_a_note(broken):
-    findings = broken("def decode(self, logits):\n    return logits[:, 1:] > logits[:, :1] - 100")
-    assert failed(findings) == {}
-    assert findings[-1].claim == "NOTE, scores"
+    checks = broken("def decode(self, logits):\n    return logits[:, 1:] > logits[:, :1] - 100")
+    assert failed(checks) == {}
+    assert checks[-1].claim == "NOTE, scores"
 
 
 def test_a_model_without_a_setting_passes_with_a_note(broken):
-    findings = broken(
+    checks = broken(
         "from bench.interface import Recipe, Stage\nrecipe = Recipe(stages={'human': (Stage(data='human'),)})"
     )
-    assert failed(findings) == {}
-    assert findings[-1].detail == "distant, human+distant, ext, ext+distant: those cells stay empty"
+    assert failed(checks) == {}
+    assert checks[-1].detail == "distant, human+distant, ext, ext+distant: those cells stay empty"
 
 
 LOGITS = "forward gives one row of logits per pair, [P, R + 1] or [P, R]"
@@ -120,5 +118,5 @@ def test_a_broken_promise_is_found_and_explained(body, claim, detail, broken):
 
 
 def test_a_check_that_raises_ends_the_list_with_its_own_claim(broken):
-    findings = broken("def decode(self, logits):\n    raise ValueError('why')")
-    assert findings[-1] == Finding("decode gives [P, R] booleans", False, "ValueError: why")
+    checks = broken("def decode(self, logits):\n    raise ValueError('why')")
+    assert checks[-1] == Check("decode gives [P, R] booleans", False, "ValueError: why")

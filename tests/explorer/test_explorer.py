@@ -151,7 +151,7 @@ def test_a_run_without_scores_or_weights_is_shown_without_and_says_why(made, tmp
     plan = explored_runs.write_run(tmp_path, open_dataset("tricky"), "atlop", 3, scored=False)
     folder = RunFolder.of(tmp_path, plan)
     told: list[str] = []
-    encoded = encode(explore([folder], "test", told=told.append))
+    encoded = encode(explore([folder], "test", on_message=told.append))
     assert "has changed" in encoded["runs"][0]["unscored"]  # its plan names no code that there is
     assert "shown without scores" in told[-1]
     assert encoded["documents"][0][5][0][1:3] == [[], []]
@@ -166,7 +166,7 @@ def test_a_real_run_that_kept_no_scores_is_given_them_from_its_weights(tmp_path)
     before = encode(explore([folder], "test"))
     scores_path(folder.path, "test").unlink()
     told: list[str] = []
-    after = encode(explore([folder], "test", told=told.append))
+    after = encode(explore([folder], "test", on_message=told.append))
     assert after["runs"] == before["runs"]
     assert after["runs"][0]["against"] == "the threshold class"
     assert len(told) == 1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.data import sample
 from bench.data.batching import collate
 from bench.data.features.build import build_features
-from bench.inference.document_model import assemble
+from bench.inference.document_model import document_model
 from bench.interface import PairModel
 from bench.nn.encoder_source import find_encoder
 from bench.nn.pooling import Pairs
@@ -44,7 +44,7 @@ def documents():
 @pytest.mark.parametrize("reads", ["pairs", "tokens", "pieces"])
 def test_a_model_is_given_what_it_reads_and_the_rest_is_not_computed(documents, reads):
     source = find_encoder("tiny", documents)
-    system = assemble(source, Reader(reads), pretrained=True)
+    system = document_model(source, Reader(reads), pretrained=True)
     batch = collate(list(build_features(documents, source.words(), RELATIONS, 512)), len(RELATIONS), source.pad_id)
     assert len(system(batch)) == len(batch.labels)
     given = system.model.given
@@ -60,4 +60,4 @@ def test_a_model_is_given_what_it_reads_and_the_rest_is_not_computed(documents, 
 def test_more_layers_than_the_encoder_has_are_all_of_them(documents):
     model = Reader("pairs")
     model.encoder_layers = 3
-    assert assemble(find_encoder("tiny", documents), model, pretrained=True).encoder.layers == 2
+    assert document_model(find_encoder("tiny", documents), model, pretrained=True).encoder.layers == 2

@@ -11,7 +11,11 @@ from small_experiments import documents, execute, plans, results, stopped
 
 from bench.inference import encodings
 from bench.inference.encodings import SWITCH, encoded
+from bench.inference.reader import Reader
+from bench.interrupt import Interrupt
 from bench.nn.encoder_source import find_encoder
+from bench.runs.plan import StagePlan
+from bench.runs.recipe import Training
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder
 
@@ -162,5 +166,7 @@ def test_a_model_without_an_encoder_cannot_have_it_frozen(bench):
 
 
 def test_encodings_are_not_asked_of_an_encoder_that_learns():
-    features, system = object(), SimpleNamespace(encoder=object(), frozen=False)
-    assert encoded(features, system, 0, torch.device("cpu"), "fp32") is features
+    features, learning = object(), SimpleNamespace(encoder=object(), frozen=False)
+    stage = StagePlan.model_construct(training=Training())
+    reader = Reader(learning, stage, source=None, device=torch.device("cpu"), interrupt=Interrupt())
+    assert encoded(features, reader) is features

@@ -12,7 +12,8 @@ from small_experiments import Killed, document, execute, plans, register, result
 
 from bench.data.batching import collate
 from bench.data.catalog.dataset import add_dataset
-from bench.execution.executor import Bench
+from bench.execution import stages
+from bench.execution.context import Context
 from bench.inference import document_arrays, signals
 from bench.inference.load import signal_folder
 from bench.inference.signals import SignalFile, make_signals
@@ -176,13 +177,13 @@ def finished(small_home, small_parts, tmp_path_factory) -> Finished:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HOME", str(small_home))
         trained: list[str] = []
-        train = Bench._train
+        train = stages._train
 
-        def watched(self, plan, *arguments):
-            trained.append(plan.folder)
-            return train(self, plan, *arguments)
+        def watched(context, run, stage, folder):
+            trained.append(stage.folder)
+            return train(context, run, stage, folder)
 
-        patch.setattr(Bench, "_train", watched)
+        patch.setattr(stages, "_train", watched)
         out = tmp_path_factory.mktemp("finished")
         planned = kd_plans(settings="human,human+distant")
         assert execute(out, planned) == []
@@ -210,15 +211,15 @@ def test_the_teacher_of_a_student_is_the_model_of_the_setting_without_distant_da
 @pytest.mark.usefixtures("small")
 def test_the_signals_of_a_run_are_the_logits_that_its_teacher_gives(finished):
     plan = finished.planned[1]
-    bench = Bench(finished.out, Interrupt(), lambda folder, status: None)
-    materials = bench._materials_of(plan)
-    features = materials.features("distant")
-    system = bench._reading(plan.stages[0], materials).system.eval()
-    batch = collate(list(features), len(plan.stages[0].relations), materials.source.pad_id)
+    context = Context(finished.out, Interrupt(), lambda folder, status: None)
+    inputs = context.inputs(plan)
+    features = inputs.features("distant")
+    system = context.reader(plan.stages[0], inputs).system.eval()
+    batch = collate(list(features), len(plan.stages[0].relations), inputs.source.pad_id)
     expected = system(batch).detach().split([len(d.pairs) for d in batch.documents])
-    found = SignalFile(signal_folder(finished.out, student(plan)), features)
+    signals = SignalFile(signal_folder(finished.out, student(plan)), features)
     for i, logits in enumerate(expected):
-        np.testing.assert_allclose(found[i], logits.numpy(), rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(signals[i], logits.numpy(), rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.usefixtures("small")

@@ -72,7 +72,7 @@ def test_pooled_pairs_and_their_attention_are_dreeams(golden):
 
 
 def test_the_whole_grid_of_pooled_pairs_is_kd_docres(golden):
-    pairs = golden.pool(1e-10, joined="sum", whole_grid=True)
+    pairs = golden.pool(1e-10, pooled_heads="sum", whole_grid=True)
     assert pairs.sizes == (49, 25)
     pooled = {"hs": pairs.entities[pairs.head], "ts": pairs.entities[pairs.tail], "rs": pairs.context}
     for name, values in pooled.items():

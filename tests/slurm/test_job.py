@@ -58,7 +58,7 @@ def test_the_job_of_a_shared_stage_does_no_more(tmp_path):
 def test_a_job_that_finds_its_work_done_does_none(tmp_path, monkeypatch):
     planned = plans(settings="human+distant")
     execute(tmp_path, planned)
-    monkeypatch.setattr("bench.execution.executor.Bench.execute", None)
+    monkeypatch.setattr("bench.execution.executor.Executor.execute", None)
     assert [do(tmp_path, task) for task in tasks(tmp_path, planned)] == [DONE, DONE]
 
 

@@ -17,7 +17,7 @@ import torch
 from bench.data.catalog.dataset import add_dataset, open_dataset
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.docred import write_documents
-from bench.execution.executor import Bench
+from bench.execution.executor import Executor
 from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
 from bench.interrupt import Interrupt, Interrupted
@@ -110,7 +110,7 @@ def execute(
     """Carry out `planned` in this process; those that failed. Raises `Interrupted`, or `Killed`, if it was stopped."""
     torch.set_num_threads(1)
     announce(out, planned)
-    return Bench(out, StopAfter(stop_after, kill), listener, checkpoint_seconds).execute(planned)
+    return Executor(out, StopAfter(stop_after, kill), listener, checkpoint_seconds).execute(planned)
 
 
 def stopped(out: Path, planned: Sequence[RunPlan], after: float, kill: bool = False, seconds: float = 1e9) -> bool:

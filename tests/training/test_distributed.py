@@ -19,7 +19,7 @@ from small_experiments import Processes, documents, execute, plans, results
 
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
-from bench.inference.document_model import BatchLosses, assemble
+from bench.inference.document_model import BatchLosses, document_model
 from bench.interface import Task
 from bench.launch.display import RunDisplay
 from bench.launch.local import free_port, launch
@@ -74,7 +74,7 @@ def differences(name: str, group: StageGroup, source: EncoderSource, rows) -> di
     torch.manual_seed(0)
     sizes = {"pair_size": 16, "block_size": 16, "axial_layers": 1, "layers": 1}
     changed = {key: size for key, size in sizes.items() if key in cls.Hyperparameters.model_fields}
-    system = assemble(source, cls(cls.Hyperparameters(**changed), TASK), pretrained=False)
+    system = document_model(source, cls(cls.Hyperparameters(**changed), TASK), pretrained=False)
     system.eval().double()  # without dropout, and with rounding that does not hide an error
     batch = collate(rows, len(RELATIONS), source.pad_id)
     expected, by_one = loss_and_gradients(BatchLosses(system, "fp32"), batch, system)

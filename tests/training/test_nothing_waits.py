@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.data import sample
 from bench.data.batching import collate
 from bench.data.features.build import build_features
-from bench.inference.document_model import assemble
+from bench.inference.document_model import document_model
 from bench.interface import Task, Training
 from bench.nn.encoder_source import find_encoder
 from bench.registry import find
@@ -49,7 +49,7 @@ def test_no_step_waits_for_the_device(name, share):
     cls = find(name).cls
     sizes = {} if name in TOKEN_MODELS else {"pair_size": 64, "block_size": 16}
     task = Task(source.config.hidden_size, tuple(RELATIONS), (0.01,) * len(RELATIONS), len(source.tokenizer))
-    system = assemble(source, cls(cls.Hyperparameters(**sizes), task), pretrained=True)
+    system = document_model(source, cls(cls.Hyperparameters(**sizes), task), pretrained=True)
     if system.encoder is not None:
         system.encoder.window = int(share * max(d.length for d in batch.documents))
     optimizer = make_optimizer(system, Training(), ())

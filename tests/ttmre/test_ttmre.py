@@ -10,8 +10,8 @@ from torch import Tensor
 
 from baselines.pu import PuHyperparameters, SsrPu
 from bench.interface import Task
-from bench.nn.losses import positive_unlabeled_risk
 from bench.nn.pooling import Pairs
+from bench.nn.pu_risk import PuTerms, positive_unlabeled_risk
 from bench.registry import find
 from ttmre.model import TtmRe, TtmReHyperparameters
 
@@ -112,7 +112,7 @@ def test_loss_with_the_paper_main_setting_is_the_pn_risk_exactly(task: Task) -> 
     logits, labels = scores_and_labels()
     model = build(task)
     pn = positive_unlabeled_risk(
-        logits[:, 1:] - logits[:, :1], labels, model.priors, prior_multiple=1.0, margin=1.0, scale=1.0, estimator="pn"
+        logits[:, 1:] - logits[:, :1], labels, model.risk.priors, PuTerms(1.0, margin=1.0, scale=1.0, estimator="pn")
     )
     assert model.loss(logits, labels) == {"s-pu_risk": pn}
 
@@ -128,7 +128,7 @@ def test_ttmre_pu_takes_the_unlabelled_for_a_sample_of_all_pairs(task: Task) -> 
     logits, labels = scores_and_labels()
     model = build(task, loss="pu", prior_multiple=3.0)
     expected = positive_unlabeled_risk(
-        logits[:, 1:] - logits[:, :1], labels, model.priors, prior_multiple=3.0, margin=1.0, scale=1.0, estimator="pu"
+        logits[:, 1:] - logits[:, :1], labels, model.risk.priors, PuTerms(3.0, margin=1.0, scale=1.0, estimator="pu")
     )
     assert model.loss(logits, labels) == {"pu_risk": expected}
 

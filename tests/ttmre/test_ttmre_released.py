@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from bench.interface import Task
-from bench.nn.losses import PRIOR_FLOOR
 from bench.nn.pooling import Pairs
+from bench.nn.pu_risk import PRIOR_FLOOR
 from bench.registry import find
 from ttmre.released import TtmReReleased, TtmReReleasedHyperparameters
 
@@ -119,7 +119,7 @@ def test_forward_and_loss_over_two_chunks_equal_the_released_program(
     hp = TtmReReleasedHyperparameters(pair_size=64, block_size=16, memory=200, layers=layers)
     task = Task(32, tuple(str(i) for i in range(96)), tuple(rates.tolist()))
     model = golden.load_into(TtmReReleased(hp, task))
-    model.priors = (rates.double() + PRIOR_FLOOR).to(dtype)
+    model.risk.priors = (rates.double() + PRIOR_FLOOR).to(dtype)
     count = len(golden["hs"])
     pairs = Pairs(
         entities=torch.cat([golden["hs"], golden["ts"]]),

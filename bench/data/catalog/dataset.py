@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.data.catalog.ext_labels import RULE_VERSION, extremely_unlabeled
+from bench.data.catalog.register import DatasetFiles, register
 from bench.data.catalog.registration import (
     SPLITS,
     Registration,
@@ -17,7 +18,6 @@ from bench.data.catalog.registration import (
     check_name,
     checksum_of,
     load_registration,
-    register,
     registered_names,
     registration_path,
 )
@@ -144,8 +144,8 @@ class Dataset:
         among = None if names is None else frozenset(names)
         if among not in self._distant_facts:
             with no_cycle_search():
-                found = (facts_of(chunk.documents(), among) for chunk in self.chunks("distant"))
-                self._distant_facts[among] = frozenset(chain.from_iterable(found))
+                facts = (facts_of(chunk.documents(), among) for chunk in self.chunks("distant"))
+                self._distant_facts[among] = frozenset(chain.from_iterable(facts))
         return self._distant_facts[among]
 
     def _file(self, split: str) -> SplitFile:
@@ -207,11 +207,9 @@ def add_dataset(
     force: bool = False,
     replace: bool = False,
 ) -> tuple[Dataset, list[str]]:
-    """Register a user's files by reference; return the data set and notes. Raises like `registration.register`."""
+    """Register a user's files by reference; return the data set and notes. Raises like `register`."""
     check_name(name, [SAMPLE, *OFFICIAL], replace)
-    registration, notes = register(
-        name, files, form=form, facts=facts, relations=relations, ext_seed=ext_seed, force=force
-    )
+    registration, notes = register(name, DatasetFiles(files, form, facts, relations, ext_seed), force)
     registration.save(registration_path(name))
     return Dataset(registration), notes
 
@@ -246,7 +244,7 @@ def _sample() -> Registration:
         for split, documents in sample.generate(seed=0).items():
             paths[split] = folder / f"{split}.json"
             write_atomically(paths[split], dump_documents(documents))
-        registration, _ = register(SAMPLE, paths)
+        registration, _ = register(SAMPLE, DatasetFiles(paths))
         order = tuple(sorted(sample.RELATIONS))
         registration = registration.model_copy(
             update={"relations": order, "relation_names": {relation: sample.RELATIONS[relation] for relation in order}}

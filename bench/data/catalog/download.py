@@ -10,7 +10,8 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from bench.data.catalog.registration import Registration, register, registration_path
+from bench.data.catalog.register import DatasetFiles, register
+from bench.data.catalog.registration import Registration, registration_path
 from bench.data.catalog.releases import OFFICIAL, TABLE, Entry, OfficialFile, wrong_in
 from bench.data.formats.detect import scan
 from bench.data.formats.pubtator import read_table
@@ -115,8 +116,8 @@ def _transfer(url: str, part: Path, report: Callable[[int, int | None], None]) -
         part.unlink()
         return False
     with response:
-        given = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        resumes = response.status == 206 and given is not None and int(given[1]) == have
+        content_range = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        resumes = response.status == 206 and content_range is not None and int(content_range[1]) == have
         if response.status == 206 and not resumes:
             raise ValueError("the server sends another part of the file than was asked for")
         done = have if resumes else 0
@@ -162,16 +163,15 @@ def _verify(path: Path, file: OfficialFile, entry: Entry) -> None:
 
 
 def _register(entry: Entry, folder: Path, force: bool) -> tuple[Registration, list[str]]:
-    there = {file.split: folder / file.filename for file in entry.files if (folder / file.filename).exists()}
-    relations = there.pop("relations", None)
-    there.pop(TABLE, None)  # found beside the abstracts
+    paths = {file.split: folder / file.filename for file in entry.files if (folder / file.filename).exists()}
+    relations = paths.pop("relations", None)
+    paths.pop(TABLE, None)  # found beside the abstracts
 
     def check(split: str, result: Scan) -> list[str]:
         return wrong_in(entry.expected(split), entry.relations, result)
 
-    registration, notes = register(
-        entry.name, there, form=entry.form, relations=[relations] if relations else [], force=force, check=check
-    )
+    files = DatasetFiles(paths, entry.form, relations=[relations] if relations else [])
+    registration, notes = register(entry.name, files, force, check)
     registration.save(registration_path(entry.name))
     return registration, notes
 

@@ -70,9 +70,9 @@ def wrong_in(file: OfficialFile, relations: int, result: Scan) -> list[str]:
         # The authors' rounding is unknown (half up, half even, cut): one unit of the last digit either way.
         if abs(average - file.triples) > 10**-file.digits:
             wrong.append(f"{average:.2f} labelled triples per document, expected {file.triples}")
-    found = {label.relation for document in result.documents for label in document.labels}
-    if len(found) > relations:
-        wrong.append(f"{len(found)} relations, expected at most {relations}")
+    used = {label.relation for document in result.documents for label in document.labels}
+    if len(used) > relations:
+        wrong.append(f"{len(used)} relations, expected at most {relations}")
     return wrong
 
 

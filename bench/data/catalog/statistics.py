@@ -93,12 +93,12 @@ class Described:
 
 def describe(dataset: Dataset, split: str) -> Described:
     """What the documents of a split come to. Raises UsageError where the split's file is gone or has changed."""
-    found = described_before(dataset, split)
-    if found is None:
+    described = described_before(dataset, split)
+    if described is None:
         documents = dataset.documents(split)
-        found = Described(split_statistics(documents), relation_counts(documents, dataset.relations))
-        write_json(_path(dataset, split), asdict(found))
-    return found
+        described = Described(split_statistics(documents), relation_counts(documents, dataset.relations))
+        write_json(_path(dataset, split), asdict(described))
+    return described
 
 
 def described_before(dataset: Dataset, split: str) -> Described | None:

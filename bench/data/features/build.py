@@ -59,7 +59,7 @@ class Features:
 
 
 class WordPieces:
-    """Word pieces of words, each distinct word tokenised once.
+    """The word pieces of any word, each distinct word tokenised once.
 
     Words are tokenised one at a time and without a prefix space, as the reference programs do for every encoder.
     """
@@ -120,7 +120,7 @@ def _document_features(
     pieces, places, sentence_starts = _marked_pieces(document, words)
     limit = max_length - len(words.start) - len(words.end)
     offset = len(words.start)
-    kept = [
+    spans = [
         (entity, start + offset, min(end, limit) + offset)
         for entity, mentions in enumerate(places)
         for start, end in mentions
@@ -131,11 +131,11 @@ def _document_features(
     return Features(
         title=document.title,
         input_ids=np.array([*words.start, *pieces[:limit], *words.end], dtype=np.int32),
-        mention_entity=np.array([entity for entity, _, _ in kept], dtype=np.int32),
-        mention_position=np.array([start for _, start, _ in kept], dtype=np.int32),
-        mention_end=np.array([end for _, _, end in kept], dtype=np.int32),
+        mention_entity=np.array([entity for entity, _, _ in spans], dtype=np.int32),
+        mention_position=np.array([start for _, start, _ in spans], dtype=np.int32),
+        mention_end=np.array([end for _, _, end in spans], dtype=np.int32),
         entities=len(document.entities),
-        mentions_cut=sum(map(len, places)) - len(kept),
+        mentions_cut=sum(map(len, places)) - len(spans),
         labels=np.array(labels, dtype=np.int32).reshape(-1, 3),
         evidence=tuple([label.evidence for label in document.labels]),
         sentences=np.array(list(pairwise(bounds)), dtype=np.int32).reshape(-1, 2),

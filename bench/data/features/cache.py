@@ -12,7 +12,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 from multiprocessing.process import BaseProcess
@@ -35,13 +35,18 @@ PARTS_BEFORE_HELP = 16
 
 @dataclass(frozen=True)
 class PartMaker:
-    """Makes the parts of one tokenizer, relations and length in `folder`."""
+    """Makes the parts of one tokenizer, relations and length (in word pieces) in `folder`."""
 
     folder: Path
     words: WordPieces
     tokenizer_fingerprint: str
     relations: tuple[str, ...]
     max_length: int
+
+    def index(self, checksum: str) -> Path:
+        """Where the list of a file's parts is, or is to be. checksum: stands for the content of the file."""
+        identity = [FEATURE_VERSION, checksum, self.tokenizer_fingerprint, list(self.relations), self.max_length]
+        return self.folder / f"{_digest(identity)}.json"
 
     def path(self, chunk: Chunk) -> Path:
         """Where the part of a chunk is, or is to be."""
@@ -65,28 +70,17 @@ class PartMaker:
                     self.make(chunk)
 
 
-def features_of(
-    chunks: Iterable[Chunk],
-    checksum: str,
-    words: WordPieces,
-    tokenizer_fingerprint: str,
-    relations: Sequence[str],
-    max_length: int,
-    folder: Path,
-    processes: int = 1,
-) -> FeatureFile:
+def features_of(chunks: Iterable[Chunk], checksum: str, maker: PartMaker, processes: int = 1) -> FeatureFile:
     """The cached features of the documents in `chunks`, which are asked for only if something has to be made.
 
     checksum: stands for the documents' content.   processes: how many may work on it.
     Two processes that want the same features make them once: the second waits for the first.
     """
-    identity = [FEATURE_VERSION, checksum, tokenizer_fingerprint, list(relations), max_length]
-    index = folder / f"{_digest(identity)}.json"
-    folder.mkdir(parents=True, exist_ok=True)
+    index = maker.index(checksum)
+    maker.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(index.with_suffix(".lock")):
-        if (found := _opened(index)) is not None:
-            return found
-        maker = PartMaker(folder, words, tokenizer_fingerprint, tuple(relations), max_length)
+        if (features := _opened(index)) is not None:
+            return features
         with no_cycle_search():
             paths = _build(chunks, maker, processes)
         parts = [{"name": path.name, "size": path.stat().st_size} for path in paths]
@@ -128,15 +122,15 @@ def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int) -> list[Pa
     # Documents in memory would have to be copied to every process.
     processes = processes if isinstance(chunks, FileChunks) else 1
     paths: list[Path] = []
-    made = 0
+    count = 0
     helpers: list[BaseProcess] = []
     try:
         for number, chunk in enumerate(chunks):
             paths.append(maker.path(chunk))
             if helpers and number % processes:
                 continue
-            made += maker.make(chunk)
-            if made == PARTS_BEFORE_HELP and not helpers:
+            count += maker.make(chunk)
+            if count == PARTS_BEFORE_HELP and not helpers:
                 helpers = [_helper(maker, chunks, share, processes) for share in range(1, processes)]
         for helper in helpers:
             helper.join()

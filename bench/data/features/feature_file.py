@@ -173,5 +173,5 @@ class FeatureFile(Sequence[Features]):
         return tuple((counts / max(1, pairs)).tolist())
 
     def _joined(self, numbers: Callable[[_Part], NDArray[Any]]) -> NDArray[np.int64]:
-        found = [numbers(part) for part in self._parts]
-        return np.concatenate([np.empty(0, dtype=np.int64), *found])
+        columns = [numbers(part) for part in self._parts]
+        return np.concatenate([np.empty(0, dtype=np.int64), *columns])

@@ -47,10 +47,10 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
 
     `relations`: the relations a label may have; None: CID.
     """
-    found = read_source(path)
-    if isinstance(found, str):
-        return nothing_read(path, found)
-    raw, source = found
+    content = read_source(path)
+    if isinstance(content, str):
+        return nothing_read(path, content)
+    raw, source = content
     checker = PairLineChecker(frozenset(RELATIONS if relations is None else relations), repeated_titles)
     text = decode(raw, "a document in each line: PMID, text, 17 columns a pair")
     if isinstance(text, BrokenJson):
@@ -85,7 +85,7 @@ class PairLineChecker(Checker):
             self.problem(place, f"{expected}, found {plural(len(columns), 'column')}")
             return None
         title = self.title(columns[0], f"{place}, PMID")
-        sentences = tuple(self.kept_all(part.split(" ")) for part in columns[1].split("|"))
+        sentences = tuple(self.interned_all(part.split(" ")) for part in columns[1].split("|"))
         if not all(all(words) for words in sentences):
             self.problem(f"{place}, text", "expected sentences joined by '|', words by one space, none of them empty")
             return None
@@ -97,10 +97,10 @@ class PairLineChecker(Checker):
         for at in range(pairs):
             start = 2 + at * COLUMNS
             field = f"{place}, pair {at + 1}"
-            found = self._pair(field, columns[start : start + COLUMNS], sentences, entities)
-            if found is None:
+            labelled = self._pair(field, columns[start : start + COLUMNS], sentences, entities)
+            if labelled is None:
                 continue
-            label, chemical, disease = found
+            label, chemical, disease = labelled
             if (chemical, disease) in listed:
                 self.problem(field, f"{chemical} and {disease} are listed before")
             listed.add((chemical, disease))
@@ -186,8 +186,10 @@ class PairLineChecker(Checker):
                 span = f"words {start} to {end}, expected start < end inside of sentence {sentence}"
                 wrong("first words", numbers[0], f"{span} (words {before[sentence]} to {before[sentence + 1]})")
                 return None
-            mentions.append(Mention(sentence, start - before[sentence], end - before[sentence], name, self.kept(type_)))
-        return _Entity(self.kept(id_), tuple(mentions))
+            mentions.append(
+                Mention(sentence, start - before[sentence], end - before[sentence], name, self.interned(type_))
+            )
+        return _Entity(self.interned(id_), tuple(mentions))
 
     def _note_oddities(self, document: Document) -> None:
         owners: dict[tuple[int, int, int], set[int]] = {}

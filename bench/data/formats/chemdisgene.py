@@ -145,8 +145,8 @@ class AbstractChecker(Checker):
 
     def _mentions(self, item: dict[str, Any], text: str | None) -> list[_RawMention]:
         value = self.get(item, "entity", list, "entity", "a list of mentions")
-        found = [self._mention(at, mention, text) for at, mention in enumerate(value or [])]
-        return [mention for mention in found if mention is not None]
+        mentions = [self._mention(at, mention, text) for at, mention in enumerate(value or [])]
+        return [mention for mention in mentions if mention is not None]
 
     def _mention(self, at: int, item: Any, text: str | None) -> _RawMention | None:
         if not isinstance(item, dict):
@@ -163,8 +163,8 @@ class AbstractChecker(Checker):
             return None
         # Unlinked mentions make one entity, as in the published program: their markers are in the text, and no
         # candidate pair has it. An empty id, as some files have, says the same as '-'.
-        key = _UNLINKED if id_ in UNLINKED else (self.kept(type_), self.kept(id_))
-        return _RawMention(start, end, name, self.kept(type_), key)
+        key = _UNLINKED if id_ in UNLINKED else (self.interned(type_), self.interned(id_))
+        return _RawMention(start, end, name, self.interned(type_), key)
 
     def _refuse_mention(self, at: int, item: dict[str, Any], text: str | None) -> None:
         """Name what is wrong with a mention; without a text, what is wrong apart from its place in it."""
@@ -192,8 +192,8 @@ class AbstractChecker(Checker):
         if "relation" not in item:
             return []
         value = self.get(item, "relation", list, "relation", "a list of relations")
-        found = [self._triple(at, relation) for at, relation in enumerate(value or [])]
-        return [triple for triple in found if triple is not None]
+        triples = [self._triple(at, relation) for at, relation in enumerate(value or [])]
+        return [triple for triple in triples if triple is not None]
 
     def _triple(self, at: int, item: Any) -> tuple[str, str, str] | None:
         if not isinstance(item, dict):
@@ -216,7 +216,7 @@ class AbstractChecker(Checker):
         if type_ not in self.relations:
             self.changes[RELATION_LEFT_OUT] += 1
             return None
-        return self.kept(type_), subject, object_
+        return self.interned(type_), subject, object_
 
     def _wrong_relation(self, relation: str) -> str:
         if relation not in self.known:
@@ -256,8 +256,8 @@ class AbstractChecker(Checker):
         self.notes[NO_CANDIDATE] += sum(label[:2] not in candidates for label in labels)
         self.notes[NO_PAIRS] += not pairs
         self.notes[NO_TRIPLES] += self.labelled and not labels
-        found = (*map(tuple, entities.values()), *[()] * (len(order) - len(entities)))
-        return Document(docid, (self.kept_all(words),), found, labels, pairs)
+        mentions_of = (*map(tuple, entities.values()), *[()] * (len(order) - len(entities)))
+        return Document(docid, (self.interned_all(words),), mentions_of, labels, pairs)
 
     def _labels(self, triples: Sequence[tuple[str, str, str]], order: dict[Key, int]) -> tuple[Label, ...]:
         """The labels of the triples. An entity that has a triple but no mention is added to `order`, at its end."""
@@ -265,14 +265,14 @@ class AbstractChecker(Checker):
         labels: dict[Label, None] = {}
         for relation, subject, object_ in triples:
             head_type, tail_type = ARGUMENTS[relation.partition(":")[0]]
-            given = (head_type, subject), (tail_type, object_)
+            as_given = (head_type, subject), (tail_type, object_)
             turned = (head_type, object_), (tail_type, subject)
             # The files derived from CTD name the gene or disease first, the curated ones the chemical. What is
             # mentioned under which type tells; where neither way has both, the one that has more, first as given.
-            if len(mentioned.intersection(turned)) > len(mentioned.intersection(given)):
+            if len(mentioned.intersection(turned)) > len(mentioned.intersection(as_given)):
                 self.changes[TURNED] += 1
-                given = turned
-            head, tail = (order.setdefault(key, len(order)) for key in given)
+                as_given = turned
+            head, tail = (order.setdefault(key, len(order)) for key in as_given)
             label = Label(head, tail, relation)
             self.changes[REPEATED] += label in labels
             labels[label] = None

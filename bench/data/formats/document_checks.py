@@ -73,7 +73,7 @@ class DocumentChecker(Checker):
                 self.problem(shown(f"{field}[{at}]", word), "holds half a character (a lone surrogate)")
         if len(self.problems) > before:
             return None
-        return self.kept_all(words)
+        return self.interned_all(words)
 
     def _check_entities(
         self, item: dict[str, Any], lengths: list[int | None] | None
@@ -89,8 +89,8 @@ class DocumentChecker(Checker):
             elif not mentions:
                 self.problem(f"{field} = []", "entity without mentions, expected at least one")
             else:
-                found = [self._check_mention(f"{field}[{at}]", m, lengths) for at, m in enumerate(mentions)]
-                entities.append(tuple(mention for mention in found if mention is not None))
+                checked = [self._check_mention(f"{field}[{at}]", m, lengths) for at, m in enumerate(mentions)]
+                entities.append(tuple(mention for mention in checked if mention is not None))
         return tuple(entities)
 
     def _check_mention(self, field: str, item: Any, lengths: list[int | None] | None) -> Mention | None:
@@ -112,15 +112,15 @@ class DocumentChecker(Checker):
                 pos = None
         if name is None or type_ is None or sentence is None or pos is None:
             return None
-        return Mention(sentence, pos[0], pos[1], name, self.kept(type_))
+        return Mention(sentence, pos[0], pos[1], name, self.interned(type_))
 
     def _check_labels(self, item: dict[str, Any], sentences: int | None, entities: int | None) -> tuple[Label, ...]:
         self.mark_labelled("labels" in item)
         if "labels" not in item:
             return ()
         value = self.get(item, "labels", list, "labels", "a list of labels")
-        found = [self._check_label(f"labels[{at}]", x, sentences, entities) for at, x in enumerate(value or [])]
-        return tuple(label for label in found if label is not None)
+        labels = [self._check_label(f"labels[{at}]", x, sentences, entities) for at, x in enumerate(value or [])]
+        return tuple(label for label in labels if label is not None)
 
     def _check_label(self, field: str, item: Any, sentences: int | None, entities: int | None) -> Label | None:
         if not isinstance(item, dict):
@@ -149,7 +149,7 @@ class DocumentChecker(Checker):
                 self.problem(place, f"outside the document ({sentences} sentences)")
         if len(self.problems) > before:
             return None
-        return Label(head, tail, self.kept(relation), tuple(evidence))
+        return Label(head, tail, self.interned(relation), tuple(evidence))
 
     def _note_oddities(self, document: Document, has_labels: bool) -> None:
         self.notes.update(_oddities(document))

@@ -58,10 +58,10 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     Without a table the documents have no labels, as a blind test file.
     """
     checker = AbstractChecker(relations, repeated_titles)
-    found = read_source(path)
-    if isinstance(found, str):
-        return nothing_read(path, found)
-    raw, source = found
+    content = read_source(path)
+    if isinstance(content, str):
+        return nothing_read(path, content)
+    raw, source = content
     text = _unzipped(raw, "abstracts in PubTator's form")
     if isinstance(text, BrokenJson):
         return Scan(path, 0, (), (Problem(None, "", *text),), checker.notes, False, (source,))
@@ -108,7 +108,7 @@ def tables_of(path: Path) -> list[Path]:
     `x_abstracts.txt.gz` has `x_relationships.tsv.gz`; the curated `abstracts.txt.gz` the two tables of its folder.
     """
     choices = ((path.with_name(f"{name}.gz"), path.with_name(name)) for name in _table_names(path))
-    return [found for pair in choices if (found := next((one for one in pair if one.is_file()), None)) is not None]
+    return [table for pair in choices if (table := next((one for one in pair if one.is_file()), None)) is not None]
 
 
 def _table_names(path: Path) -> Sequence[str]:
@@ -128,10 +128,10 @@ def _unzipped(raw: bytes, expected: str) -> str | BrokenJson:
 
 def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
     """A table of triples and what is wrong with it. None where it could not be read at all."""
-    found = read_source(path)
-    if isinstance(found, str):
-        return None, [Problem(None, "", path.name, found)]
-    raw, source = found
+    content = read_source(path)
+    if isinstance(content, str):
+        return None, [Problem(None, "", path.name, content)]
+    raw, source = content
     table = _Table(source)
     text = _unzipped(raw, "a table of triples")
     if isinstance(text, BrokenJson):

@@ -216,11 +216,11 @@ class Checker:
             return None
         return value
 
-    def kept(self, text: str) -> str:
+    def interned(self, text: str) -> str:
         """The one copy of a string that occurs often."""
         return self._words.setdefault(text, text)
 
-    def kept_all(self, texts: Iterable[str]) -> tuple[str, ...]:
+    def interned_all(self, texts: Iterable[str]) -> tuple[str, ...]:
         """The one copy of each."""
         keep = self._words.setdefault
         return tuple([keep(text, text) for text in texts])

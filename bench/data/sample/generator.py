@@ -249,14 +249,14 @@ def generate_with_truth(
     """The data set, and the documents of `distant` with complete labels: what its own labels miss and make up."""
     sizes = SIZES | dict(sizes or {})
     world = World(random.Random(f"{seed} world"))
-    told = {split: _tell(random.Random(f"{seed} {split}"), world, sizes[split]) for split in SIZES}
-    splits = {split: [document for document, _ in documents] for split, documents in told.items()}
+    stories = {split: _tell(random.Random(f"{seed} {split}"), world, sizes[split]) for split in SIZES}
+    splits = {split: [document for document, _ in documents] for split, documents in stories.items()}
 
     # The knowledge base is the whole world's, so it is drawn when the last document has added its topic.
     rng = random.Random(f"{seed} knowledge base")
     held = {fact for fact in sorted(infer(world.facts)) if rng.random() < RECORDED}
     truth = splits["distant"]
-    splits["distant"] = [_label_by_matching(document, entities, held) for document, entities in told["distant"]]
+    splits["distant"] = [_label_by_matching(document, entities, held) for document, entities in stories["distant"]]
     for source, name in (("train", "ext"), ("dev", "dev_ext")):
         rng = random.Random(f"{seed} {name}")
         splits[name] = [_one_per_relation(document, rng) for document in splits[source]]
@@ -269,15 +269,15 @@ def generate(seed: int = 0, sizes: Mapping[str, int] | None = None) -> dict[str,
 
 
 def _tell(rng: random.Random, world: World, count: int) -> list[tuple[Document, list[Entity]]]:
-    told = []
+    stories = []
     wheel = [kind for kind, weight in KINDS.items() for _ in range(weight)]
     for kind in rng.sample([wheel[i * len(wheel) // count] for i in range(count)], count):
         story = Story(rng, world, kind)
         TELLERS[kind](story)
         while len(story.sentences) < 4 or (len(story.sentences) < LONGEST and rng.random() < STRANGER):
             story.stranger()
-        told.append(story.document())
-    return told
+        stories.append(story.document())
+    return stories
 
 
 def _label_by_matching(document: Document, entities: Sequence[Entity], held: set[Fact]) -> Document:

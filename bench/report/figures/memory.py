@@ -25,7 +25,7 @@ from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
 from bench.filesystem import DamagedFileError, home, write_atomically
 from bench.inference.load import load_system
-from bench.inference.predictor import Reading
+from bench.inference.reader import Reader
 from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import saved_encoder
@@ -122,8 +122,8 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
     seen: list[Tensor] = []
     hook = module.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0].float().cpu()))
     with torch.no_grad():
-        reading = Reading(system, stage, source, device, Interrupt())
-        for _ in reading.score(dataset.documents("test")[:DOCUMENTS]):
+        reader = Reader(system, stage, source, device, Interrupt())
+        for _ in reader.score(dataset.documents("test")[:DOCUMENTS]):
             pass
     hook.remove()
     if not seen:

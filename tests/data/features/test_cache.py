@@ -46,7 +46,7 @@ def build(folder: Path, made=None, checksum="content", fingerprint="vocabulary",
     made = documents() if made is None else made
     relations, max_length = other.get("relations", RELATIONS), other.get("max_length", 64)
     whole = DocumentChunks(lambda: made, most)
-    return features_of(whole, checksum, word_pieces(), fingerprint, relations, max_length, folder)
+    return features_of(whole, checksum, PartMaker(folder, word_pieces(), fingerprint, tuple(relations), max_length))
 
 
 def parts(folder: Path) -> list[Path]:
@@ -171,7 +171,12 @@ def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
     found = {}
     for processes in (1, 3):
         folder = tmp_path / str(processes)
-        features_of(file_of(tmp_path, 24), "content", word_pieces(), "vocabulary", RELATIONS, 64, folder, processes)
+        features_of(
+            file_of(tmp_path, 24),
+            "content",
+            PartMaker(folder, word_pieces(), "vocabulary", tuple(RELATIONS), 64),
+            processes,
+        )
         found[processes] = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.[aj]*")}
     assert found[1] == found[3]
     assert len(found[1]) == 12 + 1
@@ -186,7 +191,15 @@ def test_a_helper_that_dies_leaves_its_share_to_the_process_that_called_it(tmp_p
     monkeypatch.setattr(cache, "PARTS_BEFORE_HELP", 1)
     monkeypatch.setattr(cache, "_help", die)
     assert (
-        len(features_of(file_of(tmp_path, 8), "content", word_pieces(), "", RELATIONS, 64, tmp_path, processes=2)) == 8
+        len(
+            features_of(
+                file_of(tmp_path, 8),
+                "content",
+                PartMaker(tmp_path, word_pieces(), "", tuple(RELATIONS), 64),
+                processes=2,
+            )
+        )
+        == 8
     )
 
 

@@ -1,0 +1,262 @@
+"""Registering a data set: every file read and checked, their problems told together, leaks of the test file refused."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.data.catalog.registration import SPLITS, FileRecord, Registration, SplitFile
+from bench.data.formats.detect import Format, detect, scan
+from bench.data.formats.docred import read_facts, titles
+from bench.data.formats.json_stream import kind_of, read_json
+from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source
+from bench.errors import UsageError, unknown
+from bench.filesystem import sha256_of
+
+NO_RELATION = frozenset({"na", "n/a", "no_relation"})
+"""Names (lower case) under which a rel2id file lists the threshold class, which is no relation."""
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """The files of a data set, as whoever registers it names them.
+
+    splits: path by split (`SPLITS`); train, dev and test at least.   form: that of the files (None: the one in which
+    the training file begins).   facts: of Ign F1 (None: computed from train).   relations: rel2id and rel_info files.
+    ext_seed: of a derived ext split.
+    """
+
+    splits: Mapping[str, Path]
+    form: Format | None = None
+    facts: Path | None = None
+    relations: Sequence[Path] = ()
+    ext_seed: int = 0
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What registering needs of a file once it is read; the documents themselves are let go."""
+
+    record: SplitFile
+    titles: frozenset[str]
+    relations: Counter[str]
+    notes: tuple[str, ...]
+
+
+Check = Callable[[str, Scan], list[str]]
+"""Given a split and what was read of its file: what else is wrong with it, one line each."""
+
+
+def register(
+    name: str, files: DatasetFiles, force: bool = False, check: Check = lambda split, result: []
+) -> tuple[Registration, list[str]]:
+    """Read and check every file of a data set; return its registration (not saved) and notes for the user.
+
+    Raises one UsageError with the problems of all files together.
+
+    Leaks: no file but test's may hold a document of test, by title, unless `force`. SSR-PU's `dev_ext.json` covers all
+    of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of dev: the rest
+    is left out, counted, and said in a note. What remains is held to the same rule.
+    """
+    _check_splits(files.splits)
+    reading = _Reading(files.form or detect(files.splits["train"]), check)
+    reading.read_relations(files.relations)
+    facts = reading.read_facts(files.facts)
+    for split in (split for split in SPLITS if split in files.splits):
+        reading.read_split(split, files.splits[split])
+    if not force:
+        reading.complaints += _leaks(reading.facts_of)
+    if reading.complaints:
+        raise UsageError(f"data set {name!r} not registered\n" + "\n".join(reading.complaints))
+    order, names = reading.all_relations()
+    registration = Registration(
+        name=name,
+        relations=order,
+        relation_names=names,
+        splits={split: of_file.record for split, of_file in reading.facts_of.items()},
+        facts=facts,
+        ext_seed=files.ext_seed,
+        format=reading.form.name,
+    )
+    notes = [note for of_file in reading.facts_of.values() for note in of_file.notes]
+    return registration, notes + _overlaps(reading.facts_of, force)
+
+
+def _check_splits(splits: Mapping[str, Path]) -> None:
+    for split in splits:
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+    missing = [split for split in ("train", "dev", "test") if split not in splits]
+    if missing:
+        raise UsageError(f"a data set needs train, dev and test; missing: {', '.join(missing)}")
+
+
+@dataclass
+class _Reading:
+    """What is known of a data set while its files are read, one after another.
+
+    complaints: what is wrong, with the file's name.   facts_of: by split, of the files that nothing is wrong with.
+    """
+
+    form: Format
+    check: Check
+    complaints: list[str] = field(default_factory=list)
+    facts_of: dict[str, FileFacts] = field(default_factory=dict)
+    relations: tuple[str, ...] | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+    def read_relations(self, paths: Sequence[Path]) -> None:
+        """Take the relations from these files, or from the form where it has its own."""
+        self.relations = self.form.relations
+        self.names = {relation: self.form.relation_names.get(relation, relation) for relation in self.relations or ()}
+        try:
+            if paths:
+                self.relations, self.names = read_relations(paths)
+        except UsageError as error:
+            self.complaints.append(str(error))
+
+    def read_facts(self, path: Path | None) -> FileRecord | None:
+        """The record of a fact file, if there is one and it is needed."""
+        try:
+            if path and not self.form.ign_f1:
+                raise UsageError(f"{path}: facts are for Ign F1, which {self.form.name} data sets do not have")
+            return _fact_file(path) if path else None
+        except UsageError as error:
+            self.complaints.append(str(error))
+            return None
+
+    def read_split(self, split: str, path: Path) -> None:
+        """Read the documents of a split."""
+        # Predictions name documents by title: where there are none, titles need not tell documents apart.
+        result = scan(_absolute(path), self.form, self.relations, repeated_titles=split == "distant")
+        if result.problems:
+            self.complaints.append(result.report(at_most=SHOWN_PROBLEMS))
+        elif wrong := self.check(split, result):
+            lines = [f"{result.path}: not the file expected", *(f"  {line}" for line in wrong)]
+            self.complaints.append("\n".join(lines))
+        elif not result.labels and split != "test":
+            why = f": {result.no_labels}" if result.no_labels else ""
+            self.complaints.append(f"{result.path}: no labels (only a test file may be without){why}")
+        else:
+            self.facts_of[split] = _facts_of_file(split, result, self.facts_of)
+            if not self.facts_of[split].record.documents:
+                self.complaints.append(f"{result.path}: none of its documents is in dev (compared by title)")
+
+    def all_relations(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The relations in order and their names: those that were given, or all that the files have, sorted."""
+        if self.relations is not None:
+            return self.relations, self.names
+        order = tuple(sorted(set().union(*(of_file.relations for of_file in self.facts_of.values()))))
+        return order, {relation: relation for relation in order}
+
+
+def read_relations(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The relations, in order, and their names, from files in two forms.
+
+    rel2id, `{"P1": 3, ..., "Na": 0}`, gives the order (by number; "Na", the threshold class, is no relation);
+    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Raises UsageError.
+    """
+    order: tuple[str, ...] | None = None
+    names: dict[str, str] = {}
+    for path in paths:
+        value = read_json(path)
+        if not isinstance(value, dict) or not value:
+            raise UsageError(f"{path}: expected an object of relations, found {kind_of(value) if value else 'none'}")
+        if all(type(number) is int for number in value.values()):
+            if len(set(value.values())) < len(value):
+                raise UsageError(f"{path}: two relations have the same number")
+            order = tuple(r for r in sorted(value, key=lambda r: value[r]) if r.casefold() not in NO_RELATION)
+        elif all(isinstance(name, str) for name in value.values()):
+            names.update(value)
+        else:
+            raise UsageError(f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info)')
+    if order is None:
+        order = tuple(sorted(names))
+    return order, {relation: names.get(relation, relation) for relation in order}
+
+
+def _absolute(path: Path) -> Path:
+    absolute = os.path.abspath(path)
+    try:
+        absolute.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(f"{absolute!r}: the path is not UTF-8 and cannot be registered; rename it") from None
+    return Path(absolute)
+
+
+def _fact_file(path: Path) -> FileRecord:
+    path = _absolute(path)
+    if not read_facts(path):
+        raise UsageError(f"{path}: no facts")
+    return _record(Source(path, path.stat().st_size, sha256_of(path)))
+
+
+def _record(source: Source) -> FileRecord:
+    mtime = source.path.stat().st_mtime_ns
+    return FileRecord(path=str(source.path), size=source.size, mtime_ns=mtime, sha256=source.sha256)
+
+
+def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) -> FileFacts:
+    notes = []
+    for what, counts in (("kept as they are", result.notes), ("changed", result.changes)):
+        if counts:
+            oddities = "; ".join(f"{count:,} {oddity}" for oddity, count in sorted(counts.items()))
+            notes.append(f"{result.path}: {what}: {oddities}")
+    documents = result.documents
+    if split == "dev_ext" and "dev" in facts_of:
+        documents = tuple(document for document in documents if document.title in facts_of["dev"].titles)
+        left_out = titles(result.documents) - facts_of["dev"].titles
+        if left_out:
+            of_test = len(left_out & facts_of["test"].titles) if "test" in facts_of else 0
+            notes.append(
+                f"{result.path}: {len(left_out):,} of {result.count:,} documents are not in dev and are left out"
+                + (f" ({of_test:,} of them are test documents)" if of_test else "")
+            )
+    own, *others = map(_record, result.sources)
+    record = SplitFile(
+        **own.model_dump(),
+        companions=tuple(others),
+        documents=len(documents),
+        labels=sum(len(document.labels) for document in documents),
+        labelled=result.labelled,
+        left_out=result.count - len(documents),
+    )
+    relations = Counter(label.relation for document in documents for label in document.labels)
+    return FileFacts(record, titles(documents), relations, tuple(notes))
+
+
+def _leaks(facts_of: Mapping[str, FileFacts]) -> list[str]:
+    if "test" not in facts_of:
+        return []
+    return [
+        f"{item.record.path} ({split}): {len(shared):,} of {len(item.titles):,} documents are also in the test file, "
+        f"{facts_of['test'].record.path}: what is trained or selected on them leaks the test labels\n{_named(shared)}\n"
+        "  Leave them out of that file (--force accepts them, and no number on this test file means anything then)"
+        for split, item in facts_of.items()
+        if split != "test" and (shared := item.titles & facts_of["test"].titles)
+    ]
+
+
+def _overlaps(facts_of: Mapping[str, FileFacts], force: bool) -> list[str]:
+    """Overlaps that are allowed and worth knowing."""
+    notes = []
+    if force:
+        notes += [f"forced although: {leak}" for leak in _leaks(facts_of)]
+    for split in ("train", "ext", "distant"):
+        shared = facts_of[split].titles & facts_of["dev"].titles if split in facts_of else frozenset()
+        if shared:
+            notes.append(
+                f"{split} and dev share {len(shared):,} documents: selection on dev sees them\n{_named(shared)}"
+            )
+    if "ext" in facts_of and (others := facts_of["ext"].titles - facts_of["train"].titles):
+        notes.append(f"{len(others):,} documents of ext are not in train")
+    return notes
+
+
+def _named(some: frozenset[str], at_most: int = 20) -> str:
+    names = [repr(title) for title in sorted(some)]
+    more = f" and {len(names) - at_most:,} more" if len(names) > at_most else ""
+    return f"  {', '.join(names[:at_most])}{more}"

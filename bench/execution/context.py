@@ -1,0 +1,84 @@
+"""What an executor and its stages share: where results go, who listens, what to compute on, what was read already."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.data.catalog.dataset import open_dataset
+from bench.data.features.feature_file import FeatureFile
+from bench.execution.inputs import Inputs
+from bench.execution.provenance import slurm_job
+from bench.inference.encodings import encoded, in_bytes
+from bench.inference.load import load_system
+from bench.inference.reader import Reader
+from bench.interrupt import Interrupt
+from bench.nn.devices import this_device
+from bench.nn.encoder_source import find_encoder
+from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.run_folder import RunFolder
+from bench.runs.status import RunStatus
+from bench.training.team import Team
+
+POLL_SECONDS = 0.3
+"""At most this often a run says how far it is, or looks whether another process is done."""
+
+Listener = Callable[[RunFolder, RunStatus], None]
+"""Is given a run and its newest status."""
+
+
+@dataclass
+class Context:
+    """What all runs of one process share.
+
+    out: the output folder.   team: the processes that train with this one, if it does not train alone.
+    checkpoint_seconds: at least so long between two checkpoints of a stage.
+    """
+
+    out: Path
+    interrupt: Interrupt
+    listener: Listener
+    checkpoint_seconds: float = 60.0
+    team: Team | None = None
+    device: torch.device = field(default_factory=this_device)
+    _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
+
+    def report(self, run: RunFolder, **fields: Any) -> None:
+        """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when."""
+        status = RunStatus(time=time.time(), pid=os.getpid(), host=platform.node(), **slurm_job(), **fields)
+        run.write_status(status)
+        self.listener(run, status)
+
+    def inputs(self, plan: RunPlan) -> Inputs:
+        """The documents, features and encoder of a run; those of runs that share them are read once."""
+        key = (plan.dataset, plan.encoder, plan.stages[0].max_length)
+        if key not in self._inputs:
+            dataset = open_dataset(plan.dataset)
+            source = find_encoder(plan.encoder, dataset.documents("train"))
+            self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length)
+        return self._inputs[key]
+
+    def reader(self, stage: StagePlan, inputs: Inputs) -> Reader:
+        """The selected model of a finished stage, ready to read documents. Raises `DamagedFileError`."""
+        system = load_system(self.out, stage, inputs.source, self.device)
+        return Reader(system, stage, inputs.source, self.device, self.interrupt)
+
+    def encoded(self, features: FeatureFile, reader: Reader, run: RunFolder | None, stage: str) -> FeatureFile:
+        """`features` as `reader` reads them: with what its encoder gives of them, where that is frozen and kept.
+
+        run, stage: whose status says how far it is; run is None in a process that only helps with it.
+        """
+
+        def on_progress(done: int, size: int) -> None:
+            doing = f"encoding once and for all: {in_bytes(size)}"
+            if run is not None:
+                self.report(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
+
+        return encoded(features, reader, on_progress)

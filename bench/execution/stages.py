@@ -1,0 +1,167 @@
+"""One stage: the signals of its teacher, its data, its training, its result; and helping another process with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.errors import BenchError
+from bench.execution.context import POLL_SECONDS, Context
+from bench.execution.inputs import Inputs, check_unchanged
+from bench.execution.provenance import provenance
+from bench.filesystem import write_json
+from bench.inference.document_model import document_model
+from bench.inference.load import build_model, signal_folder, task_of
+from bench.inference.reader import Reader
+from bench.inference.signals import SignalFile, make_signals
+from bench.nn.weights import load_tensors
+from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.runs.record import StageRecord
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import SELECTED, stage_folder, stage_result
+from bench.training.checkpoint import Checkpoints
+from bench.training.team import Alone, Group
+from bench.training.trainer import (
+    Progress,
+    StageData,
+    StageTrainer,
+    Surroundings,
+    finish_stage,
+    selected_is_intact,
+)
+
+
+def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRecord:
+    """Train a stage of a run unless it has been: it may be another run's, too.
+
+    Raises `filelock.Timeout` where another process is at it, and whatever training raises.
+    """
+    folder = stage_folder(context.out, stage)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock", blocking=False):
+        if stage_result(folder) is None or not selected_is_intact(folder):
+            _train(context, run, stage, folder)
+        result = stage_result(folder)
+        if result is None:
+            raise BenchError(f"the model of {folder} could not be read back after training")
+        Checkpoints(folder / "checkpoints").drop()
+    return StageRecord(
+        key=stage.key,
+        data=stage.data,
+        dev_f1=result["dev_f1"],
+        selected_epoch=result["selected_epoch"],
+        documents=result["documents"],
+        mentions_cut=result["mentions_cut"],
+    )
+
+
+def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group], object]:
+    """In a process that does not lead its team: a stage the leader is at, ready to be trained (`Team.follow`).
+
+    work: what the leader said of it: the names of the run and of the stage. Raises BenchError where they are not here.
+    """
+    run = RunFolder(context.out, work["run"]).plan()
+    stage = next((stage for stage in run.stages if stage.key == work["stage"]), None) if run else None
+    if run is None or stage is None:
+        raise BenchError(f"{context.out / 'runs' / work['run']}: no readable plan with the stage {work['stage']}")
+    inputs = context.inputs(run)
+    check_unchanged(run, inputs)
+    features = inputs.features(SPLIT_OF[stage.data])
+    signals = SignalFile(signal_folder(context.out, stage), features) if stage.signal else None
+    data = inputs.stage_data(stage, signals)
+
+    def train(group: Group) -> object:
+        return _trainer(context, run, stage, data, Surroundings(context.device, context.interrupt, group)).run()
+
+    return train
+
+
+def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> None:
+    started = datetime.now(UTC)
+    run_folder, inputs = RunFolder.of(context.out, run), context.inputs(run)
+    context.report(run_folder, state="running", stage=stage.data, doing="reading documents")
+    teacher = run.stage_before(stage) if stage.signal else None
+    signals = _signals(context, stage, teacher, inputs, run_folder) if teacher else None
+    data = inputs.stage_data(stage, signals)
+    write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
+    inputs.source.save(folder / "encoder")
+    work = {"run": run_folder.name, "stage": stage.key}
+    with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
+        surroundings = Surroundings(
+            context.device, context.interrupt, group, context.checkpoint_seconds, _reports(context, run_folder, stage)
+        )
+        trainer = _trainer(context, run, stage, data, surroundings, run_folder)
+        finish_stage(stage, folder, trainer.run(), data)
+    processes = context.team.size if context.team else 1
+    write_json(folder / "provenance.json", provenance(context.device, processes, started), 1)
+
+
+def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Progress], None]:
+    """What a trainer says of its progress, made the status of a run, with the seconds that are left of the stage."""
+    reported_at, first = 0.0, None
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal reported_at, first
+        now = time.monotonic()
+        first = first or (now, progress.step)
+        if now - reported_at > POLL_SECONDS or progress.step == progress.steps:
+            reported_at = now
+            pace = (now - first[0]) / max(1, progress.step - first[1])
+            eta = pace * (progress.steps - progress.step) if progress.step > first[1] else None
+            context.report(run, state="running", stage=stage.data, eta=eta, **vars(progress))
+
+    return on_progress
+
+
+def _trainer(
+    context: Context,
+    run: RunPlan,
+    stage: StagePlan,
+    data: StageData,
+    surroundings: Surroundings,
+    reports_to: RunFolder | None = None,
+) -> StageTrainer:
+    """The trainer of a stage, from the weights of the stage before it where it starts from those.
+
+    reports_to: whose status says how far a frozen encoder is with the documents; None in a process that helps.
+    """
+    inputs, before = context.inputs(run), run.stage_before(stage)
+    start = load_tensors(stage_folder(context.out, before) / SELECTED)[0] if stage.after and before else None
+    task = task_of(stage, inputs.source, inputs.label_rates(SPLIT_OF[stage.data]))
+    frozen = stage.training.freeze_encoder
+    system = document_model(inputs.source, build_model(stage, task), pretrained=start is None, frozen=frozen)
+    if start is not None:
+        system.load_state_dict(start)
+    if frozen:
+        system.to(context.device)
+        reader = Reader(system, stage, inputs.source, context.device, context.interrupt)
+        train, select = (
+            context.encoded(features, reader, reports_to, stage.data) for features in (data.train, data.select)
+        )
+        data = replace(data, train=train, select=select)
+    return StageTrainer(stage, system, inputs.source, data, stage_folder(context.out, stage), surroundings)
+
+
+def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: Inputs, run: RunFolder) -> SignalFile:
+    """What the teacher says of the student's documents, made here unless it has been."""
+    assert student.signal is not None
+    reader = context.reader(teacher, inputs)
+    features = context.encoded(inputs.features(SPLIT_OF[student.data]), reader, run, student.data)
+    signals_of = partial(reader.signals, features, student.signal)
+
+    def on_progress(done: int) -> None:
+        status = {"step": done, "steps": len(features), "doing": f"{student.signal} of the teacher"}
+        context.report(run, state="running", stage=student.data, **status)
+
+    folder = signal_folder(context.out, student)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock", blocking=False):
+        return make_signals(folder, features, signals_of, on_progress)

@@ -1,0 +1,119 @@
+"""A trained model as it reads documents: batch by batch, to logits, evidence, or a teacher's signals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.batching import Batch, evaluation_order, order_within
+from bench.data.documents import Document
+from bench.data.features.build import Features, build_features
+from bench.data.features.feature_file import FeatureFile
+from bench.inference.batches import batches
+from bench.inference.document_model import DocumentModel, precision_context
+from bench.interface import DocumentScores, Signal
+from bench.interrupt import Interrupt
+from bench.nn.encoder_source import EncoderSource
+from bench.nn.pooling import Pairs
+from bench.nn.tokens import Tokens
+from bench.runs.plan import StagePlan
+
+DOCUMENTS_AT_ONCE = 256
+"""Documents sorted by length and scored together when they are to come back in their own order."""
+
+
+class ScoredBatch(NamedTuple):
+    """A batch with its logits and, if the model predicts evidence, that of each document; all on the device.
+
+    rows: [B], which of the features its documents are.   logits: [P, classes], P candidate pairs of the batch.
+    inputs: what the model computed them from; None where that was let go.
+    evidence: for each document [p, s], bool: which of its s sentences support each of its p pairs.
+    """
+
+    rows: NDArray[np.int64]
+    batch: Batch
+    logits: Tensor
+    inputs: Pairs | Tokens | None
+    evidence: tuple[Tensor, ...] | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model behind its encoder with what it takes to read documents.
+
+    stage: the one it was trained in, for its batch size, precision, relations and length limit.
+    """
+
+    system: DocumentModel
+    stage: StagePlan
+    source: EncoderSource
+    device: torch.device
+    interrupt: Interrupt
+
+    @torch.no_grad()
+    def batches(self, features: Sequence[Features], order: Sequence[NDArray[np.int64]]) -> Iterator[ScoredBatch]:
+        """The documents of `features` that each batch of `order` names, scored in evaluation mode.
+
+        Raises `Interrupted` between batches.
+        """
+        self.system.eval()
+        model, precision = self.system.model, self.stage.training.precision
+        loaded = batches(features, order, len(self.stage.relations), self.source.pad_id, self.device)
+        for rows, batch in zip(order, loaded, strict=True):
+            with precision_context(self.device, precision):
+                logits, inputs = self.system.scored(batch)
+            evidence = None
+            if model.predicts_evidence and isinstance(inputs, Pairs):
+                evidence = model.evidence(inputs, batch)
+            yield ScoredBatch(rows, batch, logits, inputs, evidence)
+            self.interrupt.check()
+
+    def signals(self, features: FeatureFile, kind: Signal, rows: Sequence[int]) -> list[NDArray[np.float16]]:
+        """What the model gives, as a teacher, of the candidate pairs of the documents `rows`: [p, k] each.
+
+        Raises TypeError for a model that has no token attention, where that is the signal.
+        """
+        signal_of: dict[int, NDArray[np.float16]] = {}
+        chosen = np.asarray(rows, dtype=np.int64)
+        order = [chosen[at] for at in evaluation_order(features.lengths[chosen], self.stage.training.batch_size)]
+        for scored in self.batches(features, order):
+            if kind == "logits":
+                signal = scored.logits.split([len(d.pairs) for d in scored.batch.documents])
+            elif isinstance(scored.inputs, Pairs) and scored.inputs.candidates is None:
+                signal = scored.inputs.token_attention
+            else:
+                raise TypeError(f"{type(self.system.model).__name__} has no token attention of its candidate pairs")
+            values = (tensor.to(torch.float16).cpu().numpy() for tensor in signal)
+            signal_of.update(zip(scored.rows.tolist(), values, strict=True))
+        return [signal_of[i] for i in rows]
+
+    def score(self, documents: Sequence[Document]) -> Iterator[DocumentScores]:
+        """The scores of any documents, in their order (a `bench.interface.Scorer`)."""
+        words = self.source.words()
+        # An inference may ask for thousands of short documents: as many at once as take the memory of the longest.
+        pieces = self.stage.training.batch_size * self.stage.max_length
+        for first in range(0, len(documents), DOCUMENTS_AT_ONCE):
+            chunk = documents[first : first + DOCUMENTS_AT_ONCE]
+            features = list(build_features(chunk, words, self.stage.relations, self.stage.max_length))
+            scores_of: dict[int, DocumentScores] = {}
+            lengths = np.array([len(row) for row in features], dtype=np.int64)
+            for scored in self.batches(features, order_within(lengths, pieces)):
+                scores_of.update(zip(scored.rows.tolist(), document_scores(scored), strict=True))
+            yield from (scores_of[i] for i in range(len(features)))
+
+
+def document_scores(scored: ScoredBatch) -> list[DocumentScores]:
+    """The scores of each document of a batch, on the CPU."""
+    sizes = [len(d.pairs) for d in scored.batch.documents]
+    logits = scored.logits.float().cpu().split(sizes)
+    evidence = scored.evidence or (None,) * len(sizes)
+    return [
+        DocumentScores(d.pairs.cpu().numpy(), own.numpy(), None if sentences is None else sentences.cpu().numpy())
+        for d, own, sentences in zip(scored.batch.documents, logits, evidence, strict=True)
+    ]
