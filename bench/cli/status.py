@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
+from bench.runs.names import model_name
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -106,8 +107,7 @@ def _shown(observed: Observation) -> Group:
 
 
 def _name(state: RunState) -> str:
-    variant = f" ({state.variant})" if state.variant else ""
-    return f"{state.model}{variant} · {state.dataset} · {state.encoder}"
+    return f"{model_name(state.model, state.variant)} · {state.dataset} · {state.encoder}"
 
 
 def _detail(state: RunState) -> str:

@@ -11,7 +11,7 @@ from bench.analysis.published import Published
 from bench.analysis.systems import System, systems_of
 from bench.report.tables.ablations import Ablation, ablations
 from bench.report.tables.datasets import DataFacts, data_facts
-from bench.report.tables.paper import PublishedRows, the_paper
+from bench.report.tables.paper import PaperRows, the_paper
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Material:
 
     out: Path
     systems: Sequence[System]
-    rows: PublishedRows
+    rows: PaperRows
     data: Sequence[DataFacts]
     ablations: Sequence[Ablation]
     shown: Sequence[System] = field(default_factory=tuple)
@@ -30,7 +30,7 @@ class Material:
 def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
     """Read what else is needed, and see which runs are ablations."""
     systems = systems_of(cells)
-    rows = PublishedRows(published, the_paper())
+    rows = PaperRows(published, the_paper())
     found = list(ablations(systems))
     # By configuration: `layers=4` and `memory=200` may be one run under two names.
     points = {system.plan.configuration for ablation in found for _, system in ablation.points}

@@ -13,16 +13,16 @@ from bench.analysis.claims import claim
 from bench.analysis.comparison import Question, adjusted
 from bench.analysis.published import read_published
 from bench.analysis.systems import System, Systems, systems_of
-from bench.report.table import Cell, Row, Table, line_of
+from bench.report.table import TableCell, TableRow, Table, line_of
 from bench.report.tables.ablations import ablations
 from bench.report.tables.comparisons import comparison_tables
-from bench.report.tables.paper import PublishedRows, the_paper
+from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
 from bench.runs.record import Scores
 from bench.runs.run_folder import RunFolder
 
-ROWS = PublishedRows(read_published(), the_paper())
+ROWS = PaperRows(read_published(), the_paper())
 GOOD, BAD = [[60, 100, 100, 10]], [[40, 100, 100, 10]]
 
 
@@ -38,7 +38,7 @@ def tables(out: Path) -> dict[str, Table]:
     return {table.name: table for table in main_tables(systems(out), ROWS)}
 
 
-def row(table: Table, name: str, section: str | None = None) -> dict[str, Cell]:
+def row(table: Table, name: str, section: str | None = None) -> dict[str, TableCell]:
     (found,) = [r for r in table.rows if r.cells[0].text == name and section in (None, r.section)]
     return {column.name: cell for column, cell in zip(table.columns, found.cells, strict=True)}
 
@@ -291,7 +291,7 @@ def test_a_benchmark_without_ign_f1_has_no_column_of_it(tmp_path):
 def test_a_row_is_a_row_whatever_its_name_holds(tmp_path):
     write(tmp_path, plan("x|<b>", variant="a=1,b=2"), GOOD)
     (table,) = tables(tmp_path).values()
-    assert isinstance(table.rows[0], Row)
+    assert isinstance(table.rows[0], TableRow)
     assert table.rows[0].cells[0].text == "x|<b> (a=1,b=2)"
 
 

@@ -10,22 +10,10 @@ from dataclasses import dataclass
 from scipy import stats as scipy_stats
 
 from bench.analysis import stats
-from bench.analysis.systems import System
+from bench.analysis.systems import Condition, System
 from bench.report.tables.ablations import Ablation
-from bench.report.tables.paper import PaperTable, PublishedRows
+from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.relations import RelationScores, relation_scores
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the systems of one figure have in common."""
-
-    dataset: str
-    encoder: str
-    setting: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}, {self.encoder}, {self.setting}"
 
 
 @dataclass(frozen=True)
@@ -71,12 +59,12 @@ class Points:
     deviations: Mapping[float, float | None]
 
 
-def by_place(systems: Sequence[System]) -> Iterator[tuple[Place, list[System]]]:
+def by_condition(systems: Sequence[System]) -> Iterator[tuple[Condition, list[System]]]:
     """The systems with a finished seed, by what they are compared within."""
-    groups: dict[Place, list[System]] = defaultdict(list)
+    groups: dict[Condition, list[System]] = defaultdict(list)
     for system in systems:
         if system.cell.records:
-            groups[Place(system.plan.dataset, system.plan.encoder, system.plan.setting)].append(system)
+            groups[Condition.of(system.plan)].append(system)
     yield from groups.items()
 
 
@@ -102,13 +90,13 @@ def relation_points(systems: Sequence[System]) -> list[RelationScores]:
     return [scores for system in systems if (scores := relation_scores(system)) is not None]
 
 
-def ablation_points(ablation: Ablation, table: PaperTable | None, rows: PublishedRows) -> tuple[Points, Points | None]:
+def ablation_points(ablation: Ablation, table: PaperTable | None, rows: PaperRows) -> tuple[Points, Points | None]:
     """Test F1 of an ablation, and the paper's where it has one of that hyperparameter."""
     means, deviations = {}, {}
     for value, system in ablation.points:
-        number = system.number("test", "f1")
-        if number is not None and number.mean is not None:
-            means[value], deviations[value] = number.mean, number.std
+        score = system.score("test", "f1")
+        if score is not None and score.mean is not None:
+            means[value], deviations[value] = score.mean, score.std
     ours = Points(f"{ablation.model}, {ablation.dataset}, {ablation.encoder}", means, deviations)
     if table is None:
         return ours, None

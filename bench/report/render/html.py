@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.report.table import Row, Table, by_section, labels_under, line_of
+from bench.report.table import Table, TableRow, by_section, labels_under, line_of
 
 
 class Named(Protocol):
@@ -129,7 +129,7 @@ def _breakable(text: str) -> Markup:
     return Markup(re.sub("([,/])(?=[^ ])", r"\1<wbr>", str(escape(text))))
 
 
-def _lead_of(row: Row, label: str) -> int:
+def _lead_of(row: TableRow, label: str) -> int:
     """How many cells from the left the label of a line may take: up to the first that has a text in that line."""
     return next((i for i, cell in enumerate(row.cells) if i and line_of(cell, label)), 1)
 

@@ -10,7 +10,7 @@ from bench.analysis.systems import System
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.data.catalog.statistics import Described, describe, described_before
 from bench.errors import UsageError
-from bench.report.table import MISSING, Cell, Column, Line, Row, Table
+from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.paper import Paper, PaperStatistics
 from bench.runs.plan import SPLIT_OF
 
@@ -148,7 +148,7 @@ def _table(facts: DataFacts, published: PaperStatistics | None) -> Table:
             counted = {split: of.triples for split, of in facts.recorded.items()} | counted
         cells = [_cell(counted.get(split), printed.get(split)) for split in splits]
         if any(cell.text != MISSING for cell in cells):
-            rows.append(Row((Cell(title, title), *cells)))
+            rows.append(TableRow((TableCell(title, title), *cells)))
     number = f"Table {published.number}: " if published else "Data: "
     named = published.columns if published else {}
     return Table(
@@ -169,15 +169,15 @@ def _counted_from(facts: DataFacts) -> str:
     return f"{'Counted from the files here; of ' if facts.splits else 'Of '}{', '.join(told)}, what the records tell."
 
 
-def _cell(value: float | int | None, printed: str | int | None) -> Cell:
+def _cell(value: float | int | None, printed: str | int | None) -> TableCell:
     if value is None:
-        return Cell(MISSING)
+        return TableCell(MISSING)
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
     if printed is None:
-        return Cell(text, value)
+        return TableCell(text, value)
     shown = f"{printed:,}" if isinstance(printed, int) else printed
     verdict = "" if _agrees(value, printed) else " (differs)"
-    return Cell(text, value, under=(Line("published", shown + verdict),), data={"published": float(printed)})
+    return TableCell(text, value, under=(Line("published", shown + verdict),), data={"published": float(printed)})
 
 
 def _agrees(value: float | int, printed: str | int) -> bool:
