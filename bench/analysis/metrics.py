@@ -39,8 +39,8 @@ class Metric:
         return value
 
     def of_slice(self, scores: Scores) -> float | None:
-        """The score of a slice; None where slices have none."""
-        value: float | None = getattr(scores, self.name) if self.part == "scores" else None
+        """The score of a slice, if tables show it; None where slices have none."""
+        value: float | None = getattr(scores, self.name) if self.part == "scores" and self.title else None
         return value
 
 

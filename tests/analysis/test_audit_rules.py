@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from printed_rows import PUBLISHED, kinds, of_kind, row
 
 from bench.analysis.audit import audit_published, audit_rows
-from bench.analysis.published import METRICS, Evidence, Printed, Published, Source
+from bench.analysis.metrics import PRINTED
+from bench.analysis.published import Evidence, Printed, Publication, Published
 from bench.metrics.official import Counts
 
 
@@ -43,7 +44,7 @@ def model_rows(model, seeds, ddof=1, slices=("all", "top-5", "all-but-top-5", "t
     members = {"all": (0, 1, 2), "top-5": (0,), "all-but-top-5": (1, 2), "top-10": (0, 1), "all-but-top-10": (2,)}
     for name in slices:
         totals = [sum((parts[i] for i in members[name]), Counts()) for parts in seeds]
-        values = {metric: [getattr(total, metric) for total in totals] for metric in METRICS}
+        values = {metric.name: [getattr(total, metric.name) for total in totals] for metric in PRINTED}
         deviation = statistics.stdev if ddof else statistics.pstdev
         scores = {
             metric: Printed(two_digits(statistics.fmean(v)), two_digits(deviation(v)) if len(v) > 1 else None)
@@ -236,9 +237,9 @@ def test_every_model_with_every_encoder_is_a_comparison_of_encoders():
     assert audit_published(Published(PUBLISHED, rows)) == []
 
 
-def known(**changed) -> tuple[Source, ...]:
+def known(**changed) -> tuple[Publication, ...]:
     fields = {"tables": ("1",), "setting": "human", "model": "M", "where": "their script"}
-    return (Source(source="s", evidence=(Evidence(**(fields | changed)),)),)
+    return (Publication(source="s", evidence=(Evidence(**(fields | changed)),)),)
 
 
 def test_as_many_seeds_as_claimed_are_no_finding():

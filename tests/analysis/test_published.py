@@ -64,7 +64,7 @@ def test_digits_are_kept_as_printed():
 
 def test_everything_known_from_elsewhere_is_about_some_row():
     published = read_published()
-    known = [evidence for source in published.sources for evidence in source.evidence]
+    known = [evidence for publication in published.publications for evidence in publication.evidence]
     found = [evidence for row in published.rows for evidence in published.evidence(row)]
     assert known
     assert all(evidence in found for evidence in known)

@@ -99,7 +99,7 @@ def test_what_others_measured_is_held_against_the_paper(findings):
 
 
 def test_what_is_known_from_elsewhere_is_not_made_up(published):
-    without = audit_published(replace(published, sources=()))
+    without = audit_published(replace(published, publications=()))
     assert (
         not of_kind(without, "fewer-seeds")
         + of_kind(without, "single-run")

@@ -16,7 +16,7 @@ from bench.report.render.html import Page, Section, anchor, apart, to_html
 from bench.report.render.latex import document, escape, to_latex
 from bench.report.render.markdown import escape as to_markdown_text
 from bench.report.render.markdown import to_markdown
-from bench.report.table import TableCell, Column, Line, TableRow, Table, plain_table
+from bench.report.table import Column, Line, Table, TableCell, TableRow, plain_table
 
 HOSTILE = "50% of a_b & {x} #1 $y$ ~^\\ <b>|\"'` [z]*"
 
@@ -29,7 +29,9 @@ def table_of(text: str = "ttmre", **changes: object) -> Table:
     )  # fmt: skip
     rows = (
         TableRow((TableCell(text, text, notes=("of one seed",)), cell, TableCell("—")), "Human"),
-        TableRow((TableCell("atlop", "atlop"), TableCell("50.00", 50.0), TableCell("n/a", notes=("of one seed",))), "Distant"),
+        TableRow(
+            (TableCell("atlop", "atlop"), TableCell("50.00", 50.0), TableCell("n/a", notes=("of one seed",))), "Distant"
+        ),
     )
     columns = (Column("Model", numeric=False), Column("F1", "Test"), Column("Recall", "Test"))
     fields = {"name": "t", "title": "Results", "caption": text, "columns": columns, "rows": rows, "notes": ("all",)}
@@ -74,7 +76,9 @@ def test_a_row_needs_a_cell_for_each_column():
 
 def test_notes_get_letters_in_reading_order_each_once():
     assert table_of().footnotes == {"of one seed": "a", "run twice": "b"}
-    many = table_of(rows=tuple(TableRow((TableCell("x", notes=(str(i),)), TableCell(""), TableCell(""))) for i in range(30)))
+    many = table_of(
+        rows=tuple(TableRow((TableCell("x", notes=(str(i),)), TableCell(""), TableCell(""))) for i in range(30))
+    )
     assert list(many.footnotes.values())[-3:] == ["ab", "ac", "ad"]
 
 

@@ -11,11 +11,12 @@ from made_records import plan, write
 from bench.analysis.aggregate import load_cells
 from bench.analysis.claims import claim
 from bench.analysis.comparison import Question, adjusted
+from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
-from bench.analysis.systems import System, Systems, systems_of
-from bench.report.table import TableCell, TableRow, Table, line_of
+from bench.analysis.systems import Condition, System, systems_of
+from bench.report.table import Table, TableCell, TableRow, line_of
 from bench.report.tables.ablations import ablations
-from bench.report.tables.comparisons import comparison_tables
+from bench.report.tables.comparisons import claims_tables
 from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
@@ -23,6 +24,7 @@ from bench.runs.record import Scores
 from bench.runs.run_folder import RunFolder
 
 ROWS = PaperRows(read_published(), the_paper())
+HERE = Condition("d", "human", "e")
 GOOD, BAD = [[60, 100, 100, 10]], [[40, 100, 100, 10]]
 
 
@@ -299,10 +301,10 @@ def test_the_best_is_compared_with_every_other_and_the_claim_is_what_compare_say
     for model, correct in (("good", 80), ("bad", 40), ("middle", 60)):
         for seed in range(3):
             write(tmp_path, plan(model, seed), [[correct + seed + i % 2, 100, 100, 0] for i in range(20)])
-    (table,) = comparison_tables([("here", systems(tmp_path))])
+    (table,) = claims_tables([(HERE, systems(tmp_path))])
     assert [[cell.text for cell in found.cells[:2]] for found in table.rows] == [["good", "middle"], ["good", "bad"]]
     assert table.rows[0].cells[2].text == "+20.00"
-    by_name = Systems(load_cells(tmp_path), None, Question(resamples=2000))
+    by_name = Pairing(load_cells(tmp_path), None, Question(resamples=2000))
     made = adjusted([*by_name.pair("good", "middle"), *by_name.pair("good", "bad")])
     assert [found.cells[-1].text for found in table.rows] == [claim(one) for one in made]
     assert table.rows[0].cells[-1].text.startswith("good is better than middle by 20.00 points of test F1")
@@ -311,5 +313,5 @@ def test_the_best_is_compared_with_every_other_and_the_claim_is_what_compare_say
 def test_a_row_scored_on_other_documents_is_not_among_the_claims(tmp_path):
     for model, test in (("a", "x"), ("b", "x"), ("c", "other")):
         write(tmp_path, plan(model, test=test), GOOD)
-    (table,) = comparison_tables([("here", systems(tmp_path))])
+    (table,) = claims_tables([(HERE, systems(tmp_path))])
     assert [found.cells[1].text for found in table.rows] == ["b"]
