@@ -31,10 +31,10 @@ def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
     """Read what else is needed, and see which runs are ablations."""
     systems = systems_of(cells)
     rows = PaperRows(published, the_paper())
-    found = list(ablations(systems))
+    varied = list(ablations(systems))
     # By configuration: `layers=4` and `memory=200` may be one run under two names.
-    points = {system.plan.configuration for ablation in found for _, system in ablation.points}
+    points = {system.plan.configuration for ablation in varied for _, system in ablation.points}
     printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
-    kept = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
-    shown = [s for s in systems if s.plan.configuration not in points or s in kept]
-    return Material(out, systems, rows, data_facts(systems), found, shown)
+    in_tables = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
+    shown = [s for s in systems if s.plan.configuration not in points or s in in_tables]
+    return Material(out, systems, rows, data_facts(systems), varied, shown)

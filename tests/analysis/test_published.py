@@ -65,9 +65,9 @@ def test_digits_are_kept_as_printed():
 def test_everything_known_from_elsewhere_is_about_some_row():
     published = read_published()
     known = [evidence for publication in published.publications for evidence in publication.evidence]
-    found = [evidence for row in published.rows for evidence in published.evidence(row)]
+    of_rows = [evidence for row in published.rows for evidence in published.evidence(row)]
     assert known
-    assert all(evidence in found for evidence in known)
+    assert all(evidence in of_rows for evidence in known)
 
 
 def test_what_is_known_of_one_encoder_is_not_of_another():
@@ -199,10 +199,10 @@ def test_a_folder_of_ones_own_comes_first(tmp_path):
     assert find_published(tmp_path) == tmp_path
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_without_numbers_is_refused(tmp_path, there):
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_without_numbers_is_refused(tmp_path, exists):
     with pytest.raises(UsageError, match=r"expected a folder with \.csv files"):
-        find_published(tmp_path if there else tmp_path / "nowhere")
+        find_published(tmp_path if exists else tmp_path / "nowhere")
 
 
 def test_without_a_checkout_the_installed_numbers_are_found(tmp_path, monkeypatch):

@@ -52,8 +52,8 @@ def test_what_records_tell_of_a_data_set_that_is_not_here_is_told(tmp_path: Path
     assert "unknown data set 'away'" in facts.problem
     (table,) = statistics_tables([facts], the_paper())
     assert table.caption == "Of train, dev, test, what the records tell."
-    told = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
-    assert told == {"# Docs": ["3", "2", "2"], "Avg. # Labeled Triples": ["—", "4.50", "4.50"]}
+    shown = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
+    assert shown == {"# Docs": ["3", "2", "2"], "Avg. # Labeled Triples": ["—", "4.50", "4.50"]}
 
 
 def test_labels_are_those_of_train_where_they_were_counted_and_else_of_the_recorded_test_set():

@@ -87,12 +87,12 @@ def anchor(name: str) -> str:
 def apart(shown: Iterable[N]) -> tuple[N, ...]:
     """Tables or figures with names whose anchors differ: `enc_v1` and `enc-v1` would be one file and one place."""
     taken: Counter[str] = Counter()
-    made = []
+    named = []
     for one in shown:
         taken[anchor(one.name)] += 1
         again = taken[anchor(one.name)]
-        made.append(one if again == 1 else replace(one, name=f"{one.name}--{again}"))
-    return tuple(made)
+        named.append(one if again == 1 else replace(one, name=f"{one.name}--{again}"))
+    return tuple(named)
 
 
 @cache

@@ -62,31 +62,31 @@ class DataFacts:
 
 def data_facts(systems: Sequence[System]) -> list[DataFacts]:
     """Of each data set that the records are of: from its files if they are here and are what the runs read."""
-    found = []
+    facts = []
     for name in dict.fromkeys(system.plan.dataset for system in systems):
-        there = [system for system in systems if system.plan.dataset == name]
-        recorded = _recorded(there)
+        of_dataset = [system for system in systems if system.plan.dataset == name]
+        recorded = _recorded(of_dataset)
         try:
-            found.append(replace(_of(open_dataset(name), there), recorded=recorded))
+            facts.append(replace(_of(open_dataset(name), of_dataset), recorded=recorded))
         except UsageError as error:
-            found.append(DataFacts(name, recorded=recorded, problem=str(error).splitlines()[0]))
-    return found
+            facts.append(DataFacts(name, recorded=recorded, problem=str(error).splitlines()[0]))
+    return facts
 
 
 def _recorded(systems: Sequence[System]) -> dict[str, Recorded]:
     """From the first finished run; what others trained on comes from theirs."""
-    found: dict[str, Recorded] = {}
+    by_split: dict[str, Recorded] = {}
     for record in (record for system in systems for record in system.cell.records):
         for stage in record.stages:
             # Names of sources that an older version had are no splits of ours.
             if (split := SPLIT_OF.get(stage.data)) is not None:  # type: ignore[call-overload]
-                found.setdefault(split, Recorded(stage.documents))
+                by_split.setdefault(split, Recorded(stage.documents))
         for split, scored in record.splits.items():
             labels = {relation: gold for relation, (_, _, gold) in scored.relations.items()}
             ranked = dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))
             gold, documents = sum(scored.documents.gold), len(scored.documents.gold)
-            found.setdefault(split, Recorded(documents, gold / documents if documents else None, ranked))
-    return found
+            by_split.setdefault(split, Recorded(documents, gold / documents if documents else None, ranked))
+    return by_split
 
 
 def _of(dataset: Dataset, systems: Sequence[System]) -> DataFacts:
@@ -163,10 +163,11 @@ def _table(facts: DataFacts, published: PaperStatistics | None) -> Table:
 
 
 def _counted_from(facts: DataFacts) -> str:
-    told = [split for split in facts.known if split not in facts.splits]
-    if not told:
+    from_records = [split for split in facts.known if split not in facts.splits]
+    if not from_records:
         return "Counted from the files here."
-    return f"{'Counted from the files here; of ' if facts.splits else 'Of '}{', '.join(told)}, what the records tell."
+    of = "Counted from the files here; of" if facts.splits else "Of"
+    return f"{of} {', '.join(from_records)}, what the records tell."
 
 
 def _cell(value: float | int | None, printed: str | int | None) -> TableCell:
