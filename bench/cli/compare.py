@@ -10,6 +10,8 @@ from bench.analysis.metrics import COUNTED
 from bench.cli.options import DEFAULT_OUT, OutOption, PublishedOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.analysis.comparison import Comparison
 
 METRIC_NAMES = [metric.name for metric in COUNTED]
@@ -48,10 +50,7 @@ def compare(
     from bench.analysis.comparison import Question
     from bench.analysis.pairing import PUBLISHED, Pairing
     from bench.analysis.published import read_published
-    from bench.cli.console import make_console
     from bench.errors import UsageError, unknown
-    from bench.report.render.terminal import PARAGRAPHS, to_terminal
-    from bench.report.tables.comparisons import tests_table
 
     names = models or []
     if metric not in METRIC_NAMES:
@@ -69,6 +68,16 @@ def compare(
     if as_json:
         print(json.dumps({"comparisons": [{**_as_json(one), "claim": claim(one)} for one in comparisons]}))
         return
+    _print(comparisons)
+
+
+def _print(comparisons: Sequence[Comparison]) -> None:
+    """A table for each condition, and under it what may be claimed."""
+    from bench.analysis.claims import claim
+    from bench.cli.console import make_console
+    from bench.report.render.terminal import PARAGRAPHS, to_terminal
+    from bench.report.tables.comparisons import tests_table
+
     console = make_console()
     for condition in dict.fromkeys(one.condition for one in comparisons):
         here = [one for one in comparisons if one.condition == condition]
@@ -76,10 +85,9 @@ def compare(
         for one in here:
             console.print(f"{one.a.name}, {one.b.name}: {claim(one)}", soft_wrap=True)
         console.print("")
-    if len(comparisons) > 1:
-        console.print(
-            f"Claims are on p values adjusted by Holm over these {len(comparisons)} comparisons.", soft_wrap=True
-        )
+    count = len(comparisons)
+    if count > 1:
+        console.print(f"Claims are on p values adjusted by Holm over these {count} comparisons.", soft_wrap=True)
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bench.report.table import Column, Table, TableCell
 class Layout:
     """How a table stands on the terminal.
 
-    gap: blanks between columns.   leading: empty lines after each row.   margin: whether the gap is also after the last
+    gap: blanks between columns.   leading: empty lines between rows.   margin: whether the gap is also after the last
     column.   whole_numbers: numbers are never cut or broken, and texts go on in the next line wherever the column ends;
     else both are broken between words.
     """
