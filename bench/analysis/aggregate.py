@@ -60,12 +60,12 @@ class Cell:
 
     @property
     def expected(self) -> int:
-        """Seeds planned."""
+        """How many seeds were planned."""
         return len(self.plans)
 
     @cached_property
     def configuration(self) -> str:
-        """What its runs were configured with, but for the seed, as a hash."""
+        """A hash of everything but the seed that decides the results of its runs (`RunPlan.configuration`)."""
         return self.plans[0].configuration
 
     @cached_property
@@ -138,7 +138,7 @@ def load_cells(out: Path) -> list[Cell]:
 
 
 def scores_of(cells: Iterable[Cell]) -> Iterator[Score]:
-    """Every number of every cell."""
+    """Every score of every cell, cell by cell in their order."""
     for cell in cells:
         yield from cell.scores
 

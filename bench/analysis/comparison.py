@@ -33,7 +33,7 @@ class Question:
 
     @property
     def title(self) -> str:
-        """`test F1`."""
+        """The score in words: `test F1`."""
         return f"{self.split} {METRICS[self.metric].label}"
 
 
@@ -86,7 +86,7 @@ class Comparison:
 
 
 def compare(condition: Condition, question: Question, a: System, b: System) -> Comparison:
-    """Every test of two systems that their data allow, unadjusted."""
+    """Compare two systems by every test that their data allow; p values are not adjusted yet (`adjusted`)."""
     unlike: list[Difference] = []
     if not a.published and not b.published:
         unlike = [d for d in differences({a.name: a.plan, b.name: b.plan}) if _matters(d, question)]
@@ -119,7 +119,7 @@ def _matters(difference: Difference, question: Question) -> bool:
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same with Holm's adjustment of each test's p over all of them."""
+    """The comparisons with Holm's adjustment of each test's p over all of them, as one family."""
     holm: list[dict[Test, float]] = [{} for _ in comparisons]
     tests: tuple[Test, ...] = ("welch", "permutation", "randomization", "bootstrap")
     for test in tests:

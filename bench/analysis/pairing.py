@@ -106,7 +106,7 @@ class Pairing:
         return [self._scored(system) for system in systems]
 
     def _scored(self, system: System) -> System:
-        """The same. Raises UsageError if its records do not have the score that is asked for."""
+        """The system as it is. Raises UsageError if its records do not have the score that is asked for."""
         split = self.question.split
         for record in system.cell.records:
             if split not in record.splits:
@@ -145,7 +145,7 @@ class Pairing:
 
 
 def _comparable(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Adjusted together. Raises UsageError if none of them is a comparison."""
+    """The comparisons, adjusted together. Raises UsageError if in none of them the scores mean the same."""
     if not any(comparison.comparable for comparison in comparisons):
         reasons = (f"{c.a.name} and {c.b.name} have {'; '.join(map(str, c.unlike))}" for c in comparisons)
         raise UsageError("these cannot be compared:\n" + "\n".join(reasons))

@@ -26,7 +26,7 @@ class Condition(NamedTuple):
 
     @classmethod
     def of(cls, plan: RunPlan) -> Condition:
-        """That of a run."""
+        """The condition of a run."""
         return cls(plan.dataset, plan.setting, plan.encoder)
 
     @property
@@ -57,18 +57,18 @@ class System:
 
     @classmethod
     def of_cell(cls, cell: Cell, label: str) -> System:
-        """One of our own. label: what tells it from others of its name (`bench.analysis.aggregate.labels`)."""
+        """The system of a cell. label: what tells it from others of its name (`bench.analysis.aggregate.labels`)."""
         plan = cell.plans[0]
         return cls(model_name(plan.model, plan.variant) + label, plan.encoder, cell.expected, cell, notes=cell.errors)
 
     @classmethod
     def of_row(cls, row: PublishedRow, notes: Sequence[str] = ()) -> System:
-        """A published one."""
+        """The system of a published row. notes: what is known against it."""
         return cls(f"{row.name} ({row.place})", row.encoder, row.seeds, Cell((), (), ()), row, tuple(notes))
 
     @property
     def published(self) -> bool:
-        """Whether it is somebody else's."""
+        """Whether it is a published row, not a cell of our records."""
         return self.row is not None
 
     @property
@@ -78,7 +78,7 @@ class System:
 
     @property
     def seeds(self) -> str:
-        """`4 of 5`."""
+        """How many of the planned seeds are finished: `4 of 5`."""
         return f"{len(self.cell.records)} of {self.expected}"
 
     @property
@@ -126,7 +126,7 @@ class System:
 
 
 def systems_of(cells: Sequence[Cell]) -> list[System]:
-    """All cells, named apart from each other."""
+    """A system for each cell, with names that differ wherever configurations do."""
     return [System.of_cell(cell, label) for cell, label in zip(cells, labels(cells), strict=True)]
 
 

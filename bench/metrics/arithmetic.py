@@ -20,7 +20,7 @@ N = TypeVar("N", float, npt.NDArray[np.float64])
 
 
 def percent(part: N, whole: N) -> N:
-    """100 part / whole."""
+    """A part of a whole in percent: 100 part / whole."""
     if isinstance(whole, np.ndarray):
         return 100.0 * np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)
     return 100.0 * part / whole if whole > 0 else 0.0

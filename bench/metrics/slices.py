@@ -175,7 +175,7 @@ def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
 
 
 def each_relation(relations: Iterable[str]) -> Group:
-    """One slice per relation."""
+    """The group with one slice per relation."""
     return Group("relation", tuple(relations), lambda _, triple: triple[3])
 
 

@@ -32,7 +32,7 @@ class Results:
 
     @property
     def all(self) -> list[Table]:
-        """The paper's own first."""
+        """Every table, those of the paper's own data, settings and encoders first."""
         return sorted((*self.main, *self.slices, *self.ablations), key=lambda table: table.published != "same")
 
 
@@ -46,7 +46,7 @@ def make_results(material: Material) -> Results:
 
 
 def ablation_tables(material: Material) -> list[Table]:
-    """One for each ablation."""
+    """A table of scores for each ablation among the records."""
     papers = {(t.model, t.hyperparameter): t for t in material.rows.paper.tables("ablation")}
     return [ablation_table(papers.get((a.model, a.hyperparameter)), a, material.rows) for a in material.ablations]
 
@@ -102,7 +102,7 @@ def _largest_conditions(systems: Sequence[System]) -> list[tuple[Condition, list
 
 
 def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, list[System]]]) -> str:
-    """What is left out, if anything."""
+    """A sentence on how many of the conditions are shown, empty where all are."""
     finished = sum(any(system.cell.records for system in systems) for _, systems in conditions)
     if not 0 < len(shown) < finished:
         return ""
@@ -110,7 +110,7 @@ def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, 
 
 
 def audit_section(material: Material) -> Section:
-    """What is wrong with the published tables and with our own."""
+    """The section on what the audit finds in the published tables and in our own."""
     published = audit_published(material.rows.published)
     cells = [system.cell for system in material.systems]
     own_rows = record_rows(cells, material.out)

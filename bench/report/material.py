@@ -28,7 +28,7 @@ class Material:
 
 
 def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
-    """Read what else is needed, and see which runs are ablations."""
+    """What a report is made from: the cells as systems, their ablations, their data sets, the published rows."""
     systems = systems_of(cells)
     rows = PaperRows(published, the_paper())
     varied = list(ablations(systems))

@@ -53,7 +53,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Both headings."""
+        """Both headings in one: `Dev F1`."""
         return f"{self.group} {self.title}".strip()
 
 
@@ -115,7 +115,7 @@ def line_of(cell: TableCell, label: str) -> str:
 
 
 def _letter(index: int) -> str:
-    """a ... z, aa, ab ..."""
+    """The index-th letter of footnotes: a to z, then aa, ab ..."""
     letters = string.ascii_lowercase
     return letters[index] if index < 26 else _letter(index // 26 - 1) + letters[index % 26]
 

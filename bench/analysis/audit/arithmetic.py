@@ -30,7 +30,7 @@ class _Spread(NamedTuple):
 
 
 def _possible(row: PublishedRow) -> _Spread | None:
-    """None where P or R is not printed.
+    """What the printed P and R leave open for F1; None where one of them is not printed.
 
     A seed's F1 is H(P, R) = 2PR/(P + R), and the table has means over seeds. H is concave, so the mean F1 lies *below*
     H of the means p and r. How far, exactly: with the tangent plane of H at (p, r), the gap of one seed is
@@ -81,7 +81,7 @@ def _std(row: PublishedRow, score: Printed) -> Range:
 
 
 def harmonic(row: PublishedRow) -> Iterator[Finding]:
-    """An F1 that no precision and recall of the row can give."""
+    """The finding, if there is one, that no precision and recall of the row's can give its F1."""
     possible = _possible(row)
     if possible is None or "f1" not in row.scores:
         return
@@ -104,7 +104,7 @@ def harmonic(row: PublishedRow) -> Iterator[Finding]:
 
 
 def deviation(row: PublishedRow) -> Iterator[Finding]:
-    """A deviation of F1 that those of precision and recall cannot give."""
+    """The finding, if there is one, that the deviations of precision and recall cannot give that of F1."""
     possible = _possible(row)
     printed = row.scores["f1"].std if "f1" in row.scores else None
     if possible is None or possible.std is None or printed is None:
@@ -124,7 +124,10 @@ def deviation(row: PublishedRow) -> Iterator[Finding]:
 
 
 def ignored(row: PublishedRow) -> Iterator[Finding]:
-    """Ign F1 leaves right predictions out of the precision's two counts, which never raises it, in any seed."""
+    """The finding, if there is one, that Ign F1 is above F1.
+
+    It leaves right predictions out of the precision's two counts, which never raises it, in any seed.
+    """
     if "f1" not in row.scores or "ign_f1" not in row.scores:
         return
     f1, ign = row.scores["f1"].mean, row.scores["ign_f1"].mean

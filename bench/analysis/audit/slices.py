@@ -52,7 +52,7 @@ class _Model(NamedTuple):
 
 
 def summing_slices(rows: Sequence[PublishedRow]) -> Iterator[Finding]:
-    """Precisions of complementary slices that sum to the overall one.
+    """Findings of models whose precisions of complementary slices sum to the overall one.
 
     Divided by the slice's own predictions, they lie on both sides of the overall one, so that their sum exceeds it by
     the smaller of them.

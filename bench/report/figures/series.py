@@ -26,7 +26,7 @@ class Curve:
 
     @property
     def mean(self) -> list[float]:
-        """Over the seeds, up to the epoch that all of them reached."""
+        """The mean over seeds after each epoch, up to the last that all of them reached."""
         return [sum(values) / len(values) for values in zip(*self.seeds, strict=False)]
 
 
@@ -41,7 +41,7 @@ class Strip:
 
     @classmethod
     def of(cls, name: str, values: Sequence[float]) -> Strip:
-        """With the interval."""
+        """The strip of a system's scores, one per seed, with the interval of their mean."""
         summary = stats.summarize(values)
         if summary.std is None:
             return cls(name, tuple(values), None, None)
@@ -69,7 +69,7 @@ def by_condition(systems: Sequence[System]) -> Iterator[tuple[Condition, list[Sy
 
 
 def curves(systems: Sequence[System]) -> list[Curve]:
-    """One for each system."""
+    """The learning curve of each system, in their order."""
     return [
         Curve(
             system.name,
@@ -81,12 +81,12 @@ def curves(systems: Sequence[System]) -> list[Curve]:
 
 
 def strips(systems: Sequence[System], split: str = "test") -> list[Strip]:
-    """F1 of each system with scores of the split."""
+    """A strip of F1 for each system that has scores of the split."""
     return [Strip.of(system.name, values) for system in systems if (values := system.values(split, "f1"))]
 
 
 def relation_points(systems: Sequence[System]) -> list[RelationScores]:
-    """F1 of each relation of the test set."""
+    """Of each system with a finished seed, F1 of each relation of the test set."""
     return [scores for system in systems if (scores := relation_scores(system)) is not None]
 
 

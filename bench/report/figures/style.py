@@ -103,7 +103,7 @@ def as_svg(drawing: Figure, name: str) -> str:
 
 
 def write(drawing: Figure, folder: Path, name: str) -> list[Path]:
-    """For papers and slides: PDF, and PNG on white."""
+    """Write a figure for papers and slides, as PDF and as PNG on white; returns the files."""
     written = []
     options: dict[str, dict[str, Any]] = {
         "pdf": {"metadata": {"CreationDate": None}},

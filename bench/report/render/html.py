@@ -135,5 +135,5 @@ def _lead_of(row: TableRow, label: str) -> int:
 
 
 def _sort_key(value: Any) -> str:
-    """What the script sorts by: a number in full, or text."""
+    """The value that the page's script sorts a cell by: a number in full, or text."""
     return "" if value is None else repr(value) if isinstance(value, float) else str(value)

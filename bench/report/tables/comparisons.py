@@ -115,7 +115,7 @@ def _in_lines(lines: Sequence[str]) -> TableCell:
 
 
 def _scored(comparison: Comparison, system: System) -> str:
-    """`48.21 ± 0.62 (4 of 5 seeds*)`."""
+    """What a system scored, and over how many seeds: `48.21 ± 0.62 (4 of 5 seeds*)`."""
     summary = comparison.summary(system)
     if summary is None:
         return f"{MISSING} (0 of {system.expected} seeds)"

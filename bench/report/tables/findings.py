@@ -10,7 +10,7 @@ from bench.report.table import Column, Table, TableCell, TableRow
 
 
 def findings_table(name: str, title: str, audited: str, findings: Sequence[Finding]) -> Table:
-    """Every finding, the gravest first. audited: what was looked at."""
+    """A table of every finding in the order given. audited: what was looked at."""
     titles = ("Severity", "Kind", "Where", "What")
     return Table(
         name=name,
@@ -22,7 +22,7 @@ def findings_table(name: str, title: str, audited: str, findings: Sequence[Findi
 
 
 def tables_by_kind(findings: Sequence[Finding]) -> Iterator[Table]:
-    """One for each severity and kind, in the order of the findings."""
+    """A table for each severity and kind, in the order of the findings."""
     for (severity, kind), of_kind in groupby(findings, key=lambda finding: (finding.severity, finding.kind)):
         yield Table(
             name=f"audit-{severity}-{kind}",
@@ -34,7 +34,7 @@ def tables_by_kind(findings: Sequence[Finding]) -> Iterator[Table]:
 
 
 def counts_table(name: str, title: str, findings: Sequence[Finding]) -> Table:
-    """How many findings there are of each kind and severity, and what the kinds are."""
+    """A table of how many findings there are of each kind and severity, with what the kinds are."""
     columns = [Column("Kind", numeric=False), Column("What it is", numeric=False)]
     columns += [Column(severity.capitalize() + "s") for severity in SEVERITIES] + [Column("All")]
     rows = [
@@ -46,7 +46,7 @@ def counts_table(name: str, title: str, findings: Sequence[Finding]) -> Table:
 
 
 def short_counts_table(findings: Sequence[Finding]) -> Table:
-    """How many findings there are of each kind and severity, without a title."""
+    """A table of how many findings there are of each kind and severity, for a terminal: without title and words."""
     columns = [Column("Kind", numeric=False), *map(Column, SEVERITIES), Column("all")]
     rows = [TableRow((TableCell(kind, kind), *numbers)) for kind, numbers in _counts(findings)]
     return Table("audit-counts", "", "", tuple(columns), tuple(rows))

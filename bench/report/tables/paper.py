@@ -74,13 +74,13 @@ class Paper(_Strict):
         return f"{self.hyperparameters.get(name, name)}{equals}{value}"
 
     def tables(self, kind: Kind) -> list[PaperTable]:
-        """Those of a kind, in the paper's order."""
+        """The tables of a kind, in the paper's order."""
         return [table for table in self.table if table.kind == kind]
 
 
 @cache
 def the_paper() -> Paper:
-    """What `paper.toml` says."""
+    """The paper, as `paper.toml` describes it."""
     text = (files("bench.report.tables") / "paper.toml").read_text(encoding="utf-8")
     return Paper.model_validate(tomllib.loads(text))
 

@@ -17,7 +17,7 @@ PAPER_SHARE = "0.027 of the labels of the test set, precision on them 80 %"
 
 @dataclass(frozen=True)
 class RelationScores:
-    """A system on the relations of a split: labels of each, and its F1 over all seeds' counts together, in percent."""
+    """A system on the relations of a split: labels of each, and F1 in percent, a mean over seeds."""
 
     system: System
     labels: Mapping[str, int]
@@ -25,7 +25,7 @@ class RelationScores:
 
 
 def relation_scores(system: System, split: str = "test") -> RelationScores | None:
-    """None without a finished seed. Seeds are scored apart and their F1s averaged."""
+    """F1 of each labelled relation, a mean over the seeds' F1s; None without a finished seed."""
     records = [record for record in system.cell.records if split in record.splits]
     if not records:
         return None

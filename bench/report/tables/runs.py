@@ -22,7 +22,7 @@ TIDY = (
 
 
 def runs_table(systems: Sequence[System]) -> Table:
-    """One row per planned run: where it is, its headline, its error."""
+    """A table with a row for each planned run: whether it is finished, its F1, its error, its folder."""
     rows = []
     for plan, record, error in _runs(systems):
         status = "finished" if record else "failed" if error else "not finished"

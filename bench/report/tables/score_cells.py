@@ -49,7 +49,7 @@ class ScoreColumn:
 
     @property
     def column(self) -> Column:
-        """The column of the table, with its headings."""
+        """The column as tables have it, with its headings."""
         return Column(METRICS[self.metric].title, self.group)
 
 
@@ -126,7 +126,7 @@ def score_cell(entry: Entry, column: ScoreColumn, verdict: Verdict) -> TableCell
 
 
 def printed_text(printed: Printed) -> str:
-    """As it was printed."""
+    """A published score as it was printed: `84.01 ± 0.21`."""
     return f"{printed.mean} ± {printed.std}" if printed.std is not None else str(printed.mean)
 
 
