@@ -132,16 +132,16 @@ def _slices(
     blocks = [(part, _entries(table, setting, where, systems, rows, part)) for part in parts]
     # A metric that one of the slices has is a column of all.
     metrics = list(dict.fromkeys(c.metric for part in parts for c in score_columns(systems, table.splits, part)))
-    of_all: list[TableRow] = []
+    table_rows: list[TableRow] = []
     for part, entries in blocks:
         columns = [ScoreColumn("test", metric, part) for metric in metrics]
-        of_all += _with_released(score_rows(entries, columns, SLICES[part], encoders=False), entries, columns)
+        table_rows += _with_released(score_rows(entries, columns, SLICES[part], encoders=False), entries, columns)
     return Table(
         name=_name(table, where, setting),
         title=f"{_title(table, where)}, {setting}",
         caption=f"Test set. {PERCENT}",
         columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(METRICS[name].title) for name in metrics)),
-        rows=tuple(of_all),
+        rows=tuple(table_rows),
         notes=(STRICT,),
         legend=(RULES,),
         published=_status(entry for _, entries in blocks for entry in entries),
@@ -295,10 +295,10 @@ def _table(
     scored = [split for split in ("dev", "test") if any(system.values(split, "f1") for system in systems)]
     splits = [split for split in splits if split in scored] or scored or splits
     columns = score_columns(systems, splits)
-    of_all: list[TableRow] = []
+    table_rows: list[TableRow] = []
     for heading, entries, impossible in blocks:
-        of_all += score_rows(entries, columns, heading, mixed)
-        of_all += [
+        table_rows += score_rows(entries, columns, heading, mixed)
+        table_rows += [
             not_applicable_row(
                 model_name(n.model, n.variant), n.encoder,
                 f"n/a: {n.model} has no {n.setting!r}: {n.reason}", len(columns), heading, mixed,
@@ -313,7 +313,7 @@ def _table(
         title=_title(table, where),
         caption=PERCENT + _of_published(table, status, rows),
         columns=(*headings, *(column.column for column in columns)),
-        rows=tuple(of_all),
+        rows=tuple(table_rows),
         notes=tuple(notes),
         legend=_legend(status),
         published=status,
