@@ -91,8 +91,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     """
     from bench.analysis.aggregate import load_cells
     from bench.errors import BenchError
-    from bench.report.render.terminal import print_tables
-    from bench.report.write import write_tables
+    from bench.report.write import print_tables, write_tables
 
     failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
     if failed is None:

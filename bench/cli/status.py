@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
+from bench.runs.names import model_name
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -106,8 +107,7 @@ def _shown(observed: Observation) -> Group:
 
 
 def _name(view: RunView) -> str:
-    variant = f" ({view.variant})" if view.variant else ""
-    return f"{view.model}{variant} · {view.dataset} · {view.encoder}"
+    return f"{model_name(view.model, view.variant)} · {view.dataset} · {view.encoder}"
 
 
 def _detail(view: RunView) -> str:

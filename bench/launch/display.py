@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bench.runs.names import model_name
 from bench.runs.status import RunStatus
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ class RunDisplay:
 
 
 def _label(plan: RunPlan | RunOutline) -> str:
-    variant = f" ({plan.variant})" if plan.variant else ""
-    return f"{plan.model}{variant} {plan.setting} seed {plan.seed}"
+    return f"{model_name(plan.model, plan.variant)} {plan.setting} seed {plan.seed}"
 
 
 def _status_of(view: RunView) -> RunStatus:

@@ -87,7 +87,7 @@ def test_a_narrow_terminal_gets_dev_and_test_below_each_other(finished):
     from rich.console import Console
 
     from bench.analysis.aggregate import load_cells
-    from bench.report.render.terminal import print_tables
+    from bench.report.write import print_tables
 
     console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     print_tables(console, load_cells(finished))
