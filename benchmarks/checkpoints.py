@@ -24,8 +24,8 @@ from bench.data.catalog.dataset import open_dataset
 from bench.execution.executor import Executor
 from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
-from bench.interrupt import Interrupt, Interrupted
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.run_folder import announce
 from bench.training.checkpoint import Checkpoints
 from bench.training.trainer import StageTrainer

@@ -107,9 +107,9 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
 def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str]:
     """Carry out `plans` on this machine; a line for each that failed."""
     from bench.errors import BenchError
-    from bench.interrupt import Interrupted
     from bench.launch.display import RunDisplay
     from bench.launch.local import launch
+    from bench.runs.interrupt import Interrupted
 
     where: Literal["inline", "local"] = "inline" if how.launcher is Launch.INLINE else "local"
     try:

@@ -19,9 +19,9 @@ from bench.execution.provenance import slurm_job
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.status import RunStatus

@@ -18,7 +18,7 @@ from bench.execution.inputs import check_unchanged
 from bench.execution.provenance import provenance
 from bench.execution.stages import complete_stage, help_with_stage
 from bench.filesystem import write_json
-from bench.interrupt import Interrupt, Interrupted
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.training.failures import explain

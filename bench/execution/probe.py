@@ -29,9 +29,9 @@ from bench.inference.load import build_model, task_of
 from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile, make_signals
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import SPLIT_OF, StagePlan
 from bench.training.trainer import Progress, StageData, StageTrainer, Surroundings
 

@@ -14,9 +14,9 @@ from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
 from bench.filesystem import sha256_of
 from bench.inference.load import UnusableModelError, predictor_of
-from bench.interrupt import Interrupted, handling_signals
 from bench.metrics.submission import Prediction, write_submission
 from bench.registry import code_version, find
+from bench.runs.interrupt import Interrupted, handling_signals
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import scores_path

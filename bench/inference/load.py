@@ -15,11 +15,11 @@ from bench.inference.predictor import Predictor
 from bench.inference.reader import Reader
 from bench.inference.signals import SIGNAL_VERSION
 from bench.interface import PairModel, Task
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource, saved_encoder
 from bench.nn.weights import load_tensors
 from bench.registry import code_version, find
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan, step_seed
 from bench.runs.stage_folder import SELECTED, stage_folder
 

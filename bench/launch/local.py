@@ -20,9 +20,9 @@ import torch
 
 from bench.errors import BenchError, UsageError
 from bench.execution.executor import Executor
-from bench.interrupt import Interrupt, handling_signals
 from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
+from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.training.team import PATIENCE_SECONDS

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.interrupt import Interrupt, handling_signals
 from bench.nn.devices import QUIET, visible_gpus
+from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
@@ -117,7 +117,7 @@ def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrup
         return DONE
 
     from bench.execution.executor import Executor
-    from bench.interrupt import Interrupted
+    from bench.runs.interrupt import Interrupted
 
     _set_threads()
     plan = folder.plan()

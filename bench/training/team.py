@@ -28,7 +28,7 @@ from torch import Tensor
 from bench.data.batching import Batch
 from bench.errors import BenchError
 from bench.inference.document_model import BatchLosses, DocumentModel
-from bench.interrupt import Interrupt, Interrupted
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.training.failures import explain
 
 LOOK_SECONDS = 0.01

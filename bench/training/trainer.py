@@ -28,10 +28,10 @@ from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile
 from bench.interface import Training
-from bench.interrupt import Interrupt, Interrupted
 from bench.metrics.official import document_counts
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import StagePlan, step_seed
 from bench.runs.stage_folder import SELECTED
 from bench.training.checkpoint import Checkpoints

@@ -17,7 +17,7 @@ from bench.execution.context import Context
 from bench.inference import document_arrays, signals
 from bench.inference.load import signal_folder
 from bench.inference.signals import SignalFile, make_signals
-from bench.interrupt import Interrupt
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder

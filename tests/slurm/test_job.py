@@ -6,7 +6,7 @@ import pytest
 from small_experiments import StopAfter, execute, plans, results
 
 from bench.errors import UsageError
-from bench.interrupt import Interrupt
+from bench.runs.interrupt import Interrupt
 from bench.runs.outline import outline_of, outlines
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder, stage_is_done
@@ -110,6 +110,6 @@ def test_a_signal_before_the_call_has_taken_over_leaves_the_call_as_it_was():
 
 
 def test_the_signals_of_a_scheduler_are_those_that_ask_for_a_stop():
-    from bench.interrupt import SIGNALS
+    from bench.runs.interrupt import SIGNALS
 
     assert {signal.SIGUSR2, signal.SIGTERM} <= set(SIGNALS)

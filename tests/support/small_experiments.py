@@ -20,8 +20,8 @@ from bench.data.formats.docred import write_documents
 from bench.execution.executor import Executor
 from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
-from bench.interrupt import Interrupt, Interrupted
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder

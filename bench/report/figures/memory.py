@@ -26,11 +26,11 @@ from bench.errors import BenchError
 from bench.filesystem import DamagedFileError, home, write_atomically
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import saved_encoder
 from bench.report.figures import draw
 from bench.report.figures.collect import Drawn
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
 from bench.runs.stage_folder import stage_folder
 
