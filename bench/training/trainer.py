@@ -33,7 +33,7 @@ from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import StagePlan, step_seed
-from bench.runs.stage_folder import SELECTED
+from bench.runs.stage_folder import RESULT, SELECTED
 from bench.training.checkpoint import Checkpoints
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -284,7 +284,7 @@ def selected_is_intact(folder: Path) -> bool:
 def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
     """Write the result of a trained stage, `result.json`: what makes it count as done."""
     write_sealed(
-        folder / "result.json",
+        folder / RESULT,
         "result",
         {
             "key": plan.key,
