@@ -179,5 +179,6 @@ def _signals(
 def _untrained(stage: StagePlan, rows: FeatureFile, source: EncoderSource, device: torch.device) -> Reader:
     """The model of a stage as it begins without a predecessor, on the device."""
     model = build_model(stage, task_of(stage, source, rows.label_rates(len(stage.relations))))
-    system = document_model(source, model, pretrained=True, frozen=stage.training.freeze_encoder).to(device)
+    training = stage.training
+    system = document_model(source, model, True, frozen=training.freeze_encoder, window=training.window).to(device)
     return Reader(system, stage, source, device, Interrupt())

@@ -136,8 +136,8 @@ def _trainer(
     inputs, before = context.inputs(run), run.stage_before(stage)
     start = load_tensors(stage_folder(context.out, before) / SELECTED)[0] if stage.after and before else None
     task = task_of(stage, inputs.source, inputs.label_rates(SPLIT_OF[stage.data]))
-    frozen = stage.training.freeze_encoder
-    system = document_model(inputs.source, build_model(stage, task), pretrained=start is None, frozen=frozen)
+    frozen, window = stage.training.freeze_encoder, stage.training.window
+    system = document_model(inputs.source, build_model(stage, task), start is None, frozen=frozen, window=window)
     if start is not None:
         system.load_state_dict(start)
     if frozen:

@@ -99,11 +99,15 @@ class BatchLosses(nn.Module):
         return self.system.model.batch_loss(logits, inputs, batch)
 
 
-def document_model(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:
+def document_model(
+    source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False, window: int | None = None
+) -> DocumentModel:
     """Put a model behind its encoder; one that reads word pieces itself gets none.
 
-    pretrained: False builds the encoder with random weights, to be overwritten.   frozen: it is not trained."""
+    pretrained: False builds the encoder with random weights, to be overwritten.   frozen: it is not trained.
+    window: the longest input of the encoder in word pieces, if it is not to be as long as it takes."""
     if model.reads == "pieces":
         return DocumentModel(None, model)
     layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))
-    return DocumentModel(source.build(layers, pretrained, attention=model.reads == "pairs"), model, frozen)
+    encoder = source.build(layers, pretrained, attention=model.reads == "pairs", window=window)
+    return DocumentModel(encoder, model, frozen)

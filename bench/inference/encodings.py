@@ -134,6 +134,8 @@ def _key(encoder: Encoder, features: FeatureFile, device: torch.device, precisio
     config = encoder.model.config.to_dict()
     identity.append({name: value for name, value in config.items() if name not in NO_MATTER})
     identity += [encoder.window, encoder.start_ids, encoder.end_ids, device.type]
+    if encoder.traits.treatment:  # what the first release ran right has the key it had
+        identity.append(encoder.traits.treatment)
     with precision_context(device, precision):
         identity.append(torch.is_autocast_enabled(device.type))
     identity.append(features.digest("input_ids", "mention_position"))

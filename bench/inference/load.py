@@ -40,7 +40,8 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
     weights, _ = load_tensors(folder / SELECTED)
     # Rates only matter to a loss; any will do for predicting.
     model = build_model(plan, task_of(plan, source, (0.0,) * len(plan.relations)))
-    system = document_model(source, model, pretrained=False, frozen=plan.training.freeze_encoder)
+    training = plan.training
+    system = document_model(source, model, False, frozen=training.freeze_encoder, window=training.window)
     system.load_state_dict(weights)
     return system.to(device)
 

@@ -117,7 +117,8 @@ def _name(model: PreTrainedModel) -> str:
 class LayerQueries(NamedTuple):
     """What one layer's attention was computed from: queries, keys, mask, scale and dropout.
 
-    query, key: [W, heads, L, head size].   mask: which keys a query sees, for [W, heads, L, L], or None for all.
+    query: [W, heads, L, head size].   key: the same, or with fewer heads, each of which serves several query heads.
+    mask: which keys a query sees, for [W, heads, L, L]; None for all, or, if `causal`, for those up to its own place.
     """
 
     query: Tensor
@@ -125,6 +126,7 @@ class LayerQueries(NamedTuple):
     mask: Tensor | None
     scale: float
     dropout: float
+    causal: bool
 
 
 def _remembering_sdpa(
@@ -141,11 +143,21 @@ def _remembering_sdpa(
     # `layer_queries` comes as an argument of the model, which passes on what it does not know: what else could bring it
     # here, a context variable, say, would cut what torch.compile makes into pieces, one a layer.
     scale = scaling or query.shape[-1] ** -0.5
+    # As transformers has it: where a mask would be causal and nothing else, it gives none and lets the kernel know.
+    flag = kwargs.get("is_causal")
+    causal = attention_mask is None and bool(getattr(module, "is_causal", True) if flag is None else flag)
     if layer_queries is not None:
-        layer_queries.append(LayerQueries(query, key, attention_mask, scale, dropout))
+        layer_queries.append(LayerQueries(query, key, attention_mask, scale, dropout, causal))
     if dropout > 0 and query.device.type == "cpu" and query.shape == key.shape:
-        return dropout_attention(query, key, value, attention_mask, scale, dropout).transpose(1, 2).contiguous(), None
+        seen = _backwards(query).expand(len(query), 1, -1, -1) if causal else attention_mask
+        return dropout_attention(query, key, value, seen, scale, dropout).transpose(1, 2).contiguous(), None
     return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
+
+
+def _backwards(query: Tensor) -> Tensor:
+    """Which of L pieces each of them sees, [L, L], where none sees what comes after it."""
+    length = query.shape[-2]
+    return query.new_ones(length, length, dtype=torch.bool).tril()
 
 
 def _unread_mask(
@@ -186,8 +198,14 @@ def _recomputed_rows(layer: LayerQueries, at: Sequence[Tensor]) -> Rows:
     with torch.autocast(layer.query.device.type, enabled=False):
         for w, positions in enumerate(at):
             query = layer.query[w].index_select(1, positions).to(wide)
-            scores = torch.einsum("arh,alh->ral", query, layer.key[w].to(wide)) * layer.scale
-            if layer.mask is not None:
+            key = layer.key[w].to(wide)
+            if len(key) < len(query):  # grouped-query attention: neighbouring heads share one of the key's
+                key = key.repeat_interleave(len(query) // len(key), 0)
+            scores = torch.einsum("arh,alh->ral", query, key) * layer.scale
+            if layer.causal:
+                seen = _backwards(layer.query).index_select(0, positions)[:, None]
+                scores = scores.masked_fill(~seen, -torch.inf)
+            elif layer.mask is not None:
                 # Per layer, not the padding mask: some architectures see only a neighbourhood in some of their layers.
                 seen = layer.mask[w].expand(-1, scores.shape[-1], -1).index_select(1, positions).transpose(0, 1)
                 scores = scores.masked_fill(~seen, -torch.inf) if seen.dtype == torch.bool else scores + seen

@@ -5,6 +5,7 @@ Pooling needs the last layers' attention, and of it only the rows of the mention
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bench.data.batching import Batch
 from bench.errors import UsageError
+from bench.nn.encoder_traits import PLAIN, Traits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 NOT_REPEATABLE = " does not have a deterministic implementation"
 """What PyTorch says of an operation, after its name, where only kernels that repeat to the bit may be used."""
+UNFRAMED = range(5)
+"""Word pieces to try a model with for which nothing opens and closes a window: any vocabulary has them."""
 GRAPH_LENGTHS = 64
 """Where CUDA graphs are recorded, windows are this many word pieces long, or twice as many, or three times ..."""
 
@@ -50,12 +54,13 @@ class Window:
 
 
 class Encoder(nn.Module):
-    """A Hugging Face encoder over documents of up to two windows.
+    """A Hugging Face encoder over documents, in as many windows as each takes.
 
-    model: any bidirectional encoder with `last_hidden_state`, loaded with the `attention_implementation` of its
-    configuration.   start_ids, end_ids: what opens and closes a window.
+    model: any encoder with `last_hidden_state`, loaded with the `attention_implementation` of its configuration.
+    start_ids, end_ids: what opens and closes a window, none or more.
     window: the longest input the model takes.   layers: states and attention are the mean over the last `layers`.
     attention: without it no attention is kept or computed beyond what the states need.
+    traits: what is known of the model (`bench.nn.encoder_probe`).
     Raises UsageError for a model that has fewer layers, or cannot give its attention though it is wanted.
     """
 
@@ -67,6 +72,7 @@ class Encoder(nn.Module):
         window: int = 512,
         layers: int = 1,
         attention: bool = True,
+        traits: Traits = PLAIN,
     ) -> None:
         super().__init__()
         depth = getattr(model.config, "num_hidden_layers", layers)
@@ -76,11 +82,16 @@ class Encoder(nn.Module):
         self.start_ids, self.end_ids = list(start_ids), list(end_ids)
         self.window = window
         self.layers = layers
+        self.traits = traits
         self.compiled = self.graphs = False
+        # A model that looks only backwards would keep keys and values for pieces that nobody is going to add.
+        caches = "use_cache" in inspect.signature(model.forward).parameters
+        self._options = {"use_cache": False} if traits.causal and caches else {}
         # Here, since importing it takes transformers' model code, which planning does without.
         from bench.nn.attention_rows import row_source
 
-        self.row_source = row_source(model, layers, [*self.start_ids, *self.end_ids]) if attention else None
+        pieces = [*self.start_ids, *self.end_ids] or UNFRAMED
+        self.row_source = row_source(model, layers, pieces) if attention else None
 
     @property
     def size(self) -> int:
@@ -109,7 +120,7 @@ class Encoder(nn.Module):
                 "hide the rows that pooling reads; leave compile out"
             )
         self.model.compile(dynamic=True, mode="reduce-overhead" if graphs else "default")
-        self.compiled, self.graphs = True, graphs
+        self.compiled, self.graphs = True, graphs and not self.traits.alone  # for graphs, lengths are filled up
 
     def forward(self, batch: Batch) -> list[DocumentEncoding]:
         """Encode every document of the batch. Raises UsageError, with the reason, where compiling does not work."""
@@ -118,7 +129,8 @@ class Encoder(nn.Module):
         rows = _rows_at(batch, windows)
         states: list[Tensor] = []
         attention: list[Tensor] = []
-        for some in _together([len(ids) for ids in pieces], batch.input_ids.device):
+        lengths = [len(ids) for ids in pieces]
+        for some in _one_by_one(lengths) if self.traits.alone else _together(lengths, batch.input_ids.device):
             input_ids, mask = self._side_by_side(pieces[some])
             own_states, own_attention = self._encode(input_ids, mask, rows[some])
             states += own_states.unbind(0)
@@ -149,6 +161,7 @@ class Encoder(nn.Module):
             "attention_mask": mask,
             "output_hidden_states": self.layers > 1,
             "output_attentions": False,
+            **self._options,
         }
         with _compiled_in_training(self.training) if self.compiled else nullcontext():
             if self.row_source is None:
@@ -185,26 +198,35 @@ def _together(lengths: Sequence[int], device: torch.device) -> list[slice]:
 
     There it takes no longer to run one window after the other, and each is spared the padding to the longest.
     """
-    if device.type == "cpu":
-        return [slice(w, w + 1) for w in range(len(lengths))]
-    return [slice(0, len(lengths))]
+    return _one_by_one(lengths) if device.type == "cpu" else [slice(0, len(lengths))]
+
+
+def _one_by_one(lengths: Sequence[int]) -> list[slice]:
+    return [slice(w, w + 1) for w in range(len(lengths))]
 
 
 def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> list[Window]:
-    """One window for a document that fits, else the first and the last `window` pieces.
+    """One window for a document that fits, else the first and the last `window` pieces, with others between them.
 
     start, end: how many special tokens open and close a window that is cut out of a document.
     As in the reference programs, a document of almost `2 * window` pieces leaves start + end pieces in its middle that
-    neither window covers; they get zeros. Raises ValueError for a longer one.
+    neither window covers; they get zeros. A longer one has as many windows as cover it, each overlapping the next by
+    about the same. Raises ValueError for a window that the special tokens fill.
     """
+    if window <= start + end:
+        raise ValueError(f"a window of {window} word pieces has no room beside {start + end} special tokens")
     windows = []
     for b, length in enumerate(lengths):
         if length <= window:
             windows.append(Window(b, 0, length, 0))
             continue
-        if length > 2 * window:
-            raise ValueError(f"a document of {length} word pieces does not fit into two windows of {window}")
-        windows += [Window(b, 0, window - end, 0), Window(b, length - window + start, length, start)]
+        first, last = window - end, length - window + start  # where the first window stops and the last one starts
+        inner, gap = window - start - end, last - first
+        count = -(-gap // inner) if length > 2 * window else 0
+        starts = [first - inner + (i + 1) * (gap + inner) // (count + 1) for i in range(count)]
+        windows.append(Window(b, 0, first, 0))
+        windows += [Window(b, at, at + inner, start) for at in starts]
+        windows.append(Window(b, last, length, start))
     return windows
 
 
@@ -224,7 +246,7 @@ def _rows_at(batch: Batch, windows: Sequence[Window]) -> list[Tensor]:
 def _merge(
     batch: Batch, windows: Sequence[Window], states: list[Tensor], attention: list[Tensor], rows: list[Tensor]
 ) -> list[DocumentEncoding]:
-    """Back to documents: states averaged where both windows cover a piece, attention added and renormalised."""
+    """Back to documents: states averaged where windows overlap, attention added and renormalised."""
     by_document: list[list[tuple[Window, Tensor, Tensor]]] = [[] for _ in batch.documents]
     for w, window_states, weights in zip(windows, states, attention, strict=True):
         span = slice(w.skip, w.skip + w.stop - w.start)

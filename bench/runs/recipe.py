@@ -37,6 +37,9 @@ class Training(BaseModel):
     weight_decay: Rate = Field(0.0, description="AdamW's weight decay")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast on a GPU, else fp32")
     compile: bool = Field(False, description="torch.compile the encoder; on one GPU, with accumulate 1, as CUDA graphs")
+    window: Positive | None = Field(
+        None, description="longest input of the encoder in word pieces; not set, its own limit"
+    )
     freeze_encoder: bool = Field(False, description="train the new layers alone, on what the encoder gives as it is")
     patience: Positive | None = Field(None, description="stop after this many epochs without a better dev F1")
     select: Literal["best", "last"] = Field("best", description="which epoch's model is kept, by dev F1")

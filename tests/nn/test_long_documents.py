@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -112,9 +113,23 @@ def test_the_model_receives_the_reference_programs_windows(golden, case):
     assert encoder.model.read == expected
 
 
-def test_a_document_longer_than_two_windows_is_refused():
-    with pytest.raises(ValueError, match="does not fit into two windows"):
-        plan_windows([1025], window=512, start=1, end=1)
+@pytest.mark.parametrize(("start", "end"), [(1, 1), (1, 2), (0, 0), (0, 1)])
+@pytest.mark.parametrize(("window", "length"), [(18, 37), (18, 50), (18, 51), (18, 200), (512, 1025), (512, 2048)])
+def test_longer_documents_have_the_fewest_windows_that_cover_them_about_equally(window, length, start, end):
+    windows = plan_windows([length], window, start, end)
+    inner = window - start - end
+    assert {piece for w in windows for piece in range(w.start, w.stop)} == set(range(length))
+    assert all(w.skip + w.stop - w.start + end * (w.stop < length) == window for w in windows)
+    assert [w.skip for w in windows] == [0] + [start] * (len(windows) - 1)
+    assert 2 * window - start - end + (len(windows) - 3) * inner < length
+    overlaps = [w.stop - after.start for w, after in pairwise(windows)]
+    assert min(overlaps) >= 0
+    assert max(overlaps) - min(overlaps) <= 1
+
+
+def test_a_window_that_the_special_tokens_fill_is_refused():
+    with pytest.raises(ValueError, match="a window of 3 word pieces has no room beside 3 special tokens"):
+        plan_windows([10], window=3, start=1, end=2)
 
 
 @pytest.mark.parametrize("length", [1, 512, 513, 700, 1021])

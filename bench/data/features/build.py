@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, pairwise, takewhile
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from bench.data.documents import Document
+from bench.errors import UsageError
 
 FEATURE_VERSION = 2
 """Part of every cache key: raise it when the same document would give other features."""
 
 MARKER = "*"
+FRAMES = (("[CLS]", "[SEP]"), ("<s>", "</s>"))
+"""What opens and closes a text where a vocabulary has it and the tokenizer does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,14 @@ class WordPieces:
     """The word pieces of any word, each distinct word tokenised once.
 
     Words are tokenised one at a time and without a prefix space, as the reference programs do for every encoder.
+    marker: the piece before and after a mention.   start, end: what stands before and after a text.
+    framing: who puts that there: the tokenizer, or we, since it does not and has tokens for it; "none" if it has not.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.marker = self._marker_id()
+        self.framing: Literal["tokenizer", "added", "none"] = "tokenizer"
         self.start, self.end = self._special_ids()
         self._memo: dict[str, tuple[int, ...]] = {}
 
@@ -78,9 +85,30 @@ class WordPieces:
         return int(marker)
 
     def _special_ids(self) -> tuple[list[int], list[int]]:
-        """What the tokenizer puts before and after a text: ([CLS], [SEP]) or (<s>, </s>)."""
-        empty = self.tokenizer("").input_ids
-        return list(empty[:1]), list(empty[1:])
+        """What stands before and after a text: ([CLS], [SEP]), (<s>, </s>), or ((), (<sep>, <cls>)).
+
+        What the tokenizer puts there; where it puts nothing, its own tokens for that, if it has them.
+        """
+        # Not of the empty text, of which nothing says what stands before it and what after.
+        text, framed = (self.tokenizer(MARKER, add_special_tokens=s).input_ids for s in (False, True))
+        for before in range(len(framed) - len(text) + 1):
+            if framed[before : before + len(text)] == text and len(framed) > len(text):
+                return list(framed[:before]), list(framed[before + len(text) :])
+        if framed != text:  # read otherwise between special tokens: what they are decides
+            special = {*self.tokenizer.all_special_ids} - {self.tokenizer.unk_token_id}
+            return list(takewhile(special.__contains__, framed)), [*takewhile(special.__contains__, framed[::-1])][::-1]
+        return self._own_specials()
+
+    def _own_specials(self) -> tuple[list[int], list[int]]:
+        """The tokens that are there to open and close a text, as attributes of the tokenizer or in its vocabulary."""
+        tokenizer, known = self.tokenizer, self.tokenizer.get_vocab()
+        own = (tokenizer.cls_token, tokenizer.sep_token), (tokenizer.bos_token, tokenizer.eos_token)
+        for start, end in (*own, *FRAMES):
+            if start in known and end in known:
+                self.framing = "added"
+                return [known[start]], [known[end]]
+        self.framing = "none"
+        return [], []
 
     def learn(self, words: Iterable[str]) -> None:
         """Tokenise the words not seen before, in one call of the tokenizer."""

@@ -9,8 +9,18 @@ from bench.analysis.aggregate import Cell
 
 def documents_notes(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     """What of the documents no model of the cell could get right, if anything: unseen mentions, impossible pairs."""
+    yield from _backwards(cell)
     yield from _cut(cell, splits)
     yield from _outside(cell, splits)
+
+
+def _backwards(cell: Cell) -> Iterator[str]:
+    """That an encoder looks only backwards. The same for all seeds."""
+    if cell.records and cell.plans[0].stages[-1].causal:
+        yield (
+            f"{cell.records[0].encoder} looks only backwards (causal): what it says of a word knows nothing of what "
+            "follows, and a mention's opening marker nothing of the mention"
+        )
 
 
 def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
