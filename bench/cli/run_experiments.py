@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,12 @@ from bench.cli.launching import Launching, start
 from bench.cli.options import Launch
 from bench.cli.stand_ins import StandIns
 from bench.data.catalog.dataset import open_dataset
+from bench.data.documents import Document
 from bench.errors import UsageError
 from bench.experiment.config import CommandLine, Experiment, make_experiments
 from bench.experiment.planner import planned_runs
 from bench.nn import encoder_source
+from bench.nn.encoder_source import EncoderSource
 from bench.runs.plan import describe
 from bench.runs.run_folder import RunFolder, announce
 
@@ -60,7 +62,7 @@ def run_experiments(typed: CommandLine, out: Path, how: Launching, download: boo
 def show_plan(experiments: Sequence[Experiment], out: Path, how: Launching, dry_run: DryRun) -> None:
     """Print the stages that the experiments take and what of them exists, with their costs if asked for them."""
     stand_ins = StandIns()
-    planned = planned_runs(experiments, stand_ins.dataset, stand_ins.encoder)
+    planned = planned_runs(experiments, stand_ins.dataset, _telling(stand_ins.encoder))
     costs = None
     if dry_run.with_estimate:
         one_thread = how.launcher is Launch.LOCAL
@@ -74,7 +76,7 @@ def show_plan(experiments: Sequence[Experiment], out: Path, how: Launching, dry_
 def carry_out(experiments: Sequence[Experiment], out: Path, how: Launching, download: bool) -> None:
     """Do what is missing of the experiments, and print their table (on SLURM only if asked to wait for it)."""
     find_encoder = partial(encoder_source.find_encoder, download=download)
-    plans = [plan for _, runs in planned_runs(experiments, open_dataset, find_encoder) for plan in runs]
+    plans = [plan for _, runs in planned_runs(experiments, open_dataset, _telling(find_encoder)) for plan in runs]
     announce(out, plans)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
     before = f"; {done} done before" if done else ""
@@ -85,6 +87,20 @@ def carry_out(experiments: Sequence[Experiment], out: Path, how: Launching, down
         soft_wrap=True,
     )
     start(plans, out, how, console, done)
+
+
+def _telling(
+    find_encoder: Callable[[str, Sequence[Document]], EncoderSource],
+) -> Callable[[str, Sequence[Document]], EncoderSource]:
+    """`find_encoder`, which also prints what the user should know of an encoder."""
+
+    def find(name: str, train: Sequence[Document]) -> EncoderSource:
+        source = find_encoder(name, train)
+        for note in source.notes:
+            typer.echo(f"note: {note}", err=True)
+        return source
+
+    return find
 
 
 def _say_what_is_probed(what: str) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
+from bench.errors import UsageError
 from bench.nn.attention_rows import (
     ATTENTION,
     CaughtRows,
@@ -139,6 +140,12 @@ class _Copy:
                 rows = max(rows, _apart(mine[0].transpose(0, 1), its[0]))
         return states, rows
 
+    def positions(self) -> int | None:
+        """How many word pieces a table of positions is for that numbers them from one past the padding's; else None."""
+        tables = [m for name, m in self.eager.named_modules() if isinstance(m, nn.Embedding) and "position" in name]
+        offsets = [m.num_embeddings - m.padding_idx - 1 for m in tables if m.padding_idx is not None]
+        return min(offsets, default=None)
+
     def changes(self, length: int) -> str:
         """How a long input is read otherwise after a short one; "" if it is not, as it should be."""
         fresh = self._model("eager")  # the other one may be another already, for what it has read
@@ -181,7 +188,9 @@ class _Copy:
 
 def _seen(small: _Copy, length: int) -> Traits:
     """The traits of a model that gives states."""
-    longest, problem = None, small.changes(length)
+    longest = small.positions()
+    length = min(length, longest or length)
+    problem = small.changes(length)
     if problem and length > SAFE:
         length = longest = SAFE
         problem = small.changes(length)
@@ -198,13 +207,7 @@ def _seen(small: _Copy, length: int) -> Traits:
             if max(differences) < ROUNDING:
                 model, rows = fused, "recomputed"
     if not rows:
-        try:
-            source = row_source(model, small.depth, small.pieces(SHORT)[0].tolist())
-            differences = small.differences(model, source, lengths)
-            rows = "caught" if isinstance(source, CaughtRows) else "picked"
-            without = _no_weights(small.own(SHORT).attentions)
-        except Exception as error:
-            without, differences = str(error), (0.0, 0.0)
+        rows, without, differences = _own_rows(small, lengths)
     return Traits(
         rows="" if without else rows,  # type: ignore[arg-type]
         pluggable=pluggable,
@@ -216,6 +219,22 @@ def _seen(small: _Copy, length: int) -> Traits:
         row_difference=differences[1],
         without_rows=without,
     )
+
+
+def _own_rows(small: _Copy, lengths: Sequence[int]) -> tuple[str, str, tuple[float, float]]:
+    """How rows are taken from the maps of a model, or why not, and how far they and the states are from its own."""
+    without = ""
+    for layers in (small.depth, 1):  # the maps of some are of other sizes but for those of the last layer
+        try:
+            source = row_source(small.eager, layers, small.pieces(SHORT)[0].tolist())
+            differences = small.differences(small.eager, source, lengths)
+            without = _no_weights(small.own(SHORT).attentions[-layers:])
+            return "caught" if isinstance(source, CaughtRows) else "picked", without, differences
+        except UsageError as error:
+            without = str(error)
+        except Exception as error:
+            without = in_short(error)
+    return "", without, (0.0, 0.0)
 
 
 def _without_states(output: Any, config: PreTrainedConfig) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_encoders import CONFIGS, SIZES, build, encoder_of
+from small_encoders import CONFIGS, SIZES, SOFTMAX_IN_FLOAT32, build, encoder_of
 from transformers import BertConfig, FNetConfig, T5Config
 
 from baselines.atlop import Atlop, AtlopHyperparameters
@@ -19,8 +19,7 @@ FLOAT32 = {"rtol": 1e-4, "atol": 1e-6}
 
 
 def tolerance(name):
-    # The eager softmax of some is in float32 whatever the weights are in.
-    return FLOAT32 if name in {"modernbert", "splinter"} else EXACT
+    return FLOAT32 if name in SOFTMAX_IN_FLOAT32 else EXACT
 
 
 @pytest.fixture

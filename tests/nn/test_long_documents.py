@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_encoders import CONFIGS, DEBERTA_V3, build, encoder_of
+from small_encoders import CONFIGS, DEBERTA_V3, SOFTMAX_IN_FLOAT32, build, encoder_of
 from torch import nn
 from transformers import DebertaV2Config, RobertaConfig
 
@@ -179,8 +179,7 @@ def test_documents_of_two_windows_are_merged_from_the_models_own_output(name, en
         encoding = encoder(batch)[1]
         model = build(CONFIGS[name], "eager").double()
         states, attention = two_windows(model, batch.input_ids[1], [1, 12, 9, 25, 3], [2], end, 18, layers)
-    exact = name not in {"modernbert", "splinter"}  # whose eager softmax is in float32 whatever the weights are
-    tolerance = EXACT if exact else {"rtol": 1e-4, "atol": 1e-6}
+    tolerance = {"rtol": 1e-4, "atol": 1e-6} if name in SOFTMAX_IN_FLOAT32 else EXACT
     torch.testing.assert_close(encoding.states, states, **tolerance)
     torch.testing.assert_close(encoding.attention, attention, **tolerance)
 

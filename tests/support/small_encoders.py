@@ -12,6 +12,10 @@ from transformers import (
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    EuroBertConfig,
+    Gemma3TextConfig,
+    GPT2Config,
+    LlamaConfig,
     ModernBertConfig,
     MPNetConfig,
     RobertaConfig,
@@ -23,6 +27,7 @@ from bench.nn.encoder import Encoder
 
 SIZES = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 BERT_LIKE = SIZES | {"intermediate_size": 24, "max_position_embeddings": 64}
+SPECIALS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 DEBERTA_V3 = {
     "relative_attention": True,
     "position_buckets": 8,
@@ -54,8 +59,22 @@ CONFIGS = {
     "deberta-v2-xlarge": DebertaV2Config(**BERT_LIKE | DEBERTA_V3, conv_kernel_size=3, conv_act="gelu"),
     "deberta-v3": DebertaV2Config(**BERT_LIKE | DEBERTA_V3),
     "splinter": SplinterConfig(**BERT_LIKE),
+    # Two query heads share a key head.
+    "eurobert": EuroBertConfig(**BERT_LIKE | {"num_attention_heads": 4, "num_key_value_heads": 2}, **SPECIALS),
+    # These look only backwards; the second at most 4 pieces far, in all layers but the last.
+    "llama": LlamaConfig(**BERT_LIKE | {"num_attention_heads": 4, "num_key_value_heads": 2}, **SPECIALS),
+    "gemma3": Gemma3TextConfig(
+        **BERT_LIKE | {"num_key_value_heads": 1, "head_dim": 8, "query_pre_attn_scalar": 8},
+        **SPECIALS,
+        sliding_window=4,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+    ),
+    "gpt2": GPT2Config(vocab_size=50, n_embd=16, n_layer=3, n_head=2, n_inner=24, n_positions=64, **SPECIALS),
 }
-RECOMPUTED = {"bert", "roberta", "electra", "distilbert", "modernbert"}
+RECOMPUTED = {"bert", "roberta", "electra", "distilbert", "modernbert", "eurobert", "llama", "gemma3", "gpt2"}
+CAUSAL = {"llama", "gemma3", "gpt2"}
+SOFTMAX_IN_FLOAT32 = {"modernbert", "splinter", "eurobert", "llama", "gemma3"}
+"""Whose own eager attention is no more exact than that, whatever the weights are in."""
 CAUGHT = {"mpnet", "deberta", "deberta-v2", "deberta-v2-xlarge", "deberta-v3"}
 PICKED = {"splinter"}
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from bench.data.documents import Document
-from bench.errors import UsageError
 
 FEATURE_VERSION = 2
 """Part of every cache key: raise it when the same document would give other features."""
