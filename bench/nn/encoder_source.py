@@ -299,8 +299,9 @@ def _notes(source: EncoderSource, of_tokenizer: str, unread: Sequence[str]) -> I
         yield f"{name}: {CAUSAL}"
     if traits.alone:
         yield f"{name}: padding reaches its states, so that it reads one window at a time"
-    if traits.longest is not None and traits.longest < stated_window(source.config, source.tokenizer):
-        yield f"{name}: beyond {traits.longest} word pieces it does not read as it says, so that windows are that long"
+    stated = stated_window(source.config, source.tokenizer)
+    if source.window < stated:
+        yield f"{name}: {stated} word pieces are stated as its limit; windows have {source.window}, which it reads right"
 
 
 def _weights(name: str, folder: Path, fingerprint: str, config: Any) -> tuple[tuple[str, ...], str]:
