@@ -1,4 +1,7 @@
-"""`bench doctor`: what of encoders, data, GPU and SLURM is here, and what to do about what is not."""
+"""`bench doctor`: what of encoders, data, GPU and SLURM is here, and what to do about what is not.
+
+With `--encoder`, what that encoder is: how it would be read, and whether it can be.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,14 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.nn.encoder_source import EncoderSource
 
 
 @dataclass(frozen=True)
@@ -22,19 +29,102 @@ class Requirement:
     to_do: str = ""
 
 
-def doctor() -> None:
-    """What this machine has for running experiments, and how to get what it lacks."""
+def doctor(
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Say what an encoder is and how it would be read: a folder, or a Hugging Face id."),
+    ] = None,
+) -> None:
+    """What this machine has for running experiments, and how to get what it lacks; or what an encoder is."""
+    if encoder is not None:
+        _check_up(encoder)
+        return
+    _print(_requirements(), "To do")
+    typer.echo("Everything marked ok can be used now; the rest is optional.")
+
+
+def _print(rows: Iterable[Requirement], last: str) -> None:
+    """A table of requirements; `last` heads its last column."""
     from rich.table import Table
     from rich.text import Text
 
     from bench.cli.console import make_console
 
-    table = Table("", "What", "Found", "To do", box=None, pad_edge=False)
-    for requirement in _requirements():
-        mark = Text("ok", "green") if requirement.here else Text("--", "yellow")
-        table.add_row(mark, requirement.what, requirement.state, requirement.to_do)
+    table = Table("", "What", "Found", last, box=None, pad_edge=False)
+    for row in rows:
+        mark = Text("ok", "green") if row.here else Text("--", "yellow")
+        table.add_row(mark, row.what, row.state, row.to_do)
     make_console().print(table)
-    typer.echo("Everything marked ok can be used now; the rest is optional.")
+
+
+def _check_up(name: str) -> None:
+    """Print what an encoder is. Raises UsageError where no document can be read with it."""
+    from bench.nn.encoder_source import find_encoder
+    from bench.nn.encoder_traits import traits_of
+
+    source = find_encoder(name, ())
+    # Of `tiny`, too, whose traits nobody else needs to look at.
+    source = replace(source, traits=traits_of(source.config, source.pad_id, source.window))
+    _print(_traits(source), "")
+    for note in source.notes:
+        typer.echo(f"note: {note}")
+    source.check(attention=True)
+    typer.echo("It can be used.")
+
+
+def _traits(source: EncoderSource) -> Iterator[Requirement]:
+    """What running a small copy of an encoder has shown, and what its folder says, in the order of reading a text."""
+    traits, words, config = source.traits, source.words(), source.config
+    tokens = source.tokenizer.convert_ids_to_tokens
+    frame = f"{' '.join(tokens(words.start))} A {' '.join(tokens(words.end))}".strip()
+    by = {
+        "tokenizer": "by its tokenizer",
+        "added": "added: its tokenizer does not",
+        "none": "it has no tokens for that",
+    }
+    yield Requirement(
+        "type", True, f"{config.model_type}, {config.hidden_size} wide, {config.num_hidden_layers} layers"
+    )
+    yield Requirement("framing", words.framing != "none", frame, by[words.framing])
+    yield Requirement(
+        "window", not traits.unusable, f"{source.window} word pieces", "longer documents: several windows"
+    )
+    yield Requirement("weights", not source.misfit, "not its own" if source.misfit else "fit", _size(source))
+    dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
+    yield Requirement("precision", True, f"saved in {dtype}", "read, trained and evaluated in float32 (autocast aside)")
+    if traits.unusable:
+        yield Requirement("states", False, traits.unusable)
+        return
+    ways = {
+        "recomputed": "computed beside fused attention",
+        "caught": "caught in passing, from its last layers' maps",
+        "picked": "picked from the maps of all its layers",
+        "": "cannot be had",
+    }
+    far = f"from its own eager output at most {traits.row_difference:.0e}, states {traits.state_difference:.0e}"
+    yield Requirement("attention rows", bool(traits.rows), ways[traits.rows], far if traits.rows else "")
+    yield Requirement("looks", not traits.causal, "only backwards" if traits.causal else "both ways")
+    padding = ("reaches its states", "one window at a time") if traits.alone else ("reaches nothing", "")
+    yield Requirement("padding", not traits.alone, *padding)
+    yield Requirement("memory", True, *_memory(source))
+
+
+def _size(source: EncoderSource) -> str:
+    from bench.nn.encoder_weights import count_weights
+
+    return "" if source.folder is None else f"{count_weights(source.folder) / 1e6:,.1f} million numbers"
+
+
+def _memory(source: EncoderSource) -> tuple[str, str]:
+    from bench.inference.encodings import in_bytes
+    from bench.nn.encoder_probe import training_memory
+
+    length = min(source.window, 512)
+    held = training_memory(source.config, source.traits, source.pad_id, length)
+    return (
+        f"about {in_bytes(held)} for a document of {length} word pieces",
+        "in training, in float32, beside the weights",
+    )
 
 
 def _requirements() -> Iterator[Requirement]:

@@ -186,6 +186,34 @@ class _Copy:
             return True
 
 
+def training_memory(config: PreTrainedConfig, traits: Traits, pad_id: int, length: int) -> int:
+    """About how many bytes a document of so many word pieces holds between a forward pass in float32 and its backward.
+
+    Of the encoder alone, for a model that can be run: what its copy keeps, as often as the copy has fewer layers.
+    Without dropout, as a GPU's fused attention does not keep its weights for that either.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        small = _Copy(config, pad_id, traits.calls_pooler)
+        model = (small.fused() if traits.rows == "recomputed" else small.eager).eval()
+        own = {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
+        held: dict[int, int] = {}
+
+        def hold(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                held[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        ids = small.pieces(min(length, LONG))
+        with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+            output = model(input_ids=ids, attention_mask=torch.ones_like(ids))
+        depth = int(getattr(config, "num_hidden_layers", small.depth))
+        per_piece = sum(held.values()) / ids.shape[1] * depth / small.depth
+        del output
+    return round(per_piece * length)
+
+
 def _seen(small: _Copy, length: int) -> Traits:
     """The traits of a model that gives states."""
     longest = small.positions()

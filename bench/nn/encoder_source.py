@@ -90,6 +90,10 @@ class EncoderSource:
         limits = (self.longest, self.traits.longest, stated_window(self.config, self.tokenizer))
         return min(limit for limit in limits if limit is not None)
 
+    @property
+    def _double(self) -> bool:
+        return self.config.model_type in DOUBLE_SEPARATOR
+
     def check(self, attention: bool, window: int | None = None) -> None:
         """Raise UsageError, with the reason, where no document can be read with this encoder.
 
@@ -100,6 +104,12 @@ class EncoderSource:
         reason = self.traits.unusable or (self.traits.without_rows if attention else "")
         if reason:
             raise UsageError(f"the encoder {self.name!r} ({self.config.model_type}) cannot be used: {reason}")
+        words = self.words()
+        specials = len(words.start) + len(words.end) * (2 if self._double else 1)
+        if (window or self.window) <= specials:
+            raise UsageError(
+                f"a window of {window or self.window} word pieces has no room beside {specials} special tokens"
+            )
         if window is not None and window > self.window:
             raise UsageError(
                 f"window={window}: the encoder {self.name!r} takes at most {self.window} word pieces at once. Longer "
@@ -131,8 +141,7 @@ class EncoderSource:
             model = load_weights(self.name, self.folder, self.config, attn_implementation=implementation)
         model = without_pooler(model, self.traits.calls_pooler)
         words = self.words()
-        double = self.config.model_type in DOUBLE_SEPARATOR
-        end = words.end * 2 if double else words.end
+        end = words.end * 2 if self._double else words.end
         return Encoder(model, words.start, end, window or self.window, layers, attention, self.traits)
 
     def save(self, folder: Path) -> None:
@@ -301,7 +310,7 @@ def _notes(source: EncoderSource, of_tokenizer: str, unread: Sequence[str]) -> I
         yield f"{name}: padding reaches its states, so that it reads one window at a time"
     stated = stated_window(source.config, source.tokenizer)
     if source.window < stated:
-        yield f"{name}: {stated} word pieces are stated as its limit; windows have {source.window}, which it reads right"
+        yield f"{name}: {stated} word pieces are stated as its limit; it reads windows of {source.window} right"
 
 
 def _weights(name: str, folder: Path, fingerprint: str, config: Any) -> tuple[tuple[str, ...], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -51,6 +52,11 @@ def check_weights(name: str, folder: Path, config: PreTrainedConfig) -> list[str
     except (RuntimeError, ValueError, OSError, SafetensorError, UnpicklingError) as error:
         raise UsageError(f"the weights of the encoder {name!r} in {folder} do not fit: {_first_line(error)}") from error
     return _checked(name, folder, model, loaded)
+
+
+def count_weights(folder: Path) -> int:
+    """How many numbers the weights in a folder are."""
+    return sum(math.prod(shape) for _, shape in _shapes(folder))
 
 
 def _model_class(name: str, config: PreTrainedConfig) -> type[PreTrainedModel]:

@@ -1,4 +1,4 @@
-"""What a folder says of its encoder and what it does not: weights, framing, case, code, precision, limits, fingerprint."""
+"""What a folder says of its encoder and what it does not: weights, framing, case, code, precision, limits, keys."""
 
 from __future__ import annotations
 

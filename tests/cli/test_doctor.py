@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from small_encoders import BERT_LIKE, CONFIGS
+from transformers import AutoModel, BertConfig, BertTokenizer, ConvBertConfig, DPRConfig
+
+from bench.nn.encoder_probe import training_memory
+from bench.nn.encoder_traits import PLAIN
+
+
+@pytest.fixture
+def checked(bench, tmp_path, monkeypatch):
+    """checked(config): exit status, rows of the table by their first words, and everything that was printed."""
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def check(config, **options):
+        folder = tmp_path / config.model_type
+        letters = {
+            piece: i for i, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "*", *"abcdefghijklmnopqrstu"])
+        }
+        BertTokenizer(vocab=letters).save_pretrained(folder)
+        AutoModel.from_config(config, **options).save_pretrained(folder)
+        status, printed, refusal = bench("doctor", "--encoder", folder)
+        return status, {line[4:20].strip(): line for line in printed.splitlines()}, printed + refusal
+
+    return check
+
+
+def test_doctor_says_what_an_encoder_is(checked):
+    status, row, printed = checked(BertConfig(**BERT_LIKE | {"max_position_embeddings": 512}), dtype=torch.bfloat16)
+    assert status == 0
+    assert row["framing"].split()[2:5] == ["[CLS]", "A", "[SEP]"]
+    assert "512 word pieces" in row["window"]
+    assert "saved in bfloat16" in row["precision"]
+    assert "computed beside fused attention" in row["attention rows"]
+    assert "both ways" in row["looks"]
+    assert "reaches nothing" in row["padding"]
+    assert "MB for a document of 512 word pieces" in row["memory"]
+    assert all(line.startswith("ok") for name, line in row.items() if name in ("framing", "weights", "attention rows"))
+    assert printed.rstrip().endswith("It can be used.")
+
+
+def test_doctor_says_that_padding_reaches_states_and_how_it_is_read_then(checked):
+    _, row, _ = checked(ConvBertConfig(**BERT_LIKE, embedding_size=16))
+    assert row["padding"].startswith("--")
+    assert "one window at a time" in row["padding"]
+    assert "picked from the maps" in row["attention rows"]
+
+
+def test_doctor_says_that_an_encoder_looks_only_backwards(checked):
+    status, row, printed = checked(CONFIGS["llama"])
+    assert status == 0
+    assert "only backwards" in row["looks"]
+    assert "knows nothing of what follows" in printed
+
+
+def test_doctor_fails_for_an_encoder_that_cannot_be_used(checked):
+    status, row, printed = checked(DPRConfig(**BERT_LIKE))
+    assert status == 2
+    assert "it gives no states of word pieces" in row["states"]
+    assert "cannot be used: it gives no states of word pieces" in printed.replace("\n", " ")
+
+
+def test_memory_grows_with_layers_and_word_pieces():
+    def memory(layers, pieces):
+        return training_memory(BertConfig(**BERT_LIKE | {"num_hidden_layers": layers}), PLAIN, 0, pieces)
+
+    assert memory(8, 32) == 4 * memory(2, 32)
+    assert memory(2, 64) == pytest.approx(2 * memory(2, 32), rel=0.2)
+    # At least what each layer gives, in float32.
+    assert memory(2, 32) > 2 * 32 * BERT_LIKE["hidden_size"] * 4
