@@ -85,7 +85,7 @@ class _Copy:
         except Exception:  # a configuration that does not allow for fewer layers or word pieces
             self.config = deepcopy(config)
             self.eager = self._model("eager")
-        _fill(self.eager)
+        fill(self.eager)
         self.depth = int(getattr(self.config, "num_hidden_layers", 1))
         self._own: dict[int, Any] = {}
 
@@ -167,7 +167,8 @@ class _Copy:
         changed = ids.clone()
         changed[0, -1] = ids[0, ids[0] != ids[0, -1]][0]
         states, others = self.run(model, ids), self.run(model, changed)
-        return _apart(states[:, :-1], others[:, :-1]) == 0 and _apart(states, others) > 0
+        # Experts are given the pieces of all places at once, and round otherwise with others among them.
+        return _apart(states[:, :-1], others[:, :-1]) < ROUNDING
 
     def reads_padding(self, model: PreTrainedModel) -> bool:
         """Whether a document's states are others beside a longer document than by itself."""
@@ -308,7 +309,7 @@ def _shallow(config: PreTrainedConfig, pad_id: int) -> PreTrainedConfig:
     return small
 
 
-def _fill(model: nn.Module) -> None:
+def fill(model: nn.Module) -> None:
     """Give a model weights with which attention is not uniform and numbers stay around 1, padding's among them."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     for parameter in model.parameters():

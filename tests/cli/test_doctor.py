@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from small_encoders import BERT_LIKE, CONFIGS
@@ -23,7 +25,8 @@ def checked(bench, tmp_path, monkeypatch):
         BertTokenizer(vocab=letters).save_pretrained(folder)
         AutoModel.from_config(config, **options).save_pretrained(folder)
         status, printed, refusal = bench("doctor", "--encoder", folder)
-        return status, {line[4:20].strip(): line for line in printed.splitlines()}, printed + refusal
+        lines = [line for line in printed.splitlines() if line.startswith(("ok ", "-- "))]
+        return status, {re.split(r"\s{2,}", line)[1]: line for line in lines}, printed + refusal
 
     return check
 
