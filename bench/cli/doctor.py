@@ -82,9 +82,8 @@ def _traits(source: EncoderSource) -> Iterator[Requirement]:
         "added": "added: its tokenizer does not",
         "none": "it has no tokens for that",
     }
-    yield Requirement(
-        "type", True, f"{config.model_type}, {config.hidden_size} wide, {config.num_hidden_layers} layers"
-    )
+    width, depth = (getattr(config, name, "?") for name in ("hidden_size", "num_hidden_layers"))
+    yield Requirement("type", True, f"{config.model_type}, {width} wide, {depth} layers")
     yield Requirement("framing", words.framing != "none", frame, by[words.framing])
     yield Requirement(
         "window", not traits.unusable, f"{source.window} word pieces", "longer documents: several windows"

@@ -28,6 +28,11 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
             f"{', '.join(experiment.settings)} need{'s' if len(experiment.settings) == 1 else ''}. "
             f"It has: {', '.join(dataset.splits)} (`bench data add` registers more)"
         )
+    if encoder.config is not None and experiment.max_length <= encoder.specials:
+        raise UsageError(
+            f"--max-length {experiment.max_length} leaves no room for a word beside the {encoder.specials} special "
+            f"tokens of the encoder {encoder.name!r}"
+        )
     plans = [
         _plan_run(experiment, variant, setting, seed, dataset, encoder)
         for setting, variant in experiment.cells

@@ -91,6 +91,12 @@ class EncoderSource:
         return min(limit for limit in limits if limit is not None)
 
     @property
+    def specials(self) -> int:
+        """How many special tokens stand around a document."""
+        words = self.words()
+        return len(words.start) + len(words.end)
+
+    @property
     def _double(self) -> bool:
         return self.config.model_type in DOUBLE_SEPARATOR
 

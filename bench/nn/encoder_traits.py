@@ -72,9 +72,9 @@ def traits_of(config: PreTrainedConfig, pad_id: int, window: int) -> Traits:
     identity = [PROBE_VERSION, transformers.__version__, torch.__version__, type(config).__name__, pad_id, window]
     identity_text = json.dumps([*identity, content], default=str, sort_keys=True)
     path = home() / "probes" / f"encoder-{digest(identity_text)}.json"
-    kept = read_sealed(path, "traits")
-    if kept is not None:
-        return Traits(**kept)
+    stored = read_sealed(path, "traits")
+    if stored is not None:
+        return Traits(**stored)
     # Here: it takes transformers' model code, which is long to import and needed once.
     from bench.nn.encoder_probe import examine
 

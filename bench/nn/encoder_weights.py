@@ -16,6 +16,8 @@ from bench.errors import UsageError
 
 UNREAD = ("pooler",)
 """Parts of a model that are not used here, by the beginning of a part of a weight's name."""
+UNFIT = (RuntimeError, ValueError, OSError, ImportError, SafetensorError, UnpicklingError)
+"""What transformers raises for weights of other shapes, files that are none, and formats it has no reader of here."""
 SHOWN = 5
 """Names of weights that a message lists."""
 
@@ -30,7 +32,7 @@ def load_weights(name: str, folder: Path, config: PreTrainedConfig, **options: A
         model, loaded = model_class.from_pretrained(
             folder, config=config, local_files_only=True, dtype=torch.float32, output_loading_info=True, **options
         )
-    except RuntimeError as error:
+    except UNFIT as error:
         raise UsageError(f"the weights of the encoder {name!r} in {folder} do not fit: {_first_line(error)}") from error
     _checked(name, folder, model, loaded)
     return model
@@ -49,7 +51,7 @@ def check_weights(name: str, folder: Path, config: PreTrainedConfig) -> list[str
         model, loaded = model_class.from_pretrained(
             None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
         )
-    except (RuntimeError, ValueError, OSError, SafetensorError, UnpicklingError) as error:
+    except UNFIT as error:
         raise UsageError(f"the weights of the encoder {name!r} in {folder} do not fit: {_first_line(error)}") from error
     return _checked(name, folder, model, loaded)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def checked(bench, tmp_path, monkeypatch):
             piece: i for i, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "*", *"abcdefghijklmnopqrstu"])
         }
         BertTokenizer(vocab=letters).save_pretrained(folder)
-        AutoModel.from_config(config, **options).save_pretrained(folder)
+        AutoModel.from_config(deepcopy(config), **options).save_pretrained(folder)
         status, printed, refusal = bench("doctor", "--encoder", folder)
         lines = [line for line in printed.splitlines() if line.startswith(("ok ", "-- "))]
         return status, {re.split(r"\s{2,}", line)[1]: line for line in lines}, printed + refusal

@@ -94,6 +94,12 @@ def test_what_cannot_be_is_refused_while_planning(config, changes, reason, tmp_p
         plans("atlop", *changes, encoder=folder)
 
 
+def test_a_length_that_the_special_tokens_fill_is_refused_while_planning():
+    with pytest.raises(UsageError, match="--max-length 2 leaves no room for a word beside the 2 special tokens"):
+        plans("atlop", max_length=2)
+    assert plans("atlop", max_length=3)
+
+
 def test_weights_that_do_not_fit_are_refused_while_planning(shared_file):
     with pytest.raises(UsageError, match="are not those of a BertModel"):
         plans("atlop", encoder=str(shared_file("cases/encoders/encoder-nomatch")))
@@ -129,8 +135,8 @@ def test_a_causal_encoder_is_trained_and_tables_say_that_it_is_one(tmp_path):
 def test_a_run_says_what_has_to_be_known_of_its_encoder(bench, tmp_path):
     folder = encoder(tmp_path / "encoder", CONFIGS["llama"])
     options = ["--models", "atlop", "--dataset", "small", "--encoder", folder, "--out", tmp_path / "out"]
-    status, printed, told = bench("run", *options, "--dry-run", "--json")
+    status, printed, notes = bench("run", *options, "--dry-run", "--json")
     assert status == 0
-    assert "note: encoder" in told
-    assert "it looks only backwards" in told
+    assert "note: encoder" in notes
+    assert "it looks only backwards" in notes
     assert json.loads(printed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -53,7 +54,8 @@ def write(folder, config, tokenizer=None, model_type=AutoModel, **weights):
     pieces.insert(config.pad_token_id or 0, "[PAD]")
     (tokenizer or BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)})).save_pretrained(folder)
     torch.manual_seed(0)
-    model_type.from_config(config, **weights).save_pretrained(folder)
+    # A model writes its precision into its configuration.
+    model_type.from_config(deepcopy(config), **weights).save_pretrained(folder)
     return folder
 
 

@@ -162,11 +162,10 @@ def test_encoders_that_were_right_are_run_as_they_were(name):
     assert seen.treatment == ({"causal": True} if name in CAUSAL else {})
 
 
-def test_rows_that_cannot_be_recomputed_are_taken_from_the_models_maps():
-    # Sinks that take a share of every row, and scores that are capped, are no part of fused attention.
-    for name in ("gpt_oss", "gemma2"):
-        seen = seen_of(name)
-        assert (seen.rows, seen.pluggable) == ("picked", name == "gemma2" or seen.pluggable)
+@pytest.mark.parametrize("name", ["gpt_oss", "gemma2"])
+def test_rows_that_fused_attention_does_not_have_are_taken_from_the_models_maps(name):
+    # Sinks take a share of every row of the one; the other caps its scores.
+    assert seen_of(name).rows == "picked"
 
 
 def test_recomputed_rows_that_are_not_the_models_own_are_not_used(monkeypatch):
@@ -225,9 +224,7 @@ def test_a_model_that_remembers_what_it_has_read_is_held_to_the_window_at_which_
             return x if self.short else 2 * x
 
     def remembering(model, calls_pooler):
-        embeddings = model.get_input_embeddings()
-        if not isinstance(embeddings, torch.nn.Sequential):
-            model.embeddings.LayerNorm = torch.nn.Sequential(model.embeddings.LayerNorm, Remembers())
+        model.embeddings.LayerNorm = torch.nn.Sequential(model.embeddings.LayerNorm, Remembers())
         return without_pooler(model, calls_pooler)
 
     monkeypatch.setattr("bench.nn.encoder_probe.without_pooler", remembering)
