@@ -52,9 +52,8 @@ def _plan_run(
             raise UsageError(f"{trained.name} reads word pieces: it has no encoder to be frozen (freeze_encoder)")
         if resolved.training.compile and (resolved.training.freeze_encoder or trained.cls.reads == "pieces"):
             raise UsageError(f"{trained.name}: compile is for an encoder that is trained, and this stage trains none")
-        if (
-            encoder.config is not None and trained.cls.reads != "pieces"
-        ):  # there is none where nothing but a name is here
+        # Of an encoder that is not here a dry run has the name alone.
+        if encoder.config is not None and trained.cls.reads != "pieces":
             encoder.check(attention=trained.cls.reads == "pairs", window=resolved.training.window)
         before = stages[-1].key if stages else None
         stages.append(
