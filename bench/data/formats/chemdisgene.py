@@ -93,10 +93,18 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     blocks = open_source(path)
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
-    documents, count, broken = checked(blocks, checker.check)
+    documents, count, broken = checked(blocks, checker)
     sound, problems = checker.finish(documents)
     return Scan(
-        path, count, sound, (*broken, *problems), +checker.notes, checker.labelled, (blocks.finish(),), +checker.changes
+        path,
+        count,
+        sound,
+        (*broken, *problems),
+        +checker.notes,
+        checker.labelled,
+        (blocks.finish(),),
+        +checker.changes,
+        checker.why_no_labels(),
     )
 
 
@@ -108,6 +116,7 @@ class AbstractChecker(Checker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
 
     labels_field = "relation"
+    required = ("docid", "title", "abstract", "entity")
 
     def __init__(self, relations: Collection[str] | None, repeated_titles: bool = False) -> None:
         super().__init__(frozenset(RELATIONS if relations is None else relations), repeated_titles)
@@ -128,6 +137,7 @@ class AbstractChecker(Checker):
         if not isinstance(item, dict):
             self.problem(shown("", item), "expected an object with docid, title, abstract, entity")
             return None
+        self.note_keys(item)
         docid = self.title(self.get(item, "docid", str, "docid", "a string"), "docid")
         title = self.get(item, "title", str, "title", "a string")
         abstract = self.get(item, "abstract", str, "abstract", "a string ('' where there is a title alone)")

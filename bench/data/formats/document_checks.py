@@ -26,6 +26,8 @@ FEW_ENTITIES = "documents with fewer than two entities (no pairs)"
 class DocumentChecker(Checker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
 
+    required = ("title", "sents", "vertexSet")
+
     def check(self, index: int, item: Any) -> Document | None:
         """The document of a decoded element, or None after noting its problems."""
         before = len(self.problems)
@@ -33,6 +35,7 @@ class DocumentChecker(Checker):
         if not isinstance(item, dict):
             self.problem(shown("", item), "expected an object with title, sents, vertexSet")
             return None
+        self.note_keys(item)
         title = self.title(self.get(item, "title", str, "title", "a string"), "title")
         sentences = self._check_sentences(item)
         lengths = None if sentences is None else [None if words is None else len(words) for words in sentences]

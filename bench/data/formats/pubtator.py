@@ -10,9 +10,7 @@ data set names the file of abstracts; its tables are found beside it (`tables_of
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +60,7 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     if isinstance(content, str):
         return nothing_read(path, content)
     raw, source = content
-    text = _unzipped(raw, "abstracts in PubTator's form")
+    text = decode(raw, "abstracts in PubTator's form")
     if isinstance(text, BrokenJson):
         return Scan(path, 0, (), (Problem(None, "", *text),), checker.notes, False, (source,))
     tables = []
@@ -116,16 +114,6 @@ def _table_names(path: Path) -> Sequence[str]:
     return [f"{before}relationships.tsv"] if before or not middle else _CURATED
 
 
-def _unzipped(raw: bytes, expected: str) -> str | BrokenJson:
-    """The text of a file, gzipped or not; or what is wrong with it."""
-    if raw.startswith(b"\x1f"):  # no text does; one byte may be all that is left of a gzip file
-        try:
-            raw = gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            return BrokenJson("", f"damaged or cut off, not a whole gzip file ({error})")
-    return decode(raw, expected)
-
-
 def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
     """A table of triples and what is wrong with it. None where it could not be read at all."""
     content = read_source(path)
@@ -133,7 +121,7 @@ def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
         return None, [Problem(None, "", path.name, content)]
     raw, source = content
     table = _Table(source)
-    text = _unzipped(raw, "a table of triples")
+    text = decode(raw, "a table of triples")
     if isinstance(text, BrokenJson):
         return table, [Problem(None, "", ", ".join(part for part in (path.name, text.field) if part), text.expected)]
     problems = []
