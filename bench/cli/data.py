@@ -141,7 +141,11 @@ def validate(
     from bench.data.formats.detect import format_of, scan
 
     chosen = None if form is None else format_of(form)
-    known = read_relations(relations)[0] if relations else None
+    known = None
+    if relations:
+        known, _, notes = read_relations(relations)
+        for note in notes:
+            typer.echo(f"note: {note}")
     wrong = False
     for path in files:
         result = scan(path, chosen, known, repeated_titles=distant)

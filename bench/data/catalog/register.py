@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data.catalog.registration import SPLITS, FileRecord, Registration, SplitFile
 from bench.data.formats.detect import Format, detect, scan
@@ -81,7 +83,7 @@ def register(
         ext_seed=files.ext_seed,
         format=reading.form.name,
     )
-    notes = [note for of_file in reading.facts_of.values() for note in of_file.notes]
+    notes = [*reading.notes, *(note for of_file in reading.facts_of.values() for note in of_file.notes)]
     return registration, notes + _overlaps(reading.facts_of, force)
 
 
@@ -98,12 +100,14 @@ def _check_splits(splits: Mapping[str, Path]) -> None:
 class _Reading:
     """What is known of a data set while its files are read, one after another.
 
-    complaints: what is wrong, with the file's name.   facts_of: by split, of the files that nothing is wrong with.
+    complaints: what is wrong, with the file's name.   notes: what is worth knowing of the files of relations.
+    facts_of: by split, of the files that nothing is wrong with.
     """
 
     form: Format
     check: Check
     complaints: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     facts_of: dict[str, FileFacts] = field(default_factory=dict)
     relations: tuple[str, ...] | None = None
     names: dict[str, str] = field(default_factory=dict)
@@ -114,7 +118,7 @@ class _Reading:
         self.names = {relation: self.form.relation_names.get(relation, relation) for relation in self.relations or ()}
         try:
             if paths:
-                self.relations, self.names = read_relations(paths)
+                self.relations, self.names, self.notes = read_relations(paths)
         except UsageError as error:
             self.complaints.append(str(error))
 
@@ -153,29 +157,52 @@ class _Reading:
         return order, {relation: relation for relation in order}
 
 
-def read_relations(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, str]]:
+class Relations(NamedTuple):
+    """What files of relations say. order: column r + 1 of a model's logits is the relation `order[r]`.
+
+    names: of each relation.   notes: how a file was read that is not quite as it should be.
+    """
+
+    order: tuple[str, ...]
+    names: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def read_relations(paths: Sequence[Path]) -> Relations:
     """The relations, in order, and their names, from files in two forms.
 
     rel2id, `{"P1": 3, ..., "Na": 0}`, gives the order (by number; "Na", the threshold class, is no relation);
-    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Raises UsageError.
+    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Numbers that are written as
+    strings are numbers, with a note. Raises UsageError.
     """
     order: tuple[str, ...] | None = None
     names: dict[str, str] = {}
+    notes = []
     for path in paths:
         value = read_json(path)
         if not isinstance(value, dict) or not value:
             raise UsageError(f"{path}: expected an object of relations, found {kind_of(value) if value else 'none'}")
-        if all(type(number) is int for number in value.values()):
-            if len(set(value.values())) < len(value):
+        numbers = {relation: number for relation, entry in value.items() if (number := _number(entry)) is not None}
+        if len(numbers) == len(value):
+            if len(set(numbers.values())) < len(value):
                 raise UsageError(f"{path}: two relations have the same number")
-            order = tuple(r for r in sorted(value, key=lambda r: value[r]) if r.casefold() not in NO_RELATION)
+            order = tuple(r for r in sorted(numbers, key=lambda r: numbers[r]) if r.casefold() not in NO_RELATION)
+            if any(isinstance(number, str) for number in value.values()):
+                notes.append(f"{path}: its numbers are written as strings, and read as the numbers that they are")
         elif all(isinstance(name, str) for name in value.values()):
             names.update(value)
         else:
             raise UsageError(f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info)')
     if order is None:
         order = tuple(sorted(names))
-    return order, {relation: names.get(relation, relation) for relation in order}
+    return Relations(order, {relation: names.get(relation, relation) for relation in order}, tuple(notes))
+
+
+def _number(value: object) -> int | None:
+    """The whole number that a value is or, as a string, stands for; None for any other value."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value) else None
+    return value if type(value) is int else None
 
 
 def _absolute(path: Path) -> Path:

@@ -154,6 +154,8 @@ def test_facts_are_those_of_the_human_training_documents_if_no_file_gives_them(f
         ({"P2": 1, "P1": 2, "Na": 0}, ("P2", "P1")),
         ({"P2": 0, "P1": 1}, ("P2", "P1")),
         ({"P2": "two", "P1": "one"}, ("P1", "P2")),
+        ({"P2": "10", "P1": "9", "Na": "0"}, ("P1", "P2")),
+        ({"P2": 1, "P1": "2", "Na": 0}, ("P2", "P1")),
     ],
 )
 def test_a_relations_file_gives_the_columns(
@@ -165,9 +167,21 @@ def test_a_relations_file_gives_the_columns(
     assert dataset.relations == expected
 
 
+def test_numbers_of_relations_that_are_strings_are_read_as_numbers_and_told(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "rel2id.json"
+    path.write_text('{"Na": "0", "P2": "1", "P1": "2"}')
+    dataset, notes = add_dataset("mine", files, relations=[path])
+    assert dataset.relations == ("P2", "P1")
+    assert dataset.relation_names == {"P1": "P1", "P2": "P2"}
+    assert notes[0] == f"{path}: its numbers are written as strings, and read as the numbers that they are"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ({"P1": "1", "P2": " 01"}, "two relations have the same number"),
         ({"P1": "one"}, "'P2': not a relation of this data set (1 known)"),
         ({"P1": 1, "P2": 1}, "two relations have the same number"),
         ({"P1": 1, "P2": "two"}, "(rel2id) or"),
