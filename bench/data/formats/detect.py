@@ -70,12 +70,13 @@ def detect(path: Path) -> Format:
     text = _beginning(path).lstrip()
     if text.startswith(_JSON):
         return FORMATS["chemdisgene" if _is_chemdisgene(_first_keys(path)) else "docred"]
-    first = text.partition("\n")[0]
+    lines = text.split("\n", 3)[:3]
+    if cdr.in_this_form(lines):
+        return FORMATS["cdr"]
+    first = lines[0]
     # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
     if first.partition("|")[2].startswith("t|") or first.count("\t") == 3:
         return FORMATS["chemdisgene"]
-    if len(columns := first.split("\t")) > 2 and columns[2] in cdr.LABELS:
-        return FORMATS["cdr"]
     return FORMATS["docred"]
 
 

@@ -11,11 +11,11 @@ data set names the file of abstracts; its tables are found beside it (`tables_of
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.data.documents import Document
 from bench.data.formats.chemdisgene import AbstractChecker
@@ -28,6 +28,13 @@ _CURATED = ("approved_relns_ctd_v1.tsv", "approved_relns_new_v1.tsv")
 _MENTION_COLUMNS = ("docid", "start", "end", "mention", "type", "id")
 _TRIPLE_COLUMNS = ("docid", "relation", "subject id", "object id")
 _NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+class _Line(NamedTuple):
+    """A line of a file, numbered from 1."""
+
+    number: int
+    text: str
 
 
 @dataclass
@@ -72,7 +79,8 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     documents: list[Document] = []
     count = 0
     seen = set()
-    for part in _abstracts(text):
+    relation_lines: list[_Line] = []
+    for part in _abstracts(text, relation_lines):
         if isinstance(part, Problem):
             checker.problems.append(part)
             continue
@@ -81,6 +89,8 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
         if document is not None:
             documents.append(document)
         count += 1
+    if relation_lines:
+        return Scan(path, count, (), (_another_corpus(relation_lines),), Counter(), False, (source,))
     for table in tables:
         for docid in sorted(table.triples.keys() - seen):
             expected = f"document {short(docid)} is not among the abstracts"
@@ -163,8 +173,26 @@ def _as_json(part: _Abstract, tables: Sequence[_Table]) -> tuple[dict[str, Any],
     return item, place
 
 
-def _abstracts(text: str) -> Iterator[_Abstract | Problem]:
-    """The documents of the text, and problems of its form. A document that breaks off is a problem, and left out."""
+def _another_corpus(lines: Sequence[_Line]) -> Problem:
+    """That a file has relations among its mentions, as the PubTator files of other corpora do: one problem for all."""
+    number, first = lines[0]
+    found = plural(len(lines), "line") + " of relations among the mentions, as BC5CDR and BioRED have them"
+    expected = f"another corpus ({found}): ChemDisGene's triples are in a table beside the abstracts"
+    todo = "BC5CDR is read in its form of 17 columns (`bench data fetch cdr`), other corpora in DocRED's JSON"
+    return Problem(None, "", f"line {number} = {short(first)}", f"{expected}; {todo}")
+
+
+def _is_relation(line: str) -> bool:
+    """Whether a line is a relation in the PubTator form of BC5CDR (4 columns) or BioRED (5), without offsets."""
+    columns = line.split("\t")
+    return len(columns) in (4, 5) and all(columns) and not re.match(r"[-0-9]", columns[1])
+
+
+def _abstracts(text: str, relation_lines: list[_Line]) -> Iterator[_Abstract | Problem]:
+    """The documents of the text, and problems of its form. A document that breaks off is a problem, and left out.
+
+    relation_lines: where to note lines that are relations of another corpus, which are no problems of their own.
+    """
     current: _Abstract | None = None
     index = 0
     skipping = False
@@ -188,6 +216,9 @@ def _abstracts(text: str) -> Iterator[_Abstract | Problem]:
                 skipping = True
         else:
             problem = _add(current, line, number)
+            if problem and _is_relation(line):
+                relation_lines.append(_Line(number, line))
+                continue
         if problem:
             document, title = (None, "") if current is None else (index, current.docid)
             yield Problem(document, title, f"line {number} = {short(line)}", problem)

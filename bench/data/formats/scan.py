@@ -227,6 +227,8 @@ class Checker:
     def finish(self, documents: Sequence[Document]) -> tuple[tuple[Document, ...], list[Problem]]:
         """The sound ones of the documents that passed, and all problems in order, after what needs the whole file."""
         if (other := self._another_form()) is not None:
+            self.notes.clear()
+            self.changes.clear()
             return (), [other]
         if self.labelled:
             # A file labelled in part is a mistake: as "no labels" the rest would count as negatives.
