@@ -39,7 +39,7 @@ def options(files: dict[str, Path]) -> list[str]:
 def test_a_data_set_is_added_listed_and_counted(files: dict[str, Path]) -> None:
     added = run("add", "mine", *options(files))
     assert added.exit_code == 0
-    assert "registered 'mine': 1 relations" in added.output
+    assert "registered 'mine': 1 relation\n  train: 1 document\n" in added.output
     assert "ext: derived, seed 0" in added.output
     assert "train 1, dev 1, test 1" in run("list").output
     rows = json.loads(run("list", "--json").output)
@@ -72,7 +72,7 @@ def test_validate_prints_every_problem_of_every_file_and_exits_1(files: dict[str
 def test_validate_says_what_a_sound_file_holds(files: dict[str, Path]) -> None:
     result = run("validate", files["dev"])
     assert result.exit_code == 0
-    assert f"{files['dev']}: 1 documents, 2 labels: no problems" in result.output
+    assert f"{files['dev']}: 1 document, 2 labels: no problems" in result.output
 
 
 def test_misuse_is_a_usage_error(files: dict[str, Path]) -> None:

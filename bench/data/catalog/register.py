@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.data.catalog.leaks import Identities, identities, named, named_pairs, titles_alike, under_other_titles
 from bench.data.catalog.registration import SPLITS, FileRecord, Registration, SplitFile
 from bench.data.formats.detect import Format, detect, scan
 from bench.data.formats.docred import read_facts, titles
 from bench.data.formats.json_stream import kind_of, read_json
-from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source
+from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source, plural
 from bench.errors import UsageError, unknown
 from bench.filesystem import sha256_of
 
@@ -43,7 +44,7 @@ class FileFacts:
     """What registering needs of a file once it is read; the documents themselves are let go."""
 
     record: SplitFile
-    titles: frozenset[str]
+    identities: Identities
     relations: Counter[str]
     notes: tuple[str, ...]
 
@@ -59,9 +60,9 @@ def register(
 
     Raises one UsageError with the problems of all files together.
 
-    Leaks: no file but test's may hold a document of test, by title, unless `force`. SSR-PU's `dev_ext.json` covers all
-    of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of dev: the rest
-    is left out, counted, and said in a note. What remains is held to the same rule.
+    Leaks: no file but test's may hold a document of test, by title or by text, unless `force`. SSR-PU's `dev_ext.json`
+    covers all of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of
+    dev: the rest is left out, counted, and said in a note. What remains is held to the same rule.
     """
     _check_splits(files.splits)
     reading = _Reading(files.form or detect(files.splits["train"]), check)
@@ -230,17 +231,18 @@ def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) 
     notes = []
     for what, counts in (("kept as they are", result.notes), ("changed", result.changes)):
         if counts:
-            oddities = "; ".join(f"{count:,} {oddity}" for oddity, count in sorted(counts.items()))
+            oddities = "; ".join(oddity.of(count) for oddity, count in sorted(counts.items()))
             notes.append(f"{result.path}: {what}: {oddities}")
     documents = result.documents
     if split == "dev_ext" and "dev" in facts_of:
-        documents = tuple(document for document in documents if document.title in facts_of["dev"].titles)
-        left_out = titles(result.documents) - facts_of["dev"].titles
+        in_dev = facts_of["dev"].identities.titles
+        documents = tuple(document for document in documents if document.title in in_dev)
+        left_out = titles(result.documents) - in_dev
         if left_out:
-            of_test = len(left_out & facts_of["test"].titles) if "test" in facts_of else 0
+            of_test = left_out & facts_of["test"].identities.titles if "test" in facts_of else frozenset()
             notes.append(
-                f"{result.path}: {len(left_out):,} of {result.count:,} documents are not in dev and are left out"
-                + (f" ({of_test:,} of them are test documents)" if of_test else "")
+                f"{result.path}: {len(left_out):,} of {plural(result.count, 'document')} {_are(left_out)} not in dev "
+                f"and {_are(left_out)} left out" + (f" ({len(of_test):,} of them in test)" if of_test else "")
             )
     own, *others = map(_record, result.sources)
     record = SplitFile(
@@ -252,19 +254,36 @@ def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) 
         left_out=result.count - len(documents),
     )
     relations = Counter(label.relation for document in documents for label in document.labels)
-    return FileFacts(record, titles(documents), relations, tuple(notes))
+    return FileFacts(record, identities(documents), relations, tuple(notes))
 
 
 def _leaks(facts_of: Mapping[str, FileFacts]) -> list[str]:
+    """What stands in other files of the documents of test, by title or by text."""
     if "test" not in facts_of:
         return []
-    return [
-        f"{item.record.path} ({split}): {len(shared):,} of {len(item.titles):,} documents are also in the test file, "
-        f"{facts_of['test'].record.path}: what is trained or selected on them leaks the test labels\n{_named(shared)}\n"
-        "  Leave them out of that file (--force accepts them, and no number on this test file means anything then)"
-        for split, item in facts_of.items()
-        if split != "test" and (shared := item.titles & facts_of["test"].titles)
-    ]
+    test = facts_of["test"]
+    leaks = []
+    for split, item in facts_of.items():
+        if split == "test":
+            continue
+        where = f"{item.record.path} ({split})"
+        count = plural(item.record.documents, "document")
+        if shared := item.identities.titles & test.identities.titles:
+            leaks.append(
+                f"{where}: {len(shared):,} of {count} {_are(shared)} also in the test file, {test.record.path}: "
+                f"{_LEAK}\n{named(shared)}\n{_LEAVE_OUT}"
+            )
+        if renamed := under_other_titles(item.identities, test.identities):
+            leaks.append(
+                f"{where}: {len(renamed):,} of {count} {'has' if len(renamed) == 1 else 'have'} the text of a test "
+                f"document under another title, compared without case and white space ({test.record.path}): "
+                f"{_LEAK}\n{named_pairs(renamed)}\n{_LEAVE_OUT}"
+            )
+    return leaks
+
+
+_LEAK = "what is trained or selected on them leaks the test labels"
+_LEAVE_OUT = "  Leave them out of that file (--force accepts them, and no number on this test file means anything then)"
 
 
 def _overlaps(facts_of: Mapping[str, FileFacts], force: bool) -> list[str]:
@@ -272,18 +291,30 @@ def _overlaps(facts_of: Mapping[str, FileFacts], force: bool) -> list[str]:
     notes = []
     if force:
         notes += [f"forced although: {leak}" for leak in _leaks(facts_of)]
-    for split in ("train", "ext", "distant"):
-        shared = facts_of[split].titles & facts_of["dev"].titles if split in facts_of else frozenset()
-        if shared:
+    dev, test = facts_of["dev"].identities, facts_of["test"].identities
+    for split in (split for split in ("train", "ext", "distant") if split in facts_of):
+        own = facts_of[split].identities
+        if shared := own.titles & dev.titles:
             notes.append(
-                f"{split} and dev share {len(shared):,} documents: selection on dev sees them\n{_named(shared)}"
+                f"{split} and dev share {plural(len(shared), 'document')}: selection on dev sees them\n{named(shared)}"
             )
-    if "ext" in facts_of and (others := facts_of["ext"].titles - facts_of["train"].titles):
-        notes.append(f"{len(others):,} documents of ext are not in train")
+        if renamed := under_other_titles(own, dev):
+            notes.append(
+                f"{plural(len(renamed), 'document')} of {split} with the text of a dev document under another title: "
+                f"selection on dev sees them\n{named_pairs(renamed)}"
+            )
+    for split in (split for split in facts_of if split != "test"):
+        own = facts_of[split].identities
+        same_text = under_other_titles(own, test)
+        if alike := {t: other for t, other in titles_alike(own, test).items() if t not in same_text}:
+            notes.append(
+                f"{plural(len(alike), 'title')} of {split} in test but for case or white space, with another text: "
+                f"see that they are other documents\n{named_pairs(alike)}"
+            )
+    if "ext" in facts_of and (others := facts_of["ext"].identities.titles - facts_of["train"].identities.titles):
+        notes.append(f"{len(others):,} of {plural(facts_of['ext'].record.documents, 'document')} of ext not in train")
     return notes
 
 
-def _named(some: frozenset[str], at_most: int = 20) -> str:
-    names = [repr(title) for title in sorted(some)]
-    more = f" and {len(names) - at_most:,} more" if len(names) > at_most else ""
-    return f"  {', '.join(names[:at_most])}{more}"
+def _are(some: Sized) -> str:
+    return "is" if len(some) == 1 else "are"

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.document_checks import EMPTY_LABELS, NAME_DIFFERS, SHARED_SPANS
 from bench.data.formats.json_stream import BrokenJson, decode
-from bench.data.formats.scan import Checker, Problem, Scan, nothing_read, plural, read_source, shown
+from bench.data.formats.scan import Checker, Note, Problem, Scan, nothing_read, plural, read_source, shown
 
 RELATIONS = ("CID",)
 
@@ -32,8 +32,10 @@ LABELS = {"1:CID:2": True, "1:NR:2": True, "not_include": False}
 """Column 1 of a pair -> whether the pair is a candidate."""
 
 COLUMNS = 17
-NOT_INCLUDED = "pairs marked not_include, left out of the candidates"
-HEADER = "header lines, left out"
+NOT_INCLUDED = Note(
+    "pair marked not_include, left out of the candidates", "pairs marked not_include, left out of the candidates"
+)
+HEADER = Note("header line, left out", "header lines, left out")
 
 _LABEL = re.compile(r"[0-9]+:[A-Za-z_]+:[0-9]+")
 """What column 1 of a pair looks like in any corpus of this form: GDA's has 1:GDA:2."""
@@ -65,6 +67,10 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     if _is_header(*(line for _, line in lines[:2])):
         checker.changes[HEADER] += 1
         del lines[0]
+        if not lines:
+            checker.problems.append(
+                Problem(None, "", "", "expected a document in each line, found a header line alone")
+            )
     for number, line in lines:
         document = checker.check(count, number, line)
         if document is not None:
@@ -220,7 +226,11 @@ class PairLineChecker(Checker):
         mentions = []
         for name, start, end, sentence in zip(names, starts, ends, places, strict=True):
             if sentence >= len(sentences):
-                wrong("sentences", numbers[2], f"{sentence} is outside the document ({len(sentences)} sentences)")
+                wrong(
+                    "sentences",
+                    numbers[2],
+                    f"{sentence} is outside the document ({plural(len(sentences), 'sentence')})",
+                )
                 return None
             if not before[sentence] <= start < end <= before[sentence + 1]:
                 span = f"words {start} to {end}, expected start < end inside of sentence {sentence}"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.json_stream import checked
 from bench.data.formats.offsets import latin_letters, words_of
-from bench.data.formats.scan import Checker, Scan, encodable, nothing_read, open_source, short, shown
+from bench.data.formats.scan import Checker, Note, Scan, encodable, nothing_read, open_source, short, shown
 
 RELATIONS = (
     "chem_disease:marker/mechanism",
@@ -57,15 +57,26 @@ ARGUMENTS = {
 UNLINKED = frozenset({"-", ""})
 """Ids of mentions whose concept was not found."""
 
-NO_PAIRS = "documents without candidate pairs"
-NO_CANDIDATE = "triples whose head or tail has no mention: no candidates, so always missed"
-SEVERAL_IDS = "mentions of several concepts at once (ids joined by |, ; or ,), an entity of their own"
-UNLINKED_MENTIONS = "mentions whose concept is not known (id '-'), in no candidate pair"
-INVISIBLE = "mentions of which nothing is left as ASCII"
-NO_TRIPLES = "documents without triples"
-TURNED = "triples given from object to subject, turned round"
-RELATION_LEFT_OUT = "triples of relations outside of the benchmark, left out"
-REPEATED = "triples given again in their document, left out"
+NO_PAIRS = Note("document without candidate pairs", "documents without candidate pairs")
+NO_CANDIDATE = Note(
+    "triple whose head or tail has no mention: no candidate, so always missed",
+    "triples whose head or tail has no mention: no candidates, so always missed",
+)
+SEVERAL_IDS = Note(
+    "mention of several concepts at once (ids joined by |, ; or ,), an entity of its own",
+    "mentions of several concepts at once (ids joined by |, ; or ,), an entity of their own",
+)
+UNLINKED_MENTIONS = Note(
+    "mention whose concept is not known (id '-'), in no candidate pair",
+    "mentions whose concept is not known (id '-'), in no candidate pair",
+)
+INVISIBLE = Note("mention of which nothing is left as ASCII", "mentions of which nothing is left as ASCII")
+NO_TRIPLES = Note("document without triples", "documents without triples")
+TURNED = Note("triple given from object to subject, turned round", "triples given from object to subject, turned round")
+RELATION_LEFT_OUT = Note(
+    "triple of a relation outside of the benchmark, left out", "triples of relations outside of the benchmark, left out"
+)
+REPEATED = Note("triple given again in its document, left out", "triples given again in their document, left out")
 
 Place = Callable[[str, int, str], str]
 """(part of the document, number in it, field) -> how a message calls it: `entity[4].start`."""

@@ -98,7 +98,9 @@ def read_facts(path: Path | str) -> frozenset[Fact]:
     ]
     if wrong:
         shown = wrong[:SHOWN_PROBLEMS] + ([f"  and {len(wrong) - SHOWN_PROBLEMS} more"] * (len(wrong) > SHOWN_PROBLEMS))
-        raise UsageError("\n".join([f"{path}: {plural(len(wrong), 'problem')} in {len(value):,} facts", *shown]))
+        raise UsageError(
+            "\n".join([f"{path}: {plural(len(wrong), 'problem')} in {plural(len(value), 'fact')}", *shown])
+        )
     return frozenset((head, tail, relation) for head, tail, relation in value)
 
 

@@ -40,6 +40,17 @@ class Problem(NamedTuple):
         return ": ".join(part for part in parts if part)
 
 
+class Note(NamedTuple):
+    """What is counted of a file, as it is said of one and of several: `document without labels`."""
+
+    one: str
+    several: str
+
+    def of(self, count: int) -> str:
+        """`1 document without labels`, `1,521 documents without labels`."""
+        return f"{count:,} {self.one if count == 1 else self.several}"
+
+
 @dataclass(frozen=True)
 class Source:
     """A file that was read: where, how long, and the sha256 (hex) of its bytes."""
@@ -58,13 +69,13 @@ class Scan:
     """Documents found in the file, sound or not."""
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
-    notes: Counter[str]
+    notes: Counter[Note]
     """Oddities of real files that are kept as they are, with how often they occur."""
     labelled: bool
     """False where no document has labels at all (a blind test file)."""
     sources: tuple[Source, ...]
     """The bytes read: of the file itself, then of those that belong to it. Empty if it could not be read."""
-    changes: Counter[str] = field(default_factory=Counter)
+    changes: Counter[Note] = field(default_factory=Counter)
     """What the reader left out or turned round, with how often: the rules of the form, never a repair."""
     no_labels: str = ""
     """Why there are no labels, where the form has a reason to give."""
@@ -202,7 +213,7 @@ class Checker:
     is then a note.
     """
 
-    REPEATED_TITLES = "documents whose title another one has"
+    REPEATED_TITLES = Note("document whose title another one has", "documents whose title another one has")
     labels_field = "labels"
     """What the form calls the labels of a document."""
     required: tuple[str, ...] = ()
@@ -212,8 +223,8 @@ class Checker:
         self.relations = relations
         self.repeated_titles = repeated_titles
         self.problems: list[Problem] = []
-        self.notes: Counter[str] = Counter()
-        self.changes: Counter[str] = Counter()
+        self.notes: Counter[Note] = Counter()
+        self.changes: Counter[Note] = Counter()
         self.passed: list[int] = []
         self.labelled = False
         self._unlabelled: list[tuple[int, str]] = []
@@ -317,7 +328,7 @@ class Checker:
 
 def plural(count: int, noun: str) -> str:
     """`1 document`, `1,521 documents`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return Note(noun, f"{noun}s").of(count)
 
 
 def listed(keys: Iterable[str], at_most: int = 12) -> str:

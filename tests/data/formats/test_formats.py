@@ -226,7 +226,7 @@ def test_a_chemdisgene_data_set_is_registered_and_counted(chem: dict[str, Path])
 
 
 def test_a_cdr_data_set_is_registered_without_saying_its_form(cdr: dict[str, Path]) -> None:
-    assert "registered 'mine': 1 relations" in run("add", "mine", *options(cdr)).output
+    assert "registered 'mine': 1 relation\n" in run("add", "mine", *options(cdr)).output
     dataset = open_dataset("mine")
     assert dataset.relations == ("CID",)
     assert dataset.relation_names == {"CID": "chemical-induced disease"}
@@ -305,7 +305,7 @@ def test_validate_knows_every_form_and_names_what_is_wrong(
     sound = run("validate", chem["train"], chem["dev"], cdr["train"])
     assert sound.exit_code == 0
     assert sound.output.count("no problems") == 3
-    assert "1 triples given from object to subject, turned round" in sound.output
+    assert "1 triple given from object to subject, turned round" in sound.output
     cdr["train"].write_text(CDR_LINE.replace("1:CID:2", "?"))
     table = run("validate", cdr["train"], tmp_path / "train_relationships.tsv.gz", "--format", "cdr")
     assert table.exit_code == 1
