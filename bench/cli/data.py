@@ -190,9 +190,12 @@ def stats(
             }
             for split in dataset.splits
         }
-        _print_json({"dataset": name, "relations": len(dataset.relations), "splits": splits, "labels": counts})
+        content = {"dataset": name, "relations": len(dataset.relations), "splits": splits, "labels": counts}
+        _print_json({**content, "notes": [dataset.uneven_labels] if dataset.uneven_labels else []})
         return
     _show_statistics(dataset, found)
+    if dataset.uneven_labels:
+        typer.echo(f"note: {dataset.uneven_labels}")
     if relations_table:
         table = _table("relation", "name", *dataset.splits)
         for relation in counts["train"]:

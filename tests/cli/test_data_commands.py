@@ -57,6 +57,19 @@ def test_stats_as_json_hold_tables_and_relation_counts(files: dict[str, Path]) -
     assert found["labels"]["ext"] == {"[P1]": 1}
 
 
+def test_labels_per_document_that_differ_several_fold_are_said_when_added_and_when_counted(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    entities = ((Mention(0, 0, 1, "a", "PER"),), (Mention(0, 1, 2, "b", "LOC"),))
+    labels = tuple(Label(0, 1, f"P{i}") for i in range(10))
+    write_documents(files["test"], [Document("test", (("a", "b"),), entities, labels)])
+    said = "note: labels per document differ 5.0-fold (train 2.0, dev 2.0, test 10.0)"
+    assert said in run("add", "mine", *options(files)).output
+    assert said in run("stats", "mine").output
+    (note,) = json.loads(run("stats", "mine", "--json").output)["notes"]
+    assert said.removeprefix("note: ") in note
+
+
 def test_validate_prints_every_problem_of_every_file_and_exits_1(files: dict[str, Path], tmp_path: Path) -> None:
     relations = tmp_path / "rel_info.json"
     relations.write_text('{"P7": "seven"}')

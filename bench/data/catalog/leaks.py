@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.data.documents import Document
@@ -72,10 +72,5 @@ def _text_hash(document: Document) -> int:
 
 def _normalised(*texts: str) -> str:
     # Without any white space: the same text may be cut into other words.
-    text = "".join(_words(texts))
+    text = "".join(" ".join(texts).split())
     return (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
-
-
-def _words(texts: Iterable[str]) -> Iterable[str]:
-    for text in texts:
-        yield from text.split()

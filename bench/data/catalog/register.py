@@ -85,6 +85,7 @@ def register(
         format=reading.form.name,
     )
     notes = [*reading.notes, *(note for of_file in reading.facts_of.values() for note in of_file.notes)]
+    notes += [registration.uneven_labels] if registration.uneven_labels else []
     return registration, notes + _overlaps(reading.facts_of, force)
 
 

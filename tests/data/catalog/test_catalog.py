@@ -4,6 +4,7 @@ import json
 import os
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,39 @@ def test_documents_that_share_nothing_but_a_few_words_are_told_apart(files: dict
     write_documents(files["test"], [long_document("b")])
     _, notes = add_dataset("mine", files)
     assert not [note for note in notes if "title" in note]
+
+
+@pytest.mark.parametrize("many", ["train", "dev", "test"])
+def test_splits_that_differ_several_fold_in_labels_per_document_are_a_note(files: dict[str, Path], many: str) -> None:
+    few = replace(document("x"), labels=document("x").labels[:1])
+    for split, path in files.items():
+        write_documents(path, [replace(document("") if split == many else few, title=f"{split} {i}") for i in range(4)])
+    dataset, notes = add_dataset("mine", files)
+    figures = ", ".join(f"{split} {3 if split == many else 1}.0" for split in files)
+    assert notes == [dataset.uneven_labels]
+    assert notes[0].startswith(
+        f"labels per document differ 3.0-fold ({figures}): were these files labelled by the same"
+    )
+
+
+def test_labels_that_differ_less_or_are_few_by_design_are_no_note(files: dict[str, Path], tmp_path: Path) -> None:
+    few = replace(document("x"), labels=document("x").labels[:1])
+    two = replace(document("x"), labels=document("x").labels[:2])
+    write_documents(files["train"], [replace(two, title="train 0")])
+    write_documents(tmp_path / "ext.json", [replace(few, title="train 0")])
+    dataset, _ = add_dataset("mine", {**files, "ext": tmp_path / "ext.json"})
+    assert dataset.uneven_labels == ""
+    write_documents(files["train"], [replace(few, title="train 0")])
+    write_documents(files["dev"], [replace(few, title="dev 0")])
+    write_documents(files["test"], [document("test 0")], labelled=False)
+    assert add_dataset("blind", files)[0].uneven_labels == ""
+
+
+def test_documents_of_docred_and_of_redocred_are_labelled_by_other_rules(shared_file: Callable[[str], Path]) -> None:
+    real = {split: shared_file(f"data/redocred-small/{split}.json") for split in ("train", "dev", "test")}
+    assert add_dataset("redocred-style", real)[0].uneven_labels == ""
+    mixed, _ = add_dataset("mixed", {**real, "train": shared_file("data/official/docred_train_200.json")})
+    assert "2.7-fold (train 12.7, dev 32.4, test 34.9)" in mixed.uneven_labels
 
 
 def test_the_real_files_share_no_text(shared_file: Callable[[str], Path]) -> None:
