@@ -52,7 +52,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    """`value` as JSON, atomically."""
+    """Write `value` to `path` as JSON, in one step."""
     write_atomically(path, (json.dumps(value, ensure_ascii=False, indent=indent) + "\n").encode())
 
 
@@ -75,7 +75,7 @@ def last_text(path: Path, size: int = 4096) -> str:
 
 
 def write_sealed(path: Path, name: str, content: Any) -> None:
-    """`content` under the key `name` with its checksum beside it, atomically."""
+    """Write `content` to a JSON file under the key `name`, with its checksum beside it, in one step."""
     write_json(path, {"sha256": _checksum(content), name: content})
 
 

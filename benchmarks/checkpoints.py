@@ -22,10 +22,10 @@ import torch
 
 from bench.data.catalog.dataset import open_dataset
 from bench.execution.executor import Executor
-from bench.experiment.config import make_experiments
+from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
-from bench.interrupt import Interrupt, Interrupted
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.run_folder import announce
 from bench.training.checkpoint import Checkpoints
 from bench.training.trainer import StageTrainer
@@ -41,7 +41,9 @@ def main() -> int:
     spent: dict[str, list[float]] = {"save": [], "run": []}
     watch(Checkpoints, "save", spent["save"])
     watch(StageTrainer, "run", spent["run"])
-    (experiment,) = make_experiments(models="atlop", seeds="1", encoder=options.encoder, changes=("epochs=1000",))
+    (experiment,) = make_experiments(
+        CommandLine(models="atlop", seeds="1", encoder=options.encoder, changes=("epochs=1000",))
+    )
     dataset = open_dataset(experiment.dataset)
     plans = make_plan(experiment, dataset, find_encoder(options.encoder, dataset.documents("train")))
     interrupt = Interrupt()

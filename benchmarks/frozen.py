@@ -28,9 +28,9 @@ from bench.inference.document_model import DocumentModel, document_model
 from bench.inference.encodings import encoded
 from bench.inference.reader import Reader
 from bench.interface import Task
-from bench.interrupt import Interrupt
 from bench.nn.encoder_source import EncoderSource, find_encoder
 from bench.registry import find
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import StagePlan
 from bench.runs.recipe import Training
 from bench.training.optimizer import make_optimizer, set_learning_rates

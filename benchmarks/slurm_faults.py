@@ -25,9 +25,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests" / "support")]
 
 from cluster import NODES, Cluster  # noqa: E402
+
+from bench.runs.run_folder import run_folders  # noqa: E402
 
 BENCH = [sys.executable, "-m", "bench"]
 WHAT = ["--models", "atlop,ssrpu", "--settings", "human,human+distant", "--dataset", "small", "--encoder", "tiny"]
@@ -62,8 +64,8 @@ class Experiment:
         """All that two executions must have in common."""
         patterns = ("runs/*/record.json", "runs/*/predictions-*.json", "stages/*/log.jsonl", "stages/*/result.json",
                     "stages/*/selected.safetensors")  # fmt: skip
-        found = (path for pattern in patterns for path in self.out.glob(pattern))
-        return {str(path.relative_to(self.out)): path.read_bytes() for path in found}
+        paths = (path for pattern in patterns for path in self.out.glob(pattern))
+        return {str(path.relative_to(self.out)): path.read_bytes() for path in paths}
 
     def completed(self) -> Counter[str]:
         """How many attempts of jobs completed each task, by SLURM's accounting."""
@@ -133,8 +135,9 @@ class Saboteur(threading.Thread):
         """The jobs that have taken a step since they were started last, with their processes."""
         lines = (self.cluster.says("squeue", "--me", "-h", "-r", "-t", "R", "-o", "%F_%K %S") or "").splitlines()
         started = {job: time.mktime(time.strptime(at, "%Y-%m-%dT%H:%M:%S")) for job, at in map(str.split, lines)}
-        said = [json.loads(path.read_text()) for path in self.out.glob("runs/*/status.json")]
-        return {s["job"]: s["pid"] for s in said if "step" in s and s["time"] > started.get(s["job"], float("inf"))}
+        statuses = [run.status() for run in run_folders(self.out)]
+        stepping = [status for status in statuses if status.job and status.pid and status.step is not None]
+        return {s.job: s.pid for s in stepping if s.is_since(started.get(s.job, float("inf")))}
 
     def preempt(self, job: str) -> str:
         """A job of a higher partition wants the whole node."""
@@ -192,14 +195,14 @@ def _processes(cluster: Cluster, job: str) -> list[int]:
     array, _, index = job.partition("_")
     wanted = {f"SLURM_ARRAY_JOB_ID={array}", f"SLURM_ARRAY_TASK_ID={index}"}
     wanted.add(f"SLURM_CONF={cluster.environment['SLURM_CONF']}")
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if wanted <= set(path.read_text(errors="replace").split("\0")):
-                found.append(int(path.parent.name))
+                pids.append(int(path.parent.name))
         except OSError:
             continue  # it ended
-    return found
+    return pids
 
 
 def main() -> int:
@@ -236,9 +239,9 @@ def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
     print(f"disturbed: {len(saboteur.done)} faults, done after {seconds:.0f} s")
     print("".join(f"  {line}\n" for line in printed.splitlines() if "lost" in line), end="")
 
-    expected, found = whole.results(), disturbed.results()
+    expected, results = whole.results(), disturbed.results()
     records = sum(name.endswith("record.json") for name in expected)
-    different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    different = sorted(name for name in expected.keys() | results.keys() if expected.get(name) != results.get(name))
     completed = disturbed.completed()
     repeated = sorted(name for name, count in completed.items() if count > 1)
     # A job that is killed between its last file and its end has done its task, and SLURM says that it failed.

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests" / "support")]
 
 from cluster import Cluster  # noqa: E402
 
@@ -96,5 +96,4 @@ def finish(cluster: Cluster, out: Path, bench: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "tests" / "slurm"))
     sys.exit(main())

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "slurm"), str(ROOT / "tests" / "support")]
 
 from cluster import Cluster  # noqa: E402
 
@@ -37,7 +37,7 @@ def bench(cluster: Cluster, out: Path, epochs: int, *options: str) -> None:
 
 
 def until(holds: Callable[[], bool]) -> float:
-    """When it held, as `time.time()` has it."""
+    """Wait until something holds; when it did, as `time.time()` has it."""
     give_up = time.monotonic() + 600
     while not holds():
         if time.monotonic() > give_up:
@@ -61,11 +61,11 @@ class Watched:
         return int(dict(field.split("=", 1) for field in shown.split() if "=" in field).get("Restarts", 0))
 
     def checkpoint(self) -> float:
-        """When the newest was written."""
+        """When the newest checkpoint was written, as `time.time()` has it; 0 where there is none."""
         return max((path.stat().st_mtime for path in self.out.glob("stages/*/checkpoints/*.json")), default=0.0)
 
     def lines(self) -> int:
-        """Steps in the log, written every ten."""
+        """The number of lines in the training logs, of which there is one for every ten steps."""
         return sum(path.read_bytes().count(b"\n") for path in self.out.glob("stages/*/log.jsonl"))
 
     def is_over(self) -> bool:

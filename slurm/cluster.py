@@ -108,7 +108,7 @@ GRANT ALL ON slurm_acct_db.* TO 'slurm'@'127.0.0.1';
 
 
 def search_path() -> str:
-    """PATH with the folders of daemons."""
+    """The value of PATH, with the folders that daemons are in."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -299,7 +299,7 @@ class Cluster:
     def _left(self) -> list[int]:
         """Jobs of this cluster and their keepers that outlived their node's daemon, by what is in their environment."""
         ours = f"SLURM_CONF={self.folder}/slurm.conf".encode()
-        found = []
+        pids = []
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 environment = (path / "environ").read_bytes().split(b"\0")
@@ -307,8 +307,8 @@ class Cluster:
             except OSError:
                 continue  # it ended, or is another user's
             if ours in environment and (keeper or any(name.startswith(b"SLURM_JOB_ID=") for name in environment)):
-                found.append(int(path.name))
-        return found
+                pids.append(int(path.name))
+        return pids
 
 
 def _free_ports(count: int) -> list[int]:

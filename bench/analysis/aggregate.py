@@ -1,4 +1,4 @@
-"""From run records to rows: mean and sample standard deviation over seeds, with how many of the expected are there."""
+"""From run records to scores: mean and sample standard deviation over seeds, and of how many of those planned."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.metrics import COUNTED, METRICS, Metric
 from bench.runs.plan import RunPlan
-from bench.runs.record import RunRecord, Scores, SplitRecord
+from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import run_folders
 
-METRICS = ("f1", "ign_f1", "ign_f1_distant", "precision", "recall")
-MACRO = "macro_f1"
-EVIDENCE = "evidence_"
-"""How the scores of predicted evidence are called, beside those of triples."""
 ALL = "all"
 RELEASED = "released:"
 """How the slices of the released protocol are called, beside the strict ones."""
+PROTOCOL_PREFIXES = {"strict": "", "released": RELEASED}
 
 
 @dataclass(frozen=True)
-class Row:
+class Score:
     """One number of a table. mean, std (ddof 1) in percent; None where there are too few seeds for it.
 
     n: seeds with a record.   expected: seeds planned.   seeds: each one's value.
@@ -62,19 +60,25 @@ class Cell:
 
     @property
     def expected(self) -> int:
-        """Seeds planned."""
+        """How many seeds were planned."""
         return len(self.plans)
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """Every number: split, slice and metric. Without a record, the F1s of dev and test, empty."""
-        configuration = self.plans[0].configuration
-        found = []
-        for split, part, metric in _places(self.records[0].splits) if self.records else _empty_places():
-            values = {str(r.seed): _value(r.splits[split], part, metric) for r in self.records}
+    def configuration(self) -> str:
+        """A hash of everything but the seed that decides the results of its runs (`RunPlan.configuration`)."""
+        return self.plans[0].configuration
+
+    @cached_property
+    def scores(self) -> tuple[Score, ...]:
+        """Every number: split, slice and metric. Without a record, those of dev and test that tables show, empty."""
+        if not self.records:
+            return tuple(_score(self, split, ALL, metric, {}) for split in ("dev", "test") for metric in COUNTED)
+        scores = []
+        for split, part, metric in _recorded(self.records[0].splits):
+            values = {str(record.seed): _value(record.splits[split], part, metric) for record in self.records}
             seeds = {seed: value for seed, value in values.items() if value is not None}
-            found.append(_row(self, configuration, split, part, metric, seeds))
-        return tuple(found)
+            scores.append(_score(self, split, part, metric, seeds))
+        return tuple(scores)
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,13 @@ class NotApplicable:
 def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
     """The cells that cannot be, among the settings of `cells`, of the models that are in them with other settings."""
     settings = {(cell.plans[0].dataset, cell.plans[0].setting) for cell in cells}
-    found = []
-    for plan in (cell.plans[0] for cell in cells):
-        for setting, reason in plan.not_applicable.items():
-            if (plan.dataset, setting) in settings:
-                found.append(NotApplicable(plan.model, plan.variant, plan.dataset, setting, plan.encoder, reason))
-    return list(dict.fromkeys(found))
+    absent = [
+        NotApplicable(plan.model, plan.variant, plan.dataset, setting, plan.encoder, reason)
+        for plan in (cell.plans[0] for cell in cells)
+        for setting, reason in plan.not_applicable.items()
+        if (plan.dataset, setting) in settings
+    ]
+    return list(dict.fromkeys(absent))
 
 
 def load_cells(out: Path) -> list[Cell]:
@@ -132,24 +137,24 @@ def load_cells(out: Path) -> list[Cell]:
     ]
 
 
-def rows_of(cells: Iterable[Cell]) -> Iterator[Row]:
-    """Every number of every cell."""
+def scores_of(cells: Iterable[Cell]) -> Iterator[Score]:
+    """Every score of every cell, cell by cell in their order."""
     for cell in cells:
-        yield from cell.rows
+        yield from cell.scores
 
 
-def _row(cell: Cell, configuration: str, split: str, part: str, metric: str, seeds: dict[str, float]) -> Row:
+def _score(cell: Cell, split: str, part: str, metric: Metric, seeds: dict[str, float]) -> Score:
     plan, values = cell.plans[0], list(seeds.values())
-    return Row(
+    return Score(
         model=plan.model,
         variant=plan.variant,
         dataset=plan.dataset,
         setting=plan.setting,
         encoder=plan.encoder,
-        configuration=configuration,
+        configuration=cell.configuration,
         split=split,
         slice=part,
-        metric=metric,
+        metric=metric.name,
         mean=statistics.fmean(values) if values else None,
         std=_sample_std(values) if len(values) > 1 else None,
         n=len(values),
@@ -164,50 +169,32 @@ def _sample_std(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def _places(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, str]]:
+def _recorded(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, Metric]]:
+    """Split, slice and metric of every score of a record, in the order of tables."""
     for split, record in splits.items():
-        for metric in METRICS:
-            if getattr(record.scores, metric) is not None:
+        for metric in METRICS.values():
+            if metric.of_split(record) is not None:
                 yield split, ALL, metric
-        yield split, ALL, MACRO
-        if record.evidence is not None:
-            for metric in ("f1", "precision", "recall"):
-                yield split, ALL, EVIDENCE + metric
-        for protocol, prefix in (("strict", ""), ("released", RELEASED)):
-            for name in record.slices[protocol]:
-                for metric in ("f1", "ign_f1", "precision", "recall"):
-                    if getattr(record.slices[protocol][name], metric) is not None:
+        for protocol, prefix in PROTOCOL_PREFIXES.items():
+            for name, scores in record.slices[protocol].items():
+                for metric in METRICS.values():
+                    if metric.of_slice(scores) is not None:
                         yield split, prefix + name, metric
 
 
-def _empty_places() -> Iterator[tuple[str, str, str]]:
-    for split in ("dev", "test"):
-        for metric in ("f1", "ign_f1", "precision", "recall"):
-            yield split, ALL, metric
-
-
-def _value(record: SplitRecord, part: str, metric: str) -> float | None:
-    if metric == MACRO:
-        return record.macro_f1
-    if metric.startswith(EVIDENCE):
-        measured: float | None = getattr(record.evidence, metric.removeprefix(EVIDENCE), None)
-        return measured
-    scores: Scores | None
+def _value(record: SplitRecord, part: str, metric: Metric) -> float | None:
     if part == ALL:
-        scores = record.scores
-    elif part.startswith(RELEASED):
-        scores = record.slices["released"].get(part.removeprefix(RELEASED))
-    else:
-        scores = record.slices["strict"].get(part)
-    value: float | None = getattr(scores, metric, None)
-    return value
+        return metric.of_split(record)
+    protocol = "released" if part.startswith(RELEASED) else "strict"
+    scores = record.slices[protocol].get(part.removeprefix(PROTOCOL_PREFIXES[protocol]))
+    return None if scores is None else metric.of_slice(scores)
 
 
-def mean_and_std(row: Row) -> str:
-    """`48.21 ± 0.62`; without the deviation of a single seed; an em dash where nothing is there."""
-    if row.mean is None:
+def mean_and_std(score: Score) -> str:
+    """`48.21 ± 0.62`; without the deviation of a single seed; an em dash where no seed has the score."""
+    if score.mean is None:
         return "—"
-    return f"{row.mean:.2f}" if row.std is None else f"{row.mean:.2f} ± {row.std:.2f}"
+    return f"{score.mean:.2f}" if score.std is None else f"{score.mean:.2f} ± {score.std:.2f}"
 
 
 def labels(cells: Sequence[Cell]) -> list[str]:

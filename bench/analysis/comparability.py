@@ -23,8 +23,8 @@ class Difference:
     groups: Mapping[str, tuple[str, ...]]
 
     def __str__(self) -> str:
-        told = "; ".join(f"{', '.join(names)}: {value}" for value, names in self.groups.items())
-        return f"different {self.what} ({told})"
+        groups = "; ".join(f"{', '.join(names)}: {value}" for value, names in self.groups.items())
+        return f"different {self.what} ({groups})"
 
 
 def differences(plans: Mapping[str, RunPlan]) -> list[Difference]:

@@ -8,77 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from bench.analysis import stats
-from bench.analysis.aggregate import Cell
 from bench.analysis.comparability import Difference, differences
-from bench.analysis.stats import Array, Bootstrap, Metric, Permutation, Summary, Welch
+from bench.analysis.metrics import METRICS
+from bench.analysis.stats import Bootstrap, Permutation, Summary, Welch
+from bench.analysis.systems import Condition, System
 
 ALPHA = 0.05
-TITLES: dict[Metric, str] = {"f1": "F1", "ign_f1": "Ign F1", "precision": "precision", "recall": "recall"}
 Test = Literal["welch", "permutation", "randomization", "bootstrap"]
-
-
-class Place(NamedTuple):
-    """Where systems can be compared."""
-
-    dataset: str
-    setting: str
-    encoder: str
-
-    def __str__(self) -> str:
-        return ", ".join(self)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the systems: which score, of which split, with how many resamples of its documents."""
+    """What is asked of the systems: which score, of which split, with how many resamples of its documents.
 
-    metric: Metric = "f1"
+    metric: the name of one of `bench.analysis.metrics.COUNTED`.
+    """
+
+    metric: str = "f1"
     split: str = "test"
     resamples: int = stats.RESAMPLES
 
     @property
     def title(self) -> str:
-        """`test F1`."""
-        return f"{self.split} {TITLES[self.metric]}"
-
-
-@dataclass(frozen=True)
-class Side:
-    """One system. summary: None without a finished seed.   expected: seeds planned, or claimed by who published it.
-
-    values: one score per seed, empty where they are not told.   counts: [seeds, documents, 4], None where there are
-    none.
-    """
-
-    name: str
-    encoder: str
-    summary: Summary | None
-    expected: int | None
-    values: tuple[float, ...] = ()
-    counts: Array | None = None
-    cell: Cell | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def published(self) -> bool:
-        """Whether it is somebody else's."""
-        return self.cell is None
-
-    @property
-    def partial(self) -> bool:
-        """Whether seeds that were planned are missing."""
-        return not self.published and self.expected is not None and len(self.values) < self.expected
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the documents' counts."""
-        mean, std, n = self.summary or (None, None, 0)
-        return {
-            "name": self.name, "encoder": self.encoder, "published": self.published, "mean": mean, "std": std, "n": n,
-            "expected": self.expected, "seeds": list(self.values), "notes": list(self.notes),
-        }  # fmt: skip
+        """The score in words: `test F1`."""
+        return f"{self.split} {METRICS[self.metric].label}"
 
 
 @dataclass(frozen=True)
@@ -90,10 +46,10 @@ class Comparison:
     then there is neither a difference nor a test.
     """
 
-    place: Place
+    condition: Condition
     question: Question
-    a: Side
-    b: Side
+    a: System
+    b: System
     welch: Welch | None = None
     permutation: Permutation | None = None
     bootstrap: Bootstrap | None = None
@@ -107,12 +63,15 @@ class Comparison:
         """Whether the scores were counted in the same way on the same documents."""
         return not any(difference.kind == "evaluation" for difference in self.unlike)
 
+    def summary(self, system: System) -> Summary | None:
+        """What one of the two scored; None without a finished seed."""
+        return system.summary(self.question.split, self.question.metric)
+
     @property
     def difference(self) -> float | None:
-        """Of the means; None where a side has none, or where they cannot be compared."""
-        if self.a.summary is None or self.b.summary is None or not self.comparable:
-            return None
-        return self.a.summary.mean - self.b.summary.mean
+        """Of the means; None where one of the two has none, or where they cannot be compared."""
+        a, b = self.summary(self.a), self.summary(self.b)
+        return None if a is None or b is None or not self.comparable else a.mean - b.mean
 
     @property
     def p(self) -> dict[Test, float]:
@@ -126,28 +85,33 @@ class Comparison:
         return {name: p for name, p in tests.items() if p is not None}
 
 
-def compare(place: Place, question: Question, a: Side, b: Side) -> Comparison:
-    """Every test of two systems that their data allow, unadjusted."""
-    made = Comparison(place, question, a, b)
-    if a.cell is not None and b.cell is not None:
-        unlike = differences({a.name: a.cell.plans[0], b.name: b.cell.plans[0]})
-        made = replace(made, unlike=tuple(d for d in unlike if d.kind != "evaluation" or _matters(d, question)))
-    if a.summary is None or b.summary is None or not made.comparable:
-        return made
-    made = replace(made, welch=stats.welch_of_summaries(a.summary, b.summary))
-    if min(len(a.values), len(b.values)) > 1:
-        made = replace(made, permutation=stats.permutation(a.values, b.values))
-    if a.counts is not None and b.counts is not None and a.counts.shape[1] > 1:
-        made = replace(
-            made,
-            bootstrap=stats.paired_bootstrap(a.counts, b.counts, question.metric, question.resamples),
-            randomization=stats.randomization(a.counts, b.counts, question.metric, question.resamples),
+def compare(condition: Condition, question: Question, a: System, b: System) -> Comparison:
+    """Compare two systems by every test that their data allow; p values are not adjusted yet (`adjusted`)."""
+    unlike: list[Difference] = []
+    if not a.published and not b.published:
+        unlike = [d for d in differences({a.name: a.plan, b.name: b.plan}) if _matters(d, question)]
+    comparison = Comparison(condition, question, a, b, unlike=tuple(unlike))
+    ours, theirs = comparison.summary(a), comparison.summary(b)
+    if ours is None or theirs is None or not comparison.comparable:
+        return comparison
+    comparison = replace(comparison, welch=stats.welch_of_summaries(ours, theirs))
+    of_a, of_b = (system.values(question.split, question.metric) for system in (a, b))
+    if min(len(of_a), len(of_b)) > 1:
+        comparison = replace(comparison, permutation=stats.permutation(of_a, of_b))
+    counts_a, counts_b = a.counts(question.split), b.counts(question.split)
+    if counts_a is not None and counts_b is not None and counts_a.shape[1] > 1:
+        comparison = replace(
+            comparison,
+            bootstrap=stats.paired_bootstrap(counts_a, counts_b, question.metric, question.resamples),
+            randomization=stats.randomization(counts_a, counts_b, question.metric, question.resamples),
         )
-    return made
+    return comparison
 
 
 def _matters(difference: Difference, question: Question) -> bool:
-    """Whether what the two do not share has a part in the score that is asked for."""
+    """Whether what the two do not share is to be told: of their evaluation, only what the score asked for rests on."""
+    if difference.kind != "evaluation":
+        return True
     of_split = {"test documents": "test", "dev documents": "dev"}
     if difference.what in of_split:
         return question.split == of_split[difference.what]
@@ -155,7 +119,7 @@ def _matters(difference: Difference, question: Question) -> bool:
 
 
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same with Holm's adjustment of each test's p over all of them."""
+    """The comparisons with Holm's adjustment of each test's p over all of them, as one family."""
     holm: list[dict[Test, float]] = [{} for _ in comparisons]
     tests: tuple[Test, ...] = ("welch", "permutation", "randomization", "bootstrap")
     for test in tests:

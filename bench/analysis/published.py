@@ -14,19 +14,27 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from bench.analysis.stats import Metric
+from bench.analysis.aggregate import ALL
+from bench.analysis.metrics import PRINTED
 from bench.errors import UsageError
+from bench.runs.names import model_name
 
-METRICS: tuple[Metric, ...] = ("f1", "ign_f1", "precision", "recall")
 SOURCES = "sources.toml"
 UNSTATED = "unstated"
 """The encoder, or setting, of a row that does not tell."""
-_METRIC_NAMES: dict[str, Metric] = {"F1": "f1", "Ign F1": "ign_f1", "Precision": "precision", "Recall": "recall"}
 _INSTALLED = "share/docre-bench/published"
+
+if TYPE_CHECKING:
+    _MetricName = str
+    _Title = str
+else:
+    # For pydantic, which says what it expected instead of another one.
+    _MetricName = Literal[tuple(metric.name for metric in PRINTED)]
+    _Title = Literal[tuple(metric.title for metric in PRINTED)]
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Printed:
 
 
 @dataclass(frozen=True)
-class TableRow:
+class PublishedRow:
     """One line of a results table, whoever's. seeds: what the source claims, None where it says nothing.
 
     split: dev or test.   slice: `all`, or a part of the split.   variant: `loss=pu`, empty for the model as it is.
@@ -53,7 +61,7 @@ class TableRow:
     model: str
     variant: str
     encoder: str
-    scores: dict[Metric, Printed]
+    scores: dict[str, Printed]
     seeds: int | None = None
     borrowed: bool = False
     note: str = ""
@@ -61,7 +69,7 @@ class TableRow:
     @property
     def name(self) -> str:
         """The model with its variant, as tables show it."""
-        return self.model + (f" ({self.variant})" if self.variant else "")
+        return model_name(self.model, self.variant)
 
     @property
     def place(self) -> str:
@@ -73,7 +81,7 @@ class TableRow:
     def where(self) -> str:
         """The row in a few words: `Table 3, human, TTM-RE, roberta-large, dev`."""
         table = f"Table {self.table}" if self.table.isdecimal() else self.table or self.source
-        part = "" if self.slice == "all" else f" {self.slice}"
+        part = "" if self.slice == ALL else f" {self.slice}"
         return f"{table}, {self.setting}, {self.name}, {self.encoder}, {self.split}{part}"
 
 
@@ -93,9 +101,9 @@ class Evidence(BaseModel):
     where: str
     seeds: tuple[int, ...] = ()
     encoder: str | None = None
-    scores: dict[Metric, float] = {}
+    scores: dict[_MetricName, float] = {}
 
-    def concerns(self, row: TableRow) -> bool:
+    def concerns(self, row: PublishedRow) -> bool:
         """Whether `row`, of the same source, is one of those it tells of."""
         return (
             row.table in self.tables
@@ -105,7 +113,7 @@ class Evidence(BaseModel):
         )
 
 
-class Source(BaseModel):
+class Publication(BaseModel):
     """What a file is from. seeds: how many it claims for every row that does not say; seeds_stated: where it does."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -118,15 +126,17 @@ class Source(BaseModel):
 
 @dataclass(frozen=True)
 class Published:
-    """All rows of a folder, in the order of its files and their lines, and the sources that describe whole files."""
+    """All rows of a folder, in the order of its files and their lines, and what whole files are from."""
 
     folder: Path
-    rows: tuple[TableRow, ...]
-    sources: tuple[Source, ...] = ()
+    rows: tuple[PublishedRow, ...]
+    publications: tuple[Publication, ...] = ()
 
-    def evidence(self, row: TableRow) -> list[Evidence]:
+    def evidence(self, row: PublishedRow) -> list[Evidence]:
         """What is known of a row from elsewhere."""
-        return [known for s in self.sources if s.source == row.source for known in s.evidence if known.concerns(row)]
+        return [
+            known for p in self.publications if p.source == row.source for known in p.evidence if known.concerns(row)
+        ]
 
 
 def find_published(folder: Path | None = None) -> Path:
@@ -169,7 +179,7 @@ def read_published(folder: Path | None = None) -> Published:
     """
     folder = find_published(folder)
     sources, problems = _read_sources(folder / SOURCES)
-    rows: list[TableRow] = []
+    rows: list[PublishedRow] = []
     for path in sorted(folder.glob("*.csv")):
         reader = _Reader(path, sources.get(path.stem))
         rows += reader.rows()
@@ -181,7 +191,7 @@ def read_published(folder: Path | None = None) -> Published:
     return Published(folder, tuple(rows), tuple(sources.values()))
 
 
-def _read_sources(path: Path) -> tuple[dict[str, Source], list[str]]:
+def _read_sources(path: Path) -> tuple[dict[str, Publication], list[str]]:
     if not path.is_file():
         return {}, []
     try:
@@ -191,7 +201,7 @@ def _read_sources(path: Path) -> tuple[dict[str, Source], list[str]]:
     sources, problems = {}, []
     for name, content in stored.items():
         try:
-            sources[name] = Source.model_validate(content)
+            sources[name] = Publication.model_validate(content)
         except ValidationError as error:
             problems += [f"{path.name}: [{name}] {problem}" for problem in _problems(error)]
     return sources, problems
@@ -199,16 +209,16 @@ def _read_sources(path: Path) -> tuple[dict[str, Source], list[str]]:
 
 def _problems(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
-        given = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
-        yield f"{'.'.join(str(part) for part in problem['loc'])}{given}: {problem['msg'].lower()}"
+        value = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+        yield f"{'.'.join(str(part) for part in problem['loc'])}{value}: {problem['msg'].lower()}"
 
 
 _Filled = Annotated[str, Field(min_length=1)]
 _Percent = Annotated[Decimal, Field(ge=0, le=100)]
 
 
-class _Line(BaseModel):
-    """One line of a file, whatever its form; columns that are empty or absent have the default."""
+class _AnyLine(BaseModel):
+    """One line of a file, of either form, but for the wide form's scores; columns that are absent have the default."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -220,33 +230,32 @@ class _Line(BaseModel):
     table: str = ""
     variant: str = ""
     encoder: str = UNSTATED
-    slice: str = "all"
+    slice: str = ALL
     n_seeds: Annotated[int, Field(ge=1)] | None = None
     borrowed: Literal["yes", "no"] = "no"
     note: str = ""
-    metric: Literal["F1", "Ign F1", "Precision", "Recall"] | None = None
+    metric: _Title | None = None
     mean: _Percent | None = None
     std: _Percent | None = None
-    f1: _Percent | None = None
-    ign_f1: _Percent | None = None
-    precision: _Percent | None = None
-    recall: _Percent | None = None
 
-    def scores(self) -> dict[Metric, Printed]:
+    def scores(self) -> dict[str, Printed]:
         """Those of this line: one in the long form, one or more in the wide form. Raises ValueError."""
         if self.metric is not None or self.mean is not None:
             if self.metric is None or self.mean is None:
                 raise ValueError("a number needs both metric and mean")
-            return {_METRIC_NAMES[self.metric]: Printed(self.mean, self.std)}
-        given: dict[Metric, Decimal | None] = {metric: getattr(self, metric) for metric in METRICS}
+            (name,) = (metric.name for metric in PRINTED if metric.title == self.metric)
+            return {name: Printed(self.mean, self.std)}
+        means: dict[str, Decimal | None] = {metric.name: getattr(self, metric.name) for metric in PRINTED}
         scores = {
-            metric: Printed(mean, self.std if metric == "f1" else None)
-            for metric, mean in given.items()
-            if mean is not None
+            name: Printed(mean, self.std if name == "f1" else None) for name, mean in means.items() if mean is not None
         }
         if not scores:
-            raise ValueError(f"no score: expected metric and mean, or any of {', '.join(METRICS)}")
+            raise ValueError(f"no score: expected metric and mean, or any of {', '.join(means)}")
         return scores
+
+
+_WIDE: dict[str, Any] = {metric.name: (_Percent | None, None) for metric in PRINTED}
+_Line = create_model("_Line", __base__=_AnyLine, **_WIDE)
 
 
 @dataclass
@@ -254,10 +263,10 @@ class _Reader:
     """Reads one file; what is wrong with it is in `problems`."""
 
     path: Path
-    described: Source | None
+    described: Publication | None
     problems: list[str] = field(default_factory=list)
 
-    def rows(self) -> list[TableRow]:
+    def rows(self) -> list[PublishedRow]:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
@@ -271,7 +280,7 @@ class _Reader:
             known = ", ".join(_Line.model_fields)
             self.problems.append(f"{self.path.name}:1: columns {odd}: expected each of these at most once: {known}")
             return []
-        merged: dict[tuple[object, ...], TableRow] = {}
+        merged: dict[tuple[object, ...], PublishedRow] = {}
         for number, cells in lines[1:]:
             try:
                 self._add(merged, number, header, cells)
@@ -281,12 +290,14 @@ class _Reader:
                 self.problems.append(f"{self.path.name}:{number}: {error}")
         return list(merged.values())
 
-    def _add(self, rows: dict[tuple[object, ...], TableRow], number: int, header: list[str], cells: list[str]) -> None:
+    def _add(
+        self, rows: dict[tuple[object, ...], PublishedRow], number: int, header: list[str], cells: list[str]
+    ) -> None:
         """Put the scores of a line into the row it is of. Raises ValueError."""
         if len(cells) != len(header):
             raise ValueError(f"{len(cells)} cells, the header has {len(header)}")
-        given = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-        line = _Line.model_validate({name: cell for name, cell in given.items() if cell})
+        columns = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        line = _Line.model_validate({name: cell for name, cell in columns.items() if cell})
         row = self._row(line)
         # In the wide form a line is a row of its own, even where another one says it is the same.
         key = (*(getattr(row, f.name) for f in fields(row) if f.name != "scores"), None if line.metric else number)
@@ -295,14 +306,14 @@ class _Reader:
             raise ValueError(f"a second {', '.join(again)} of the same row")
         stored |= scores
 
-    def _row(self, line: _Line) -> TableRow:
+    def _row(self, line: _AnyLine) -> PublishedRow:
         claimed = line.n_seeds
         if not line.source:
             if self.described is None:
                 raise ValueError(f"no source: fill the column, or describe [{self.path.stem}] in {SOURCES}")
             claimed = claimed or self.described.seeds
         shared = {"dataset", "split", "slice", "setting", "model", "table", "variant", "encoder", "note"}
-        return TableRow(
+        return PublishedRow(
             source=line.source or (self.described.source if self.described else ""),
             seeds=claimed,
             borrowed=line.borrowed == "yes",
@@ -311,7 +322,7 @@ class _Reader:
         )
 
 
-def known_encoder(published: Published, row: TableRow) -> str:
+def known_encoder(published: Published, row: PublishedRow) -> str:
     """The encoder of a row that does not state it, where it is known from elsewhere."""
     if row.encoder != UNSTATED:
         return row.encoder

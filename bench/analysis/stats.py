@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from bench.metrics import arithmetic
+
 Array = npt.NDArray[np.float64]
-Metric = Literal["f1", "ign_f1", "precision", "recall"]
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -146,31 +147,27 @@ def _split_differences(pooled: Array, first: Array) -> Array:
     return np.abs(sums / size - (pooled.sum() - sums) / (len(pooled) - size))
 
 
-def score(counts: Array, metric: Metric) -> Array:
-    """The metric in percent of counts [..., 4] (correct, predicted, gold, correct in facts); 0.0 over nothing: [...].
+_OF_COUNTS: dict[str, Callable[[Array, Array, Array, Array], Array]] = {
+    "f1": lambda correct, predicted, gold, seen: arithmetic.f1(correct, predicted, gold),
+    "ign_f1": arithmetic.ign_f1,
+    "precision": lambda correct, predicted, gold, seen: arithmetic.precision(correct, predicted),
+    "recall": lambda correct, predicted, gold, seen: arithmetic.recall(correct, gold),
+}
 
-    The definitions of `bench.metrics.official.Counts`, for arrays.
+
+def score(counts: Array, metric: str) -> Array:
+    """A score in percent of counts [..., 4] (correct, predicted, gold, correct in facts); 0.0 over nothing: [...].
+
+    metric: the name of one of `bench.analysis.metrics.COUNTED`.
     """
     correct, predicted, gold, seen = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
-    if metric == "f1":
-        return _percent(2 * correct, predicted + gold)
-    if metric == "precision":
-        return _percent(correct, predicted)
-    recall = _percent(correct, gold)
-    if metric == "recall":
-        return recall
-    precision = _percent(correct - seen, predicted - seen)
-    return _percent(2 * precision * recall, precision + recall) / 100
-
-
-def _percent(part: Array, whole: Array) -> Array:
-    return 100 * np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+    return _OF_COUNTS[metric](correct, predicted, gold, seen)
 
 
 def paired_bootstrap(
     a: Array,
     b: Array,
-    metric: Metric,
+    metric: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
     confidence: float = CONFIDENCE,
@@ -206,7 +203,7 @@ def _bootstrap_weights(documents: int, resamples: int, seed: int) -> Iterator[tu
         yield slice(start, start + size), weights.astype(float)
 
 
-def randomization(a: Array, b: Array, metric: Metric, resamples: int = RESAMPLES, seed: int = 0) -> float:
+def randomization(a: Array, b: Array, metric: str, resamples: int = RESAMPLES, seed: int = 0) -> float:
     """p (two-sided) of approximate randomization (Noreen 1989): documents at random exchange who predicted them.
 
     a: [seeds of A, documents, 4].   b: [seeds of B, documents, 4], the same documents in the same order; each system's

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.cli.options import PublishedOption
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from bench.analysis.audit import Finding
 
 
 def audit(
@@ -35,6 +28,8 @@ def audit(
     from bench.analysis.published import read_published
     from bench.cli.console import make_console
     from bench.errors import UsageError, unknown
+    from bench.report.render.terminal import LISTS, to_terminal
+    from bench.report.tables.findings import short_counts_table, tables_by_kind
 
     if kind is not None and kind not in KINDS:
         raise unknown("kind of finding", kind, KINDS)
@@ -57,32 +52,9 @@ def audit(
         print(json.dumps({"audited": what, "findings": [f.as_json() for f in shown], "counts": counts}))
         return
     console = make_console()
-    _print(console, shown)
+    for table in tables_by_kind(shown):
+        console.print(to_terminal(table, LISTS), "")
+    if shown:
+        console.print(to_terminal(short_counts_table(shown), LISTS), "")
     total = f"{len(shown)} finding{'s' * (len(shown) > 1)}" if shown else "nothing found"
     console.print(f"{what}: {total}", soft_wrap=True)
-
-
-def _print(console: Console, findings: Sequence[Finding]) -> None:
-    """A table of findings per kind and severity, then how many there are of each."""
-    from itertools import groupby
-
-    from rich.table import Table
-
-    from bench.analysis.audit import KINDS, SEVERITIES, counted
-
-    for (severity, kind), of_kind in groupby(findings, key=lambda finding: (finding.severity, finding.kind)):
-        title = f"{severity}: {KINDS[kind]} ({kind})"
-        table = Table(
-            "Where", "What", title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-        )
-        for finding in of_kind:
-            table.add_row(finding.where, finding.what)
-        console.print(table, "")
-    if findings:
-        table = Table("Kind", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in (*SEVERITIES, "all"):
-            table.add_column(heading, justify="right")
-        for kind, counts in counted(findings).items():
-            numbers = [*(counts.get(severity, 0) for severity in SEVERITIES), sum(counts.values())]
-            table.add_row(kind, *(str(number) if number else "" for number in numbers))
-        console.print(table, "")

@@ -22,24 +22,24 @@ def cancel(
 
     from bench.cli.chosen_runs import chosen
     from bench.errors import UsageError
-    from bench.filesystem import read_json
-    from bench.launch.status import run_states
+    from bench.launch.status import run_views
+    from bench.runs.run_folder import RunFolder
     from bench.slurm.cancel import cancel_jobs
 
     if bool(runs) == everything:
         raise UsageError("which runs? Name them (bench status shows them), or --all")
-    states = run_states(out)
-    wanted = chosen(states, [state.run for state in states] if everything else runs or [], out)
-    cancelled = cancel_jobs(out, {state.run for state in wanted})
+    views = run_views(out)
+    wanted = chosen(views, [view.run for view in views] if everything else runs or [], out)
+    cancelled = cancel_jobs(out, {view.run for view in wanted})
     stopped, elsewhere = set(), []
-    for state in wanted:
-        if state.state == "running" and not state.job:
-            status = read_json(out / "runs" / state.run / "status.json") or {}
-            if status.get("host") != platform.node():
-                elsewhere.append(f"{state.run} on {status.get('host', '?')}")
-            elif status["pid"] not in stopped:
-                os.kill(status["pid"], signal.SIGTERM)
-                stopped.add(status["pid"])
+    for view in wanted:
+        if view.state == "running" and not view.job:
+            status = RunFolder(out, view.run).status()
+            if status.pid is None or status.host != platform.node():
+                elsewhere.append(f"{view.run} on {status.host or '?'}")
+            elif status.pid not in stopped:
+                os.kill(status.pid, signal.SIGTERM)
+                stopped.add(status.pid)
     print(f"cancelled {len(cancelled)} jobs" + (f", stopped {len(stopped)} processes here" if stopped else ""))
     if elsewhere:
         raise UsageError("processes of another machine are to be stopped there:\n  " + "\n  ".join(elsewhere))

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.launch.status import RunState
+    from bench.launch.status import RunView
 
 RunsArgument = Annotated[
     list[str] | None, typer.Argument(help="Runs, each by a part of its folder's name that no other has, or its job.")
 ]
 
 
-def chosen(states: Sequence[RunState], names: Sequence[str], out: Path) -> list[RunState]:
-    """The states of the runs that `names` mean. Raises UsageError for one that means none, or several."""
+def chosen(views: Sequence[RunView], names: Sequence[str], out: Path) -> list[RunView]:
+    """Those of all `views` of `out` that `names` mean. Raises UsageError for a name that means none, or several."""
     from bench.errors import UsageError
 
-    if not states:
+    if not views:
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
-    found = []
+    wanted: list[RunView] = []
     for name in names:
-        exact = [state for state in states if name in (state.run, state.job)]
-        matching = exact or [state for state in states if name in state.run]
+        exact = [view for view in views if name in (view.run, view.job)]
+        matching = exact or [view for view in views if name in view.run]
         if len(matching) != 1:
-            listed = "\n".join(f"  {state.run}" for state in (matching or states)[:20])
+            listed = "\n".join(f"  {view.run}" for view in (matching or views)[:20])
             what = f"{len(matching)} runs have {name!r} in their names" if matching else f"no run {name!r} in {out}"
             raise UsageError(f"{what}:\n{listed}")
-        found += matching
-    return found
+        wanted += matching
+    return wanted

@@ -1,4 +1,4 @@
-"""How commands print."""
+"""The console that commands print on."""
 
 from __future__ import annotations
 

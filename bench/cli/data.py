@@ -40,8 +40,8 @@ def list_datasets(as_json: JsonFlag = False) -> None:
         state = state_of(name)
         splits: dict[str, int] = {}
         if state in ("registered", "fetched"):
-            found = load_registration(registration_path(name)).splits
-            splits = {split: file.documents for split, file in found.items()}
+            files = load_registration(registration_path(name)).splits
+            splits = {split: file.documents for split, file in files.items()}
         text = ", ".join(f"{split} {count:,}" for split, count in splits.items())
         if state == "generated":
             text = "made on first use"
@@ -86,10 +86,10 @@ def add(
     from bench.data.catalog.dataset import add_dataset
     from bench.data.formats.detect import format_of
 
-    given = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
+    paths = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
     dataset, notes = add_dataset(
         name,
-        {split: path for split, path in given.items() if path is not None},
+        {split: path for split, path in paths.items() if path is not None},
         form=None if form is None else format_of(form),
         facts=facts,
         relations=relations or [],
@@ -145,8 +145,8 @@ def validate(
     known = None
     if relations:
         known, _, notes = read_relations(relations)
-        for told in notes:
-            typer.echo(f"note: {told}")
+        for remark in notes:
+            typer.echo(f"note: {remark}")
     wrong = False
     for path in files:
         result = scan(path, chosen, known, repeated_titles=distant)
@@ -179,12 +179,12 @@ def stats(
 
     dataset = open_dataset(name)
     described = {split: describe(dataset, split) for split in dataset.splits}
-    found = {split: known.statistics for split, known in described.items()}
+    statistics = {split: known.statistics for split, known in described.items()}
     counts = {split: known.relations for split, known in described.items()}
     if as_json:
         splits = {
             split: {
-                **asdict(found[split]),
+                **asdict(statistics[split]),
                 "labelled": dataset.is_labelled(split),
                 "derived": dataset.is_derived(split),
             }
@@ -193,7 +193,7 @@ def stats(
         content = {"dataset": name, "relations": len(dataset.relations), "splits": splits, "labels": counts}
         _print_json({**content, "notes": [dataset.uneven_labels] if dataset.uneven_labels else []})
         return
-    _show_statistics(dataset, found)
+    _show_statistics(dataset, statistics)
     if dataset.uneven_labels:
         typer.echo(f"note: {dataset.uneven_labels}")
     if relations_table:
@@ -204,7 +204,7 @@ def stats(
         _show(table)
 
 
-def _show_statistics(dataset: Dataset, found: dict[str, SplitStatistics]) -> None:
+def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -> None:
     from bench.data.formats.scan import plural
 
     table = _table("statistics", *(f"{s} (derived)" if dataset.is_derived(s) else s for s in dataset.splits))
@@ -222,7 +222,7 @@ def _show_statistics(dataset: Dataset, found: dict[str, SplitStatistics]) -> Non
     for title, key in rows.items():
         values = []
         for split in dataset.splits:
-            value = getattr(found[split], key)
+            value = getattr(statistics[split], key)
             blind = key in ("triples", "pairs_with_relation", "relations") and not dataset.is_labelled(split)
             if blind or value is None:
                 values.append("no labels" if blind else "not given")

@@ -19,7 +19,7 @@ from bench.runs.stage_folder import stage_folder, stage_result
 
 
 @dataclass(frozen=True)
-class StageOutline:
+class PlannedStage:
     """A stage of a cell, its seeds together. number: of the training; the same stage elsewhere has the same number.
 
     shared: it is another cell's too, above.   before: number of the training it starts from or is taught by.
@@ -36,15 +36,15 @@ class StageOutline:
 
 
 @dataclass(frozen=True)
-class CellOutline:
+class PlannedCell:
     """What is trained and evaluated for one cell. done: how many of its runs have their record."""
 
     plans: tuple[RunPlan, ...]
-    stages: tuple[StageOutline, ...]
+    stages: tuple[PlannedStage, ...]
     done: int
 
 
-def outline(plans: Iterable[RunPlan], out: Path, numbers: dict[str, int]) -> list[CellOutline]:
+def planned_cells(plans: Iterable[RunPlan], out: Path, numbers: dict[str, int]) -> list[PlannedCell]:
     """The cells of an experiment. numbers: of the trainings so far, by the key of the stage; it is added to."""
     cells: dict[tuple[str, ...], list[RunPlan]] = defaultdict(list)
     for plan in plans:
@@ -52,7 +52,7 @@ def outline(plans: Iterable[RunPlan], out: Path, numbers: dict[str, int]) -> lis
     return [_cell(tuple(runs), out, numbers) for runs in cells.values()]
 
 
-def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> CellOutline:
+def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> PlannedCell:
     stages = []
     for seeds in zip(*(run.stages for run in runs), strict=True):
         first, *_ = seeds
@@ -63,8 +63,8 @@ def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> Cell
         done = [stage_result(folder) is not None for folder in folders]
         begun = sum(folder.exists() and not finished for folder, finished in zip(folders, done, strict=True))
         before = numbers[first.after or first.teacher] if first.after or first.teacher else None
-        stages.append(StageOutline(number, shared, first, before, sum(done), begun, tuple(s.key for s in seeds)))
-    return CellOutline(runs, tuple(stages), sum(RunFolder.of(out, run).record() is not None for run in runs))
+        stages.append(PlannedStage(number, shared, first, before, sum(done), begun, tuple(s.key for s in seeds)))
+    return PlannedCell(runs, tuple(stages), sum(RunFolder.of(out, run).record() is not None for run in runs))
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,11 @@ class Costs:
 
     def of(self, keys: Sequence[str]) -> float | None:
         """Seconds left of some stages; None if the pace of one is not known."""
-        found = [self.estimate.stages.get(key) for key in keys]
-        known = [seconds for seconds in found if seconds is not None]
-        return sum(known) if len(known) == len(found) else None
+        known = [self.estimate.stages[key] for key in keys if key in self.estimate.stages]
+        return sum(known) if len(known) == len(keys) else None
 
     def lines(self) -> list[str]:
-        """What there is to say of all of it."""
+        """What the whole plan costs, in sentences for the user."""
         estimate = self.estimate
         said = [
             f"left to do: {in_time(estimate.total)} of one process ({self.where}), "
@@ -94,7 +93,7 @@ class Costs:
         return said
 
     def as_json(self) -> dict[str, Any]:
-        """Seconds."""
+        """What the whole plan costs, in seconds, for a script."""
         estimate = self.estimate
         sums = {"total": estimate.total, "evaluations": estimate.evaluations, "saved_by_sharing": estimate.saved}
         return {"where": self.where, **sums, "stages_not_known": estimate.unknown}
@@ -107,16 +106,19 @@ Planned = Sequence[tuple[Experiment, Sequence[RunPlan]]]
 def print_outline(
     console: Console, planned: Planned, out: Path, missing: Sequence[str], costs: Costs | None = None
 ) -> None:
-    """A table for each experiment, a line for each stage, and the sums. missing: what has to be fetched before."""
+    """Print a table for each experiment, a line for each stage, and the sums.
+
+    missing: what has to be fetched before any of it can be run, and how.   costs: None where nobody asked for them.
+    """
     numbers: dict[str, int] = {}
     done = 0
     for i, (experiment, plans) in enumerate(planned, start=1):
         number = f"{i}. " if len(planned) > 1 else ""
-        cells = outline(plans, out, numbers)
+        cells = planned_cells(plans, out, numbers)
         done += sum(cell.done for cell in cells)
         common = _in_all(cells)
-        told = f", all with {', '.join(common)}" if common else ""
-        name = f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}{told}"
+        changes = f", all with {', '.join(common)}" if common else ""
+        name = f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}{changes}"
         console.print(name, soft_wrap=True)
         console.print(_table(cells, common, costs) if cells else "the same runs as above", "")
     runs = [plan for _, plans in planned for plan in plans]
@@ -128,7 +130,7 @@ def print_outline(
 
 
 def outline_as_json(planned: Planned, out: Path, missing: Sequence[str], costs: Costs | None = None) -> dict[str, Any]:
-    """The same for a script: every stage with the number of its training, by which those that are shared are known."""
+    """What `print_outline` prints, for a script; stages that are shared have the same number of their training."""
     numbers: dict[str, int] = {}
     return {
         "experiments": [
@@ -136,7 +138,7 @@ def outline_as_json(planned: Planned, out: Path, missing: Sequence[str], costs: 
                 "dataset": experiment.dataset,
                 "encoder": experiment.encoder,
                 "seeds": experiment.seeds,
-                "cells": [_cell_as_json(cell, costs) for cell in outline(plans, out, numbers)],
+                "cells": [_cell_as_json(cell, costs) for cell in planned_cells(plans, out, numbers)],
             }
             for experiment, plans in planned
         ],
@@ -144,7 +146,7 @@ def outline_as_json(planned: Planned, out: Path, missing: Sequence[str], costs: 
     } | ({"cost": costs.as_json()} if costs else {})
 
 
-def _cell_as_json(cell: CellOutline, costs: Costs | None) -> dict[str, Any]:
+def _cell_as_json(cell: PlannedCell, costs: Costs | None) -> dict[str, Any]:
     plan = cell.plans[0]
     return {
         "model": plan.model,
@@ -171,13 +173,13 @@ def _cell_as_json(cell: CellOutline, costs: Costs | None) -> dict[str, Any]:
     }
 
 
-def _in_all(cells: Sequence[CellOutline]) -> list[str]:
+def _in_all(cells: Sequence[PlannedCell]) -> list[str]:
     """The changes that all of several cells have: said once, they leave room for what tells the cells apart."""
     changes = [cell.plans[0].variant.split(",") for cell in cells]
     return [change for change in changes[0] if change and all(change in c for c in changes)] if len(cells) > 1 else []
 
 
-def _table(cells: Iterable[CellOutline], common: Sequence[str], costs: Costs | None) -> Table:
+def _table(cells: Iterable[PlannedCell], common: Sequence[str], costs: Costs | None) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Model", overflow="fold", max_width=30)
     table.add_column("Setting", no_wrap=True)
@@ -209,7 +211,7 @@ def _table(cells: Iterable[CellOutline], common: Sequence[str], costs: Costs | N
     return table
 
 
-def _start(stage: StageOutline) -> str:
+def _start(stage: PlannedStage) -> str:
     if stage.plan.teacher:
         start = f"encoder; taught by {stage.before}"
     else:
@@ -217,7 +219,7 @@ def _start(stage: StageOutline) -> str:
     return start + (f"; frozen: {', '.join(stage.plan.freeze)}" if stage.plan.freeze else "")
 
 
-def _time(stage: StageOutline, costs: Costs) -> str:
+def _time(stage: PlannedStage, costs: Costs) -> str:
     """What is left of the stage, all seeds together; nothing where it is counted above."""
     seconds = costs.of(stage.keys)
     if seconds is None:
@@ -225,8 +227,8 @@ def _time(stage: StageOutline, costs: Costs) -> str:
     return in_time(seconds) if seconds and not stage.shared else ""
 
 
-def _state(cell: CellOutline, stage: StageOutline) -> str:
-    """Of the stage; that of the last one is the run's, since it is evaluated then."""
+def _state(cell: PlannedCell, stage: PlannedStage) -> str:
+    """How far a stage is, all seeds together; of the last stage also whether its model has been evaluated."""
     seeds = len(cell.plans)
     if stage is cell.stages[-1] and cell.done == seeds:
         return "done"
@@ -239,7 +241,7 @@ def _state(cell: CellOutline, stage: StageOutline) -> str:
 
 
 def _rate(value: float) -> str:
-    """3e-05 as 3e-5, as papers have it."""
+    """A learning rate as papers write it: 3e-5, where Python writes 3e-05."""
     mantissa, _, exponent = f"{value:e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if value else "0"
 

@@ -23,15 +23,19 @@ def costs_of(
     stand_ins: StandIns,
     profile: Profile | None,
     one_thread: bool,
-    told: Callable[[str], None],
+    on_probe: Callable[[str], None],
 ) -> Costs:
-    """What is left to do of `planned`. one_thread: a process is to have one core.   told: is given what is probed."""
+    """What is left to do of `planned`, in seconds.
+
+    profile: takes the pace of training from its figures, where it has any.   one_thread: a process is to have one core.
+    on_probe: is given, in words, what is going to be measured.
+    """
     if one_thread and not torch.cuda.is_available():
         torch.set_num_threads(1)
     if profile is not None and profile.seconds_per_document:
         pace_of, where = given_pace(profile.seconds_per_document), f"figures of the profile {profile.name!r}"
     else:
-        pace_of, where = _probed(stand_ins, told), f"probed here: {device_name()}"
+        pace_of, where = _probed(stand_ins, on_probe), f"probed here: {device_name()}"
         if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
             where += ", without compile"
 
@@ -45,18 +49,18 @@ def costs_of(
     return Costs(estimate(runs, pace_of, is_trained, is_done), where)
 
 
-def _probed(stand_ins: StandIns, told: Callable[[str], None]) -> PaceOf:
-    """Every stage probed once in this process, whatever its seed."""
-    found: dict[str, Pace] = {}
+def _probed(stand_ins: StandIns, on_probe: Callable[[str], None]) -> PaceOf:
+    """The pace of stages by steps taken in this process; those that differ in their seed alone are probed once."""
+    paces: dict[str, Pace] = {}
 
     def find(stage: StagePlan, teacher: StagePlan | None) -> Pace:
         alike = repr((_seedless(stage), _seedless(teacher) if teacher else None))
-        if alike not in found:
+        if alike not in paces:
             dataset, source = stand_ins.datasets[stage.dataset], stand_ins.sources[stage.encoder_fingerprint]
             if isinstance(dataset, AbsentDataset):
                 raise LookupError(stage.dataset)
-            found[alike] = pace(stage, teacher, dataset, source, told)
-        return found[alike]
+            paces[alike] = pace(stage, teacher, dataset, source, on_probe)
+        return paces[alike]
 
     return find
 

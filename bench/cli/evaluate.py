@@ -124,28 +124,30 @@ def _notes(
 def _print_json(evaluation: Evaluation, sliced: SlicedEvaluation) -> None:
     import json
 
+    from bench.analysis.metrics import METRICS
     from bench.metrics.slices import PROTOCOLS
 
-    result = {
-        "f1": evaluation.f1,
-        "ign_f1": evaluation.ign_f1,
-        "ign_f1_distant": evaluation.ign_f1_distant,
-        "precision": evaluation.precision,
-        "recall": evaluation.recall,
-        "slices": {protocol: _slices_json(sliced, protocol, evaluation.has_facts) for protocol in PROTOCOLS},
-    }
-    typer.echo(json.dumps(result, indent=2))
+    scores = {name: score for name, score in _scores(evaluation).items() if METRICS[name].part == "scores"}
+    slices = {protocol: _slices_json(sliced, protocol, evaluation.has_facts) for protocol in PROTOCOLS}
+    typer.echo(json.dumps({**scores, "slices": slices}, indent=2))
+
+
+def _scores(evaluation: Evaluation) -> dict[str, float | None]:
+    """By name, in their order, those of the scores of runs that follow from predictions and labels alone."""
+    from bench.analysis.metrics import METRICS
+
+    return {name: getattr(evaluation, name) for name in METRICS if hasattr(evaluation, name)}
 
 
 def _slices_json(sliced: SlicedEvaluation, protocol: Protocol, has_facts: bool) -> dict[str, dict[str, dict[str, Any]]]:
+    from bench.analysis.metrics import COUNTED
+
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for part in sliced.slices:
         total = part.counts(protocol).total
         entry: dict[str, Any] = {
-            "f1": total.f1,
-            "ign_f1": total.ign_f1 if has_facts else None,
-            "precision": total.precision,
-            "recall": total.recall,
+            **{metric.name: getattr(total, metric.name) for metric in COUNTED},
+            **({} if has_facts else {"ign_f1": None}),
             "correct": total.correct,
             "predicted": total.predicted,
             "gold": total.gold,
@@ -165,25 +167,17 @@ def _score_table(evaluation: Evaluation, predictions: Sequence[Prediction], docu
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from bench.analysis.metrics import METRICS
     from bench.metrics.official import evidence_counts
 
     total = evaluation.counts.total
-    table = Table(box=SIMPLE_HEAD, title="Scores (percent)", title_justify="left")
-    for name in ("F1", "Ign F1", "Ign F1 (distant)", "precision", "recall", "macro F1", "evidence F1"):
-        table.add_column(name, justify="right")
-    for name in ("correct", "predicted", "gold"):
-        table.add_column(name, justify="right")
     evidence = {p.triple: p.evidence for p in predictions if p.evidence is not None}
-    scores = (
-        evaluation.f1,
-        evaluation.ign_f1,
-        evaluation.ign_f1_distant,
-        evaluation.precision,
-        evaluation.recall,
-        evaluation.macro_f1,
-        evidence_counts(evidence, documents).total.f1 if evidence else None,
-    )
-    table.add_row(*map(_number, scores), f"{total.correct:,}", f"{total.predicted:,}", f"{total.gold:,}")
+    scores = _scores(evaluation)
+    scores["evidence_f1"] = evidence_counts(evidence, documents).total.f1 if evidence else None
+    table = Table(box=SIMPLE_HEAD, title="Scores (percent)", title_justify="left")
+    for heading in (*(METRICS[name].label for name in scores), "correct", "predicted", "gold"):
+        table.add_column(heading, justify="right")
+    table.add_row(*map(_number, scores.values()), f"{total.correct:,}", f"{total.predicted:,}", f"{total.gold:,}")
     return table
 
 

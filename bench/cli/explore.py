@@ -11,7 +11,7 @@ from bench.cli.chosen_runs import RunsArgument
 from bench.cli.options import DEFAULT_OUT, OutOption
 
 if TYPE_CHECKING:
-    from bench.launch.status import RunState
+    from bench.launch.status import RunView
 
 MOST = 6
 """Runs on a page that nobody chose by name: columns that fit beside each other."""
@@ -37,29 +37,29 @@ def explore(
     from bench.cli.chosen_runs import chosen
     from bench.explorer.page import write_page
     from bench.explorer.runs import explore as collect
-    from bench.launch.status import run_states
+    from bench.launch.status import run_views
     from bench.runs.run_folder import RunFolder
 
-    states = run_states(out)
-    picked = list({s.run: s for s in chosen(states, runs, out)}.values()) if runs else _one_of_each(states, out)
-    folders = [RunFolder(out, state.run) for state in picked]
+    views = run_views(out)
+    picked = list({view.run: view for view in chosen(views, runs, out)}.values()) if runs else _one_of_each(views, out)
+    folders = [RunFolder(out, view.run) for view in picked]
     exploration = collect(folders, split, make_scores, on_message=lambda note: typer.echo(note, err=True))
     path = to or out / "report" / "explorer.html"
     size = write_page(exploration, path)
     typer.echo(f"{len(exploration.documents):,} documents, {len(folders)} runs, {size / 1e6:.1f} MB: {path}")
 
 
-def _one_of_each(states: list[RunState], out: Path) -> list[RunState]:
+def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:
     """The first finished seed of every cell. Raises UsageError where that is none, or more than a page holds."""
     from bench.errors import UsageError
 
-    cells: dict[tuple[str, ...], RunState] = {}
-    for state in sorted(states, key=lambda state: state.seed):
-        if state.state == "done":
-            cells.setdefault((state.dataset, state.setting, state.model, state.variant, state.encoder), state)
+    cells: dict[tuple[str, ...], RunView] = {}
+    for view in sorted(views, key=lambda view: view.seed):
+        if view.state == "done":
+            cells.setdefault((view.dataset, view.setting, view.model, view.variant, view.encoder), view)
     if not cells:
         raise UsageError(f"no finished run in {out} (`bench status --out {out}` says where they stand)")
-    if len(cells) > MOST or len({state.dataset for state in cells.values()}) > 1:
-        listed = "\n".join(f"  {state.run}" for state in cells.values())
+    if len(cells) > MOST or len({view.dataset for view in cells.values()}) > 1:
+        listed = "\n".join(f"  {view.run}" for view in cells.values())
         raise UsageError(f"say which of the runs in {out}, by a part of the name that no other has:\n{listed}")
     return list(cells.values())

@@ -15,21 +15,53 @@ if TYPE_CHECKING:
     from bench.runs.outline import RunOutline
     from bench.runs.plan import RunPlan
     from bench.slurm.profiles import Profile
+    from bench.slurm.submissions import Submission
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What the user typed of how runs are to be carried out.
+
+    launcher: None for the one of last time.   profile: a name or a path.   jobs: runs at once of the local launcher, of
+    `gpus_per_run` processes each.   wait: stay until the jobs of SLURM are done.
+    """
+
+    launcher: Launch | None
+    profile: str | None
+    jobs: int | None
+    gpus_per_run: int
+    wait: bool
+    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
 class Launching:
-    """How runs are to be carried out. jobs: runs at once of the local launcher, of `gpus_per_run` processes each."""
+    """How runs are to be carried out; the fields of `LaunchOptions`, with everything decided.
+
+    profile: what a job asks SLURM for; None on this machine.
+    """
 
     launcher: Launch
-    jobs: int | None
     profile: Profile | None
-    checkpoint_seconds: float
+    jobs: int | None
+    gpus_per_run: int
     wait: bool
-    gpus_per_run: int = 1
+    checkpoint_seconds: float
 
 
-def profile_for(launcher: Launch, name: str | None) -> Profile | None:
+def launching(options: LaunchOptions, before: Submission | None = None) -> Launching:
+    """How runs are to be carried out, where the options leave it open as they were `before`. Raises UsageError."""
+    launcher = options.launcher or (Launch.SLURM if before or options.profile else Launch.LOCAL)
+    _check_gpus_per_run(launcher, options.gpus_per_run)
+    if before and launcher is Launch.SLURM and options.profile is None:
+        profile: Profile | None = before.profile
+    else:
+        profile = _profile_for(launcher, options.profile)
+    seconds = before.checkpoint_seconds if before else options.checkpoint_seconds
+    return Launching(launcher, profile, options.jobs, options.gpus_per_run, options.wait, seconds)
+
+
+def _profile_for(launcher: Launch, name: str | None) -> Profile | None:
     """The profile that `--profile` names, which SLURM needs and the others do not take. Raises UsageError."""
     from bench.errors import UsageError
     from bench.slurm.profiles import load_profile
@@ -43,14 +75,13 @@ def profile_for(launcher: Launch, name: str | None) -> Profile | None:
     return None
 
 
-def check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> int:
-    """The option, which only the local launcher takes. Raises UsageError."""
+def _check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> None:
+    """Raise UsageError where the option is given to a launcher that does not take it: all but the local one."""
     from bench.errors import UsageError
 
     if gpus_per_run > 1 and launcher is not Launch.LOCAL:
         instead = "; on SLURM it is gpus_per_run in the profile" if launcher is Launch.SLURM else ""
         raise UsageError(f"--gpus-per-run is for --launcher local{instead}")
-    return gpus_per_run
 
 
 def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
@@ -60,8 +91,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     """
     from bench.analysis.aggregate import load_cells
     from bench.errors import BenchError
-    from bench.report.render.terminal import print_tables
-    from bench.report.write import write_tables
+    from bench.report.write import print_tables, write_tables
 
     failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
     if failed is None:
@@ -77,9 +107,9 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
 def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str]:
     """Carry out `plans` on this machine; a line for each that failed."""
     from bench.errors import BenchError
-    from bench.interrupt import Interrupted
     from bench.launch.display import RunDisplay
     from bench.launch.local import launch
+    from bench.runs.interrupt import Interrupted
 
     where: Literal["inline", "local"] = "inline" if how.launcher is Launch.INLINE else "local"
     try:
@@ -108,7 +138,7 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
     from bench.slurm.submit import submit
 
     try:
-        states = wait_for(
+        views = wait_for(
             runs,
             out,
             RunDisplay(runs, console, done),
@@ -116,7 +146,7 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
         )
     except KeyboardInterrupt:
         raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
-    return [f"{state.run}: {state.state}: {state.detail}" for state in states if state.state != "done"]
+    return [f"{view.run}: {view.state}: {view.detail}" for view in views if view.state != "done"]
 
 
 def submit_runs(

@@ -22,24 +22,25 @@ def logs(
     """The output of a run's job on SLURM; of other launchers, the training log of the stage it is in."""
     from bench.cli.chosen_runs import chosen
     from bench.errors import UsageError
-    from bench.launch.status import SETTLED, run_states
+    from bench.launch.status import run_views
+    from bench.runs.status import SETTLED
 
-    (state,) = chosen(run_states(out), [run], out)
-    path = _newest_log(out, state.run)
+    (view,) = chosen(run_views(out), [run], out)
+    path = _newest_log(out, view.run)
     if path is None and not follow:
-        raise UsageError(f"{state.run} has printed nothing yet ({state.state})")
+        raise UsageError(f"{view.run} has printed nothing yet ({view.state})")
     shown = 0
     while True:
-        found = _newest_log(out, state.run)
-        if found != path:
-            path, shown, lines = found, 0, 0  # another stage
+        newest = _newest_log(out, view.run)
+        if newest != path:
+            path, shown, lines = newest, 0, 0  # another stage
         if path is not None:
             shown = _print_from(path, shown, lines)
             lines = 0
         if not follow:
             return
-        (state,) = chosen(run_states(out), [state.run], out)
-        if state.state in SETTLED:
+        (view,) = chosen(run_views(out), [view.run], out)
+        if view.state in SETTLED:
             if path is not None:
                 _print_from(path, shown, 0)
             return
@@ -47,7 +48,7 @@ def logs(
 
 
 def pause() -> None:
-    """Between two looks."""
+    """Pause between two looks at the file."""
     time.sleep(FOLLOW_SECONDS)
 
 
@@ -55,6 +56,7 @@ def _newest_log(out: Path, run: str) -> Path | None:
     """What the run's job printed, or the steps of the last stage that has any."""
     from bench.launch.status import job_of
     from bench.runs.outline import outline_of
+    from bench.runs.stage_folder import stage_folder
     from bench.slurm.submissions import log_path
 
     outline = outline_of(out, run)
@@ -64,7 +66,7 @@ def _newest_log(out: Path, run: str) -> Path | None:
     if job is not None:
         path = log_path(out, job)
         return path if path.exists() else None
-    paths = [out / "stages" / stage.folder / "log.jsonl" for stage in outline.stages]
+    paths = [stage_folder(out, stage) / "log.jsonl" for stage in outline.stages]
     return next((path for path in reversed(paths) if path.exists()), None)
 
 

@@ -59,7 +59,3 @@ def main() -> None:
         where = f"{Path(error.filename)}: " if error.filename else ""
         print(f"bench: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -56,9 +56,9 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
     for setting, stages in entry.cls.recipe.stages.items():
         for i, stage in enumerate(stages):
             changed = {**stage.training, **stage.hyperparameters}
-            told = "".join(f", {key}={value}" for key, value in changed.items())
+            changes = "".join(f", {key}={value}" for key, value in changed.items())
             frozen = f", frozen: {', '.join(stage.freeze)}" if stage.freeze else ""
-            table.add_row("" if i else setting, f"{i + 1}. on {stage.data}{told}{frozen}")
+            table.add_row("" if i else setting, f"{i + 1}. on {stage.data}{changes}{frozen}")
     console.print(table)
 
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    pass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 ProfileOption = Annotated[
     str | None,
@@ -45,7 +34,7 @@ OutOption = Annotated[Path, typer.Option(help="Where runs, their records and tab
 
 
 class Launch(StrEnum):
-    """Where runs are carried out."""
+    """Where runs are carried out: in this process, in processes of this machine, or in jobs of a cluster."""
 
     INLINE = "inline"
     LOCAL = "local"

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.cli.chosen_runs import RunsArgument
 from bench.cli.options import DEFAULT_OUT, GpusPerRunOption, JobsOption, Launch, OutOption, ProfileOption, WaitOption
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.launch.status import RunState
-    from bench.slurm.submissions import Submission
 
 
 def retry(
@@ -29,39 +23,10 @@ def retry(
     wait: WaitOption = False,
 ) -> None:
     """Try runs again. Finished stages and checkpoints are used; nothing is done twice."""
-    from bench.cli.chosen_runs import chosen
-    from bench.cli.console import make_console
-    from bench.cli.launching import Launching, check_gpus_per_run, profile_for, start
+    from bench.cli.launching import LaunchOptions
+    from bench.cli.retry_runs import retry_runs
     from bench.errors import UsageError
-    from bench.launch.status import SETTLED, observe
-    from bench.runs.run_folder import RunFolder
-    from bench.slurm.submissions import submissions
 
     if bool(runs) == failed:
         raise UsageError("which runs? Name them (bench status shows them), or --failed for all that need it")
-    observed = observe(out)
-    if observed.trouble:
-        raise UsageError(f"SLURM cannot be asked what is under way: {observed.trouble}")
-    again = [state for state in observed.states if state.state in SETTLED and state.state != "done"]
-    wanted = again if failed else chosen(observed.states, runs or [], out)
-    folders = [RunFolder(out, state.run) for state in wanted]
-    plans = [plan for plan in (folder.plan() for folder in folders) if plan is not None]
-    if not plans:
-        print("nothing to try again")
-        return
-    before = _launched_before(wanted, submissions(out))
-    launcher = launcher or (Launch.SLURM if before or profile else Launch.LOCAL)
-    found = (
-        before.profile if before and launcher is Launch.SLURM and profile is None else profile_for(launcher, profile)
-    )
-    seconds = before.checkpoint_seconds if before else 60.0
-    gpus_per_run = check_gpus_per_run(launcher, gpus_per_run)
-    for folder in folders:
-        folder.clear_error()
-    start(plans, out, Launching(launcher, jobs, found, seconds, wait, gpus_per_run), make_console())
-
-
-def _launched_before(wanted: Sequence[RunState], found: Sequence[Submission]) -> Submission | None:
-    """The newest submission that any of the runs was in; None where they did not go to SLURM."""
-    names = {state.run for state in wanted}
-    return next((s for s in reversed(found) if names & {task.run for task in s.tasks.values()}), None)
+    retry_runs(runs or [], out, LaunchOptions(launcher, profile, jobs, gpus_per_run, wait))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.cli.options import DEFAULT_OUT, GpusPerRunOption, JobsOption, Launch, OutOption, ProfileOption, WaitOption
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def run(
@@ -68,69 +65,24 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="The plan of --dry-run as JSON, for a script.")] = False,
 ) -> None:
     """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
-    import json
-    from functools import partial
+    from bench.cli.launching import LaunchOptions, launching
+    from bench.cli.run_experiments import DryRun, run_experiments
+    from bench.experiment.config import CommandLine
 
-    from bench.cli.console import make_console
-    from bench.cli.launching import Launching, check_gpus_per_run, profile_for, start
-    from bench.data.catalog.dataset import open_dataset
-    from bench.errors import UsageError
-    from bench.experiment.config import make_experiments
-    from bench.experiment.planner import planned_runs
-    from bench.nn.encoder_source import find_encoder
-    from bench.runs.plan import describe
-    from bench.runs.run_folder import RunFolder, announce
-
-    console = make_console()
-    gpus_per_run = check_gpus_per_run(launcher, gpus_per_run)
-    how = Launching(launcher, jobs, profile_for(launcher, profile), checkpoint_seconds, wait, gpus_per_run)
-    experiments = make_experiments(
-        models=models,
-        seeds=seeds,
-        dataset=dataset,
-        settings=settings,
-        encoder=encoder,
-        max_length=max_length,
-        changes=[*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())],
-        config=config,
+    changes = [*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())]
+    run_experiments(
+        CommandLine(
+            models=models,
+            seeds=seeds,
+            dataset=dataset,
+            settings=settings,
+            encoder=encoder,
+            max_length=max_length,
+            changes=changes,
+            config=config,
+        ),
+        out,
+        launching(LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds)),
+        download,
+        DryRun(dry_run, with_estimate, as_json),
     )
-    if with_estimate and not dry_run:
-        raise UsageError("--estimate is for --dry-run; a run that goes on shows what is left of it")
-    if as_json and not dry_run:
-        raise UsageError("--json is for --dry-run; the results of runs: bench table --json")
-    for reason in dict.fromkeys(reason for experiment in experiments for reason in experiment.left_out):
-        typer.echo(f"left out: {reason}", err=as_json)
-    if dry_run:
-        from bench.cli.dry_run import outline_as_json, print_outline
-        from bench.cli.stand_ins import StandIns
-
-        stand_ins = StandIns()
-        planned = planned_runs(experiments, stand_ins.dataset, stand_ins.encoder)
-        costs = None
-        if with_estimate:
-            from bench.cli.dry_run_costs import costs_of
-
-            def told(what: str) -> None:
-                typer.echo(f"probing: {what}", err=True)
-
-            costs = costs_of(planned, out, stand_ins, how.profile, launcher is Launch.LOCAL, told)
-        if as_json:
-            print(json.dumps(outline_as_json(planned, out, stand_ins.missing, costs)))
-        else:
-            print_outline(console, planned, out, stand_ins.missing, costs)
-        return
-    planned = planned_runs(experiments, open_dataset, partial(find_encoder, download=download))
-    plans = [plan for _, runs in planned for plan in runs]
-    announce(out, plans)
-    done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
-    before = f"; {done} done before" if done else ""
-    console.print(
-        f"{describe(plans)} on {_names(plan.dataset for plan in plans)} with "
-        f"{_names(plan.encoder for plan in plans)}, in {out}{before}",
-        soft_wrap=True,
-    )
-    start(plans, out, how, console, done)
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(names))

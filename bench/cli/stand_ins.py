@@ -21,23 +21,23 @@ class AbsentDataset(Dataset):
         self.relations = ()
 
     def checksum(self, split: str) -> str:
-        """Two splits differ, the same split is the same."""
+        """A text that stands for the content of a split: another one for each split of each data set."""
         return f"{self.name}, {split}"
 
     def documents(self, split: str) -> tuple[Document, ...]:
-        """None."""
+        """No documents: they are not here."""
         return ()
 
     def count(self, split: str) -> int:
-        """As many as were published. Raises LookupError for a split of which none were."""
+        """The number of documents that were published. Raises LookupError for a split of which none were."""
         files = {file.split: file.documents for file in OFFICIAL[self.name].files}
-        found = files.get(split) or files.get({"ext": "train", "dev_ext": "dev"}.get(split, ""))
-        if found is None:
+        count = files.get(split) or files.get({"ext": "train", "dev_ext": "dev"}.get(split, ""))
+        if count is None:
             raise LookupError(f"{self.name}, {split}")
-        return found
+        return count
 
     def facts_source(self) -> dict[str, str]:
-        """The same for all settings."""
+        """Training facts as a data set would have them that gives no file of its own."""
         return {"computed from": "train", "sha256": self.checksum("train")}
 
 
@@ -53,7 +53,7 @@ class StandIns:
         self.sources: dict[str, EncoderSource] = {}
 
     def dataset(self, name: str) -> Dataset:
-        """The data set, or an `AbsentDataset`. UsageError for a name that nobody knows."""
+        """The data set of that name, or an `AbsentDataset`. Raises UsageError for a name that nobody knows."""
         try:
             self.datasets[name] = open_dataset(name)
         except UsageError as error:
@@ -64,7 +64,7 @@ class StandIns:
         return self.datasets[name]
 
     def encoder(self, name: str, train: Sequence[Document]) -> EncoderSource:
-        """The encoder, or one without weights."""
+        """The encoder of that name, or one without weights. train: the documents that `tiny` takes its words from."""
         try:
             source = find_encoder(name, train)
             self.sources[source.fingerprint] = source

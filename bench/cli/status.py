@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
+from bench.runs.names import model_name
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from bench.launch.status import Observation, RunState
+    from bench.launch.status import Observation, RunView
 
 WATCH_SECONDS = 2.0
 
@@ -32,10 +33,10 @@ def status(
     from bench.launch.status import observe
 
     observed = observe(out)
-    if not observed.states:
+    if not observed.runs:
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
     if as_json:
-        print(json.dumps({"runs": [vars(state) for state in observed.states], "trouble": observed.trouble}))
+        print(json.dumps({"runs": [vars(view) for view in observed.runs], "trouble": observed.trouble}))
         return
     console = make_console()
     if watch:
@@ -49,7 +50,7 @@ def status(
 
 
 def _watch(out: Path) -> None:
-    """Until nothing is under way, or Ctrl-C."""
+    """Show the table anew until nothing is under way, or until Ctrl-C."""
     from rich.live import Live
 
     from bench.cli.console import make_console
@@ -60,7 +61,7 @@ def _watch(out: Path) -> None:
             while True:
                 observed = observe(out)
                 live.update(_shown(observed), refresh=True)
-                if not any(_is_under_way(state) for state in observed.states):
+                if not any(_is_under_way(view) for view in observed.runs):
                     return
                 pause()
         except KeyboardInterrupt:
@@ -68,13 +69,13 @@ def _watch(out: Path) -> None:
 
 
 def pause() -> None:
-    """Between two looks."""
+    """Pause between two looks at the folder."""
     time.sleep(WATCH_SECONDS)
 
 
-def _is_under_way(state: RunState) -> bool:
-    """Whether some process or job will carry it further by itself."""
-    return state.state in ("running", "pending") or (state.state == "waiting" and bool(state.job))
+def _is_under_way(view: RunView) -> bool:
+    """Whether some process or job will carry the run further by itself."""
+    return view.state in ("running", "pending") or (view.state == "waiting" and bool(view.job))
 
 
 def _shown(observed: Observation) -> Group:
@@ -83,38 +84,37 @@ def _shown(observed: Observation) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    states = observed.states
+    views = observed.runs
     columns: dict[str, list[str]] = {
-        "Run": [_name(state) for state in states],
-        "Setting": [state.setting for state in states],
-        "Seed": [str(state.seed) for state in states],
-        "State": [state.state for state in states],
-        "Stage": [state.stage for state in states],
-        "Epoch": [f"{state.epoch}/{state.epochs}" if state.epoch is not None else "" for state in states],
-        "Done": [f"{state.progress:.0%}" if state.progress is not None else "" for state in states],
-        "Left": [_clock(state.eta) if state.eta is not None else "" for state in states],
-        "Node": [state.node for state in states],
-        "Job": [state.job for state in states],
-        " ": [_detail(state) for state in states],
+        "Run": [_name(view) for view in views],
+        "Setting": [view.setting for view in views],
+        "Seed": [str(view.seed) for view in views],
+        "State": [view.state for view in views],
+        "Stage": [view.stage for view in views],
+        "Epoch": [f"{view.epoch}/{view.epochs}" if view.epoch is not None else "" for view in views],
+        "Done": [f"{view.progress:.0%}" if view.progress is not None else "" for view in views],
+        "Left": [_clock(view.eta) if view.eta is not None else "" for view in views],
+        "Node": [view.node for view in views],
+        "Job": [view.job for view in views],
+        " ": [_detail(view) for view in views],
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     table = Table(*shown, box=None, pad_edge=False)
     for row in zip(*shown.values(), strict=True):
         table.add_row(*(Text(cell) for cell in row))
-    counts = {name: sum(s.state == name for s in states) for name in dict.fromkeys(s.state for s in states)}
+    counts = {name: sum(view.state == name for view in views) for name in dict.fromkeys(view.state for view in views)}
     return Group(table, Text(", ".join(f"{count} {name}" for name, count in counts.items())))
 
 
-def _name(state: RunState) -> str:
-    variant = f" ({state.variant})" if state.variant else ""
-    return f"{state.model}{variant} · {state.dataset} · {state.encoder}"
+def _name(view: RunView) -> str:
+    return f"{model_name(view.model, view.variant)} · {view.dataset} · {view.encoder}"
 
 
-def _detail(state: RunState) -> str:
+def _detail(view: RunView) -> str:
     """Why it is in this state; of a run under way, or one that ended without saying why, the last line it printed."""
-    if state.log and state.state in ("running", "interrupted", "failed") and state.log not in state.detail:
-        return f"{state.detail} | {state.log[:120]}" if state.detail else state.log[:120]
-    return state.detail
+    if view.log and view.state in ("running", "interrupted", "failed") and view.log not in view.detail:
+        return f"{view.detail} | {view.log[:120]}" if view.detail else view.log[:120]
+    return view.detail
 
 
 def _clock(seconds: float) -> str:

@@ -34,7 +34,7 @@ def table(
     """Mean ± std over seeds of everything in the output folder, with what is missing shown as missing."""
     import json
 
-    from bench.analysis.aggregate import load_cells, rows_of
+    from bench.analysis.aggregate import load_cells, scores_of
     from bench.errors import UsageError
 
     form = "json" if as_json else form
@@ -44,7 +44,7 @@ def table(
     if not cells:
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
     if form == "json":
-        print(json.dumps({"rows": [row.as_json() for row in rows_of(cells)]}))
+        print(json.dumps({"rows": [score.as_json() for score in scores_of(cells)]}))
     elif form == "csv":
         from bench.analysis.systems import systems_of
         from bench.report.tables.runs import runs_csv
@@ -52,8 +52,7 @@ def table(
         print(runs_csv(systems_of(cells)), end="")
     elif form == "terminal":
         from bench.cli.console import make_console
-        from bench.report.render.terminal import print_tables
-        from bench.report.write import write_tables
+        from bench.report.write import print_tables, write_tables
 
         console = make_console()
         print_tables(console, cells)
@@ -84,14 +83,14 @@ def _export(
     from bench.report.render.markdown import to_markdown
 
     results = make_results(gather(out, cells, read_published(published)))
-    tables = {anchor(made.name): made for made in results.all}
+    tables = {anchor(table.name): table for table in results.all}
     if only is not None and only not in tables:
         raise unknown("table", only, tables)
     chosen = [tables[only]] if only is not None else list(tables.values())
     if (caption or label) and len(chosen) > 1:
         raise UsageError(f"--caption and --label are for one table: say which with --only, of {', '.join(tables)}")
     if form == "latex":
-        return "\n".join(to_latex(made, caption, label) for made in chosen)
+        return "\n".join(to_latex(table, caption, label) for table in chosen)
     if caption or label:
         raise UsageError("--caption and --label are for --format latex")
-    return "\n".join(to_markdown(made) for made in chosen)
+    return "\n".join(to_markdown(table) for table in chosen)

@@ -75,7 +75,7 @@ def facts_of(documents: Sequence[Document], names: Collection[str] | None = None
 
 
 def names_in(documents: Iterable[Document]) -> frozenset[str]:
-    """The names of all mentions."""
+    """The names of all mentions of the documents."""
     return frozenset(m.name for document in documents for mentions in document.entities for m in mentions)
 
 

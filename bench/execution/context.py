@@ -19,17 +19,18 @@ from bench.execution.provenance import slurm_job
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
+from bench.runs.status import RunStatus
 from bench.training.team import Team
 
 POLL_SECONDS = 0.3
 """At most this often a run says how far it is, or looks whether another process is done."""
 
-Listener = Callable[[RunFolder, dict[str, Any]], None]
+Listener = Callable[[RunFolder, RunStatus], None]
 """Is given a run and its newest status."""
 
 
@@ -49,9 +50,9 @@ class Context:
     device: torch.device = field(default_factory=this_device)
     _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
 
-    def report(self, run: RunFolder, **status: Any) -> None:
-        """Write down where a run is, and let the listener know."""
-        status |= {"time": time.time(), "pid": os.getpid(), "host": platform.node(), **slurm_job()}
+    def report(self, run: RunFolder, **fields: Any) -> None:
+        """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when."""
+        status = RunStatus(time=time.time(), pid=os.getpid(), host=platform.node(), **slurm_job(), **fields)
         run.write_status(status)
         self.listener(run, status)
 

@@ -20,7 +20,7 @@ PaceOf = Callable[[StagePlan, StagePlan | None], Pace]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one process.
+    """What a plan costs, in seconds of one process.
 
     stages: by key, what is left of training each, 0 of one that is trained; only those whose pace is known.
     evaluations: of the runs without a record.   saved: what not sharing stages between runs would add.
@@ -34,12 +34,12 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        """All that is left to do."""
+        """The seconds of all stages and evaluations that are left to do."""
         return sum(self.stages.values()) + self.evaluations
 
 
 def given_pace(seconds_per_document: Mapping[str, float]) -> PaceOf:
-    """The pace from figures for training, by `MODEL.DATA`, `MODEL` or `all`."""
+    """The pace of a stage from a profile's seconds per document: by `MODEL.DATA`, then `MODEL`, then `all`."""
 
     def find(stage: StagePlan, teacher: StagePlan | None) -> Pace:
         for name in (f"{stage.model}.{stage.data}", stage.model, "all"):
@@ -96,13 +96,13 @@ def _encoder_from(run: RunPlan, stage: StagePlan) -> str:
 
 
 def _training(stage: StagePlan, pace: Pace, taught: float, dataset: Dataset) -> float:
-    """Its epochs, each with an evaluation, and first what its teacher says of every document."""
+    """The seconds of a stage: its epochs, each with an evaluation, and first a teacher's reading of all documents."""
     documents, select = dataset.count(SPLIT_OF[stage.data]), dataset.count(stage.training.select_on)
     return stage.training.epochs * (documents * pace.train + select * pace.read) + documents * taught
 
 
 def in_time(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`, `1,250 h`."""
+    """Seconds as a person reads them: `45 s`, `12 min`, `3.4 h`, `1,250 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

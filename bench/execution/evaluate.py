@@ -119,7 +119,7 @@ def gold_outside(documents: Sequence[Document]) -> int:
 
 
 def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:
-    """None where no label has evidence to compare with."""
+    """Precision, recall and F1 of predicted evidence, percent; None where no label has evidence to compare with."""
     if not any(label.evidence for document in documents for label in document.labels):
         return None
     predicted = {p.triple: p.evidence for p in predictions if p.evidence is not None}

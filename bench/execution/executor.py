@@ -18,7 +18,7 @@ from bench.execution.inputs import check_unchanged
 from bench.execution.provenance import provenance
 from bench.execution.stages import complete_stage, help_with_stage
 from bench.filesystem import write_json
-from bench.interrupt import Interrupt, Interrupted
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.training.failures import explain
@@ -110,4 +110,4 @@ class Executor:
         processes = context.team.size if context.team else 1
         write_json(folder.path / "provenance.json", provenance(context.device, processes, started), 1)
         folder.write_record(record)
-        context.report(folder, state="finished", result=record.headline, seconds=time.monotonic() - began)
+        context.report(folder, state="done", result=record.headline, seconds=time.monotonic() - began)

@@ -29,9 +29,9 @@ from bench.inference.load import build_model, task_of
 from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile, make_signals
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import SPLIT_OF, StagePlan
 from bench.training.trainer import Progress, StageData, StageTrainer, Surroundings
 
@@ -55,7 +55,7 @@ class Pace:
 
 
 class _EnoughError(Exception):
-    """The steps that were wanted are done."""
+    """Raised out of a trainer when the steps that were wanted are done."""
 
 
 class _Clock:
@@ -115,7 +115,7 @@ def _uncompiled(plan: StagePlan) -> StagePlan:
 
 
 def _key(plan: StagePlan, teacher: StagePlan | None) -> str:
-    """Of everything that decides how long a step takes; seeds and learning rates do not."""
+    """The key of a measured pace: everything that decides how long a step takes; seeds and learning rates do not."""
     content = plan.model_dump(mode="json")
     fields = ("harness", "code", "class_name", "hyperparameters", "freeze", "train_checksum", "signal")
     identity: list[Any] = [PROBE_VERSION, torch.__version__, device_name(), platform.node()]
@@ -142,7 +142,8 @@ def _measured(
     clock = _Clock()
     surroundings = Surroundings(device, Interrupt(), checkpoint_seconds=1e9, on_progress=clock)
     trainer = StageTrainer(plan, reader.system, source, data, scratch / "stage", surroundings)
-    select, encode = encoded(few, reader, under=scratch), 0.0  # warms up as well
+    # In a folder of its own: a small data set has no other documents, and they are to be encoded again.
+    select, encode = encoded(few, reader, under=scratch / "few"), 0.0  # warms up as well
     times = [time.perf_counter()]
     for _ in range(2 if plan.training.freeze_encoder else 1):  # the second finds them made: what is left is not theirs
         train = encoded(rows, reader, under=scratch)

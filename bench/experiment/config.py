@@ -50,6 +50,23 @@ class ConfigFile(Options):
 
 
 @dataclass(frozen=True)
+class CommandLine:
+    """What the user asked for on the command line, as typed: nothing of it is parsed yet, and None was not said.
+
+    changes: the `--set` options, `key=value` each.   config: a TOML file, or the name of a preset.
+    """
+
+    models: str | None = None
+    seeds: str | None = None
+    dataset: str | None = None
+    settings: str | None = None
+    encoder: str | None = None
+    max_length: int | None = None
+    changes: Sequence[str] = ()
+    config: str | Path | None = None
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Everything a plan is made from: `models` in `settings` on one data set with one encoder, `seeds` times each.
 
@@ -155,34 +172,24 @@ def _layers(name: str, beside: Path, seen: tuple[str, ...] = ()) -> tuple[list[_
     return [*below, own], [[*row, own] for row in rows]
 
 
-def make_experiments(
-    *,
-    models: str | None = None,
-    seeds: str | None = None,
-    dataset: str | None = None,
-    settings: str | None = None,
-    encoder: str | None = None,
-    max_length: int | None = None,
-    changes: Sequence[str] = (),
-    config: str | Path | None = None,
-) -> list[Experiment]:
-    """Resolve the command line's options, given as the user typed them. Raises UsageError.
+def make_experiments(typed: CommandLine) -> list[Experiment]:
+    """The experiments that the command line, its file and the presets come to. Raises UsageError.
 
     In a file with a matrix `models` and `settings` choose from it; else they replace what the file says, as all other
     options do.
     """
-    top, matrix = _layers(str(config), Path()) if config else ([], [])
-    wanted = Options(models=split_models(models or "") or None, settings=_split(settings) or None)
-    typed = Options(
-        seeds=list(_seeds(seeds)) if seeds is not None else None,
-        dataset=dataset,
-        encoder=encoder,
-        max_length=max_length,
-        set=parse_changes(changes),
+    top, matrix = _layers(str(typed.config), Path()) if typed.config else ([], [])
+    wanted = Options(models=split_models(typed.models or "") or None, settings=_split(typed.settings) or None)
+    options = Options(
+        seeds=list(_seeds(typed.seeds)) if typed.seeds is not None else None,
+        dataset=typed.dataset,
+        encoder=typed.encoder,
+        max_length=typed.max_length,
+        set=parse_changes(typed.changes),
     )
     if not matrix:
-        typed = typed.model_copy(update={"models": wanted.models, "settings": wanted.settings})
-    command_line = _Layer("the command line", False, typed)
+        options = options.model_copy(update={"models": wanted.models, "settings": wanted.settings})
+    command_line = _Layer("the command line", False, options)
     experiments = [_experiment([*row, command_line]) for row in matrix or [top]]
     if matrix:
         experiments = _chosen(experiments, wanted, top[-1].origin)
@@ -193,7 +200,9 @@ def make_experiments(
 
 
 def _experiment(layers: Sequence[_Layer]) -> Experiment:
-    """layers: in rising order of precedence, but for the data set's preset, which comes between the project's and the
+    """The experiment that some layers come to.
+
+    layers: in rising order of precedence, but for the data set's preset, which comes between the project's and the
     user's: it knows the data, and the user knows better.
     """
     dataset = _last(layers, "dataset", SAMPLE)
@@ -217,7 +226,7 @@ def _experiment(layers: Sequence[_Layer]) -> Experiment:
 
 
 def _last(layers: Sequence[_Layer], key: str, default: Any) -> Any:
-    """The value of the last layer that has one."""
+    """The value of the last layer that has one; of none, `default`."""
     values = [getattr(layer.options, key) for layer in layers]
     return next((value for value in reversed(values) if value is not None), default)
 
@@ -226,9 +235,9 @@ def _chosen(experiments: Sequence[Experiment], wanted: Options, origin: str) -> 
     """What of a matrix was asked for: `ttmre` is all variants of it that are there, `ttmre:layers=2` is that one."""
     variants = [variant for name in wanted.models or () for variant in variants_of(name)]
     for variant in variants:
-        there = [one for experiment in experiments for one in experiment.models]
-        if not any(_is(one, variant) for one in there):
-            raise unknown(f"model of {origin}", str(variant), {str(one) for one in there})
+        offered = [one for experiment in experiments for one in experiment.models]
+        if not any(_is(one, variant) for one in offered):
+            raise unknown(f"model of {origin}", str(variant), {str(one) for one in offered})
     for setting in wanted.settings or ():
         known = {one for experiment in experiments for one in experiment.settings}
         if setting not in {*known, "all"}:
@@ -276,23 +285,23 @@ def _split(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
 
 
-def _seeds(given: str | int | list[int]) -> tuple[int, ...]:
+def _seeds(asked: str | int | list[int]) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `66,67` are those two, and `66,` is that one."""
     try:
-        if isinstance(given, list):
-            seeds = given
-        elif isinstance(given, str) and "," in given:
-            seeds = [int(part) for part in _split(given)]
-        elif int(given) <= MOST_SEEDS:
-            seeds = list(range(int(given)))
+        if isinstance(asked, list):
+            seeds = asked
+        elif isinstance(asked, str) and "," in asked:
+            seeds = [int(part) for part in _split(asked)]
+        elif int(asked) <= MOST_SEEDS:
+            seeds = list(range(int(asked)))
         else:
-            raise UsageError(f"--seeds {given} is a number of seeds; for the one seed {given}: --seeds {given},")
+            raise UsageError(f"--seeds {asked} is a number of seeds; for the one seed {asked}: --seeds {asked},")
     except ValueError as error:
         raise UsageError(
-            f"--seeds {given}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)"
+            f"--seeds {asked}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)"
         ) from error
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {given}: expected at least one seed, none negative, none twice")
+        raise UsageError(f"--seeds {asked}: expected at least one seed, none negative, none twice")
     return tuple(seeds)
 
 

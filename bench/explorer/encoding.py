@@ -50,7 +50,7 @@ def encode(exploration: Exploration) -> dict[str, Any]:
 
 
 def _relations(exploration: Exploration) -> list[tuple[str, str, int, int]]:
-    """Of each relation: id, name, labels in the split, class of frequency."""
+    """The relations of the page: id, name, number of labels in the split, class of frequency."""
     frequency = relation_frequency(exploration.documents)
     several = len(frequency) > 1
     top = set(top_relations(frequency, 10).relations["top_10"]) if several else set()
@@ -116,7 +116,7 @@ def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[
 
 
 def _scores(run: ExploredRun, row: int, index: Mapping[str, int]) -> dict[Key, TripleScore]:
-    """By triple, with the page's number of the relation."""
+    """The kept scores of a document by triple (head, tail, the page's number of the relation)."""
     if run.scores is None:
         return {}
     relations = run.plan.stages[-1].relations
@@ -184,5 +184,5 @@ def _text(document: Document, types: Mapping[str, int]) -> tuple[list[str], list
 
 
 def _units(text: str) -> int:
-    """Length in UTF-16 units."""
+    """The length of a text in UTF-16 units, which is what JavaScript counts."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -18,7 +18,7 @@ from bench.filesystem import write_atomically
 
 
 def write_page(exploration: Exploration, path: Path) -> int:
-    """Write the page; its size in bytes."""
+    """Write the page to a file; returns its size in bytes."""
     content = render(encode(exploration)).encode()
     write_atomically(path, content)
     return len(content)

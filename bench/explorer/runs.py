@@ -51,7 +51,7 @@ class Exploration:
 def explore(
     folders: Sequence[RunFolder], split: Split, make_scores: bool = True, on_message: Callable[[str], None] = print
 ) -> Exploration:
-    """What is to be shown of finished runs.
+    """Read what is shown of finished runs: predictions, scores and the documents they are of.
 
     make_scores: give runs that lack scores theirs, from their weights.   on_message: is given notes for the user.
     Raises UsageError for runs that are not finished, of different documents, or a data set that is not here.
@@ -106,7 +106,7 @@ def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
 def _by_row(
     predictions: Sequence[Prediction], documents: Sequence[Document], folder: Path
 ) -> dict[int, list[Prediction]]:
-    """Raises BenchError for predictions that cannot be of these documents."""
+    """Predictions by the row of their document. Raises BenchError for any that cannot be of these documents."""
     rows = {document.title: row for row, document in enumerate(documents)}
     by_row: dict[int, list[Prediction]] = defaultdict(list)
     for prediction in predictions:
@@ -125,7 +125,7 @@ def _made_scores(
     predictions: Sequence[Prediction],
     on_message: Callable[[str], None],
 ) -> str:
-    """Make the scores that a run lacks; why not, where they cannot be."""
+    """Make the scores that a run lacks, from its weights; returns why that could not be done, or nothing."""
     from bench.inference.finished_run import score_again
     from bench.inference.load import UnusableModelError
 

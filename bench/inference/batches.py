@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.1
 
 
 def made_ahead(items: Iterator[Item], ready: int = READY) -> Iterator[Item]:
-    """The same items in the same order, made by a thread of their own, at most `ready` before they are asked for.
+    """Hand on `items` in their order, made by a thread of their own, at most `ready` before they are asked for.
 
     An error in making one is raised where that item would have come. Whoever stops asking stops the thread.
     """

@@ -29,7 +29,7 @@ class DocumentModel(nn.Module):
             encoder.requires_grad_(False)
 
     def train(self, mode: bool = True) -> DocumentModel:
-        """As of any module; but a frozen encoder stays as it is in evaluation."""
+        """Switch to training or evaluation mode, as any module; a frozen encoder stays in evaluation mode."""
         super().train(mode)
         if self.encoder is not None and self.frozen:
             self.encoder.eval()
@@ -50,7 +50,7 @@ class DocumentModel(nn.Module):
         return _wide(logits)
 
     def inputs(self, batch: Batch) -> Pairs | Tokens:
-        """What the model reads."""
+        """What the model reads of a batch: pooled `Pairs`, or `Tokens`, as its `reads` says."""
         if self.encoder is None:
             return Tokens(batch.input_ids, batch.attention_mask, None, batch.documents)
         encodings = self._encodings(self.encoder, batch)
@@ -69,17 +69,17 @@ class DocumentModel(nn.Module):
 
 @torch.no_grad()
 def encode_alone(encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
-    """Each document of the batch as if it were alone, without gradient."""
+    """Encode each document of the batch as if it were alone, without gradient: one encoding per document."""
     return [encoder(batch.alone(i))[0] for i in range(len(batch.documents))]
 
 
 def _wide(tensor: Tensor) -> Tensor:
-    """In float32, or wider if it is."""
+    """The tensor in float32, or as it is where it is wider."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def precision_context(device: torch.device, precision: str) -> torch.autocast:
-    """bf16 where asked for, or with "auto" where there is a GPU; else full precision."""
+    """Autocast to bf16 for "bf16", and for "auto" on a GPU; otherwise a context that changes nothing."""
     bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
 
@@ -93,14 +93,16 @@ class BatchLosses(nn.Module):
         self.precision = precision
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalars; their sum is minimised."""
+        """The named parts of the loss of a batch, scalars; their sum is minimised."""
         with precision_context(batch.input_ids.device, self.precision):
             logits, inputs = self.system.scored(batch)
         return self.system.model.batch_loss(logits, inputs, batch)
 
 
 def document_model(source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False) -> DocumentModel:
-    """The model behind its encoder, if it has one."""
+    """Put a model behind its encoder; one that reads word pieces itself gets none.
+
+    pretrained: False builds the encoder with random weights, to be overwritten.   frozen: it is not trained."""
     if model.reads == "pieces":
         return DocumentModel(None, model)
     layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))

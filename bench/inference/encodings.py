@@ -100,7 +100,7 @@ def encoded(
 
 @contextmanager
 def _waiting(lock: FileLock, check: Callable[[], None]) -> Iterator[None]:
-    """With the lock, asking whether to stop while another process has it."""
+    """Hold a lock; while another process has it, ask once a second whether to stop."""
     while True:
         check()
         with suppress(Timeout):
@@ -124,7 +124,7 @@ def _apart(together: NDArray[np.float32], row: Features, width: int) -> tuple[ND
 
 
 def _heads(together: NDArray[np.float32], row: Features, width: int) -> int:
-    """A, from the number of numbers; 0 without mentions, or from an encoder that gives no attention."""
+    """A, the number of heads, from how many numbers are stored; 0 without mentions, or without attention."""
     rows = len(row.mention_position) * len(row)
     return (together.shape[1] - len(row) * width) // rows if rows else 0
 
@@ -159,5 +159,5 @@ def _check_space(folder: Path, size: int, documents: int) -> None:
 
 
 def in_bytes(size: float) -> str:
-    """`245 MB`, `150.2 GB`."""
+    """A number of bytes as a person reads it: `245 MB`, `150.2 GB`."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

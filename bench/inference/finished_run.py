@@ -14,16 +14,18 @@ from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
 from bench.filesystem import sha256_of
 from bench.inference.load import UnusableModelError, predictor_of
-from bench.interrupt import Interrupted, handling_signals
 from bench.metrics.submission import Prediction, write_submission
 from bench.registry import code_version, find
+from bench.runs.interrupt import Interrupted, handling_signals
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import scores_path
 
 
 def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
-    """Write the predictions of a run's model on `documents` to `to`: triples, documents, mentions not seen.
+    """Write the predictions of a run's model on the file `documents` to `to`.
+
+    Returns how many triples, how many documents, and how many mentions lay past the length limit.
 
     Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is.
     """

@@ -15,11 +15,11 @@ from bench.inference.predictor import Predictor
 from bench.inference.reader import Reader
 from bench.inference.signals import SIGNAL_VERSION
 from bench.interface import PairModel, Task
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource, saved_encoder
 from bench.nn.weights import load_tensors
 from bench.registry import code_version, find
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan, step_seed
 from bench.runs.stage_folder import SELECTED, stage_folder
 
@@ -28,7 +28,7 @@ MODEL_STREAM = 1 << 32
 
 
 def build_model(plan: StagePlan, task: Task) -> PairModel:
-    """The model of a stage with its first weights, which the seed decides."""
+    """Build the model of a stage with its first weights, which its seed and position decide."""
     cls = find(plan.reference).cls
     torch.manual_seed(step_seed(plan.seed, plan.position, MODEL_STREAM))
     return cls(cls.Hyperparameters(**plan.hyperparameters), task)
@@ -46,7 +46,7 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
 
 
 def task_of(plan: StagePlan, source: EncoderSource, label_rates: tuple[float, ...]) -> Task:
-    """What the model of a stage is built for."""
+    """What the model of a stage is built for: encoder size, relations, label rates, vocabulary."""
     return Task(source.config.hidden_size, plan.relations, label_rates, vocabulary=len(source.tokenizer))
 
 

@@ -30,7 +30,7 @@ class Predictions(NamedTuple):
     evidence: tuple[tuple[int, ...], ...] | None
 
     def rows(self, titles: Sequence[str], relations: Sequence[str]) -> list[Prediction]:
-        """In the words of the data set, in the order of its documents."""
+        """The triples by title and relation name, in the order of the documents. titles: by row of the features."""
         columns = [self.document.tolist(), self.head.tolist(), self.tail.tolist(), self.relation.tolist()]
         evidence = self.evidence if self.evidence is not None else [None] * len(self.document)
         rows = zip(*columns, evidence, strict=True)
@@ -89,7 +89,7 @@ class _Decoder:
         return decided
 
     def predictions(self) -> Predictions:
-        """All that was decided."""
+        """The triples of all batches so far."""
         document, head, tail, relation = np.concatenate([np.empty((4, 0), dtype=np.int64), *self.triples], axis=1)
         evidence = tuple(self.evidence) if self.model.predicts_evidence else None
         return Predictions(document, head, tail, relation, evidence)

@@ -25,7 +25,7 @@ class Predictor:
 
     @classmethod
     def of(cls, plan: RunPlan, reader: Reader) -> Predictor:
-        """As the run was planned."""
+        """The predictor of a run: through the inference it was planned with, or by decoding."""
         if plan.inference is None:
             return cls(reader, None)
         # Not the class the stage was trained as: the one that names the inference.
@@ -34,11 +34,11 @@ class Predictor:
         return cls(reader, inference(reader.system.model, plan.stages[-1].relations))
 
     def tune(self, documents: Sequence[Document]) -> dict[str, float]:
-        """What there is to be chosen on labelled documents."""
+        """Choose on labelled documents what the inference decides by (a threshold), by name; empty where it decodes."""
         return self.inference.tune(self.reader.score, documents) if self.inference else {}
 
     def keeper(self, documents: Sequence[Document]) -> ScoreKeeper:
-        """Of the scores of `documents`, for `predict`."""
+        """A keeper for the scores of `documents`, to be given to `predict`."""
         reader = self.reader
         return ScoreKeeper(reader.system.model, documents, reader.stage.relations, decides=self.inference is None)
 

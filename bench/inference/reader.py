@@ -18,10 +18,10 @@ from bench.data.features.feature_file import FeatureFile
 from bench.inference.batches import batches
 from bench.inference.document_model import DocumentModel, precision_context
 from bench.interface import DocumentScores, Signal
-from bench.interrupt import Interrupt
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.pooling import Pairs
 from bench.nn.tokens import Tokens
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import StagePlan
 
 DOCUMENTS_AT_ONCE = 256

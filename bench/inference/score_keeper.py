@@ -39,7 +39,7 @@ class ScoreKeeper:
         self._evidence: list[NDArray[np.int64]] = []
 
     def watch(self, scored: ScoredBatch, decided: Tensor) -> None:
-        """Take in a batch. decided: [P, R], what was predicted."""
+        """Take in the scores of a batch. decided: [P, R], bool, what was predicted of its P pairs."""
         sizes = [len(d.pairs) for d in scored.batch.documents]
         parts = zip(scored.rows.tolist(), document_scores(scored), decided.cpu().split(sizes), strict=True)
         for row, scores, predicted in parts:
@@ -55,7 +55,7 @@ class ScoreKeeper:
             self.add(row, scores, self._marked(scores.pairs, triples))
 
     def add(self, row: int, scores: DocumentScores, predicted: NDArray[np.bool_]) -> None:
-        """Take in the document `row`. predicted: [p, R]."""
+        """Take in the scores of the document `row`. predicted: [p, R], bool, of its p candidate pairs."""
         on_device = torch.from_numpy(scores.logits).to(next(self.model.parameters()).device)
         thresholds, self._against = self.model.decided_against(on_device, self.relations)
         logits = scores.logits[:, scores.logits.shape[1] - len(self.relations) :]
@@ -75,7 +75,7 @@ class ScoreKeeper:
         self._count += len(pair)
 
     def _marked(self, pairs: NDArray[np.int64], triples: Iterable[tuple[int, int, str]]) -> NDArray[np.bool_]:
-        """[p, R], true for these triples, as far as they are candidates."""
+        """A mask [p, R], true for those of the triples (head, tail, relation) that are candidates."""
         marked = np.zeros((len(pairs), len(self.relations)), dtype=bool)
         place = {(head, tail): p for p, (head, tail) in enumerate(pairs.tolist())}
         for head, tail, relation in triples:
@@ -84,7 +84,7 @@ class ScoreKeeper:
         return marked
 
     def write(self, path: Path) -> None:
-        """Keep them, whole or not at all."""
+        """Write what was taken in to `path`, whole or not at all."""
         rows = np.concatenate([np.empty((0, 4), dtype=np.int64), *self._rows]).astype(np.int32)
         values = np.concatenate([np.empty((0, 2), dtype=np.float32), *self._values])
         evidence = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._evidence]).astype(np.int32)

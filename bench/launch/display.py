@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bench.runs.outline import RunOutline
+from bench.runs.names import model_name
+from bench.runs.status import RunStatus
 
 if TYPE_CHECKING:
-    from bench.launch.status import RunState
+    from bench.launch.status import RunView
+    from bench.runs.outline import RunOutline
     from bench.runs.plan import RunPlan
     from bench.runs.run_folder import RunFolder
 
@@ -24,7 +26,7 @@ BAR = 24
 
 
 class RunDisplay:
-    """Shows the newest status of each run. Use as a context manager; feed it with `update`.
+    """Shows the newest status of each run. Use it as a context manager; `update` and `show` feed it.
 
     done: how many of the runs were finished before.
     """
@@ -33,7 +35,7 @@ class RunDisplay:
         self.console = console
         self.done = done
         self.plans = {plan.folder: plan for plan in plans}
-        self.status: dict[str, dict[str, Any]] = {}
+        self.statuses: dict[str, RunStatus] = {}
         self.began = time.monotonic()
         self._live = Live(self._table(), console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True)
 
@@ -46,77 +48,88 @@ class RunDisplay:
         if self.console.is_terminal:
             self._live.stop()
 
-    def update(self, folder: RunFolder, status: dict[str, Any]) -> None:
-        """A run's newest status."""
+    def update(self, folder: RunFolder, status: RunStatus) -> None:
+        """Show what the process at a run says of it."""
         self._update(folder.name, status)
 
-    def show(self, state: RunState) -> None:
-        """The newest state of a run that another machine may be at."""
-        if state.state == "done":
-            self._update(state.run, {"state": "finished", "result": state.detail})
-        elif state.state == "failed":
-            self._update(state.run, {"state": "failed", "error": state.detail})
-        else:
-            self._update(state.run, vars(state) | {"doing": state.detail})
+    def show(self, view: RunView) -> None:
+        """Show a run that another machine may be at."""
+        self._update(view.run, _status_of(view))
 
-    def _update(self, run: str, status: dict[str, Any]) -> None:
-        before = self.status.get(run, {})
-        self.status[run] = status
+    def _update(self, run: str, status: RunStatus) -> None:
+        before = self.statuses.get(run, RunStatus())
+        self.statuses[run] = status
         if self.console.is_terminal:
             self._live.update(self._table())
         elif _event(status) != _event(before):
             self.say(f"{_label(self.plans[run])}: {_event(status)}")
 
     def say(self, text: str) -> None:
-        """One line, above the live view if there is one."""
+        """Print one line, above the live view if there is one."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def wait(self) -> None:
-        """Between two looks at the status of other processes."""
+        """Pause between two looks at the status of other processes."""
         time.sleep(REFRESH_SECONDS)
 
     def _table(self) -> Table:
-        finished = self.done + sum(s.get("state") == "finished" for s in self.status.values())
+        finished = self.done + sum(status.state == "done" for status in self.statuses.values())
         seconds = time.monotonic() - self.began
         table = Table.grid(padding=(0, 2))
         table.add_row(Text(f"{finished} of {len(self.plans)} runs finished", style="bold"), _clock(seconds))
-        for name, status in self.status.items():
-            if status.get("state") == "running":
+        for name, status in self.statuses.items():
+            if status.state == "running":
                 table.add_row(Text(_label(self.plans[name])), _bar(status), Text(_doing(status)))
         return table
 
 
 def _label(plan: RunPlan | RunOutline) -> str:
-    variant = f" ({plan.variant})" if plan.variant else ""
-    return f"{plan.model}{variant} {plan.setting} seed {plan.seed}"
+    return f"{model_name(plan.model, plan.variant)} {plan.setting} seed {plan.seed}"
 
 
-def _bar(status: dict[str, Any]) -> Text:
-    if not status.get("steps"):
+def _status_of(view: RunView) -> RunStatus:
+    """A view as the status that a process at the run would write; what it says in words is where that would be."""
+    if view.state == "done":
+        return RunStatus(state="done", result=view.detail)
+    if view.state == "failed":
+        return RunStatus(state="failed", error=view.detail)
+    return RunStatus(
+        state=view.state,
+        stage=view.stage,
+        doing=view.detail,
+        step=view.step,
+        steps=view.steps,
+        epoch=view.epoch,
+        epochs=view.epochs,
+        best=view.best,
+    )
+
+
+def _bar(status: RunStatus) -> Text:
+    if not status.steps:
         return Text()
-    share = status["step"] / status["steps"]
+    share = (status.step or 0) / status.steps
     filled = round(share * BAR)
     return Text("━" * filled, style="green") + Text("━" * (BAR - filled), style="dim") + Text(f" {share:4.0%}")
 
 
-def _doing(status: dict[str, Any]) -> str:
-    if not status.get("steps"):
-        return str(status.get("doing", ""))
-    best = f", best dev F1 {status['best']:.1f}" if status.get("best") is not None else ""
-    return f"{status['stage']}, epoch {status['epoch']}/{status['epochs']}{best}"
+def _doing(status: RunStatus) -> str:
+    if status.epoch is None:  # its steps are documents that are encoded, or that a teacher speaks of
+        return status.doing or ""
+    best = f", best dev F1 {status.best:.1f}" if status.best is not None else ""
+    return f"{status.stage}, epoch {status.epoch}/{status.epochs}{best}"
 
 
-def _event(status: dict[str, Any]) -> str:
+def _event(status: RunStatus) -> str:
     """What is worth a line where there is no terminal: it changes when the state or the stage does."""
-    state = status.get("state", "")
-    if state == "finished":
-        took = f", {_clock(status['seconds'])}" if "seconds" in status else ""
-        return f"finished, {status.get('result')}{took}"
-    if state in ("blocked", "cancelled", "interrupted"):
-        return f"{state}: {status.get('detail', '')}".rstrip(": ")
-    if state == "failed":
-        return f"failed: {status.get('error')}"
-    return f"{state} {status.get('stage') or ''}".strip()
+    if status.state == "done":
+        took = f", {_clock(status.seconds)}" if status.seconds is not None else ""
+        return f"finished, {status.result}{took}"
+    if status.state in ("blocked", "cancelled", "interrupted"):
+        return f"{status.state}: {status.doing or ''}".rstrip(": ")
+    if status.state == "failed":
+        return f"failed: {status.error}"
+    return f"{status.state or ''} {status.stage or ''}".strip()
 
 
 def _clock(seconds: float) -> str:

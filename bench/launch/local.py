@@ -20,9 +20,9 @@ import torch
 
 from bench.errors import BenchError, UsageError
 from bench.execution.executor import Executor
-from bench.interrupt import Interrupt, handling_signals
 from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
+from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.training.team import PATIENCE_SECONDS
@@ -40,7 +40,7 @@ def launch(
     checkpoint_seconds: float,
     gpus_per_run: int = 1,
 ) -> list[RunFolder]:
-    """Carry out `plans`; the folders of those that failed. Raises `Interrupted` after a signal.
+    """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
     jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
     cores, for `gpus_per_run` processes each.
@@ -76,11 +76,11 @@ def _run_locally(
     began = time.time()
     teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds) for i in range(jobs)]
     try:
-        told = False
-        while True in [team.is_at_work(may_start=not told) for team in teams]:  # each is looked after
-            if interrupt.requested and not told:
+        stopping = False
+        while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
+            if interrupt.requested and not stopping:
                 _stop(worker for team in teams for worker in team.workers)
-                told = True
+                stopping = True
             _show(folders, display, began)
             display.wait()
         _show(folders, display, began)
@@ -122,7 +122,10 @@ class WorkerTeam:
         self._broken_since: float | None = None
 
     def is_at_work(self, may_start: bool) -> bool:
-        """Whether it goes on: anew where a failed run has ended it. Ends what waits for a process that has died."""
+        """Whether the team goes on; it is started anew where a failed run has ended it and runs are left.
+
+        Ends workers that wait for one that has died.
+        """
         codes = [worker.poll() for worker in self.workers]
         if None in codes:
             self._end_if_broken(codes)
@@ -137,7 +140,7 @@ class WorkerTeam:
         return True
 
     def _end_if_broken(self, codes: Sequence[int | None]) -> None:
-        """Kill those that wait for one that has died; they have had time to notice it by themselves."""
+        """Kill workers that wait for one that has died; they have had time to notice it by themselves."""
         if any(codes):
             self._broken_since = self._broken_since or time.monotonic()
             if time.monotonic() - self._broken_since > 3 * PATIENCE_SECONDS:
@@ -146,27 +149,26 @@ class WorkerTeam:
 
     def _is_over(self, folder: RunFolder) -> bool:
         status = folder.status()
-        failed = status.get("state") == "failed" and status.get("time", 0) >= self.began
-        return failed or folder.record() is not None
+        return (status.state == "failed" and status.is_since(self.began)) or folder.record() is not None
 
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
 
 
 def _show(folders: Sequence[RunFolder], display: RunDisplay, began: float) -> None:
-    """The newest status of each run; what an earlier command left in its folder is no news."""
+    """Display the newest status of each run; what an earlier command left in its folder is no news."""
     for folder in folders:
         status = folder.status()
-        if status.get("time", 0) >= began:
+        if status.is_since(began):
             display.update(folder, status)
 
 
 def _stop(workers: Iterable[subprocess.Popen[bytes]]) -> None:
-    """Ask them to stop at their next step. One that is not asked, because this process is killed, sees its end."""
+    """Ask workers to stop at their next step. One that is not asked, because this process is killed, sees its end."""
     for worker in workers:
         if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)

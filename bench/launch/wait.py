@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.launch.display import RunDisplay
-from bench.launch.status import SETTLED, RunState, observe
+from bench.launch.status import RunView, observe
 from bench.runs.outline import RunOutline
+from bench.runs.status import SETTLED
 
 LOOK_SECONDS = 2.0
 """Between two questions to SLURM."""
@@ -20,21 +21,21 @@ TRIES = 5
 
 def wait_for(
     runs: Sequence[RunOutline], out: Path, display: RunDisplay, submit_again: Callable[[list[RunOutline]], object]
-) -> list[RunState]:
-    """Until every run is done or will not be; their states. A run whose job was lost is submitted again."""
+) -> list[RunView]:
+    """Show `runs` until each is done or will not be; how they ended. One whose job was lost is submitted again."""
     by_name = {run.folder: run for run in runs}
     tries: Counter[str] = Counter()
     lost_before: set[str] = set()
     with display:
         while True:
             observed = observe(out)
-            states = [state for state in observed.states if state.run in by_name]
+            views = [view for view in observed.runs if view.run in by_name]
             if observed.answered:
-                for state in states:
-                    display.show(state)
-                lost = {state.run for state in states if state.state == "interrupted" and tries[state.run] < TRIES}
-                if not lost and all(state.state in SETTLED for state in states):
-                    return states
+                for view in views:
+                    display.show(view)
+                lost = {view.run for view in views if view.state == "interrupted" and tries[view.run] < TRIES}
+                if not lost and all(view.state in SETTLED for view in views):
+                    return views
                 # Seen twice: a job that has just been requeued may be missing for a moment.
                 again = lost & lost_before
                 if again:
@@ -49,5 +50,5 @@ def wait_for(
 
 
 def pause() -> None:
-    """Between two looks."""
+    """Pause between two questions to SLURM."""
     time.sleep(LOOK_SECONDS)

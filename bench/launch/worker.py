@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.interrupt import Interrupt
+    from bench.runs.interrupt import Interrupt
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     import torch
 
     from bench.execution.executor import Executor
-    from bench.interrupt import Interrupted, handling_signals
+    from bench.runs.interrupt import Interrupted, handling_signals
     from bench.runs.run_folder import RunFolder
     from bench.training.team import LOST, PeerLostError, joined
 

@@ -1,8 +1,9 @@
 """The official DocRED score: micro F1, Ign F1, precision and recall of predicted triples, from per-document counts.
 
 Definitions: Yao et al., ACL 2019 (F1, Ign F1, evidence F1); Re-DocRED (Tan et al., EMNLP 2022) scores the same way.
-A score is always a ratio of *summed counts*, never a mean of per-document scores, so whoever resamples documents
-resamples `DocumentCounts.documents` and sums again. Scores are in percent, unrounded; a ratio over nothing is 0.0.
+A score is always a ratio of *summed counts* (`bench.metrics.arithmetic`), never a mean of per-document scores, so
+whoever resamples documents resamples `DocumentCounts.documents` and sums again. Scores are in percent, unrounded; a
+ratio over nothing is 0.0.
 """
 
 from __future__ import annotations
@@ -14,15 +15,7 @@ from typing import NamedTuple
 
 from bench.data.documents import Document, Fact, Mention, Triple
 from bench.errors import UsageError
-
-
-def _percent(part: int, whole: int) -> float:
-    return 100.0 * part / whole if whole > 0 else 0.0
-
-
-def _harmonic(a: float, b: float) -> float:
-    # Not 2ab / (a + b): the product of two tiny percentages can underflow, the ratio below cannot.
-    return 2.0 * a * (b / (a + b)) if a > 0 and b > 0 else 0.0
+from bench.metrics import arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +42,27 @@ class Counts:
     @property
     def precision(self) -> float:
         """Share of the predictions that are labelled, in percent."""
-        return _percent(self.correct, self.predicted)
+        return arithmetic.precision(self.correct, self.predicted)
 
     @property
     def recall(self) -> float:
         """Share of the labels that were predicted, in percent."""
-        return _percent(self.correct, self.gold)
+        return arithmetic.recall(self.correct, self.gold)
 
     @property
     def f1(self) -> float:
         """Harmonic mean of precision and recall, in percent: 2 correct / (predicted + gold)."""
-        return _percent(2 * self.correct, self.predicted + self.gold)
+        return arithmetic.f1(self.correct, self.predicted, self.gold)
 
     @property
     def ign_precision(self) -> float:
         """Precision, in percent, once the right predictions that training had seen are left out of both counts."""
-        return _percent(self.correct - self.correct_in_facts, self.predicted - self.correct_in_facts)
+        return arithmetic.ign_precision(self.correct, self.predicted, self.correct_in_facts)
 
     @property
     def ign_f1(self) -> float:
-        """Harmonic mean of `ign_precision` and the *plain* recall, in percent (so do the released programs).
-
-        They add 1e-5 to the denominator of the Ign precision, which moves the seventh digit or so; this is exact.
-        """
-        return _harmonic(self.ign_precision, self.recall)
+        """Harmonic mean of `ign_precision` and the *plain* recall, in percent (`bench.metrics.arithmetic.ign_f1`)."""
+        return arithmetic.ign_f1(self.correct, self.predicted, self.gold, self.correct_in_facts)
 
 
 @dataclass(frozen=True, slots=True)

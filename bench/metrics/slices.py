@@ -21,6 +21,7 @@ from typing import Literal
 
 from bench.data.catalog.statistics import entity_count, have_sentences
 from bench.data.documents import Document, Fact, Triple
+from bench.metrics.arithmetic import percent
 from bench.metrics.official import Counts, DocumentCounts, Judged, Judgement, count, counts_of, judge, mentions_of
 
 Protocol = Literal["strict", "released"]
@@ -71,8 +72,7 @@ class Slice:
     @property
     def share(self) -> float:
         """Share of the split's labels that are in the slice, in percent (Appendix H: 2.7 for the rare relations)."""
-        labels = self.overall.total.gold
-        return 100.0 * self.strict.total.gold / labels if labels else 0.0
+        return percent(self.strict.total.gold, self.overall.total.gold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
 
 
 def each_relation(relations: Iterable[str]) -> Group:
-    """One slice per relation."""
+    """The group with one slice per relation."""
     return Group("relation", tuple(relations), lambda _, triple: triple[3])
 
 

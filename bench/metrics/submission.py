@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
 
     @property
     def triple(self) -> Triple:
-        """What is evaluated."""
+        """The triple that is evaluated: title, head, tail, relation."""
         return (self.title, self.head, self.tail, self.relation)
 
 

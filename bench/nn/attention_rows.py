@@ -115,7 +115,7 @@ def _name(model: PreTrainedModel) -> str:
 
 
 class LayerQueries(NamedTuple):
-    """What one layer's attention was computed from.
+    """What one layer's attention was computed from: queries, keys, mask, scale and dropout.
 
     query, key: [W, heads, L, head size].   mask: which keys a query sees, for [W, heads, L, L], or None for all.
     """

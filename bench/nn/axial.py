@@ -53,7 +53,7 @@ class AxialLayer(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
-        """As `LineAttention`."""
+        """cells: [P, d], P the sum of n^2.   entities: n of each document.   Returns [P, d]."""
         cells = cells + self.row(cells, entities) + self.column(cells, entities)
         normalised: Tensor = self.norm(self.linear(cells))
         return normalised

@@ -38,7 +38,7 @@ class PairFeatures(nn.Module):
         self.tail = EntityInContext(encoder_size, pair_size)
 
     def forward(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """Two tensors [P, e]."""
+        """Features of the heads and of the tails, two tensors [P, e], from pooled `pairs`."""
         return (
             self.head(pairs.entities, pairs.context, pairs.head),
             self.tail(pairs.entities, pairs.context, pairs.tail),

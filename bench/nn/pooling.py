@@ -75,7 +75,7 @@ def join_documents(
     documents: Sequence[DocumentLayout],
     whole_grid: bool,
 ) -> Pairs:
-    """Pooled documents, with which entities and candidates their pairs are."""
+    """Join the pooled documents of a batch: entities and candidates are numbered through."""
     heads, tails, sizes, candidates = [], [], [], []
     offset = rows = 0
     for document in documents:

@@ -39,7 +39,7 @@ class PuTerms:
 
     @classmethod
     def of(cls, hyperparameters: Any, estimator: Estimator) -> PuTerms:
-        """Those of a model: what its hyperparameters do not have is as in the released programs."""
+        """The terms among a model's hyperparameters; what those do not have is as in the released programs."""
         names = {field.name for field in fields(cls)} - {"estimator"}
         terms = {name: getattr(hyperparameters, name) for name in names if hasattr(hyperparameters, name)}
         return cls(estimator=estimator, **terms)

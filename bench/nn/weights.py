@@ -22,7 +22,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises DamagedFileError."""
+    """The tensors and the state that `save_tensors` wrote. Raises DamagedFileError where that is not there."""
     state = load_state(path)
     try:
         content = path.read_bytes()
@@ -34,7 +34,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, each with memory of its own: safetensors refuses tied weights, a model may have them."""
+    """The tensors on the CPU, each with memory of its own: safetensors refuses tied weights, which a model may have."""
     apart: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():

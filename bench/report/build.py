@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from bench.analysis.audit import audit_published
 from bench.analysis.audit.records import audit_cells, record_rows
-from bench.analysis.systems import System
+from bench.analysis.systems import Condition, System
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
 from bench.report.table import Table
-from bench.report.tables.comparisons import comparison_tables
+from bench.report.tables.comparisons import claims_tables
 from bench.report.tables.datasets import statistics_tables
 from bench.report.tables.elsewhere import elsewhere_tables
 from bench.report.tables.findings import counts_table, findings_table
@@ -32,7 +32,7 @@ class Results:
 
     @property
     def all(self) -> list[Table]:
-        """The paper's own first."""
+        """Every table, those of the paper's own data, settings and encoders first."""
         return sorted((*self.main, *self.slices, *self.ablations), key=lambda table: table.published != "same")
 
 
@@ -46,7 +46,7 @@ def make_results(material: Material) -> Results:
 
 
 def ablation_tables(material: Material) -> list[Table]:
-    """One for each ablation."""
+    """A table of scores for each ablation among the records."""
     papers = {(t.model, t.hyperparameter): t for t in material.rows.paper.tables("ablation")}
     return [ablation_table(papers.get((a.model, a.hyperparameter)), a, material.rows) for a in material.ablations]
 
@@ -68,12 +68,12 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         yield Section("results", "Results", "Runs on other data, or with other encoders, than the paper's.", others)
     if elsewhere := elsewhere_tables(material.systems, material.rows):
         yield Section("elsewhere", "Published elsewhere", tables=tuple(elsewhere))
-    places = _largest_places(material.shown)
-    if claims := apart(comparison_tables(places)):
-        intro = "Over seeds and over documents. Click to open." + _of_how_many(claims, places)
+    conditions = _largest_conditions(material.shown)
+    if claims := apart(claims_tables(conditions)):
+        intro = "Over seeds and over documents. Click to open." + _of_how_many(claims, conditions)
         yield Section("claims", "What may be claimed", intro, folded=claims)
     if seeds := of("seeds"):
-        yield Section("seeds", "Seeds", _of_how_many(seeds, places), figures=seeds)
+        yield Section("seeds", "Seeds", _of_how_many(seeds, conditions), figures=seeds)
     if material.ablations:
         yield Section("ablations", "Ablations", tables=results.ablations, figures=of("ablations"))
     relations = apart(rare_tables(material.shown))
@@ -81,7 +81,7 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         intro = "Frequent and rare relations, pairs within a sentence and across sentences. Click to open."
         yield Section("slices", "Slices", intro, folded=(*results.slices, *relations), figures=of("relations"))
     if curves := of("curves"):
-        yield Section("learning", "Learning", _of_how_many(of("seeds"), places), figures=curves)
+        yield Section("learning", "Learning", _of_how_many(of("seeds"), conditions), figures=curves)
     if memory := of("memory"):
         yield Section("memory", "Memory", figures=memory)
     yield Section(
@@ -93,24 +93,24 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     yield Section("all-runs", "Runs", tables=(runs_table(material.systems),))
 
 
-def _largest_places(systems: Sequence[System]) -> list[tuple[str, list[System]]]:
+def _largest_conditions(systems: Sequence[System]) -> list[tuple[Condition, list[System]]]:
     """The systems of each data set, encoder and setting, those with most systems first."""
-    groups: dict[str, list[System]] = defaultdict(list)
+    groups: dict[Condition, list[System]] = defaultdict(list)
     for system in systems:
-        groups[f"{system.plan.dataset}, {system.plan.encoder}, {system.plan.setting}"].append(system)
+        groups[Condition.of(system.plan)].append(system)
     return sorted(groups.items(), key=lambda group: -len(group[1]))
 
 
-def _of_how_many(shown: Sequence[object], places: Sequence[tuple[str, list[System]]]) -> str:
-    """What is left out, if anything."""
-    there = sum(any(system.cell.records for system in systems) for _, systems in places)
-    if not 0 < len(shown) < there:
+def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, list[System]]]) -> str:
+    """A sentence on how many of the conditions are shown, empty where all are."""
+    finished = sum(any(system.cell.records for system in systems) for _, systems in conditions)
+    if not 0 < len(shown) < finished:
         return ""
-    return f" Of the {there} combinations of data set, encoder and setting, the {len(shown)} with most rows."
+    return f" Of the {finished} combinations of data set, encoder and setting, the {len(shown)} with most rows."
 
 
 def audit_section(material: Material) -> Section:
-    """What is wrong with the published tables and with our own."""
+    """The section on what the audit finds in the published tables and in our own."""
     published = audit_published(material.rows.published)
     cells = [system.cell for system in material.systems]
     own_rows = record_rows(cells, material.out)

@@ -11,7 +11,7 @@ from bench.analysis.published import Published
 from bench.analysis.systems import System, systems_of
 from bench.report.tables.ablations import Ablation, ablations
 from bench.report.tables.datasets import DataFacts, data_facts
-from bench.report.tables.paper import PublishedRows, the_paper
+from bench.report.tables.paper import PaperRows, the_paper
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Material:
 
     out: Path
     systems: Sequence[System]
-    rows: PublishedRows
+    rows: PaperRows
     data: Sequence[DataFacts]
     ablations: Sequence[Ablation]
     shown: Sequence[System] = field(default_factory=tuple)
@@ -28,13 +28,13 @@ class Material:
 
 
 def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
-    """Read what else is needed, and see which runs are ablations."""
+    """What a report is made from: the cells as systems, their ablations, their data sets, the published rows."""
     systems = systems_of(cells)
-    rows = PublishedRows(published, the_paper())
-    found = list(ablations(systems))
+    rows = PaperRows(published, the_paper())
+    varied = list(ablations(systems))
     # By configuration: `layers=4` and `memory=200` may be one run under two names.
-    points = {system.plan.configuration for ablation in found for _, system in ablation.points}
+    points = {system.plan.configuration for ablation in varied for _, system in ablation.points}
     printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
-    kept = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
-    shown = [s for s in systems if s.plan.configuration not in points or s in kept]
-    return Material(out, systems, rows, data_facts(systems), found, shown)
+    in_tables = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
+    shown = [s for s in systems if s.plan.configuration not in points or s in in_tables]
+    return Material(out, systems, rows, data_facts(systems), varied, shown)

@@ -1,7 +1,7 @@
 """The table model: what a table says, before anybody decides what it looks like.
 
-Whoever makes a table fills it with `Cell`s; `markdown.py`, `latex.py`, `csv_file.py` and `html.py` only write down what
-is there.
+What makes a table (`bench.report.tables`) fills it with `TableCell`s; what writes it (`bench.report.render`: for the
+terminal, as Markdown, LaTeX, CSV and HTML) puts down what it says, and nothing else.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 Comparability = Literal["same", "other", "none"]
@@ -26,7 +27,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell.
 
     text: what it shows.   value: what it sorts by, and what a CSV file gets instead of the text.   marks: set above the
@@ -52,15 +53,15 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Both headings."""
+        """Both headings in one: `Dev F1`."""
         return f"{self.group} {self.title}".strip()
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row. section: a heading over this row and those after it with the same one."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     section: str = ""
 
 
@@ -76,7 +77,7 @@ class Table:
     title: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...] = ()
     legend: tuple[str, ...] = ()
     published: Comparability = "none"
@@ -95,37 +96,26 @@ class Table:
     @property
     def groups(self) -> list[tuple[str, int]]:
         """The headings shared by neighbouring columns, each with how many they are."""
-        found: list[tuple[str, int]] = []
-        for column in self.columns:
-            if found and found[-1][0] == column.group:
-                found[-1] = (column.group, found[-1][1] + 1)
-            else:
-                found.append((column.group, 1))
-        return found
+        return [(group, len(list(columns))) for group, columns in groupby(column.group for column in self.columns)]
 
 
-def by_section(rows: Sequence[Row]) -> Iterable[tuple[str, list[Row]]]:
+def by_section(rows: Sequence[TableRow]) -> Iterable[tuple[str, list[TableRow]]]:
     """The rows under each heading, in their order; a heading that comes again later is set again."""
-    runs: list[tuple[str, list[Row]]] = []
-    for row in rows:
-        if not runs or runs[-1][0] != row.section:
-            runs.append((row.section, []))
-        runs[-1][1].append(row)
-    return runs
+    return [(section, list(under)) for section, under in groupby(rows, key=lambda row: row.section)]
 
 
-def labels_under(row: Row) -> list[str]:
+def labels_under(row: TableRow) -> list[str]:
     """What the lines under a row's cells are, each once: `published`, `difference`."""
     return list(dict.fromkeys(line.label for cell in row.cells for line in cell.under))
 
 
-def line_of(cell: Cell, label: str) -> str:
+def line_of(cell: TableCell, label: str) -> str:
     """The text of a cell's line with that label, empty where it has none."""
     return next((line.text for line in cell.under if line.label == label), "")
 
 
 def _letter(index: int) -> str:
-    """a ... z, aa, ab ..."""
+    """The index-th letter of footnotes: a to z, then aa, ab ..."""
     letters = string.ascii_lowercase
     return letters[index] if index < 26 else _letter(index // 26 - 1) + letters[index % 26]
 
@@ -145,12 +135,12 @@ def plain_table(
         bool(lines) and all(not isinstance(line[i].value, str) for line in lines) and i > 0 for i in range(len(header))
     ]
     columns = tuple(Column(title, numeric=is_number) for title, is_number in zip(header, numeric, strict=True))
-    return Table(name, title, caption, columns, tuple(Row(line) for line in lines), tuple(notes))
+    return Table(name, title, caption, columns, tuple(TableRow(line) for line in lines), tuple(notes))
 
 
-def _plain_cell(value: str | float | int | None, digits: int) -> Cell:
+def _plain_cell(value: str | float | int | None, digits: int) -> TableCell:
     if value is None:
-        return Cell(MISSING)
+        return TableCell(MISSING)
     if isinstance(value, str):
-        return Cell(value, value)
-    return Cell(f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}", value)
+        return TableCell(value, value)
+    return TableCell(f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}", value)

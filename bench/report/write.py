@@ -1,37 +1,42 @@
-"""The files of a report, and the table of runs in the output folder."""
+"""Where tables go: the files of a report, and the tables of runs on the terminal and in the output folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.analysis.aggregate import (
-    Cell,
-)
+from rich.console import Console
+
+from bench.analysis.aggregate import Cell
 from bench.filesystem import write_atomically
-from bench.report import table as model
 from bench.report.material import Material
 from bench.report.render.csv import to_csv
 from bench.report.render.html import Page, anchor, to_html
 from bench.report.render.latex import TALL, document, to_latex
 from bench.report.render.markdown import to_markdown
+from bench.report.render.terminal import SCORES, to_terminal
 from bench.report.table import Table
-from bench.report.tables.overview import Block, blocks
+from bench.report.tables.overview import overview_tables, shown_metrics
 from bench.report.tables.runs import RUNS, runs_csv
 
+WIDE = 140
+"""Columns of a terminal on which dev and test go side by side."""
+WIDER = 30
+"""How many more it takes for each score that only some runs have."""
 
-def for_markdown(block: Block) -> str:
-    """A Markdown table with its title and notes."""
-    columns = tuple(model.Column(title, numeric=i > 1) for i, title in enumerate(block.header))
-    rows = tuple(model.Row(tuple(map(model.Cell, line))) for line in block.lines)
-    caption = "Percent, mean ± sample standard deviation over seeds."
-    return to_markdown(model.Table(block.title, block.title, caption, columns, rows, block.notes))
+
+def print_tables(console: Console, cells: Sequence[Cell]) -> None:
+    """The tables of runs; dev and test below each other where the console is too narrow for both."""
+    wide = WIDE + WIDER * sum(not metric.counted for metric in shown_metrics(cells))
+    for splits in [("dev", "test")] if console.width >= wide else [("dev",), ("test",)]:
+        for table in overview_tables(cells, splits):
+            console.print(to_terminal(table, SCORES, f"{table.title}: percent, mean ± std over seeds"), "")
 
 
 def write_tables(out: Path, cells: Sequence[Cell]) -> Path:
-    """`tables/runs.md` of the output folder, made anew."""
+    """`tables/runs.md` of the output folder, written anew."""
     path = out / "tables" / "runs.md"
-    text = "\n".join(for_markdown(block) for block in blocks(cells))
+    text = "\n".join(map(to_markdown, overview_tables(cells)))
     write_atomically(path, f"# Runs\n\n{text}".encode())
     return path
 

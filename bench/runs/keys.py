@@ -43,5 +43,5 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
 
 
 def file_name(text: str) -> str:
-    """`text` as the name of a file anywhere."""
+    """`text` as a name that every file system takes for a file."""
     return re.sub(r"[^A-Za-z0-9_.+=-]+", "_", text).strip("_")

@@ -1,4 +1,4 @@
-"""What is planned and done in an output folder, read without the libraries that training takes.
+"""What is planned in an output folder, by name, read without the libraries that training takes.
 
 `bench status` and the jobs of a cluster need the names of things, at once: importing torch takes seconds.
 """
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.filesystem import read_json, read_sealed
+from bench.filesystem import read_json
 from bench.runs.keys import stage_folder_name
+from bench.runs.run_folder import RunFolder, run_folders
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,14 @@ class RunOutline:
 
 def outlines(out: Path) -> Iterator[RunOutline | str]:
     """Every run that was ever planned in `out`, by name; of one whose plan is unreadable, the name alone."""
-    for path in sorted((out / "runs").glob("*/run.json")):
-        name = path.parent.name
-        try:
-            yield _outline(name, read_json(path))
-        except (KeyError, TypeError):
-            yield name
+    for folder in run_folders(out):
+        yield outline_of(out, folder.name) or folder.name
 
 
 def outline_of(out: Path, run: str) -> RunOutline | None:
     """The outline of one run, or None where its plan is unreadable."""
     try:
-        return _outline(run, read_json(out / "runs" / run / "run.json"))
+        return _outline(run, read_json(RunFolder(out, run).path / "run.json"))
     except (KeyError, TypeError):
         return None
 
@@ -58,14 +55,3 @@ def _outline(name: str, plan: dict[str, Any]) -> RunOutline:
     stages = tuple(StageOutline(stage_folder_name(stage), stage["data"]) for stage in plan["stages"])
     cell = {field: plan[field] for field in ("model", "variant", "dataset", "setting", "encoder", "seed")}
     return RunOutline(folder=name, stages=stages, **cell)
-
-
-def run_is_done(out: Path, run: str) -> bool:
-    """Whether a run has a record, and it is what was written."""
-    return read_sealed(out / "runs" / run / "record.json", "record") is not None
-
-
-def stage_is_done(out: Path, stage: str) -> bool:
-    """Whether a stage has left its result and a model. Whoever reads the model finds out whether it is intact."""
-    folder = out / "stages" / stage
-    return (folder / "selected.safetensors").exists() and read_sealed(folder / "result.json", "result") is not None

@@ -1,6 +1,7 @@
 """Planned runs and their stages, each with a key made of everything that decides its result.
 
-`bench.experiment.planner` makes them of an experiment. Here is no torch: whoever reads records reads plans.
+`bench.experiment.planner` makes them of an experiment. Here is no torch, and no numpy but where a seed is
+made: whoever reads records reads plans.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bench.filesystem import digest
@@ -139,5 +139,7 @@ def describe(runs: Sequence[RunPlan]) -> str:
 
 
 def step_seed(seed: int, position: int, step: int) -> int:
-    """The seed of everything random in one update."""
+    """The seed of everything random in one update: 63 bits of the run's seed, the stage's position and the step."""
+    import numpy as np  # here: `bench status` reads plans without it
+
     return int(np.random.SeedSequence((seed, position, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -6,9 +6,10 @@ A record holds nothing that differs between two executions of the same run (no t
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.runs.recipe import Setting
 
@@ -79,7 +80,7 @@ class SplitRecord(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """A finished run. `schema_version` rises when fields change meaning; old records stay readable.
+    """A finished run. `schema_version` rises when fields change meaning; `read_record` reads old ones too.
 
     decision: what the model chose on dev to decide by (thresholds), by name.
     """
@@ -105,3 +106,23 @@ class RunRecord(BaseModel):
         """The number to show where there is room for one: `test F1 48.21`, of dev where test has no labels."""
         split = "test" if "test" in self.splits else "dev"
         return f"{split} F1 {self.splits[split].scores.f1:.2f}"
+
+
+_READERS: Mapping[int, Callable[[Any], RunRecord]] = {1: RunRecord.model_validate}
+"""By `schema_version`, what makes a record of the JSON that was written. Entries are added, never taken away."""
+
+
+def read_record(content: Any) -> RunRecord | None:
+    """The record that was written as `content` (JSON) by this or an earlier version; None where it is no such thing.
+
+    Every record is read here.
+    """
+    # Pydantic writes the version, but the field has a default: a record without it is of the first schema.
+    version = content.get("schema_version", 1) if isinstance(content, dict) else None
+    reader = _READERS.get(version) if isinstance(version, int) else None
+    if reader is None:
+        return None
+    try:
+        return reader(content)
+    except ValidationError:
+        return None

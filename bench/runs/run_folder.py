@@ -1,4 +1,7 @@
-"""The folder of a run: its plan, its record, and while it lasts its status or its error."""
+"""The folder of a run: its plan, its record, and while it lasts its status or its error.
+
+It is read without torch and numpy: `bench status` is to answer at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from pydantic import ValidationError
 
 from bench.filesystem import read_json, read_sealed, write_json, write_sealed
 from bench.runs.plan import RunPlan
-from bench.runs.record import RunRecord
+from bench.runs.record import RunRecord, read_record
+from bench.runs.status import RunStatus
 
 
 class RunFolder:
@@ -43,14 +47,23 @@ class RunFolder:
 
     def record(self) -> RunRecord | None:
         """The record, or None where there is none or it is not what was written."""
-        try:
-            return RunRecord.model_validate(read_sealed(self.path / "record.json", "record"))
-        except ValidationError:
-            return None
+        return read_record(self.stored_record())
+
+    def stored_record(self) -> Any:
+        """The content of the record file, of whichever schema; None where there is none or the checksum is wrong."""
+        return read_sealed(self.path / "record.json", "record")
+
+    def is_done(self) -> bool:
+        """Whether there is a record, and it is what was written."""
+        return self.stored_record() is not None
+
+    def has_record_file(self) -> bool:
+        """Whether there is a file of that name, whatever is in it."""
+        return (self.path / "record.json").exists()
 
     def has_damaged_record(self) -> bool:
         """Whether there is a record file that cannot be trusted."""
-        return (self.path / "record.json").exists() and self.record() is None
+        return self.has_record_file() and self.record() is None
 
     def write_error(self, message: str, traceback: str) -> None:
         """Keep why the run failed."""
@@ -59,20 +72,20 @@ class RunFolder:
     def error(self) -> str | None:
         """Why the run failed, if it did."""
         stored = read_json(self.path / "error.json")
-        return str(stored.get("message")) if isinstance(stored, dict) else None
+        message = stored.get("message") if isinstance(stored, dict) else None
+        return None if message is None else str(message)
 
     def clear_error(self) -> None:
-        """Before another try."""
+        """Forget why the run failed, before another try."""
         (self.path / "error.json").unlink(missing_ok=True)
 
-    def write_status(self, status: dict[str, Any]) -> None:
-        """Where the run is, for displays; of no importance to its result."""
-        write_json(self.path / "status.json", status)
+    def write_status(self, status: RunStatus) -> None:
+        """Keep where the run is, for displays; it is of no importance to the result."""
+        write_json(self.path / "status.json", status.as_json())
 
-    def status(self) -> dict[str, Any]:
-        """What `write_status` last wrote."""
-        stored = read_json(self.path / "status.json")
-        return stored if isinstance(stored, dict) else {}
+    def status(self) -> RunStatus:
+        """What `write_status` last wrote; a status that says nothing where there is none, or none that can be read."""
+        return RunStatus.from_json(read_json(self.path / "status.json"))
 
 
 def run_folders(out: Path) -> Iterator[RunFolder]:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 from bench.filesystem import last_text, read_json, write_json
 from bench.runs.outline import outline_of
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import RESULT, stage_folder
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
-from bench.slurm.queue import OUT_OF_MEMORY, SchedulerError, command
+from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
 from bench.slurm.submissions import Job, log_path, read_submission
 from bench.slurm.tasks import Task
 
@@ -32,7 +34,7 @@ def main(arguments: list[str]) -> int:
     array, index = os.environ["SLURM_ARRAY_JOB_ID"], int(os.environ["SLURM_ARRAY_TASK_ID"])
     if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
         return status
-    job = Job(submission.tasks[index], (array, index))
+    job = Job(submission.tasks[index], ArrayIndex(array, index))
     if status != STOPPED:
         reason = why_not_again(out, job, status)
         if reason:
@@ -61,9 +63,9 @@ def why_not_again(out: Path, job: Job, status: int) -> str | None:
 def _progress(out: Path, task: Task) -> list[str]:
     """What grows as a task gets on: finished stages and the newest checkpoint."""
     run = outline_of(out, task.run)
-    folders = [out / "stages" / stage.folder for stage in run.stages] if run else []
-    found = [path for folder in folders for path in (*folder.glob("result.json"), *folder.glob("checkpoints/*.json"))]
-    return sorted(str(path.relative_to(out)) for path in found)
+    folders = [stage_folder(out, stage) for stage in run.stages] if run else []
+    files = [path for folder in folders for path in (*folder.glob(RESULT), *folder.glob("checkpoints/*.json"))]
+    return sorted(str(path.relative_to(out)) for path in files)
 
 
 def ran_out_of_memory(log: Path) -> bool:
@@ -72,10 +74,10 @@ def ran_out_of_memory(log: Path) -> bool:
 
 
 def _oom_kills() -> int:
-    """Of the whole job, by the kernel (control groups version 2: SLURM's folder is .../job_ID/step_...)."""
+    """How often the kernel killed a process of the job (control groups version 2: SLURM's is .../job_ID/step_...)."""
     try:
-        place = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
-        folder = next(f for f in (place, *place.parents) if f.name.startswith("job_"))
+        group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        folder = next(f for f in (group, *group.parents) if f.name.startswith("job_"))
         events = dict(line.split() for line in (folder / "memory.events").read_text().splitlines())
     except (OSError, StopIteration, ValueError):
         return 0
@@ -84,7 +86,7 @@ def _oom_kills() -> int:
 
 def fail(out: Path, task: Task, reason: str) -> None:
     """Say in the run's folder why it failed, as the harness does for errors of its own."""
-    write_json(out / "runs" / task.run / "error.json", {"message": reason, "traceback": ""}, indent=1)
+    RunFolder(out, task.run).write_error(reason, traceback="")
 
 
 def requeue(job: str, status: int) -> int:

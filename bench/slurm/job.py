@@ -10,18 +10,19 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.interrupt import Interrupt, handling_signals
 from bench.nn.devices import QUIET, visible_gpus
-from bench.runs.outline import run_is_done, stage_is_done
+from bench.runs.interrupt import Interrupt, handling_signals
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.submissions import read_submission
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
-    from bench.runs.run_folder import RunFolder
+    from bench.runs.status import RunStatus
     from bench.slurm.submissions import Submission
     from bench.slurm.tasks import Task
     from bench.training.team import Team
@@ -63,16 +64,16 @@ class _Reporter:
     """Prints where training is, a line an epoch: what `bench logs` shows."""
 
     def __init__(self) -> None:
-        self.told = ""
+        self.last_line = ""
 
-    def __call__(self, folder: RunFolder, status: dict[str, Any]) -> None:
-        line = f"{status.get('stage', '')}: {status.get('doing', status['state'])}"
-        if "epoch" in status:
-            best = f", best dev F1 {status['best']:.2f}" if status["best"] is not None else ""
-            line += f", epoch {status['epoch']}/{status['epochs']}{best}"
-        if status["state"] == "running" and line != self.told:
+    def __call__(self, folder: RunFolder, status: RunStatus) -> None:
+        line = f"{status.stage or ''}: {status.doing or status.state}"
+        if status.epoch is not None:
+            best = f", best dev F1 {status.best:.2f}" if status.best is not None else ""
+            line += f", epoch {status.epoch}/{status.epochs}{best}"
+        if status.state == "running" and line != self.last_line:
             print(f"bench: {line}", flush=True)
-            self.told = line
+            self.last_line = line
 
 
 def carry_out_together(task: Task, out: Path, submission: Submission, interrupt: Interrupt) -> int:
@@ -111,15 +112,14 @@ def _set_threads() -> None:
 
 def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt, team: Team | None = None) -> int:
     """Do a task in this process (with the help of its `team`), at once if it is done; the exit status."""
-    if run_is_done(out, task.run) if task.finishes else stage_is_done(out, task.stage or ""):
+    folder = RunFolder(out, task.run)
+    if folder.is_done() if task.finishes else stage_is_done(stage_folder(out, task.stage or "")):
         return DONE
 
     from bench.execution.executor import Executor
-    from bench.interrupt import Interrupted
-    from bench.runs.run_folder import RunFolder
+    from bench.runs.interrupt import Interrupted
 
     _set_threads()
-    folder = RunFolder(out, task.run)
     plan = folder.plan()
     if plan is None:
         print(f"bench: {folder.path}: no readable plan", flush=True)

@@ -74,7 +74,7 @@ class Resources(BaseModel):
         return self
 
     def sbatch(self) -> dict[str, Any]:
-        """The same as parameters of submitit's SlurmExecutor."""
+        """These resources as parameters of submitit's SlurmExecutor."""
         asked = {name: getattr(self, name) for name in ("partition", "account", "qos", "constraint")}
         return {
             **{name: value for name, value in asked.items() if value is not None},
@@ -117,7 +117,7 @@ def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:
     folders = profile_folders() if folders is None else folders
     path = Path(name).expanduser()
     if path.suffix != ".toml" and "/" not in name:
-        known = {found.stem: found for folder in reversed(folders) for found in folder.glob("*.toml")}
+        known = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.toml")}
         if name not in known:
             raise unknown("SLURM profile", name, known, "Your own: --profile ./my_cluster.toml (see slurm/README.md)")
         path = known[name]
@@ -160,15 +160,15 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
 
 
 def _problems(error: ValidationError, prefix: str) -> list[str]:
-    found = []
+    problems = []
     for detail in error.errors():
-        place = prefix + ".".join(str(part) for part in detail["loc"])
+        key = prefix + ".".join(str(part) for part in detail["loc"])
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":
             fields = ", ".join(sorted(Resources.model_fields))
             message = f"no such setting; there are {fields} (any other option of sbatch: [extra])"
-        found.append(f"{place.rstrip('.')}: {message}" if place.rstrip(".") else message)
-    return found
+        problems.append(f"{key.rstrip('.')}: {message}" if key.rstrip(".") else message)
+    return problems
 
 
 def _report(where: str, problems: list[str]) -> str:

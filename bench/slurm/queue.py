@@ -14,8 +14,17 @@ OUT_OF_MEMORY = (
     "out of memory: the job was killed. Ask for more (memory in the profile), or lower batch_size "
     "(--set batch_size=..., and raise accumulate for the same update)"
 )
-Place = tuple[str, int]
-"""The id of an array and an index in it: `123_4`."""
+
+
+@dataclass(frozen=True)
+class ArrayIndex:
+    """A job of ours, as SLURM knows it: the id of an array, and an index in it."""
+
+    array: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.array}_{self.index}"
 
 
 class SchedulerError(BenchError):
@@ -55,44 +64,44 @@ def command(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-def queued_jobs() -> dict[Place, Queued]:
+def queued_jobs() -> dict[ArrayIndex, Queued]:
     """Every array task of this user that SLURM has. Raises SchedulerError."""
     lines = command(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%N|%r|%j"]).splitlines()
-    found = {}
+    jobs = {}
     for line in lines:
         array, index, state, node, reason, name = line.strip().split("|", 5)
         if index.isdigit():  # not a job of ours: those are arrays
-            found[array, int(index)] = Queued(name, state, node, reason)
-    return found
+            jobs[ArrayIndex(array, int(index))] = Queued(name, state, node, reason)
+    return jobs
 
 
-def ended_jobs(asked: Collection[Place]) -> dict[Place, Ended]:
+def ended_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Ended]:
     """How some tasks went, by SLURM's accounting. Raises SchedulerError (also where there is none)."""
-    jobs = ",".join(sorted({array for array, _ in asked}))
-    if not jobs:
+    arrays = ",".join(sorted({job.array for job in asked}))
+    if not arrays:
         return {}
     lines = command(
-        ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={jobs}"]
+        ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={arrays}"]
     ).splitlines()
-    found: dict[Place, Ended] = {}
+    tasks: dict[ArrayIndex, Ended] = {}
     whole: dict[str, Ended] = {}
     for line in lines:
         job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
         ended = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
         if "_" in job:
-            found |= dict.fromkeys(_places(job), ended)
+            tasks |= dict.fromkeys(_array_indices(job), ended)
         else:
             whole[job] = ended  # an array of one task that never started is told without its index
-    return {place: found.get(place) or whole[place[0]] for place in asked if place in found or place[0] in whole}
+    return {job: tasks.get(job) or whole[job.array] for job in asked if job in tasks or job.array in whole}
 
 
-def _places(job: str) -> list[Place]:
-    """`7_3` is one task, `7_[1-3,5%2]` are four."""
+def _array_indices(job: str) -> list[ArrayIndex]:
+    """The tasks that sacct means by a job: `7_3` is one, `7_[1-3,5%2]` are four."""
     array, _, index = job.partition("_")
     if index.isdigit():
-        return [(array, int(index))]
-    places = []
+        return [ArrayIndex(array, int(index))]
+    indices: list[int] = []
     for part in index.strip("[]").partition("%")[0].split(","):
         if spread := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
-            places += [(array, i) for i in range(int(spread[1]), int(spread[2] or spread[1]) + 1)]
-    return places
+            indices += range(int(spread[1]), int(spread[2] or spread[1]) + 1)
+    return [ArrayIndex(array, index) for index in indices]

@@ -6,14 +6,14 @@ called NAME, so that even one whose id was never written is found in the queue.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.filesystem import read_json, write_json
 from bench.slurm.profiles import Profile
-from bench.slurm.queue import Place, Queued
+from bench.slurm.queue import ArrayIndex, Queued
 from bench.slurm.tasks import Task
 
 
@@ -28,7 +28,7 @@ class Submission:
     tasks: dict[int, Task]
 
     def write(self, out: Path) -> None:
-        """Keep it in the output folder."""
+        """Write the submission down in its output folder."""
         content = {
             "job": self.job,
             "profile": self.profile.model_dump(mode="json"),
@@ -39,7 +39,7 @@ class Submission:
 
 
 def submission_path(out: Path, name: str) -> Path:
-    """Where a submission is kept."""
+    """The file that a submission is written to."""
     return out / "slurm" / "submissions" / f"{name}.json"
 
 
@@ -58,36 +58,36 @@ def read_submission(out: Path, name: str) -> Submission | None:
 
 
 def submissions(out: Path) -> list[Submission]:
-    """All of them, oldest first: names begin with the time."""
+    """Every submission of an output folder that can be read, oldest first: names begin with the time."""
     paths = sorted((out / "slurm" / "submissions").glob("*.json"))
-    found = (read_submission(out, path.stem) for path in paths)
-    return [submission for submission in found if submission is not None]
+    readable = (read_submission(out, path.stem) for path in paths)
+    return [submission for submission in readable if submission is not None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """The job that a task was given to last. place: None where its array's id is not known."""
+    """The job that a task was given to last. array_index: None where its array's id is not known."""
 
     task: Task
-    place: Place | None
+    array_index: ArrayIndex | None
 
     @property
     def id(self) -> str:
-        """As SLURM writes it: 123_4."""
-        return f"{self.place[0]}_{self.place[1]}" if self.place else ""
+        """The job's id as SLURM writes it, 123_4; empty where it is not known."""
+        return str(self.array_index) if self.array_index else ""
 
 
-def newest_jobs(found: list[Submission], queue: Mapping[Place, Queued]) -> dict[str, Job]:
-    """The newest job of every task that was ever submitted, by the task's key."""
-    by_name = {queued.name: array for (array, _), queued in queue.items()}
+def newest_jobs(submitted: Sequence[Submission], queue: Mapping[ArrayIndex, Queued]) -> dict[str, Job]:
+    """The newest job of every task that was ever submitted, by the task's key. submitted: oldest first."""
+    by_name = {queued.name: job.array for job, queued in queue.items()}
     jobs = {}
-    for submission in found:
+    for submission in submitted:
         array = submission.job or by_name.get(submission.name)
         for index, task in submission.tasks.items():
-            jobs[task.key] = Job(task, (array, index) if array else None)
+            jobs[task.key] = Job(task, ArrayIndex(array, index) if array else None)
     return jobs
 
 
 def log_path(out: Path, job: Job) -> Path:
-    """What the job printed, all of its attempts."""
+    """The file with what a job printed in all of its attempts."""
     return out / "slurm" / "jobs" / f"{job.id}_0_log.out"

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,7 +17,9 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError
-from bench.runs.outline import RunOutline, outlines, run_is_done, stage_is_done
+from bench.runs.outline import RunOutline, outlines
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
 from bench.slurm.queue import SchedulerError, queued_jobs
@@ -53,11 +54,9 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
             queue = queued_jobs() if earlier else {}
         except SchedulerError as error:
             raise BenchError(_stopped([], error)) from error
-        queued = {
-            key: job.place for key, job in newest_jobs(earlier, queue).items() if job.place and job.place in queue
-        }
-        every = [run for run in outlines(out) if isinstance(run, RunOutline)]
-        missing = tasks_of(runs, finishing_stages(every), partial(run_is_done, out), partial(stage_is_done, out))
+        newest = {key: job.array_index for key, job in newest_jobs(earlier, queue).items()}
+        queued = {key: array_index for key, array_index in newest.items() if array_index and array_index in queue}
+        missing = _missing_tasks(runs, out)
         wanted: list[Task] = []
         again: set[str | None] = set()
         for task in missing:
@@ -68,6 +67,16 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
         arrays = arrays_of(wanted, queued, profile.array_size)
         _submit_all(arrays, out, profile, checkpoint_seconds)
         return Submitted(arrays, len(missing) - len(wanted))
+
+
+def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
+    planned = [run for run in outlines(out) if isinstance(run, RunOutline)]
+    return tasks_of(
+        runs,
+        finishing_stages(planned),
+        run_is_done=lambda run: RunFolder(out, run).is_done(),
+        stage_is_done=lambda stage: stage_is_done(stage_folder(out, stage)),
+    )
 
 
 def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint_seconds: float) -> None:

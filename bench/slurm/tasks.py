@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bench.runs.outline import RunOutline, StageOutline
 from bench.slurm.profiles import Section
-from bench.slurm.queue import Place
+from bench.slurm.queue import ArrayIndex
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Task:
 
     @property
     def key(self) -> str:
-        """What it produces, and nobody else does: a stage, or where it finishes a run, a record."""
-        return run_key(self.run) if self.finishes else stage_key(self.stage or "")
+        """The name of what this task produces and no other does: a stage, or where it finishes a run, a record."""
+        return task_of_run(self.run) if self.finishes else task_of_stage(self.stage or "")
 
 
-def run_key(run: str) -> str:
+def task_of_run(run: str) -> str:
     """The key of the task that finishes a run."""
     return f"runs/{run}"
 
 
-def stage_key(stage: str) -> str:
+def task_of_stage(stage: str) -> str:
     """The key of the task that trains a stage which several runs share, or others build on."""
     return f"stages/{stage}"
 
@@ -98,15 +98,15 @@ class Array:
     job: str | None = None
 
 
-def arrays_of(tasks: Sequence[Task], queued: Mapping[str, Place], array_size: int) -> list[Array]:
+def arrays_of(tasks: Sequence[Task], queued: Mapping[str, ArrayIndex], array_size: int) -> list[Array]:
     """The arrays of `tasks`, each after the one it waits for.
 
-    queued: the array's job id and the index of tasks that are in the queue already.
+    queued: where tasks are that are in the queue already, by the task's key.
     """
     arrays: list[Array] = []
-    places: dict[str, tuple[Array | str, int]] = dict(queued)
+    positions: dict[str, tuple[Array | str, int]] = {key: (job.array, job.index) for key, job in queued.items()}
     for task in tasks:
-        after, index = places[task.needs] if task.needs is not None else (None, None)
+        after, index = positions[task.needs] if task.needs is not None else (None, None)
         # Only what shares a predecessor finds its index taken: it goes to another array.
         array = next((a for a in arrays if _takes(a, task, after, index, array_size)), None)
         if array is None:
@@ -115,7 +115,7 @@ def arrays_of(tasks: Sequence[Task], queued: Mapping[str, Place], array_size: in
         if index is None:
             index = len(array.tasks)
         array.tasks[index] = task
-        places[task.key] = (array, index)
+        positions[task.key] = (array, index)
     return list(_in_order(arrays))
 
 

@@ -52,7 +52,7 @@ class Checkpoints:
         return None
 
     def drop(self, unwanted: Callable[[dict[str, Any]], bool] = lambda state: True) -> int:
-        """Remove those whose state is `unwanted` (all of them by default, and any that cannot be read). How many."""
+        """Remove checkpoints whose state is `unwanted` (by default all) or cannot be read; how many that were."""
         dropped = 0
         for step in self._steps():
             try:

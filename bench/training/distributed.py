@@ -32,7 +32,9 @@ class DividedLosses(BatchLosses):
         self.rank, self.size = rank, size
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The same in every process. Dropout differs between the documents of two processes, not after that."""
+        """The named parts of the loss of the whole batch, the same in every process.
+
+        Dropout differs between the documents of two processes, and is the same from pooling on."""
         seed = torch.initial_seed()  # the last that was set: that of the update, or what the batch before left here
         if self.system.encoder is None or len(batch.documents) < self.size:
             torch.manual_seed(_stream(seed, 0))
@@ -112,7 +114,7 @@ def _gather_all(own: Sequence[Tensor], shapes: Sequence[Sequence[tuple[int, int]
 
 
 class _Gather(torch.autograd.Function):
-    """The vectors of all processes, one after the other."""
+    """Concatenates the vectors of all processes; in backward each gets the gradient of its own."""
 
     @staticmethod
     def forward(context: Any, own: Tensor, sizes: list[int], rank: int) -> Tensor:

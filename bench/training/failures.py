@@ -10,7 +10,7 @@ from bench.errors import BenchError
 
 
 def explain(error: Exception) -> str:
-    """One line or a few, to keep in the run's folder and to show."""
+    """What an error of a run means, in a line or a few: kept in the run's folder, and shown."""
     if isinstance(error, BenchError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -53,7 +53,7 @@ class StepLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the updates that were added since the last time to the file."""
         if not self._waiting:
             return
         # One transfer from the device for all of them.

@@ -35,7 +35,7 @@ class Schedule:
         return epoch, step - self._starts[epoch]
 
     def updates(self, epoch: int) -> list[Update]:
-        """All updates of an epoch."""
+        """All updates of an epoch (from 0): for each, the document indices of its batches."""
         batches, size = self._batches(epoch), self._training.accumulate
         return [batches[i : i + size] for i in range(0, len(batches), size)]
 

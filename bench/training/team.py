@@ -28,7 +28,7 @@ from torch import Tensor
 from bench.data.batching import Batch
 from bench.errors import BenchError
 from bench.inference.document_model import BatchLosses, DocumentModel
-from bench.interrupt import Interrupt, Interrupted
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.training.failures import explain
 
 LOOK_SECONDS = 0.01
@@ -54,7 +54,7 @@ class PeerLostError(Exception):
 
 
 class DismissedError(Exception):
-    """In a process that follows: the leader has ended the stage."""
+    """Raised in a process that follows when the leader has ended the stage."""
 
 
 class Alone:
@@ -88,11 +88,11 @@ class StageGroup:
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the leader."""
+        """Whether this process is the one that writes and evaluates."""
         return self.team.rank == 0
 
     def losses(self, system: DocumentModel, precision: str) -> Losses:
-        """Of the whole batch, in every process."""
+        """What gives the parts of the loss of the whole batch, in every process (DistributedDataParallel)."""
         from torch.nn.parallel import DistributedDataParallel
 
         from bench.training.distributed import DividedLosses

@@ -28,12 +28,12 @@ from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile
 from bench.interface import Training
-from bench.interrupt import Interrupt, Interrupted
 from bench.metrics.official import document_counts
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import StagePlan, step_seed
-from bench.runs.stage_folder import SELECTED
+from bench.runs.stage_folder import RESULT, SELECTED
 from bench.training.checkpoint import Checkpoints
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -57,7 +57,7 @@ class StageData:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is, for displays."""
+    """How far training is: `step` of `steps`, in `epoch` of `epochs`, the best dev F1 (percent) so far."""
 
     step: int
     steps: int
@@ -69,7 +69,7 @@ class Progress:
 
 @dataclass
 class TrainingState:
-    """All that training needs besides weights and moments."""
+    """What a checkpoint holds besides weights and moments: updates done, dev F1 after each epoch, the best epoch."""
 
     step: int = 0
     history: list[float] = field(default_factory=list)
@@ -282,9 +282,9 @@ def selected_is_intact(folder: Path) -> bool:
 
 
 def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
-    """Write the result, last of all."""
+    """Write the result of a trained stage, `result.json`: what makes it count as done."""
     write_sealed(
-        folder / "result.json",
+        folder / RESULT,
         "result",
         {
             "key": plan.key,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from small_experiments import plans
 
-from bench.analysis.aggregate import labels, load_cells, rows_of
-from bench.report.tables.overview import blocks
-from bench.report.write import for_markdown, write_tables
+from bench.analysis.aggregate import labels, load_cells, scores_of
+from bench.report.render.markdown import to_markdown
+from bench.report.tables.overview import overview_tables
+from bench.report.write import write_tables
 from bench.runs.plan import RunPlan
 from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord
 from bench.runs.run_folder import RunFolder
@@ -52,12 +53,12 @@ def write(out: Path, planned: list[RunPlan], scores: tuple[float | None, ...], *
 
 
 def find(out: Path, **wanted) -> list[dict]:
-    rows = [row.as_json() for row in rows_of(load_cells(out))]
+    rows = [score.as_json() for score in scores_of(load_cells(out))]
     return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
 
 
 def table(out: Path) -> str:
-    return "\n".join(for_markdown(block) for block in blocks(load_cells(out)))
+    return "\n".join(map(to_markdown, overview_tables(load_cells(out))))
 
 
 def test_mean_and_sample_deviation_are_numpys(tmp_path):
@@ -184,7 +185,7 @@ def test_a_blind_test_split_is_missing_not_zero(tmp_path):
 def test_tables_are_one_per_data_set_and_setting(tmp_path):
     planned = plans(settings="human,ext")
     write(tmp_path, planned, (50.0, 20.0))
-    assert [block.title for block in blocks(load_cells(tmp_path))] == ["small, ext", "small, human"]
+    assert [table.title for table in overview_tables(load_cells(tmp_path))] == ["small, ext", "small, human"]
 
 
 def test_the_written_tables_are_the_same_each_time(tmp_path):

@@ -17,10 +17,10 @@ OTHER = [[4, 7, 8, 1], [3, 4, 4, 0], [1, 2, 5, 1]]
 
 
 def cell(plans, counts) -> Cell:
-    made = [record(p, c) for p, c in zip(plans, counts, strict=True) if c is not None]
+    records = [record(p, c) for p, c in zip(plans, counts, strict=True) if c is not None]
     return Cell(
         tuple(plans),
-        tuple(made),
+        tuple(records),
         tuple(f"seed {p.seed}: lost" for p, c in zip(plans, counts, strict=True) if c is None),
     )
 
@@ -41,14 +41,14 @@ def test_a_run_whose_plan_is_unreadable_is_told_though_no_row_counts_it(tmp_path
         write(tmp_path, plan(seed=seed), COUNTS if seed % 2 else OTHER)
     damaged = next((tmp_path / "runs").glob("*-s1-*/run.json"))
     damaged.write_text(damaged.read_text()[:40])
-    (found,) = audit_records(tmp_path)
-    assert (found.kind, found.where) == ("fewer-seeds", damaged.parent.name)
+    (finding,) = audit_records(tmp_path)
+    assert (finding.kind, finding.where) == ("fewer-seeds", damaged.parent.name)
     assert str(damaged) in capsys.readouterr().err
 
 
 def test_missing_seeds_of_our_own_are_told_with_their_errors():
-    (found,) = audit_cells(cell([plan(seed=0), plan(seed=1)], [COUNTS, None]))
-    assert (found.kind, found.what) == ("fewer-seeds", "1 of 2 seeds are there (0): seed 1: lost")
+    (finding,) = audit_cells(cell([plan(seed=0), plan(seed=1)], [COUNTS, None]))
+    assert (finding.kind, finding.what) == ("fewer-seeds", "1 of 2 seeds are there (0): seed 1: lost")
 
 
 def test_scores_that_the_counts_do_not_give_are_found():
@@ -57,8 +57,8 @@ def test_scores_that_the_counts_do_not_give_are_found():
         update={"scores": true.splits["test"].scores.model_copy(update={"f1": 99.0})}
     )
     damaged = true.model_copy(update={"splits": {**true.splits, "test": false}})
-    (found,) = audit_cells(Cell((plan(),), (damaged,), ()))
-    assert (found.kind, found.numbers["recorded"]) == ("scores-not-of-counts", 99.0)
+    (finding,) = audit_cells(Cell((plan(),), (damaged,), ()))
+    assert (finding.kind, finding.numbers["recorded"]) == ("scores-not-of-counts", 99.0)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_scores_that_the_counts_do_not_give_are_found():
     ],
 )
 def test_what_rows_of_a_table_do_not_share_is_told(changed, kind, severity):
-    found = audit_cells(cell([plan()], [COUNTS]), cell([plan("n", **changed)], [OTHER]))
-    assert {(f.kind, f.severity) for f in found} == {(kind, severity)}
+    findings = audit_cells(cell([plan()], [COUNTS]), cell([plan("n", **changed)], [OTHER]))
+    assert {(f.kind, f.severity) for f in findings} == {(kind, severity)}
 
 
 def test_other_data_sets_and_settings_are_other_tables():
@@ -83,9 +83,9 @@ def test_other_data_sets_and_settings_are_other_tables():
 
 
 def test_two_configurations_of_one_name_are_told():
-    (found,) = audit_cells(cell([plan()], [COUNTS]), cell([plan(epochs=2)], [OTHER]))
-    assert found.kind == "several-configurations"
-    assert plan(epochs=2).configuration[:4] in found.what
+    (finding,) = audit_cells(cell([plan()], [COUNTS]), cell([plan(epochs=2)], [OTHER]))
+    assert finding.kind == "several-configurations"
+    assert plan(epochs=2).configuration[:4] in finding.what
 
 
 def test_recorded_slices_that_sum_are_found():
@@ -96,8 +96,8 @@ def test_recorded_slices_that_sum_are_found():
     }
     wrong = split.model_copy(update={"slices": {"strict": slices, "released": {}}})
     damaged = record(plan(), COUNTS).model_copy(update={"splits": {"test": wrong}})
-    found = audit_rows(record_rows([Cell((plan(),), (damaged,), ())], PUBLISHED))
-    assert "slice-precisions-sum" in [f.kind for f in found]
+    findings = audit_rows(record_rows([Cell((plan(),), (damaged,), ())], PUBLISHED))
+    assert "slice-precisions-sum" in [f.kind for f in findings]
 
 
 # The command

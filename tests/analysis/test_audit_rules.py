@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from printed_rows import PUBLISHED, kinds, of_kind, row
 
 from bench.analysis.audit import audit_published, audit_rows
-from bench.analysis.published import METRICS, Evidence, Printed, Published, Source
+from bench.analysis.metrics import PRINTED
+from bench.analysis.published import Evidence, Printed, Publication, Published
 from bench.metrics.official import Counts
 
 
@@ -43,7 +44,7 @@ def model_rows(model, seeds, ddof=1, slices=("all", "top-5", "all-but-top-5", "t
     members = {"all": (0, 1, 2), "top-5": (0,), "all-but-top-5": (1, 2), "top-10": (0, 1), "all-but-top-10": (2,)}
     for name in slices:
         totals = [sum((parts[i] for i in members[name]), Counts()) for parts in seeds]
-        values = {metric: [getattr(total, metric) for total in totals] for metric in METRICS}
+        values = {metric.name: [getattr(total, metric.name) for total in totals] for metric in PRINTED}
         deviation = statistics.stdev if ddof else statistics.pstdev
         scores = {
             metric: Printed(two_digits(statistics.fmean(v)), two_digits(deviation(v)) if len(v) > 1 else None)
@@ -102,8 +103,8 @@ def test_slices_divided_by_their_own_predictions_do_not_alarm_without_the_overal
 def test_slices_divided_by_all_predictions_are_found(slices):
     generator = np.random.default_rng(1)
     for _ in range(20):
-        found = kinds(random_table(generator, released=True, slices=slices))
-        assert found.count("slice-precisions-sum") == 3
+        alarms = kinds(random_table(generator, released=True, slices=slices))
+        assert alarms.count("slice-precisions-sum") == 3
 
 
 def test_one_models_sums_alone_prove_nothing():
@@ -151,9 +152,9 @@ def test_one_seed_that_went_wrong_is_no_finding():
     assert kinds([row(f1=printed[0], p=printed[1], r="5.00 0.00")]) == []
 
 
-@pytest.mark.parametrize(("f1", "found"), [("60.00", []), ("60.01", []), ("60.03", ["f1-not-of-p-and-r"])])
-def test_one_seeds_f1_may_be_off_by_its_rounding_alone(f1, found):
-    assert kinds([row(f1=f1, p="50.00", r="75.00", seeds=1)]) == found
+@pytest.mark.parametrize(("f1", "expected"), [("60.00", []), ("60.01", []), ("60.03", ["f1-not-of-p-and-r"])])
+def test_one_seeds_f1_may_be_off_by_its_rounding_alone(f1, expected):
+    assert kinds([row(f1=f1, p="50.00", r="75.00", seeds=1)]) == expected
 
 
 def test_no_deviation_excuses_an_f1_above_that_of_the_means():
@@ -171,10 +172,10 @@ def test_fewer_digits_allow_more():
 
 
 @pytest.mark.parametrize(
-    ("std", "found"), [("0.50", []), ("0.10", []), ("0.90", ["deviation-of-f1"]), ("0.00", [])]
+    ("std", "expected"), [("0.50", []), ("0.10", []), ("0.90", ["deviation-of-f1"]), ("0.00", [])]
 )  # fmt: skip
-def test_f1_varies_no_more_than_precision_and_recall_let_it(std, found):
-    assert kinds([row(f1=f"60.00 {std}", p="60.00 0.50", r="60.00 0.50")]) == found
+def test_f1_varies_no_more_than_precision_and_recall_let_it(std, expected):
+    assert kinds([row(f1=f"60.00 {std}", p="60.00 0.50", r="60.00 0.50")]) == expected
 
 
 def test_f1_varies_at_least_as_their_difference_makes_it():
@@ -185,23 +186,25 @@ def test_rows_without_precision_or_recall_are_not_judged_by_them():
     assert kinds([row(f1="90.00 5.00", p="10.00 0.10"), row(model="N", f1="90.00", r="10.00")]) == []
 
 
-@pytest.mark.parametrize(("ign", "found"), [("79.90", []), ("80.11", []), ("80.1", []), ("80.12", ["ign-f1-above-f1"])])
-def test_ign_f1_may_exceed_f1_by_rounding_alone(ign, found):
-    assert kinds([row(f1="80.10", ign_f1=ign)]) == found
+@pytest.mark.parametrize(
+    ("ign", "expected"), [("79.90", []), ("80.11", []), ("80.1", []), ("80.12", ["ign-f1-above-f1"])]
+)
+def test_ign_f1_may_exceed_f1_by_rounding_alone(ign, expected):
+    assert kinds([row(f1="80.10", ign_f1=ign)]) == expected
 
 
 def test_a_row_in_two_tables_is_one_measurement():
     first = row(f1="79.82 0.10", p="80.00 0.20", r="79.64 0.20")
-    (found,) = audit_rows([first, replace(first, table="2")])
-    assert (found.kind, found.severity) == ("repeated-row", "note")
+    (finding,) = audit_rows([first, replace(first, table="2")])
+    assert (finding.kind, finding.severity) == ("repeated-row", "note")
 
 
 def test_the_same_numbers_under_another_name_or_deviation_are_warned_of():
     first = row(f1="79.82 0.10", p="80.00 0.20", r="79.64 0.20")
     other = row(f1="79.82 0.12", p="80.00 0.20", r="79.64 0.20", table="2")
     for second in (replace(first, model="N"), other):
-        (found,) = audit_rows([first, second])
-        assert (found.kind, found.severity) == ("repeated-row", "warning")
+        (finding,) = audit_rows([first, second])
+        assert (finding.kind, finding.severity) == ("repeated-row", "warning")
 
 
 def test_models_that_find_nothing_do_not_repeat_each_other():
@@ -236,17 +239,17 @@ def test_every_model_with_every_encoder_is_a_comparison_of_encoders():
     assert audit_published(Published(PUBLISHED, rows)) == []
 
 
-def known(**changed) -> tuple[Source, ...]:
+def known(**changed) -> tuple[Publication, ...]:
     fields = {"tables": ("1",), "setting": "human", "model": "M", "where": "their script"}
-    return (Source(source="s", evidence=(Evidence(**(fields | changed)),)),)
+    return (Publication(source="s", evidence=(Evidence(**(fields | changed)),)),)
 
 
 def test_as_many_seeds_as_claimed_are_no_finding():
     rows = (row(f1="80.10", seeds=3),)
     assert audit_published(Published(PUBLISHED, rows, known(seeds=(1, 2, 3)))) == []
-    (found,) = audit_published(Published(PUBLISHED, rows, known(seeds=(1, 2))))
-    assert (found.kind, found.numbers) == ("fewer-seeds", {"claimed": 3, "found": 2})
-    assert "their script" in found.what
+    (finding,) = audit_published(Published(PUBLISHED, rows, known(seeds=(1, 2))))
+    assert (finding.kind, finding.numbers) == ("fewer-seeds", {"claimed": 3, "found": 2})
+    assert "their script" in finding.what
 
 
 def test_a_single_run_is_told_by_three_scores_and_a_deviation():

@@ -13,14 +13,17 @@ from made_records import plan, record, write
 from bench.analysis import stats
 from bench.analysis.aggregate import Cell
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Place, Question, compare
+from bench.analysis.comparison import Question, compare
+from bench.analysis.metrics import COUNTED
+from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
-from bench.analysis.systems import Systems
+from bench.analysis.systems import Condition, systems_of
 from bench.errors import UsageError
+from bench.runs.record import DocumentCounts
 
 DOCUMENTS = 60
 FAST = Question(resamples=400)
-PLACE = Place("d", "human", "e")
+CONDITION = Condition("d", "human", "e")
 
 
 def counts(quality: float, seed: int) -> np.ndarray:
@@ -31,20 +34,30 @@ def counts(quality: float, seed: int) -> np.ndarray:
     return np.stack([correct, correct + generator.binomial(gold, 0.2), gold, generator.binomial(correct, 0.1)], axis=-1)
 
 
-def cell(model="m", quality=0.6, seeds=5, there=None, errors=(), first=0, **changed) -> Cell:
-    """seeds planned, of which the first `there` have a record."""
+def cell(model="m", quality=0.6, seeds=5, finished=None, errors=(), first=0, **changed) -> Cell:
+    """seeds planned, of which the first `finished` have a record."""
     plans = [plan(model, seed=seed, **changed) for seed in range(seeds)]
-    done = [record(p, counts(quality, first + 100 * p.seed)) for p in plans[: seeds if there is None else there]]
+    done = [record(p, counts(quality, first + 100 * p.seed)) for p in plans[: seeds if finished is None else finished]]
     return Cell(tuple(plans), tuple(done), tuple(errors))
 
 
-def systems(*cells: Cell, question: Question = FAST, published=None) -> Systems:
-    return Systems(cells, published, question)
+def without_documents(of: Cell) -> Cell:
+    """The same scores, with the counts of not one document."""
+    none = DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[])
+    records = []
+    for stored in of.records:
+        splits = {name: split.model_copy(update={"documents": none}) for name, split in stored.splits.items()}
+        records.append(stored.model_copy(update={"splits": splits}))
+    return replace(of, records=tuple(records))
+
+
+def pairing(*cells: Cell, question: Question = FAST, published=None) -> Pairing:
+    return Pairing(cells, published, question)
 
 
 def one(*cells: Cell, names=("m", "n"), question: Question = FAST):
-    (made,) = systems(*cells, question=question).pair(*names)
-    return made
+    (comparison,) = pairing(*cells, question=question).pair(*names)
+    return comparison
 
 
 GOOD, BAD = cell("m", 0.75), cell("n", 0.6, first=7)
@@ -54,35 +67,35 @@ GOOD, BAD = cell("m", 0.75), cell("n", 0.6, first=7)
 
 
 def test_the_difference_is_of_the_means_the_tables_show():
-    made = one(GOOD, BAD)
+    comparison = one(GOOD, BAD)
     means = [np.mean([r.splits["test"].scores.f1 for r in c.records]) for c in (GOOD, BAD)]
-    assert made.difference == pytest.approx(means[0] - means[1])
-    assert made.bootstrap.difference == pytest.approx(made.difference)
-    assert made.welch.difference == pytest.approx(made.difference)
+    assert comparison.difference == pytest.approx(means[0] - means[1])
+    assert comparison.bootstrap.difference == pytest.approx(comparison.difference)
+    assert comparison.welch.difference == pytest.approx(comparison.difference)
 
 
 def test_the_tests_are_those_of_the_seeds_and_documents():
-    made = one(GOOD, BAD)
+    comparison = one(GOOD, BAD)
     scores = [[r.splits["test"].scores.f1 for r in c.records] for c in (GOOD, BAD)]
     arrays = [np.stack([counts(q, f + 100 * s) for s in range(5)]) for q, f in ((0.75, 0), (0.6, 7))]
-    assert made.welch == stats.welch(*scores)
-    assert made.permutation == stats.permutation(*scores)
-    assert made.bootstrap == stats.paired_bootstrap(*arrays, "f1", 400)
-    assert made.randomization == stats.randomization(*arrays, "f1", 400)
+    assert comparison.welch == stats.welch(*scores)
+    assert comparison.permutation == stats.permutation(*scores)
+    assert comparison.bootstrap == stats.paired_bootstrap(*arrays, "f1", 400)
+    assert comparison.randomization == stats.randomization(*arrays, "f1", 400)
 
 
-@pytest.mark.parametrize("metric", ["f1", "ign_f1", "precision", "recall"])
+@pytest.mark.parametrize("metric", [metric.name for metric in COUNTED])
 def test_every_metric_is_compared(metric):
-    made = one(GOOD, BAD, question=replace(FAST, metric=metric))
+    comparison = one(GOOD, BAD, question=replace(FAST, metric=metric))
     values = [np.mean([getattr(r.splits["test"].scores, metric) for r in c.records]) for c in (GOOD, BAD)]
-    assert (made.difference, made.bootstrap.difference) == pytest.approx((values[0] - values[1],) * 2)
+    assert (comparison.difference, comparison.bootstrap.difference) == pytest.approx((values[0] - values[1],) * 2)
 
 
 def test_turned_round_the_difference_changes_its_sign_alone():
-    there, back = one(GOOD, BAD), one(GOOD, BAD, names=("n", "m"))
-    assert back.difference == -there.difference
-    assert (back.welch.low, back.welch.high) == pytest.approx((-there.welch.high, -there.welch.low))
-    assert back.randomization == there.randomization
+    forth, back = one(GOOD, BAD), one(GOOD, BAD, names=("n", "m"))
+    assert back.difference == -forth.difference
+    assert (back.welch.low, back.welch.high) == pytest.approx((-forth.welch.high, -forth.welch.low))
+    assert back.randomization == forth.randomization
 
 
 def test_a_comparison_repeats_exactly():
@@ -94,8 +107,8 @@ def test_a_comparison_repeats_exactly():
 
 @pytest.mark.parametrize("name", ["m:layers=2,depth=1", "m:depth=1:layers=2", "m (depth=1,layers=2)"])
 def test_a_variant_is_found_by_any_of_its_names(name):
-    made = one(cell("m", variant="depth=1,layers=2"), BAD, names=(name, "n"))
-    assert made.a.name == "m (depth=1,layers=2)"
+    comparison = one(cell("m", variant="depth=1,layers=2"), BAD, names=(name, "n"))
+    assert comparison.a.name == "m (depth=1,layers=2)"
 
 
 def test_a_variant_is_not_the_model_itself():
@@ -110,21 +123,21 @@ def test_two_configurations_of_one_name_are_never_pooled():
         one(first, second, BAD)
     marks = [c.plans[0].configuration[:4] for c in (first, second)]
     assert all(f"m#{mark}" in str(error.value) for mark in marks)
-    made = one(first, second, BAD, names=(f"m#{marks[1]}", "n"))
-    assert made.a.cell is second
+    comparison = one(first, second, BAD, names=(f"m#{marks[1]}", "n"))
+    assert comparison.a.cell is second
 
 
 def test_two_configurations_can_be_compared_with_each_other():
     first, second = cell("m"), cell("m", 0.7, epochs=2)
-    made = one(first, second, names=tuple(f"m#{c.plans[0].configuration[:4]}" for c in (first, second)))
-    assert (made.a.cell, made.b.cell) == (first, second)
+    comparison = one(first, second, names=tuple(f"m#{c.plans[0].configuration[:4]}" for c in (first, second)))
+    assert (comparison.a.cell, comparison.b.cell) == (first, second)
 
 
 def test_models_are_compared_wherever_both_are():
     cells = [cell(model, setting=s) for model in ("m", "n") for s in ("human", "ext")] + [cell("m", setting="distant")]
-    made = systems(*cells).pair("m", "n")
-    assert {c.place.setting for c in made} == {"human", "ext"}
-    assert [c.family for c in made] == [2, 2]
+    comparisons = pairing(*cells).pair("m", "n")
+    assert {c.condition.setting for c in comparisons} == {"human", "ext"}
+    assert [c.family for c in comparisons] == [2, 2]
 
 
 def test_encoders_are_never_compared_silently():
@@ -134,15 +147,15 @@ def test_encoders_are_never_compared_silently():
 
 
 def test_the_data_set_setting_and_encoder_can_be_chosen():
-    found = systems(*[cell(m, setting=s) for m in ("m", "n") for s in ("human", "ext")])
-    found.limit("d", "ext", "e")
-    (made,) = found.pair("m", "n")
-    assert made.place == Place("d", "ext", "e")
+    chosen = pairing(*[cell(m, setting=s) for m in ("m", "n") for s in ("human", "ext")])
+    chosen.limit("d", "ext", "e")
+    (comparison,) = chosen.pair("m", "n")
+    assert comparison.condition == Condition("d", "ext", "e")
 
 
 def test_a_setting_that_no_run_has_is_refused_with_those_there_are():
     with pytest.raises(UsageError, match=r"unknown setting of these runs 'distant'(?s:.)*ext, human"):
-        systems(cell("m"), cell("m", setting="ext")).limit(None, "distant", None)
+        pairing(cell("m"), cell("m", setting="ext")).limit(None, "distant", None)
 
 
 @pytest.mark.parametrize(
@@ -165,16 +178,16 @@ def test_other_training_facts_matter_to_ign_f1_alone():
 
 
 def test_one_incomparable_model_does_not_stop_the_others():
-    made = systems(GOOD, BAD, cell("o", test="other")).against("m")
-    assert [(c.a.name, c.difference is None) for c in made] == [("n", False), ("o", True)]
-    assert claim(made[1]).startswith("Nothing may be claimed: they have different test documents (")
-    assert made[1].p == {}
+    comparisons = pairing(GOOD, BAD, cell("o", test="other")).against("m")
+    assert [(c.a.name, c.difference is None) for c in comparisons] == [("n", False), ("o", True)]
+    assert claim(comparisons[1]).startswith("Nothing may be claimed: they have different test documents (")
+    assert comparisons[1].p == {}
 
 
 def test_other_training_documents_are_told():
-    made = one(GOOD, cell("n", train="other"))
-    assert made.welch is not None
-    assert "They were trained with different human training documents (" in claim(made)
+    comparison = one(GOOD, cell("n", train="other"))
+    assert comparison.welch is not None
+    assert "They were trained with different human training documents (" in claim(comparison)
 
 
 def test_a_split_without_scores_is_refused_with_those_there_are():
@@ -184,34 +197,34 @@ def test_a_split_without_scores_is_refused_with_those_there_are():
 
 
 def test_every_other_model_is_compared_with_the_reference():
-    made = systems(GOOD, BAD, cell("o")).against("n")
-    assert [(c.a.name, c.b.name) for c in made] == [("m", "n"), ("o", "n")]
+    comparisons = pairing(GOOD, BAD, cell("o")).against("n")
+    assert [(c.a.name, c.b.name) for c in comparisons] == [("m", "n"), ("o", "n")]
 
 
 def test_only_the_named_models_are_compared_with_the_reference():
-    made = systems(GOOD, BAD, cell("o")).against("n", ["o"])
-    assert [c.a.name for c in made] == ["o"]
+    comparisons = pairing(GOOD, BAD, cell("o")).against("n", ["o"])
+    assert [c.a.name for c in comparisons] == ["o"]
 
 
 def test_a_reference_alone_is_refused():
     with pytest.raises(UsageError, match="nothing to compare with m, which is in d, human, e"):
-        systems(GOOD).against("m")
+        pairing(GOOD).against("m")
 
 
 # Many comparisons
 
 
 def test_each_tests_p_is_adjusted_over_all_comparisons():
-    made = systems(GOOD, BAD, cell("o", 0.61, first=3), cell("p", 0.7, first=5)).against("n")
+    comparisons = pairing(GOOD, BAD, cell("o", 0.61, first=3), cell("p", 0.7, first=5)).against("n")
     for test in ("welch", "permutation", "randomization", "bootstrap"):
-        assert [c.holm[test] for c in made] == pytest.approx(stats.holm([c.p[test] for c in made]))
-    assert all(c.family == 3 for c in made)
+        assert [c.holm[test] for c in comparisons] == pytest.approx(stats.holm([c.p[test] for c in comparisons]))
+    assert all(c.family == 3 for c in comparisons)
 
 
 def test_a_comparison_that_cannot_be_tested_is_no_part_of_the_adjustment():
-    made = systems(GOOD, BAD, cell("o", seeds=1)).against("n")
-    assert made[0].holm["welch"] == made[0].p["welch"]
-    assert "welch" not in made[1].holm
+    comparisons = pairing(GOOD, BAD, cell("o", seeds=1)).against("n")
+    assert comparisons[0].holm["welch"] == comparisons[0].p["welch"]
+    assert "welch" not in comparisons[1].holm
 
 
 # What may be claimed
@@ -240,26 +253,26 @@ def test_one_seed_allows_no_claim_about_models():
 
 
 def test_missing_seeds_make_a_claim_preliminary():
-    text = claim(one(cell("m", 0.75, there=3), BAD))
+    text = claim(one(cell("m", 0.75, finished=3), BAD))
     assert text.startswith("Preliminary (3 of 5 seeds of m). m is better than n")
 
 
 def test_nothing_is_claimed_of_a_model_without_a_run():
-    made = one(cell("m", there=0, errors=("seed 0: lost",)), BAD)
-    assert made.difference is None
-    assert claim(made) == "Nothing may be claimed: m has no finished seed."
+    comparison = one(cell("m", finished=0, errors=("seed 0: lost",)), BAD)
+    assert comparison.difference is None
+    assert claim(comparison) == "Nothing may be claimed: m has no finished seed."
 
 
 def test_documents_alone_are_no_claim_about_models():
-    made = replace(one(GOOD, BAD), holm={"welch": 0.2, "randomization": 0.001})
-    assert claim(made).startswith(
+    comparison = replace(one(GOOD, BAD), holm={"welch": 0.2, "randomization": 0.001})
+    assert claim(comparison).startswith(
         "No difference of the models may be claimed: these runs of m are better than those of n"
     )
 
 
 def test_seeds_alone_claim_these_documents_only():
-    made = replace(one(GOOD, BAD), holm={"welch": 0.01, "randomization": 0.2, "permutation": 0.01})
-    assert claim(made).endswith("on these documents, over seeds; others may not bear it out.")
+    comparison = replace(one(GOOD, BAD), holm={"welch": 0.01, "randomization": 0.2, "permutation": 0.01})
+    assert claim(comparison).endswith("on these documents, over seeds; others may not bear it out.")
 
 
 def test_a_permutation_test_that_cannot_confirm_is_told():
@@ -268,8 +281,10 @@ def test_a_permutation_test_that_cannot_confirm_is_told():
 
 
 def test_claims_are_on_the_adjusted_p():
-    made = one(GOOD, BAD)
-    assert claim(replace(made, holm=dict.fromkeys(made.holm, 0.06))).startswith("No difference may be claimed")
+    comparison = one(GOOD, BAD)
+    assert claim(replace(comparison, holm=dict.fromkeys(comparison.holm, 0.06))).startswith(
+        "No difference may be claimed"
+    )
 
 
 # A published row
@@ -284,60 +299,60 @@ def published():
 
 def test_a_published_row_is_tested_from_its_summary(published):
     ours = cell("ttmre", 0.75, **REDOCRED)
-    (made,) = systems(ours, published=published).pair("ttmre", "published:TTM-RE@Table 3")
+    (comparison,) = pairing(ours, published=published).pair("ttmre", "published:TTM-RE@Table 3")
     scores = [r.splits["test"].scores.f1 for r in ours.records]
-    assert made.welch == stats.welch_of_summaries(stats.summarize(scores), stats.Summary(79.95, 0.13, 5))
-    assert (made.permutation, made.bootstrap, made.randomization) == (None, None, None)
-    assert claim(made).endswith("over seeds; over documents it cannot be tested.")
+    assert comparison.welch == stats.welch_of_summaries(stats.summarize(scores), stats.Summary(79.95, 0.13, 5))
+    assert (comparison.permutation, comparison.bootstrap, comparison.randomization) == (None, None, None)
+    assert claim(comparison).endswith("over seeds; over documents it cannot be tested.")
 
 
 def test_every_source_of_a_published_row_is_compared(published):
     ours = cell("ttmre", 0.75, setting="human+distant", **REDOCRED)
-    made = systems(ours, published=published).pair("ttmre", "published:TTM-RE")
-    assert [c.b.summary.mean for c in made] == [82.87, 83.60, 84.01]
+    comparisons = pairing(ours, published=published).pair("ttmre", "published:TTM-RE")
+    assert [c.summary(c.b).mean for c in comparisons] == [82.87, 83.60, 84.01]
 
 
 def test_a_published_row_without_a_deviation_cannot_be_tested(published):
     ours = cell("ssrpu", 0.75, **REDOCRED)
-    (made,) = systems(ours, published=published).pair("ssrpu", "published:SSR-PU@EMNLP 2022")
-    assert made.welch is None
-    assert "cannot be tested: SSR-PU (SSR-PU, EMNLP 2022) does not say over how many seeds" in claim(made)
+    (comparison,) = pairing(ours, published=published).pair("ssrpu", "published:SSR-PU@EMNLP 2022")
+    assert comparison.welch is None
+    assert "cannot be tested: SSR-PU (SSR-PU, EMNLP 2022) does not say over how many seeds" in claim(comparison)
 
 
 def test_claimed_seeds_that_nobody_ran_are_told(published):
     ours = cell("ttmre", 0.75, setting="human+distant", **REDOCRED)
-    (made,) = systems(ours, published=published).pair("ttmre", "published:TTM-RE@Table 3")
-    assert "TTM-RE claims 5 seeds, what was released runs 1 (scripts/run_roberta_rank.sh" in claim(made)
+    (comparison,) = pairing(ours, published=published).pair("ttmre", "published:TTM-RE@Table 3")
+    assert "TTM-RE claims 5 seeds, what was released runs 1 (scripts/run_roberta_rank.sh" in claim(comparison)
 
 
 def test_another_encoder_than_the_published_is_told(published):
     ours = cell("ttmre", 0.75, dataset="redocred", encoder="tiny")
-    (made,) = systems(ours, published=published).pair("ttmre", "published:TTM-RE@Table 3")
-    assert "The encoders differ: tiny here, roberta-large there." in claim(made)
+    (comparison,) = pairing(ours, published=published).pair("ttmre", "published:TTM-RE@Table 3")
+    assert "The encoders differ: tiny here, roberta-large there." in claim(comparison)
 
 
 def test_all_models_can_be_compared_with_a_published_row(published):
     cells = [cell(model, 0.75, **REDOCRED) for model in ("m", "n")]
-    made = systems(*cells, published=published).against("published:SSR-PU@Table 3")
-    assert [(c.a.name, c.b.summary.mean) for c in made] == [("m", 80.18), ("n", 80.18)]
-    assert made[0].holm["welch"] == pytest.approx(stats.holm([c.p["welch"] for c in made])[0])
+    comparisons = pairing(*cells, published=published).against("published:SSR-PU@Table 3")
+    assert [(c.a.name, c.summary(c.b).mean) for c in comparisons] == [("m", 80.18), ("n", 80.18)]
+    assert comparisons[0].holm["welch"] == pytest.approx(stats.holm([c.p["welch"] for c in comparisons])[0])
 
 
 def test_published_rows_with_our_encoder_come_first(published):
     ours = cell("ttmre", 0.75, dataset="redocred", encoder="microsoft/deberta-v3-large")
-    (made,) = systems(ours, published=published).pair("ttmre", "published:TTM-RE")
-    assert made.b.summary.mean == 78.88
-    assert "encoders differ" not in claim(made)
+    (comparison,) = pairing(ours, published=published).pair("ttmre", "published:TTM-RE")
+    assert comparison.summary(comparison.b).mean == 78.88
+    assert "encoders differ" not in claim(comparison)
 
 
 def test_an_unknown_published_row_is_refused_with_those_there_are(published):
     with pytest.raises(UsageError, match=r"unknown published row 'TTMRE'. Did you mean 'TTM-RE'\?"):
-        systems(cell("ttmre", **REDOCRED), published=published).pair("ttmre", "published:TTMRE")
+        pairing(cell("ttmre", **REDOCRED), published=published).pair("ttmre", "published:TTMRE")
 
 
 def test_two_published_rows_are_refused(published):
     with pytest.raises(UsageError, match="one of the two has to be a model of the records"):
-        systems(cell("m", **REDOCRED), published=published).pair("published:TTM-RE", "published:SSR-PU")
+        pairing(cell("m", **REDOCRED), published=published).pair("published:TTM-RE", "published:SSR-PU")
 
 
 # The command
@@ -372,14 +387,21 @@ def test_the_command_adjusts_and_marks_missing_seeds(bench, out):
 
 def test_the_command_prints_every_number_as_json(bench, out):
     status, printed, _ = bench("compare", "m", "n", "--out", out, "--resamples", "200", "--metric", "recall", "--json")
-    (made,) = json.loads(printed)["comparisons"]
+    (shown,) = json.loads(printed)["comparisons"]
     assert status == 0
-    assert (made["metric"], made["a"]["name"], made["a"]["n"], made["a"]["expected"]) == ("recall", "m", 3, 3)
-    assert made["difference"] == pytest.approx(made["a"]["mean"] - made["b"]["mean"])
-    assert set(made["over_seeds"]["welch"]) == {"difference", "low", "high", "t", "df", "p"}
-    assert made["over_documents"]["bootstrap"]["low"] < made["difference"] < made["over_documents"]["bootstrap"]["high"]
-    assert made["holm"]["comparisons"] == 1
-    assert "better" in made["claim"]
+    assert (shown["metric"], shown["a"]["name"], shown["a"]["n"], shown["a"]["expected"]) == (
+        "recall",
+        "m",
+        3,
+        3,
+    )
+    assert shown["difference"] == pytest.approx(shown["a"]["mean"] - shown["b"]["mean"])
+    assert set(shown["over_seeds"]["welch"]) == {"difference", "low", "high", "t", "df", "p"}
+    assert (
+        shown["over_documents"]["bootstrap"]["low"] < shown["difference"] < shown["over_documents"]["bootstrap"]["high"]
+    )
+    assert shown["holm"]["comparisons"] == 1
+    assert "better" in shown["claim"]
 
 
 @pytest.mark.parametrize(
@@ -407,7 +429,7 @@ def test_nothing_planned_is_said(bench, tmp_path):
 
 
 def test_systems_without_documents_are_compared_over_seeds_alone():
-    sides = [replace(side, counts=None) for side in (one(GOOD, BAD).a, one(GOOD, BAD).b)]
-    made = compare(PLACE, FAST, *sides)
-    assert made.welch is not None
-    assert made.bootstrap is None
+    systems = systems_of([without_documents(GOOD), without_documents(BAD)])
+    comparison = compare(CONDITION, FAST, *systems)
+    assert comparison.welch is not None
+    assert comparison.bootstrap is None

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bench.analysis.published
-from bench.analysis.published import Evidence, Printed, TableRow, find_published, read_published
+from bench.analysis.published import Evidence, Printed, PublishedRow, find_published, read_published
 from bench.errors import UsageError
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "results" / "published"
@@ -19,7 +19,7 @@ LONG = "source,dataset,split,setting,model,metric,mean,std\n"
 WIDE = "source,dataset,split,setting,model,f1,ign_f1,std,n_seeds\n"
 
 
-def read(folder: Path, text: str, sources: str | None = None) -> tuple[TableRow, ...]:
+def read(folder: Path, text: str, sources: str | None = None) -> tuple[PublishedRow, ...]:
     (folder / "numbers.csv").write_text(text, encoding="utf-8")
     if sources is not None:
         (folder / "sources.toml").write_text(sources, encoding="utf-8")
@@ -64,10 +64,10 @@ def test_digits_are_kept_as_printed():
 
 def test_everything_known_from_elsewhere_is_about_some_row():
     published = read_published()
-    known = [evidence for source in published.sources for evidence in source.evidence]
-    found = [evidence for row in published.rows for evidence in published.evidence(row)]
+    known = [evidence for publication in published.publications for evidence in publication.evidence]
+    of_rows = [evidence for row in published.rows for evidence in published.evidence(row)]
     assert known
-    assert all(evidence in found for evidence in known)
+    assert all(evidence in of_rows for evidence in known)
 
 
 def test_what_is_known_of_one_encoder_is_not_of_another():
@@ -81,7 +81,7 @@ def test_what_is_known_of_one_encoder_is_not_of_another():
         "setting": "human",
         "model": "M",
     }
-    of = lambda encoder: TableRow(**row, variant="", encoder=encoder, scores={})  # noqa: E731
+    of = lambda encoder: PublishedRow(**row, variant="", encoder=encoder, scores={})  # noqa: E731
     assert known.concerns(of("large"))
     assert known.concerns(of("unstated"))
     assert not known.concerns(of("base"))
@@ -92,7 +92,7 @@ def test_what_is_known_of_one_encoder_is_not_of_another():
 
 def test_a_row_is_a_line_of_a_new_file(tmp_path):
     (row,) = read(tmp_path, WIDE + '"Ours, Table 2",redocred,test,human,X,80.10,79.2,0.3,3\n')
-    assert row == TableRow(
+    assert row == PublishedRow(
         source="Ours, Table 2", table="", dataset="redocred", split="test", slice="all", setting="human", model="X",
         variant="", encoder="unstated", seeds=3,
         scores={"f1": Printed(Decimal("80.10"), Decimal("0.3")), "ign_f1": Printed(Decimal("79.2"))},
@@ -201,10 +201,10 @@ def test_a_folder_of_ones_own_comes_first(tmp_path):
     assert find_published(tmp_path) == tmp_path
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_without_numbers_is_refused(tmp_path, there):
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_without_numbers_is_refused(tmp_path, exists):
     with pytest.raises(UsageError, match=r"expected a folder with \.csv files"):
-        find_published(tmp_path if there else tmp_path / "nowhere")
+        find_published(tmp_path if exists else tmp_path / "nowhere")
 
 
 def test_without_a_checkout_the_installed_numbers_are_found(tmp_path, monkeypatch):

@@ -33,8 +33,8 @@ def test_26_rows_have_an_f1_half_a_point_off(findings):
         p, r = scores["Precision"], scores["Recall"]
         if abs(scores["F1"] - 2 * p * r / (p + r)) > 0.5:
             off.append((scores["F1"], p, r))
-    found = of_kind(findings, "f1-not-of-p-and-r", "error")
-    assert [tuple(f.numbers[name] for name in ("f1", "precision", "recall")) for f in found] == off
+    matching = of_kind(findings, "f1-not-of-p-and-r", "error")
+    assert [tuple(f.numbers[name] for name in ("f1", "precision", "recall")) for f in matching] == off
     assert len(off) == 26
 
 
@@ -45,14 +45,14 @@ def test_rows_off_by_less_are_warnings(findings):
 
 
 def test_two_rows_have_ign_f1_above_f1(findings):
-    found = of_kind(findings, "ign-f1-above-f1", "error")
-    assert [(f.numbers["f1"], f.numbers["ign_f1"]) for f in found] == [(41.83, 48.83), (79.24, 80.99)]
+    matching = of_kind(findings, "ign-f1-above-f1", "error")
+    assert [(f.numbers["f1"], f.numbers["ign_f1"]) for f in matching] == [(41.83, 48.83), (79.24, 80.99)]
 
 
 def test_the_slices_of_table_5_are_divided_by_all_predictions(findings):
-    found = of_kind(findings, "slice-precisions-sum", "error")
-    assert ["Table 5" in f.where for f in found] == [True] * 3
-    (ssrpu,) = (f for f in found if "SSR-PU" in f.where)
+    matching = of_kind(findings, "slice-precisions-sum", "error")
+    assert ["Table 5" in f.where for f in matching] == [True] * 3
+    (ssrpu,) = (f for f in matching if "SSR-PU" in f.where)
     assert "53.41 (top-10) + 27.62 (all-but-top-10) = 81.03" in ssrpu.what
     assert "45.04 (top-5) + 35.99 (all-but-top-5) = 81.03" in ssrpu.what
 
@@ -63,29 +63,29 @@ def test_their_overall_precision_is_none_of_the_models_others(findings):
 
 
 def test_only_table_4_mixes_encoders(findings):
-    (found,) = of_kind(findings, "mixed-encoders")
-    assert found.severity == "error"
-    assert "Table 4" in found.where
-    assert "PubMedBERT-base" in found.what
-    assert "BiomedBERT-large" in found.what
+    (finding,) = of_kind(findings, "mixed-encoders")
+    assert finding.severity == "error"
+    assert "Table 4" in finding.where
+    assert "PubMedBERT-base" in finding.what
+    assert "BiomedBERT-large" in finding.what
 
 
 def test_five_seeds_are_claimed_where_the_scripts_run_one(findings):
-    found = of_kind(findings, "fewer-seeds")
-    assert [f.numbers for f in found] == [{"claimed": 5, "found": 1}] * 5
-    assert any("run_roberta_rank.sh" in f.what and "Table 3" in f.where for f in found)
+    matching = of_kind(findings, "fewer-seeds")
+    assert [f.numbers for f in matching] == [{"claimed": 5, "found": 1}] * 5
+    assert any("run_roberta_rank.sh" in f.what and "Table 3" in f.where for f in matching)
 
 
 def test_the_chemdisgene_row_is_a_single_run(findings):
-    (found,) = of_kind(findings, "single-run", "error")
-    assert "Table 4" in found.where
-    assert round(found.numbers["f1"], 4) == 53.5857
+    (finding,) = of_kind(findings, "single-run", "error")
+    assert "Table 4" in finding.where
+    assert round(finding.numbers["f1"], 4) == 53.5857
 
 
 def test_one_row_is_printed_four_times_with_three_deviations(findings):
-    (found,) = of_kind(findings, "repeated-row", "warning")
-    assert all(f"Table {n}" in found.what for n in (3, 7, 8, 9))
-    assert all(f"± {std}" in found.what for std in ("0.21", "0.23", "0.17"))
+    (finding,) = of_kind(findings, "repeated-row", "warning")
+    assert all(f"Table {n}" in finding.what for n in (3, 7, 8, 9))
+    assert all(f"± {std}" in finding.what for std in ("0.21", "0.23", "0.17"))
     assert len(of_kind(findings, "repeated-row", "note")) == 3
 
 
@@ -94,12 +94,12 @@ def test_borrowed_rows_are_counted_by_table(findings):
 
 
 def test_what_others_measured_is_held_against_the_paper(findings):
-    found = of_kind(findings, "places-disagree")
-    assert sorted(round(f.numbers["spread"], 2) for f in found) == [1.14, 1.34, 2.01]
+    matching = of_kind(findings, "places-disagree")
+    assert sorted(round(f.numbers["spread"], 2) for f in matching) == [1.14, 1.34, 2.01]
 
 
 def test_what_is_known_from_elsewhere_is_not_made_up(published):
-    without = audit_published(replace(published, sources=()))
+    without = audit_published(replace(published, publications=()))
     assert (
         not of_kind(without, "fewer-seeds")
         + of_kind(without, "single-run")

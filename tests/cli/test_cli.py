@@ -59,6 +59,17 @@ def test_the_version_is_printed(bench):
     assert out.startswith("docre-bench ")
 
 
+def test_the_package_is_run_as_a_module_with_the_same_messages_and_exit_status(tmp_path):
+    command = [sys.executable, "-m", "bench", "status", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bench: nothing has been planned in {tmp_path}")
+
+
+def test_importing_the_module_that_is_run_runs_nothing():
+    assert python("import bench.__main__") == ""
+
+
 def test_a_run_prints_its_table_with_the_seeds_it_holds(bench, tmp_path):
     status, out, err = bench(*RUN, *CHANGES, "--seeds", "2", "--out", tmp_path / "o")
     assert (status, err) == (0, "")
@@ -76,7 +87,7 @@ def test_a_narrow_terminal_gets_dev_and_test_below_each_other(finished):
     from rich.console import Console
 
     from bench.analysis.aggregate import load_cells
-    from bench.report.render.terminal import print_tables
+    from bench.report.write import print_tables
 
     console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     print_tables(console, load_cells(finished))
@@ -307,12 +318,12 @@ MISUSES = {
 @pytest.mark.parametrize("arguments", MISUSES, ids=" ".join)
 def test_misuse_is_one_message_with_status_2_and_no_traceback(arguments, bench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    given = [*arguments]
+    defaults = []
     if arguments[0] == "run" and "--dataset" not in arguments:
-        given += ["--dataset", "small"]
+        defaults += ["--dataset", "small"]
     if arguments[0] == "run" and "--encoder" not in arguments:
-        given += ["--encoder", "tiny"]
-    status, out, err = bench(*given)
+        defaults += ["--encoder", "tiny"]
+    status, out, err = bench(*arguments, *defaults)
     assert status == 2
     assert MISUSES[arguments] in err
     assert "Traceback" not in out + err

@@ -24,12 +24,12 @@ def run(*arguments: str | Path) -> Result:
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     entities = ((Mention(0, 0, 1, "a", "PER"),), (Mention(0, 1, 2, "b", "LOC"),))
-    found = {}
+    paths = {}
     for split in ("train", "dev", "test"):
-        found[split] = tmp_path / f"[red] {split} é.json"
+        paths[split] = tmp_path / f"[red] {split} é.json"
         labels = (Label(0, 1, "[P1]"), Label(1, 0, "[P1]"))
-        write_documents(found[split], [Document(f"[bold]{split}", (("a", "b"),), entities, labels)])
-    return found
+        write_documents(paths[split], [Document(f"[bold]{split}", (("a", "b"),), entities, labels)])
+    return paths
 
 
 def options(files: dict[str, Path]) -> list[str]:
@@ -51,10 +51,10 @@ def test_a_data_set_is_added_listed_and_counted(files: dict[str, Path]) -> None:
 
 def test_stats_as_json_hold_tables_and_relation_counts(files: dict[str, Path]) -> None:
     run("add", "mine", *options(files))
-    found = json.loads(run("stats", "mine", "--json").output)
-    assert found["splits"]["train"]["triples"] == 2
-    assert found["splits"]["ext"]["derived"]
-    assert found["labels"]["ext"] == {"[P1]": 1}
+    counted = json.loads(run("stats", "mine", "--json").output)
+    assert counted["splits"]["train"]["triples"] == 2
+    assert counted["splits"]["ext"]["derived"]
+    assert counted["labels"]["ext"] == {"[P1]": 1}
 
 
 def test_labels_per_document_that_differ_several_fold_are_said_when_added_and_when_counted(

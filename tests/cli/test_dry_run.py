@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_experiments import SMALL, execute, plans, stopped
 
-from bench.cli.dry_run import _rate, outline
+from bench.cli.dry_run import _rate, planned_cells
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder
 
@@ -58,16 +58,16 @@ def test_a_run_without_its_record_is_trained_but_not_done(finished, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(finished, out)
     (plan,) = plans(settings="distant")
-    assert [cell.done for cell in outline([plan], out, {})] == [1]
+    assert [cell.done for cell in planned_cells([plan], out, {})] == [1]
     (RunFolder.of(out, plan).path / "record.json").unlink()
-    (cell,) = outline([plan], out, {})
+    (cell,) = planned_cells([plan], out, {})
     assert (cell.done, cell.stages[0].done) == (0, 1)
 
 
 def test_an_interrupted_run_is_begun(tmp_path):
     planned = plans()
     assert stopped(tmp_path, planned, after=3)
-    (cell,) = outline(planned, tmp_path, {})
+    (cell,) = planned_cells(planned, tmp_path, {})
     assert (cell.done, cell.stages[0].done, cell.stages[0].begun) == (0, 0, 1)
 
 

@@ -55,10 +55,10 @@ def scores(*arguments):
 
 
 def test_json_has_exactly_the_promised_keys_in_percent(files):
-    found = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["facts"])
-    assert set(found) == {"f1", "ign_f1", "ign_f1_distant", "precision", "recall", "slices"}
-    assert (found["f1"], found["precision"], found["recall"]) == (50.0, 50.0, 50.0)
-    assert (found["ign_f1"], found["ign_f1_distant"]) == (0.0, None)
+    printed = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["facts"])
+    assert set(printed) == {"f1", "ign_f1", "ign_f1_distant", "precision", "recall", "slices"}
+    assert (printed["f1"], printed["precision"], printed["recall"]) == (50.0, 50.0, 50.0)
+    assert (printed["ign_f1"], printed["ign_f1_distant"]) == (0.0, None)
 
 
 def test_json_has_every_slice_under_both_protocols(files):
@@ -83,14 +83,14 @@ def test_facts_come_from_a_fact_file_or_from_the_training_documents_alike(files)
 @pytest.mark.parametrize("content", ["[]", '\ufeff \n[ [ "Ada", "UK", "P27" ] ]'])
 def test_a_fact_file_is_known_by_its_content_whatever_its_name(content, files, tmp_path):
     (tmp_path / "facts.json").write_text(content, encoding="utf-8")
-    found = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "facts.json")
-    assert found["ign_f1"] == found["f1"] == 50.0
+    printed = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "facts.json")
+    assert printed["ign_f1"] == printed["f1"] == 50.0
 
 
 def test_ign_f1_is_null_without_facts_not_a_copy_of_f1(files):
-    found = scores("--gold", files["gold"], "--pred", files["pred"])
-    assert found["ign_f1"] is None
-    assert found["slices"]["strict"]["top_10"]["top_10"]["ign_f1"] is None
+    printed = scores("--gold", files["gold"], "--pred", files["pred"])
+    assert printed["ign_f1"] is None
+    assert printed["slices"]["strict"]["top_10"]["top_10"]["ign_f1"] is None
 
 
 def test_notes_about_the_predictions_leave_stdout_alone(files):

@@ -49,7 +49,7 @@ def test_json_is_what_the_option_of_that_name_prints(out, bench):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--format", "latex", "--caption", "x"), "say which with --only, of table3-d-e, table6-d-e"),
         (("--format", "latex", "--only", "table3"), "Did you mean 'table3-d-e'?"),
@@ -57,7 +57,7 @@ def test_json_is_what_the_option_of_that_name_prints(out, bench):
         (("--format", "markdown", "--only", "table3-d-e", "--caption", "x"), "are for --format latex"),
     ],
 )
-def test_what_cannot_be_is_told(out, bench, options, told):
-    status, _, said = bench("table", "--out", out, *options)
+def test_what_cannot_be_is_told(out, bench, options, message):
+    status, _, error = bench("table", "--out", out, *options)
     assert status == 2
-    assert told in said
+    assert message in error

@@ -11,6 +11,8 @@ from bench.data.catalog.dataset import open_dataset
 from bench.execution import probe
 from bench.execution.estimate import READ_SHARE, Estimate, estimate, given_pace, in_time
 from bench.execution.probe import Pace, pace
+from bench.inference import encodings
+from bench.inference.document_model import DocumentModel
 from bench.nn.encoder_source import find_encoder
 from bench.runs.plan import RunPlan
 
@@ -27,24 +29,24 @@ def estimated(runs: Sequence[RunPlan], pace_of=lambda stage, teacher: Pace(1.0, 
 
 
 def test_a_stage_costs_its_documents_and_an_evaluation_every_epoch_and_a_run_one_of_dev_and_test():
-    found = estimated(plans("atlop", "epochs=3"))
-    assert list(found.stages.values()) == [pytest.approx(3 * (TRAIN + 0.1 * DEV))]
-    assert found.evaluations == pytest.approx(0.1 * (DEV + TEST))
-    assert found.total == pytest.approx(sum(found.stages.values()) + found.evaluations)
-    assert found.saved == 0
+    cost = estimated(plans("atlop", "epochs=3"))
+    assert list(cost.stages.values()) == [pytest.approx(3 * (TRAIN + 0.1 * DEV))]
+    assert cost.evaluations == pytest.approx(0.1 * (DEV + TEST))
+    assert cost.total == pytest.approx(sum(cost.stages.values()) + cost.evaluations)
+    assert cost.saved == 0
 
 
 def test_a_stage_that_runs_share_is_counted_once_and_told_as_saved():
-    found = estimated(plans("atlop", "epochs=3", settings="distant,human+distant,ext+distant", seeds="2"))
-    assert found.saved == pytest.approx(2 * 2 * 3 * (DISTANT + 0.1 * DEV))
+    cost = estimated(plans("atlop", "epochs=3", settings="distant,human+distant,ext+distant", seeds="2"))
+    assert cost.saved == pytest.approx(2 * 2 * 3 * (DISTANT + 0.1 * DEV))
 
 
 def test_what_is_trained_and_evaluated_costs_nothing_any_more():
     (run,) = plans("atlop", settings="human+distant")
     first, second = run.stages
-    found = estimated([run], trained=[first.key], done=[run.key])
-    assert found.stages[first.key] == 0 < found.stages[second.key]
-    assert found.evaluations == 0
+    cost = estimated([run], trained=[first.key], done=[run.key])
+    assert cost.stages[first.key] == 0 < cost.stages[second.key]
+    assert cost.evaluations == 0
 
 
 def test_a_student_is_charged_with_what_its_teacher_says_of_every_document():
@@ -56,15 +58,15 @@ def test_a_student_is_charged_with_what_its_teacher_says_of_every_document():
         asked.append((stage.key, teacher.key if teacher else None))
         return Pace(1.0, 0.1)
 
-    found = estimated([run], pace_of)
-    assert found.stages[student.key] == pytest.approx(3 * (DISTANT + 0.1 * DEV) + 0.1 * DISTANT)
+    cost = estimated([run], pace_of)
+    assert cost.stages[student.key] == pytest.approx(3 * (DISTANT + 0.1 * DEV) + 0.1 * DISTANT)
     assert (student.key, teacher.key) in asked
 
 
 def test_documents_are_encoded_once_for_all_seeds_of_a_frozen_encoder():
     runs = plans("atlop", "freeze_encoder=true", "epochs=3", seeds="3")
-    found = estimated(runs, lambda stage, teacher: Pace(0.0, 0.0, encode=2.0))
-    assert found.total == pytest.approx(2.0 * TRAIN)
+    cost = estimated(runs, lambda stage, teacher: Pace(0.0, 0.0, encode=2.0))
+    assert cost.total == pytest.approx(2.0 * TRAIN)
 
 
 @pytest.mark.parametrize("frozen_first", [True, False])
@@ -85,9 +87,9 @@ def test_a_stage_whose_pace_is_not_known_is_told_and_left_out():
         return Pace(1.0, 0.1)
 
     (run,) = plans("atlop", settings="human+distant")
-    found = estimated([run], pace_of)
-    assert found.unknown == 1
-    assert set(found.stages) == {run.stages[1].key}
+    cost = estimated([run], pace_of)
+    assert cost.unknown == 1
+    assert set(cost.stages) == {run.stages[1].key}
 
 
 def test_figures_are_looked_up_by_model_and_data_then_by_model_then_for_all():
@@ -107,18 +109,42 @@ def test_times_are_said_in_the_unit_that_suits_them(seconds, said):
     assert in_time(seconds) == said
 
 
-@pytest.mark.parametrize("changes", [(), ("freeze_encoder=true",), ("tokens_per_batch=60", "accumulate=2")])
-def test_a_probe_steps_with_the_stages_own_trainer_and_is_kept_for_all_its_seeds(changes, small, monkeypatch):
+@pytest.fixture
+def seconds_of_work(monkeypatch) -> None:
+    """A clock that only work moves: a batch through a model takes a second, a document to be encoded five."""
+    seconds = 0.0
+
+    def takes(work, cost):
+        def timed(*arguments):
+            nonlocal seconds
+            seconds += cost
+            return work(*arguments)
+
+        return timed
+
+    monkeypatch.setattr(probe, "time", SimpleNamespace(perf_counter=lambda: seconds))
+    monkeypatch.setattr(DocumentModel, "scored", takes(DocumentModel.scored, 1.0))
+    monkeypatch.setattr(encodings, "encode_alone", takes(encodings.encode_alone, 5.0))
+
+
+@pytest.mark.usefixtures("seconds_of_work")
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [((), 3), (("freeze_encoder=true",), 3), (("tokens_per_batch=60", "accumulate=2"), 5)],
+    ids=["training", "frozen", "batches by word pieces"],
+)
+def test_a_probe_steps_with_the_stages_own_trainer_and_is_kept_for_all_its_seeds(changes, passes, small):
     dataset = open_dataset("small")
     source = find_encoder("tiny", dataset.documents("train"))
     first, second = (run.stages[0] for run in plans("atlop", *changes, seeds="2"))
-    told: list[str] = []
-    found = pace(first, None, dataset, source, told.append)
-    assert told == ["a few steps of atlop on human"]
-    assert found.train > 0 < found.read
-    assert (found.encode > 0) == ("freeze_encoder=true" in changes)
-    assert pace(second, None, dataset, source, told.append) == found
-    assert len(told) == 1
+    messages: list[str] = []
+    measured = pace(first, None, dataset, source, messages.append)
+    assert messages == ["a few steps of atlop on human"]
+    assert measured.train == pytest.approx(passes / TRAIN)
+    assert measured.read == pytest.approx(3 / TRAIN)  # the same documents, two at once
+    assert measured.encode == (5.0 if "freeze_encoder=true" in changes else 0.0)
+    assert pace(second, None, dataset, source, messages.append) == measured
+    assert len(messages) == 1
     assert not (small / "encodings").exists() or all("probes" not in str(p) for p in (small / "encodings").rglob("*"))
 
 
@@ -134,8 +160,8 @@ def test_nothing_is_compiled_for_a_probe(small, monkeypatch):
     dataset = open_dataset("small")
     source = find_encoder("tiny", dataset.documents("train"))
     (compiled,), (not_compiled,) = plans("atlop", "compile=true"), plans("atlop")
-    found = pace(compiled.stages[0], None, dataset, source)
-    assert pace(not_compiled.stages[0], None, dataset, source) == found
+    cost = pace(compiled.stages[0], None, dataset, source)
+    assert pace(not_compiled.stages[0], None, dataset, source) == cost
     (run,) = plans("dreeam", "compile=true", settings="human+distant")
     teacher, student, _ = run.stages
     (plain,) = plans("dreeam", settings="human+distant")

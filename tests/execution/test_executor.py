@@ -17,10 +17,11 @@ from bench.analysis.aggregate import load_cells
 from bench.data.catalog.dataset import add_dataset
 from bench.data.formats.docred import write_documents
 from bench.launch.local import default_jobs
-from bench.launch.status import run_states
+from bench.launch.status import run_views
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
+from bench.runs.status import RunStatus
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -118,7 +119,7 @@ def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path):
         f"bench: 1 of 1 worker processes ended early (process {worker}: killed by SIGKILL). "
         "Run the same command again to go on from the last checkpoints\n"
     )
-    assert [state.state for state in run_states(tmp_path)] == ["interrupted"]
+    assert [view.state for view in run_views(tmp_path)] == ["interrupted"]
 
 
 @needs_proc
@@ -130,10 +131,8 @@ def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     os.kill(process.pid, number)
     status, _, _ = process.end()
     assert status == (1 if number == signal.SIGINT else -signal.SIGKILL)
-    give_up = time.monotonic() + 60
-    while any(map(is_alive, workers)) and time.monotonic() < give_up:
+    while any(map(is_alive, workers)):  # however long the machine takes: that they end is what is claimed
         time.sleep(0.05)
-    assert not any(map(is_alive, workers))
 
 
 def test_a_finished_run_is_not_done_again(tmp_path):
@@ -152,7 +151,7 @@ def test_a_damaged_record_is_evaluated_again_without_training(tmp_path):
     expected = results(tmp_path, planned)
     (RunFolder.of(tmp_path, planned[0]).path / "record.json").write_text("{")
     doing = []
-    execute(tmp_path, planned, listener=lambda folder, status: doing.append(status.get("doing")))
+    execute(tmp_path, planned, listener=lambda folder, status: doing.append(status.doing))
     assert "training" not in doing
     assert results(tmp_path, planned) == expected
 
@@ -176,7 +175,7 @@ def test_a_run_that_another_process_is_at_is_put_off_and_then_found_done(tmp_pat
     execute(
         tmp_path,
         planned,
-        listener=lambda folder, status: finished.append(folder.name) if status["state"] == "finished" else None,
+        listener=lambda folder, status: finished.append(folder.name) if status.state == "done" else None,
     )
     assert finished == [planned[1].folder, planned[0].folder]
 
@@ -293,30 +292,30 @@ def test_a_test_file_without_labels_is_predicted_and_not_scored(tmp_path):
 def test_the_state_of_a_run_is_told_as_it_goes(tmp_path):
     planned = plans()
     states = []
-    execute(tmp_path, planned, listener=lambda folder, status: states.append((status["state"], status.get("stage"))))
-    assert list(dict.fromkeys(states)) == [("running", "human"), ("running", "evaluation"), ("finished", None)]
-    assert [state.state for state in run_states(tmp_path)] == ["done"]
+    execute(tmp_path, planned, listener=lambda folder, status: states.append((status.state, status.stage)))
+    assert list(dict.fromkeys(states)) == [("running", "human"), ("running", "evaluation"), ("done", None)]
+    assert [view.state for view in run_views(tmp_path)] == ["done"]
 
 
 def test_a_run_at_work_is_running_and_one_that_died_is_interrupted(tmp_path):
     planned = plans()
     seen = []
 
-    def die(folder: RunFolder, status: dict) -> None:
-        seen.append(run_states(tmp_path)[0].state)
+    def die(folder: RunFolder, status: RunStatus) -> None:
+        seen.append(run_views(tmp_path)[0].state)
         raise Killed
 
     with pytest.raises(Killed):
         execute(tmp_path, planned, listener=die)
     assert seen == ["running"]
-    assert run_states(tmp_path)[0].state == "interrupted"
+    assert run_views(tmp_path)[0].state == "interrupted"
 
 
 def test_a_run_that_waits_and_one_that_failed_are_told_apart(tmp_path):
     first, second = plans(seeds="2")
     announce(tmp_path, [first, second])
     RunFolder.of(tmp_path, first).write_error("it broke\nbadly", "")
-    assert [(s.state, s.detail) for s in run_states(tmp_path)] == [("failed", "it broke"), ("waiting", "")]
+    assert [(view.state, view.detail) for view in run_views(tmp_path)] == [("failed", "it broke"), ("waiting", "")]
 
 
 def test_there_is_never_a_process_more_than_runs(monkeypatch):

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.experiment.config import Experiment, Options, dataset_preset, make_experiments, read_config
+from bench.experiment.config import CommandLine, Experiment, Options, dataset_preset, make_experiments, read_config
 from bench.experiment.variants import resolve_stages
 from bench.interface import SETTINGS
 
 
-def make_experiment(**given) -> Experiment:
-    (experiment,) = make_experiments(**given)
+def make_experiment(**options) -> Experiment:
+    (experiment,) = make_experiments(CommandLine(**options))
     return experiment
 
 
-def stages(models: str = "atlop", setting: str = "human", **given):
+def stages(models: str = "atlop", setting: str = "human", **options):
     """The resolved stages of the first model."""
-    experiment = make_experiment(models=models, **given)
+    experiment = make_experiment(models=models, **options)
     return resolve_stages(experiment.models[0], setting, experiment.overrides)
 
 
@@ -103,23 +103,23 @@ def test_values_of_the_command_line_are_json_or_text(text, value):
 
 
 @pytest.mark.parametrize(
-    ("given", "seeds"),
+    ("asked", "seeds"),
     [("5", (0, 1, 2, 3, 4)), ("66,67,68", (66, 67, 68)), ("66,", (66,)), (" 3 , 1 ", (3, 1)), (None, (0, 1, 2, 3, 4))],
 )
-def test_seeds_are_a_number_or_a_list(given, seeds):
-    assert make_experiment(models="atlop", seeds=given).seeds == seeds
+def test_seeds_are_a_number_or_a_list(asked, seeds):
+    assert make_experiment(models="atlop", seeds=asked).seeds == seeds
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "1,1", "-3,", "five", "1.5", "", ",", "1,x"])
-def test_seeds_that_cannot_be_are_refused(given):
+@pytest.mark.parametrize("asked", ["0", "-1", "1,1", "-3,", "five", "1.5", "", ",", "1,x"])
+def test_seeds_that_cannot_be_are_refused(asked):
     with pytest.raises(UsageError, match="--seeds"):
-        make_experiment(models="atlop", seeds=given)
+        make_experiment(models="atlop", seeds=asked)
 
 
-@pytest.mark.parametrize("given", ["20240101", "1" + "0" * 40])
-def test_a_seed_that_looks_like_a_number_of_seeds_gets_a_hint(given):
-    with pytest.raises(UsageError, match=f"for the one seed {given}: --seeds {given},"):
-        make_experiment(models="atlop", seeds=given)
+@pytest.mark.parametrize("asked", ["20240101", "1" + "0" * 40])
+def test_a_seed_that_looks_like_a_number_of_seeds_gets_a_hint(asked):
+    with pytest.raises(UsageError, match=f"for the one seed {asked}: --seeds {asked},"):
+        make_experiment(models="atlop", seeds=asked)
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("seeds = 2", (0, 1)), ("seeds = [66]", (66,))])
@@ -128,7 +128,7 @@ def test_seeds_of_a_file_are_a_number_or_a_list(text, seeds, toml):
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("asked", "expected"),
     [
         (None, ("human",)),
         ("all", SETTINGS),
@@ -138,8 +138,8 @@ def test_seeds_of_a_file_are_a_number_or_a_list(text, seeds, toml):
         ("human+distant", ("human+distant",)),
     ],
 )
-def test_settings_are_named_or_all(given, expected):
-    assert make_experiment(models="atlop", settings=given).settings == expected
+def test_settings_are_named_or_all(asked, expected):
+    assert make_experiment(models="atlop", settings=asked).settings == expected
 
 
 def test_a_file_can_hold_the_whole_experiment(toml):
@@ -270,7 +270,7 @@ def test_no_model_is_a_question():
 @pytest.mark.parametrize("text", ["models = []", "settings = []", "seeds = []", "seeds = 0", "max_length = 0"])
 def test_nothing_is_no_value(text, toml):
     with pytest.raises(UsageError):
-        make_experiments(config=toml(f'{text}\n[[experiment]]\nencoder = "tiny"'), models="atlop")
+        make_experiments(CommandLine(config=toml(f'{text}\n[[experiment]]\nencoder = "tiny"'), models="atlop"))
 
 
 def test_a_models_file_may_lie_in_a_folder_with_an_equals_sign(tmp_path):
@@ -311,7 +311,7 @@ epochs = 4
 
 
 def test_a_row_of_a_matrix_is_an_experiment_for_which_the_keys_beside_it_are_defaults(toml):
-    first, second = make_experiments(config=toml(MATRIX))
+    first, second = make_experiments(CommandLine(config=toml(MATRIX)))
     assert (first.encoder, first.seeds, first.settings, first.dataset) == ("a", (7,), ("human",), "mine")
     assert (second.encoder, second.seeds, second.settings, second.dataset) == (
         "b",
@@ -339,9 +339,9 @@ def test_a_row_of_a_matrix_is_an_experiment_for_which_the_keys_beside_it_are_def
     ],
 )
 def test_options_replace_what_a_matrix_says_but_models_and_settings_choose_from_it(options, field, expected, toml):
-    experiments = make_experiments(config=toml(MATRIX), **options)
-    found = [getattr(experiment, field) for experiment in experiments]
-    assert [list(map(str, value)) if field == "models" else value for value in found] == expected
+    experiments = make_experiments(CommandLine(config=toml(MATRIX), **options))
+    values = [getattr(experiment, field) for experiment in experiments]
+    assert [list(map(str, value)) if field == "models" else value for value in values] == expected
 
 
 @pytest.mark.parametrize(
@@ -355,7 +355,7 @@ def test_options_replace_what_a_matrix_says_but_models_and_settings_choose_from_
 )
 def test_what_a_matrix_does_not_have_cannot_be_chosen_from_it(options, message, toml):
     with pytest.raises(UsageError, match=message):
-        make_experiments(config=toml(MATRIX), **options)
+        make_experiments(CommandLine(config=toml(MATRIX), **options))
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_what_a_matrix_does_not_have_cannot_be_chosen_from_it(options, message, 
 )
 def test_a_typo_in_a_file_is_told_with_the_file_and_the_key(change, message, toml):
     with pytest.raises(UsageError, match=f"experiment é.toml.*{message}"):
-        make_experiments(config=toml(f'models = ["atlop"]\n{change}'))
+        make_experiments(CommandLine(config=toml(f'models = ["atlop"]\n{change}')))
 
 
 def test_a_file_may_change_models_that_this_command_does_not_run(toml):
@@ -390,7 +390,7 @@ def test_a_matrix_is_inherited_unless_there_is_another(toml, tmp_path):
     toml(MATRIX)
     (tmp_path / "same.toml").write_text('extends = "./experiment é.toml"\nencoder = "c"\n[set]\nclip = 9')
     (tmp_path / "other.toml").write_text('extends = "./same.toml"\n[[experiment]]\nmodels = ["atlop"]')
-    assert [e.encoder for e in make_experiments(config=tmp_path / "same.toml")] == ["c", "c"]
+    assert [e.encoder for e in make_experiments(CommandLine(config=tmp_path / "same.toml"))] == ["c", "c"]
     other = make_experiment(config=tmp_path / "other.toml")
     training = resolve_stages(other.models[0], "human", other.overrides)[0].training
     assert (training.epochs, training.clip) == (3, 9)
@@ -400,7 +400,7 @@ def test_a_circle_of_files_is_told(toml, tmp_path):
     path = toml('extends = "other.toml"\nmodels = ["atlop"]')
     (tmp_path / "other.toml").write_text(f'extends = "{path.name}"')
     with pytest.raises(UsageError, match=r"extends .*: a circle"):
-        make_experiments(config=path)
+        make_experiments(CommandLine(config=path))
 
 
 def test_what_a_model_does_not_have_is_left_out_with_the_reason():
@@ -416,4 +416,4 @@ def test_what_a_model_does_not_have_is_left_out_with_the_reason():
 
 def test_nothing_left_is_an_error_with_the_reason():
     with pytest.raises(UsageError, match=r"^dreeam has no setting distant: there it is a student"):
-        make_experiments(models="dreeam", settings="distant")
+        make_experiments(CommandLine(models="dreeam", settings="distant"))

@@ -17,7 +17,7 @@ import pytest
 
 from bench.cli.stand_ins import AbsentDataset
 from bench.data.catalog.dataset import Dataset, open_dataset
-from bench.experiment.config import make_experiments
+from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import planned_runs
 from bench.nn.encoder_source import find_encoder
 
@@ -49,7 +49,7 @@ def test_the_keys_of_the_readmes_commands_stay(command, small_home, monkeypatch)
     monkeypatch.chdir(ROOT)
     # Its fingerprint is of files that the libraries write, and changes with their versions.
     tiny = find_encoder("tiny", open_dataset("sample").documents("train"))
-    experiments = make_experiments(**options_of(command))
+    experiments = make_experiments(CommandLine(**options_of(command)))
     planned = planned_runs(
         experiments, open_or_stand_in, lambda name, _: replace(tiny, name=name, fingerprint="0123456789abcdef")
     )

@@ -8,7 +8,7 @@ from small_experiments import SMALL, document, documents, plans, register
 import bench.experiment.planner
 from bench.data.catalog.dataset import open_dataset
 from bench.errors import UsageError
-from bench.experiment.config import make_experiments
+from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
 from bench.interface import SETTINGS
 from bench.nn.encoder_source import find_encoder
@@ -119,12 +119,12 @@ def test_another_vocabulary_is_another_encoder_and_changes_the_key(tmp_path):
 
 def test_other_model_code_changes_the_key_and_a_remark_does_not(tmp_path):
     text = "from baselines.atlop import Atlop\nclass Mine(Atlop):\n    '''Mine.'''\n    {}\n"
-    found = []
+    keys_of_each = []
     for i, line in enumerate(["size = 1", "size = 1  # a remark", "size = 2"]):
         path = tmp_path / f"mine{i}.py"
         path.write_text(text.format(line))
-        found.append(keys(plans(f"{path}:Mine")))
-    assert found[0] == found[1] != found[2]
+        keys_of_each.append(keys(plans(f"{path}:Mine")))
+    assert keys_of_each[0] == keys_of_each[1] != keys_of_each[2]
 
 
 def test_what_a_stage_is_frozen_in_or_starts_from_changes_its_key():
@@ -155,7 +155,9 @@ def test_a_model_named_twice_is_planned_once():
 
 @pytest.mark.parametrize("model", sorted(registered()))
 def test_every_setting_of_every_model_can_be_planned_or_has_a_reason_why_not(model):
-    (experiment,) = make_experiments(models=model, dataset="small", encoder="tiny", seeds="1", settings="all")
+    (experiment,) = make_experiments(
+        CommandLine(models=model, dataset="small", encoder="tiny", seeds="1", settings="all")
+    )
     dataset = open_dataset("small")
     planned = make_plan(experiment, dataset, find_encoder("tiny", dataset.documents("train")))
     recipe = find(model).cls.recipe

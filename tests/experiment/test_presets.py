@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli.stand_ins import StandIns
 from bench.errors import UsageError
-from bench.experiment.config import Experiment, make_experiments, preset_names
+from bench.experiment.config import CommandLine, Experiment, make_experiments, preset_names
 from bench.experiment.overrides import check_changes
 from bench.experiment.planner import planned_runs
 from bench.experiment.variants import plain, resolve_stages
@@ -38,7 +38,7 @@ UNTOLD = {"none", "unstated"}
 
 @functools.cache
 def experiments(preset: str) -> list[Experiment]:
-    return make_experiments(config=preset)
+    return make_experiments(CommandLine(config=preset))
 
 
 def cells(preset: str) -> list[tuple[str, str, str, str, str]]:
@@ -54,14 +54,14 @@ def published(preset: str) -> set[tuple[str, str, str, str, str]]:
     """The rows of a table, in our words."""
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if f"table{row['table']}" == preset]
-    found = set()
+    cells = set()
     for row in rows:
         name, equals, value = row["variant"].partition("=")
         # ChemDisGene has one training set, distantly labelled, in the place of `train`.
         setting = "human" if row["dataset"] == "chemdisgene" else row["setting"]
         variant = f"{VARIANTS.get(name, name)}{equals}{value}"
-        found.add((row["dataset"], setting, MODELS[row["model"]], variant, row["encoder"]))
-    return found
+        cells.add((row["dataset"], setting, MODELS[row["model"]], variant, row["encoder"]))
+    return cells
 
 
 def is_row(cell: tuple[str, ...], row: tuple[str, ...]) -> bool:
@@ -210,24 +210,24 @@ def test_a_teacher_is_the_model_that_has_a_row_of_its_own():
 
 @pytest.mark.parametrize("name", ["table3", "table3.toml"])
 def test_a_preset_is_found_by_its_name(name):
-    assert make_experiments(config=name) == experiments("table3")
+    assert make_experiments(CommandLine(config=name)) == experiments("table3")
 
 
 def test_a_file_by_its_path_though_it_is_called_like_a_preset(tmp_path, monkeypatch):
     (tmp_path / "table3.toml").write_text('models = ["atlop"]\nseeds = [9]')
     monkeypatch.chdir(tmp_path)
     for path in ("./table3.toml", tmp_path / "table3.toml"):
-        (experiment,) = make_experiments(config=path)
+        (experiment,) = make_experiments(CommandLine(config=path))
         assert experiment.seeds == (9,)
-    assert make_experiments(config="table3") == experiments("table3")
+    assert make_experiments(CommandLine(config="table3")) == experiments("table3")
     with pytest.raises(UsageError, match=r"table3.toml is a preset and a file here: .* \./table3.toml for the file"):
-        make_experiments(config="table3.toml")
+        make_experiments(CommandLine(config="table3.toml"))
 
 
 def test_a_file_in_this_folder_needs_no_path_where_no_preset_has_its_name(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text('models = ["atlop"]\nseeds = [9]')
     monkeypatch.chdir(tmp_path)
-    (experiment,) = make_experiments(config="mine.toml")
+    (experiment,) = make_experiments(CommandLine(config="mine.toml"))
     assert experiment.seeds == (9,)
 
 
@@ -240,13 +240,13 @@ def test_an_unknown_preset_is_told_with_those_there_are(name, bench):
 
 
 def test_a_data_set_is_not_given_a_tables_values_for_being_called_like_it():
-    (experiment,) = make_experiments(models="ttmre", dataset="table3")
+    (experiment,) = make_experiments(CommandLine(models="ttmre", dataset="table3"))
     assert [level for level in experiment.presets if level] == []
 
 
 def test_a_table_can_be_tried_small():
     (experiment,) = make_experiments(
-        config="table3", encoder="minilm", dataset="mine", seeds="1", models="ssrpu", settings="human"
+        CommandLine(config="table3", encoder="minilm", dataset="mine", seeds="1", models="ssrpu", settings="human")
     )
     assert (experiment.encoder, experiment.dataset, experiment.seeds) == ("minilm", "mine", (0,))
     training = resolve_stages(experiment.models[0], "human", experiment.overrides)[0].training
@@ -254,7 +254,7 @@ def test_a_table_can_be_tried_small():
 
 
 def test_on_the_sample_its_own_values_win_over_a_tables():
-    for experiment in make_experiments(config="table3", dataset="sample"):
+    for experiment in make_experiments(CommandLine(config="table3", dataset="sample")):
         assert experiment.encoder == "tiny"
         for setting, variant in experiment.cells:
             for stage in resolve_stages(variant, setting, experiment.overrides):
@@ -264,7 +264,7 @@ def test_on_the_sample_its_own_values_win_over_a_tables():
 def test_a_file_that_extends_a_preset_has_the_last_word(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('extends = "table3"\nencoder = "tiny"\n[set]\nepochs = 2\n')
-    mine = make_experiments(config=path, dataset="sample", settings="human+distant", models="kd_docre")
+    mine = make_experiments(CommandLine(config=path, dataset="sample", settings="human+distant", models="kd_docre"))
     (experiment,) = mine
     stages = resolve_stages(experiment.models[0], "human+distant", experiment.overrides)
     assert [stage.training.epochs for stage in stages] == [2, 2, 2]

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from bench.errors import UsageError
-from bench.experiment.config import make_experiments
+from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.overrides import parse_key
 from bench.experiment.variants import resolve_stages, split_models, variant_name, variants_of
 from bench.interface import SETTINGS
@@ -150,7 +150,7 @@ def test_a_variant_is_called_by_the_changes_that_concern_it(setting, changes, na
 
 
 def test_what_a_preset_says_is_no_change():
-    (experiment,) = make_experiments(models="atlop", dataset="sample", changes=["clip=2"])
+    (experiment,) = make_experiments(CommandLine(models="atlop", dataset="sample", changes=["clip=2"]))
     assert variant_name(experiment.models[0], "human", experiment.changes) == "clip=2"
 
 

@@ -12,8 +12,8 @@ from small_experiments import documents, execute, plans, results, stopped
 from bench.inference import encodings
 from bench.inference.encodings import SWITCH, encoded
 from bench.inference.reader import Reader
-from bench.interrupt import Interrupt
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import StagePlan
 from bench.runs.recipe import Training
 from bench.runs.run_folder import RunFolder

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,10 +17,11 @@ from bench.execution.context import Context
 from bench.inference import document_arrays, signals
 from bench.inference.load import signal_folder
 from bench.inference.signals import SignalFile, make_signals
-from bench.interrupt import Interrupt
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder
+from bench.runs.status import RunStatus
 
 SHAPES = ((2, 3), (0, 3), (6, 3), (1, 7), (0, 5), (3, 1), (4, 4))
 """Pairs by numbers of a pair; documents without pairs among them, one of them a part of its own."""
@@ -243,8 +244,8 @@ def test_another_teacher_speaks_into_another_folder(tmp_path):
 def test_a_run_killed_while_its_teacher_speaks_goes_on_to_the_same_bytes(done, parts, finished, copied):
     shutil.rmtree(copied / "signals")
 
-    def kill(folder: RunFolder, status: dict[str, Any]) -> None:
-        if status.get("doing") == "logits of the teacher" and status["step"] == done:
+    def kill(folder: RunFolder, status: RunStatus) -> None:
+        if status.doing == "logits of the teacher" and status.step == done:
             raise Killed
 
     with pytest.raises(Killed):

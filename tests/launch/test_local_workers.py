@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -33,21 +32,20 @@ def team(out) -> WorkerTeam:
 
 
 @pytest.mark.parametrize(
-    ("given", "taken"), [(None, ["0", "1"]), ("2,3", ["2", "3"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])]
+    ("visible", "taken"), [(None, ["0", "1"]), ("2,3", ["2", "3"]), ("GPU-a,GPU-b", ["GPU-a", "GPU-b"])]
 )
-def test_processes_take_the_gpus_that_the_user_lets_them_have(given, taken, started, tmp_path, monkeypatch):
+def test_processes_take_the_gpus_that_the_user_lets_them_have(visible, taken, started, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    if given is None:
+    if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     team(tmp_path)
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in started] == taken
 
 
 def test_processes_that_come_to_nothing_are_not_started_again(started, tmp_path):
     workers = team(tmp_path)
-    deadline = time.monotonic() + 30
     while workers.is_at_work(may_start=True):
-        assert time.monotonic() < deadline
+        assert len(started) == 2
     assert len(started) == 2

@@ -19,8 +19,8 @@ def two_stages(slurm, out):
     return name
 
 
-def state(out, run=0):
-    return observe(out).states[run]
+def view_of(out, run=0):
+    return observe(out).runs[run]
 
 
 def write_log(out, job, text):
@@ -29,15 +29,15 @@ def write_log(out, job, text):
 
 def test_a_job_in_the_queue_says_what_it_waits_for(slurm, out, two_stages):
     slurm.queue("100|0|PENDING||Priority|x", "101|0|PENDING||Dependency|x")
-    found = state(out)
-    assert (found.state, found.detail, found.stage, found.job) == ("pending", "Priority", "distant", "100_0")
+    view = view_of(out)
+    assert (view.state, view.detail, view.stage, view.job) == ("pending", "Priority", "distant", "100_0")
 
 
 def test_a_run_whose_first_stage_is_done_is_in_its_second(slurm, out, two_stages):
     finish_stage(out, stage_of(out, two_stages))
     slurm.queue("101|0|RUNNING|n3|None|x")
-    found = state(out)
-    assert (found.state, found.stage, found.job, found.node) == ("running", "human", "101_0", "n3")
+    view = view_of(out)
+    assert (view.state, view.stage, view.job, view.node) == ("running", "human", "101_0", "n3")
 
 
 def test_a_running_job_shows_what_it_last_said(slurm, out, two_stages):
@@ -48,17 +48,17 @@ def test_a_running_job_shows_what_it_last_said(slurm, out, two_stages):
         status | {"epoch": 2, "epochs": 5, "step": 30, "steps": 120, "eta": 90.0},
     )
     write_log(out, "100_0", "one\nbench: training\n\n")
-    found = state(out)
-    assert (found.epoch, found.epochs, found.progress, found.eta) == (2, 5, 0.25, 90.0)
-    assert found.log == "bench: training"
+    view = view_of(out)
+    assert (view.epoch, view.epochs, view.progress, view.eta) == (2, 5, 0.25, 90.0)
+    assert view.log == "bench: training"
 
 
 def test_what_an_earlier_job_said_is_no_news(slurm, out, two_stages):
     slurm.queue("100|0|RUNNING|n3|None|x")
     status = {"state": "running", "job": "99_0", "stage": "distant", "epoch": 2, "epochs": 5, "step": 3, "steps": 9}
     write_json(out / "runs" / two_stages / "status.json", status)
-    found = state(out)
-    assert (found.state, found.detail, found.epoch) == ("running", "starting", None)
+    view = view_of(out)
+    assert (view.state, view.detail, view.epoch) == ("running", "starting", None)
 
 
 @pytest.mark.parametrize(
@@ -76,21 +76,21 @@ def test_what_an_earlier_job_said_is_no_news(slurm, out, two_stages):
 )
 def test_a_job_that_is_over_says_how_it_ended(account, expected, said, slurm, out, two_stages):
     slurm.accounts(f"100_0|{account}|n1", "101_0|CANCELLED|0:0|")
-    found = state(out)
-    assert (found.state, found.job) == (expected, "100_0")
-    assert said in found.detail
+    view = view_of(out)
+    assert (view.state, view.job) == (expected, "100_0")
+    assert said in view.detail
 
 
 def test_a_job_that_is_over_is_known_without_accounting_too(slurm, out, two_stages):
     slurm.without_accounting()
-    assert state(out).state == "interrupted"
+    assert view_of(out).state == "interrupted"
     assert "accounting" in observe(out).trouble
 
 
 def test_what_the_run_says_of_its_failure_comes_before_what_slurm_says(slurm, out, two_stages):
     slurm.accounts("100_0|FAILED|1:0|n1", "101_0|CANCELLED|0:0|")
     write_json(out / "runs" / two_stages / "error.json", {"message": "training diverged\nat once"})
-    assert (state(out).state, state(out).detail) == ("failed", "training diverged")
+    assert (view_of(out).state, view_of(out).detail) == ("failed", "training diverged")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_job_that_left_the_queue_since_the_one_before_was_killed_is_not_cancel
 ):
     finish_stage(out, stage_of(out, two_stages))  # it was killed a moment after its work was done
     slurm.accounts(f"100_0|{before}|n1", "101_0|CANCELLED|0:0|")
-    assert (state(out).state, state(out).job) == (expected, "101_0")
+    assert (view_of(out).state, view_of(out).job) == (expected, "101_0")
 
 
 def test_dependants_of_a_failed_stage_are_blocked_by_it_and_say_why(slurm, out):
@@ -112,7 +112,7 @@ def test_dependants_of_a_failed_stage_are_blocked_by_it_and_say_why(slurm, out):
     submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
     slurm.accounts("100_0|FAILED|1:0|n1", "101_0|CANCELLED|0:0|", "102_0|CANCELLED|0:0|")
     write_json(out / "runs" / first / "error.json", {"message": "no luck"})
-    one, other = observe(out).states
+    one, other = observe(out).runs
     assert (one.state, one.detail) == ("failed", "no luck")
     assert (other.run, other.state, other.detail) == (second, "blocked", f"blocked by {first}: no luck")
 
@@ -123,8 +123,8 @@ def test_a_run_that_waits_for_anothers_job_shows_it(slurm, out):
     )
     submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
     slurm.queue_submitted("RUNNING", "n2", "None")
-    found = observe(out).states[1]
-    assert (found.run, found.state, found.detail, found.job) == (second, "running", f"by {first}", "100_0")
+    view = observe(out).runs[1]
+    assert (view.run, view.state, view.detail, view.job) == (second, "running", f"by {first}", "100_0")
 
 
 def test_a_scheduler_that_does_not_answer_leaves_what_the_folder_knows(slurm, out, two_stages):
@@ -132,17 +132,17 @@ def test_a_scheduler_that_does_not_answer_leaves_what_the_folder_knows(slurm, ou
     slurm.down()
     observed = observe(out)
     assert "Unable to contact slurm controller" in observed.trouble
-    assert {found.detail for found in observed.states if found.state == "done"} == {"test F1 48.25"}
+    assert {view.detail for view in observed.runs if view.state == "done"} == {"test F1 48.25"}
 
 
 def test_a_process_that_holds_a_run_outside_the_queue_is_running(slurm, out, two_stages):
     with FileLock(out / "runs" / two_stages / "lock"):
-        assert state(out).state == "running"
+        assert view_of(out).state == "running"
 
 
 def test_without_jobs_slurm_is_not_asked(slurm, out):
     write_plan(out, "m", "human", 0, "human")
-    assert state(out).state == "waiting"
+    assert view_of(out).state == "waiting"
     assert slurm.commands("squeue") == slurm.commands("sacct") == []
 
 
@@ -151,11 +151,11 @@ def test_pending_tasks_that_accounting_lists_as_a_range_are_told_apart(slurm, ou
         write_plan(out, "m", "human", seed, "human")
     submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
     slurm.accounts("100_0|TIMEOUT|0:0|n1", "100_[1-2,3%2]|CANCELLED by 0|0:0|None assigned")
-    assert [found.state for found in observe(out).states] == ["interrupted", "cancelled", "cancelled", "cancelled"]
+    assert [view.state for view in observe(out).runs] == ["interrupted", "cancelled", "cancelled", "cancelled"]
 
 
 def test_a_lone_pending_task_that_accounting_lists_without_its_index_is_known(slurm, out):
     write_plan(out, "m", "human", 0, "human")
     submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
     slurm.accounts("100|CANCELLED by 0|0:0|None assigned")
-    assert [found.state for found in observe(out).states] == ["cancelled"]
+    assert [view.state for view in observe(out).runs] == ["cancelled"]

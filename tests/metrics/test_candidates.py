@@ -11,7 +11,7 @@ import typer
 from made_records import plan, record
 from typer.testing import CliRunner
 
-from bench.analysis.aggregate import ALL, Cell, rows_of
+from bench.analysis.aggregate import ALL, Cell, scores_of
 from bench.cli.evaluate import evaluate
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.detect import read_documents
@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.execution.evaluate import gold_outside, split_record
 from bench.metrics.slices import evaluate_slices
 from bench.metrics.submission import Prediction
-from bench.report.tables.overview import blocks
+from bench.report.tables.overview import overview_tables
 from bench.runs.record import SplitRecord
 
 MENTIONS = tuple((Mention(0, i, i + 1, "w", "Gene"),) for i in range(3))
@@ -96,20 +96,19 @@ def test_a_record_from_before_candidates_is_read_as_having_none_outside() -> Non
 @pytest.fixture
 def cell() -> Cell:
     split = split_record(RIGHT, [document()], None, None, 0)
-    made = record(plan(), [(1, 1, 1, 0)]).model_copy(update={"splits": {"dev": split, "test": split}})
-    return Cell((plan(),), (made,), ())
+    finished = record(plan(), [(1, 1, 1, 0)]).model_copy(update={"splits": {"dev": split, "test": split}})
+    return Cell((plan(),), (finished,), ())
 
 
 def test_the_table_says_how_many_labels_are_outside_and_shows_no_ign_f1(cell: Cell) -> None:
-    (block,) = blocks([cell], ("test",))
-    assert "2 of 4 labelled triples of test are on pairs that are no candidates: counted as missed" in block.notes
-    column = block.header.index("test Ign F1")
-    assert block.lines[0][column] == "—"
+    (table,) = overview_tables([cell], ("test",))
+    assert "2 of 4 labelled triples of test are on pairs that are no candidates: counted as missed" in table.notes
+    column = [column.name for column in table.columns].index("test Ign F1")
+    assert table.rows[0].cells[column].text == "—"
 
 
 def test_rows_have_no_ign_f1_of_any_slice(cell: Cell) -> None:
-    rows = list(rows_of([cell]))
-    assert {row.metric for row in rows if row.slice != ALL} == {"f1", "precision", "recall"}
+    assert {score.metric for score in scores_of([cell]) if score.slice != ALL} == {"f1", "precision", "recall"}
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -129,10 +128,10 @@ def test_predictions_on_the_real_test_file_are_scored_with_all_its_triples(
     pred = tmp_path / "pred.json"
     pred.write_text(json.dumps(rows))
     result = CliRunner().invoke(app, ["--gold", str(gold), "--pred", str(pred), "--json"])
-    found = json.loads(result.stdout)
-    assert found["precision"] == 100.0
-    assert found["recall"] == pytest.approx(100 * (3_833 - 65) / 3_833)
-    assert "sentences" not in found["slices"]["strict"]
+    scores = json.loads(result.stdout)
+    assert scores["precision"] == 100.0
+    assert scores["recall"] == pytest.approx(100 * (3_833 - 65) / 3_833)
+    assert "sentences" not in scores["slices"]["strict"]
     assert "65 labelled triples are on pairs that are no candidates; they count as missed" in result.stderr
     assert "--train-facts" not in result.stderr
     with pytest.raises(UsageError, match="Ign F1, which is no part of chemdisgene"):

@@ -13,7 +13,7 @@ from bench.data.catalog.statistics import Described, SplitStatistics
 from bench.report.table import line_of
 from bench.report.tables.datasets import DataFacts, Recorded, data_facts, statistics_tables
 from bench.report.tables.elsewhere import elsewhere_tables
-from bench.report.tables.paper import PublishedRows, the_paper
+from bench.report.tables.paper import PaperRows, the_paper
 
 
 def described(documents: int, entities: float, triples: float) -> Described:
@@ -52,8 +52,8 @@ def test_what_records_tell_of_a_data_set_that_is_not_here_is_told(tmp_path: Path
     assert "unknown data set 'away'" in facts.problem
     (table,) = statistics_tables([facts], the_paper())
     assert table.caption == "Of train, dev, test, what the records tell."
-    told = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
-    assert told == {"# Docs": ["3", "2", "2"], "Avg. # Labeled Triples": ["—", "4.50", "4.50"]}
+    shown = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
+    assert shown == {"# Docs": ["3", "2", "2"], "Avg. # Labeled Triples": ["—", "4.50", "4.50"]}
 
 
 def test_labels_are_those_of_train_where_they_were_counted_and_else_of_the_recorded_test_set():
@@ -72,7 +72,7 @@ def test_documents_that_the_runs_did_not_read_are_not_described(small: Path, tmp
 
 def test_what_others_printed_of_a_data_set_is_listed_best_first(tmp_path: Path):
     write(tmp_path, plan(dataset="redocred"), [[1, 2, 3, 0]])
-    rows = PublishedRows(read_published(), the_paper())
+    rows = PaperRows(read_published(), the_paper())
     (table,) = elsewhere_tables(systems_of(load_cells(tmp_path)), rows)
     scores = [row.cells[4].value for row in table.rows]
     assert scores == sorted(scores, reverse=True)

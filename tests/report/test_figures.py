@@ -96,14 +96,14 @@ def test_principal_components_are_those_of_the_covariance_of_both():
     generator = np.random.default_rng(0)
     heads = generator.normal(size=(50, 5)) * [5, 3, 1, 1, 1]
     tokens = generator.normal(size=(8, 5))
-    found = principal(heads, tokens)
+    projection = principal(heads, tokens)
     both = np.concatenate([heads, tokens])
     values = np.sort(np.linalg.eigvalsh(np.cov(both.T)))[::-1]
-    assert found.explained == pytest.approx(values[:2] / values.sum())
-    placed = np.concatenate([found.heads, found.tokens])
+    assert projection.explained == pytest.approx(values[:2] / values.sum())
+    placed = np.concatenate([projection.heads, projection.tokens])
     assert placed.var(axis=0, ddof=1) == pytest.approx(values[:2])
-    assert found.spread == pytest.approx(tokens.var(axis=0).sum() / heads.var(axis=0).sum())
-    assert principal(heads, tokens).heads == pytest.approx(found.heads)
+    assert projection.spread == pytest.approx(tokens.var(axis=0).sum() / heads.var(axis=0).sum())
+    assert principal(heads, tokens).heads == pytest.approx(projection.heads)
 
 
 def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):

@@ -33,32 +33,32 @@ def trained(small_home, tmp_path_factory) -> Path:
 
 def test_it_shows_the_memory_tokens_of_the_selected_model_and_every_head(trained: Path):
     (system,) = [system for system in systems_of(load_cells(trained)) if system.plan.model == "ttmre"]
-    found = project(trained, system.plan)
-    assert found is not None
+    projection = project(trained, system.plan)
+    assert projection is not None
     stage = system.plan.stages[-1]
     source = saved_encoder("tiny", stage_folder(trained, stage) / "encoder")
     model = load_system(trained, stage, source, torch.device("cpu")).model
     tokens = model.read.memory_tokens.detach().numpy()  # type: ignore[union-attr]
-    assert len(found.tokens) == 7
+    assert len(projection.tokens) == 7
     # Distances between tokens in the figure are at most those in the model, where all dimensions count.
-    distances, shown = (np.linalg.norm(t[:, None] - t[None], axis=2) for t in (tokens, found.tokens))
+    distances, shown = (np.linalg.norm(t[:, None] - t[None], axis=2) for t in (tokens, projection.tokens))
     assert (shown <= distances + 1e-5).all()
     documents = open_dataset("small").documents("test")
-    assert len(found.heads) == sum(len(d.entities) * (len(d.entities) - 1) for d in documents)
+    assert len(projection.heads) == sum(len(d.entities) * (len(d.entities) - 1) for d in documents)
 
 
 def test_it_is_drawn_of_models_with_a_memory_alone_and_kept(trained: Path, small_home: Path):
-    made, problems = memory_figures(trained, systems_of(load_cells(trained)))
-    assert [figure.section for figure in made] == ["memory"]
+    drawn, problems = memory_figures(trained, systems_of(load_cells(trained)))
+    assert [figure.section for figure in drawn] == ["memory"]
     assert problems == []
-    assert "7 memory tokens" in made[0].alt
-    kept = list((small_home / "memory-figures").iterdir())
-    assert len(kept) == 1
+    assert "7 memory tokens" in drawn[0].alt
+    stored = list((small_home / "memory-figures").iterdir())
+    assert len(stored) == 1
     again, _ = memory_figures(trained, systems_of(load_cells(trained)))
-    assert again[0].caption == made[0].caption
-    kept[0].write_bytes(kept[0].read_bytes()[:300])
+    assert again[0].caption == drawn[0].caption
+    stored[0].write_bytes(stored[0].read_bytes()[:300])
     anew, problems = memory_figures(trained, systems_of(load_cells(trained)))
-    assert (anew[0].caption, problems) == (made[0].caption, [])
+    assert (anew[0].caption, problems) == (drawn[0].caption, [])
 
 
 def test_a_model_that_is_gone_is_told(trained: Path, tmp_path: Path, monkeypatch):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench.analysis.aggregate import Cell, rows_of
+from bench.analysis.aggregate import Cell, scores_of
 from bench.interface import Training
-from bench.report.tables.overview import blocks
-from bench.report.write import for_markdown
+from bench.report.render.markdown import to_markdown
+from bench.report.table import Table
+from bench.report.tables.overview import overview_tables
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
 
@@ -39,55 +40,66 @@ def record(seed: int, f1: float, cut: int = 0) -> RunRecord:
     )  # fmt: skip
 
 
+def lines(table: Table) -> list[tuple[str, ...]]:
+    return [tuple(cell.text for cell in row.cells) for row in table.rows]
+
+
 def test_a_mean_over_fewer_seeds_than_planned_is_marked():
     cell = Cell(tuple(map(plan, range(3))), (record(0, 50.0), record(1, 52.0)), ())
-    (block,) = blocks([cell])
-    assert block.lines[0][2] == "51.00 ± 1.41"
-    assert block.lines[0][-1] == "2 of 3*"
-    assert "not all planned seeds" in block.notes[0]
+    (table,) = overview_tables([cell])
+    assert lines(table)[0][2] == "51.00 ± 1.41"
+    assert lines(table)[0][-1] == "2 of 3*"
+    assert "not all planned seeds" in table.notes[0]
 
 
 def test_mentions_past_the_length_limit_are_told_under_the_table():
     cell = Cell((plan(0),), (record(0, 50.0, cut=7),), ())
-    text = for_markdown(blocks([cell], ("test",))[0])
+    text = to_markdown(*overview_tables([cell], ("test",)))
     assert "7 mentions of test lie past the limit of 128 word pieces" in text
 
 
 def test_a_cell_without_a_record_is_shown_as_missing():
-    (block,) = blocks([Cell((plan(0),), (), ("seed 0: out of memory",))])
-    assert set(block.lines[0][2:-1]) == {"—"}
-    assert "m, seed 0: out of memory" in block.notes
+    (table,) = overview_tables([Cell((plan(0),), (), ("seed 0: out of memory",))])
+    assert set(lines(table)[0][2:-1]) == {"—"}
+    assert "m, seed 0: out of memory" in table.notes
 
 
 def test_a_setting_a_model_does_not_have_is_not_applicable_neither_zero_nor_missing():
     student = plan(0).model_copy(update={"model": "kd", "not_applicable": {"distant": "needs a teacher"}})
     others = [plan(0).model_copy(update={"setting": setting}) for setting in ("human", "distant")]
     cells = [Cell((p,), (record(0, 50.0),), ()) for p in (student, *others)]
-    human, distant = blocks(cells, ("test",))
-    assert [line[0] for line in human.lines] == ["kd", "m"]
-    assert distant.lines[-1] == ("kd", "e", "n/a", "n/a", "n/a", "n/a", "n/a")
+    human, distant = overview_tables(cells, ("test",))
+    assert [line[0] for line in lines(human)] == ["kd", "m"]
+    assert lines(distant)[-1] == ("kd", "e", "n/a", "n/a", "n/a", "n/a", "n/a")
     assert "kd has no 'distant': needs a teacher" in distant.notes
 
 
-def with_evidence(made: RunRecord, f1: float) -> RunRecord:
+def with_evidence(of: RunRecord, f1: float) -> RunRecord:
     scores = EvidenceScores(f1=f1, precision=f1 + 1, recall=f1 - 1)
-    splits = {name: split.model_copy(update={"evidence": scores}) for name, split in made.splits.items()}
-    return made.model_copy(update={"splits": splits})
+    splits = {name: split.model_copy(update={"evidence": scores}) for name, split in of.splits.items()}
+    return of.model_copy(update={"splits": splits})
 
 
 def test_evidence_has_a_column_only_where_a_model_predicts_it():
     without = Cell((plan(0),), (record(0, 50.0),), ())
     other = plan(0).model_copy(update={"model": "says-why"})
     having = Cell((other,), (with_evidence(record(0, 50.0), 30.0),), ())
-    (block,) = blocks([without, having])
-    assert block.header[2:7] == ("dev F1", "dev Ign F1", "dev Precision", "dev Recall", "dev Evi F1")
-    assert [line[6] for line in block.lines] == ["—", "30.00"]
-    assert {len(line) for line in block.lines} == {len(block.header)}
-    (block,) = blocks([without])
-    assert not [name for name in block.header if "Evi" in name]
+    (table,) = overview_tables([without, having])
+    assert [column.name for column in table.columns[2:7]] == [
+        "dev F1",
+        "dev Ign F1",
+        "dev Precision",
+        "dev Recall",
+        "dev Evi F1",
+    ]
+    assert [line[6] for line in lines(table)] == ["—", "30.00"]
+    (table,) = overview_tables([without])
+    assert not [column for column in table.columns if "Evi" in column.name]
 
 
 def test_scores_of_evidence_are_averaged_over_seeds_like_all_others():
     cell = Cell(tuple(map(plan, range(2))), tuple(with_evidence(record(s, 50.0), 30.0 + 2 * s) for s in range(2)), ())
-    means = {row.metric: row.mean for row in rows_of([cell]) if row.split == "test" and "evidence" in row.metric}
+    means = {
+        score.metric: score.mean for score in scores_of([cell]) if score.split == "test" and "evidence" in score.metric
+    }
     assert means == {"evidence_f1": 31.0, "evidence_precision": 32.0, "evidence_recall": 30.0}

@@ -16,20 +16,22 @@ from bench.report.render.html import Page, Section, anchor, apart, to_html
 from bench.report.render.latex import document, escape, to_latex
 from bench.report.render.markdown import escape as to_markdown_text
 from bench.report.render.markdown import to_markdown
-from bench.report.table import Cell, Column, Line, Row, Table, plain_table
+from bench.report.table import Column, Line, Table, TableCell, TableRow, plain_table
 
 HOSTILE = "50% of a_b & {x} #1 $y$ ~^\\ <b>|\"'` [z]*"
 
 
 def table_of(text: str = "ttmre", **changes: object) -> Table:
-    cell = Cell(
+    cell = TableCell(
         "48.21 ± 0.62", 48.2134, bold=True, marks="‡", notes=("run twice",),
         under=(Line("published", "84.01 ± 0.21"), Line("difference", "−35.80 differs")),
         data={"std": 0.62, "published": 84.01},
     )  # fmt: skip
     rows = (
-        Row((Cell(text, text, notes=("of one seed",)), cell, Cell("—")), "Human"),
-        Row((Cell("atlop", "atlop"), Cell("50.00", 50.0), Cell("n/a", notes=("of one seed",))), "Distant"),
+        TableRow((TableCell(text, text, notes=("of one seed",)), cell, TableCell("—")), "Human"),
+        TableRow(
+            (TableCell("atlop", "atlop"), TableCell("50.00", 50.0), TableCell("n/a", notes=("of one seed",))), "Distant"
+        ),
     )
     columns = (Column("Model", numeric=False), Column("F1", "Test"), Column("Recall", "Test"))
     fields = {"name": "t", "title": "Results", "caption": text, "columns": columns, "rows": rows, "notes": ("all",)}
@@ -69,12 +71,14 @@ def page_of(*tables: Table) -> str:
 
 def test_a_row_needs_a_cell_for_each_column():
     with pytest.raises(ValueError, match="1 cells under 3 columns"):
-        table_of(rows=(Row((Cell("x"),)),))
+        table_of(rows=(TableRow((TableCell("x"),)),))
 
 
 def test_notes_get_letters_in_reading_order_each_once():
     assert table_of().footnotes == {"of one seed": "a", "run twice": "b"}
-    many = table_of(rows=tuple(Row((Cell("x", notes=(str(i),)), Cell(""), Cell(""))) for i in range(30)))
+    many = table_of(
+        rows=tuple(TableRow((TableCell("x", notes=(str(i),)), TableCell(""), TableCell(""))) for i in range(30))
+    )
     assert list(many.footnotes.values())[-3:] == ["ab", "ac", "ad"]
 
 
@@ -187,8 +191,8 @@ FORMULAS = ["=HYPERLINK(1)", "+x", "-lr", "@SUM(A1)", "-", "--", "-1+cmd|' /C ca
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_csv_has_no_formulas_in_cells_sections_headers_or_notes(text):
-    cell = Cell(text, notes=(text,), data={text: text})
-    table = table_of(columns=(Column(text), Column("F1", "Test")), rows=(Row((cell, Cell("x")), text),))
+    cell = TableCell(text, notes=(text,), data={text: text})
+    table = table_of(columns=(Column(text), Column("F1", "Test")), rows=(TableRow((cell, TableCell("x")), text),))
     header, line = csv.reader(io.StringIO(to_csv(table), newline=""))
     assert header == ["section", f"'{text}", f"'{text} {text}", "Test F1", "notes"]
     assert line == [f"'{text}"] * 3 + ["x", f"'{text}"]
@@ -196,8 +200,8 @@ def test_csv_has_no_formulas_in_cells_sections_headers_or_notes(text):
 
 @pytest.mark.parametrize("number", [-0.25, "-0.25", "+3", "-1e-05", "-.5"])
 def test_csv_leaves_negative_numbers_numbers(number):
-    cell = Cell("−0.25", number) if isinstance(number, float) else Cell(number)
-    table = table_of(columns=(Column("F1"),), rows=(Row((cell,)),))
+    cell = TableCell("−0.25", number) if isinstance(number, float) else TableCell(number)
+    table = table_of(columns=(Column("F1"),), rows=(TableRow((cell,)),))
     _, (value, _) = csv.reader(io.StringIO(to_csv(table)))
     assert value == str(number)
 

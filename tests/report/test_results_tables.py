@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import made_records as made
+import made_records
 import pytest
 from made_records import plan, write
 
 from bench.analysis.aggregate import load_cells
 from bench.analysis.claims import claim
 from bench.analysis.comparison import Question, adjusted
+from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
-from bench.analysis.systems import System, Systems, systems_of
-from bench.report.table import Cell, Row, Table, line_of
+from bench.analysis.systems import Condition, System, systems_of
+from bench.report.table import Table, TableCell, TableRow, line_of
 from bench.report.tables.ablations import ablations
-from bench.report.tables.comparisons import comparison_tables
-from bench.report.tables.paper import PublishedRows, the_paper
+from bench.report.tables.comparisons import claims_tables
+from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
 from bench.runs.record import Scores
 from bench.runs.run_folder import RunFolder
 
-ROWS = PublishedRows(read_published(), the_paper())
+ROWS = PaperRows(read_published(), the_paper())
+HERE = Condition("d", "human", "e")
 GOOD, BAD = [[60, 100, 100, 10]], [[40, 100, 100, 10]]
 
 
@@ -38,13 +40,13 @@ def tables(out: Path) -> dict[str, Table]:
     return {table.name: table for table in main_tables(systems(out), ROWS)}
 
 
-def row(table: Table, name: str, section: str | None = None) -> dict[str, Cell]:
-    (found,) = [r for r in table.rows if r.cells[0].text == name and section in (None, r.section)]
-    return {column.name: cell for column, cell in zip(table.columns, found.cells, strict=True)}
+def row(table: Table, name: str, section: str | None = None) -> dict[str, TableCell]:
+    (named,) = [r for r in table.rows if r.cells[0].text == name and section in (None, r.section)]
+    return {column.name: cell for column, cell in zip(table.columns, named.cells, strict=True)}
 
 
 def names(table: Table) -> list[tuple[str, str]]:
-    return [(found.section, found.cells[0].text) for found in table.rows]
+    return [(row.section, row.cells[0].text) for row in table.rows]
 
 
 def test_every_row_of_the_paper_has_a_registered_model_and_its_tables_are_all_there():
@@ -94,10 +96,10 @@ def test_a_published_value_of_other_data_or_another_encoder_is_marked_and_never_
     (table,) = tables(tmp_path).values()
     assert table.published == "other"
     assert "Table 3" not in table.title
-    found = row(table, "ttmre")
-    assert f"published with other {unlike}: not comparable" in found["Model"].notes
-    assert [line.label for line in found["Test F1"].under] == ["published, not comparable"]
-    assert "difference" not in found["Test F1"].data
+    cells = row(table, "ttmre")
+    assert f"published with other {unlike}: not comparable" in cells["Model"].notes
+    assert [line.label for line in cells["Test F1"].under] == ["published, not comparable"]
+    assert "difference" not in cells["Test F1"].data
     assert "not comparable" in table.caption
 
 
@@ -141,7 +143,7 @@ def test_rows_scored_on_other_documents_are_marked_and_nothing_is_called_best(tm
     table = tables(tmp_path)["table3-d-e"]
     assert any("not scored alike" in note for note in row(table, "c")["Model"].notes)
     assert not row(table, "a")["Model"].notes
-    assert not any(cell.bold or cell.marks for found in table.rows for cell in found.cells)
+    assert not any(cell.bold or cell.marks for one in table.rows for cell in one.cells)
 
 
 def test_a_row_selected_by_another_rule_is_marked(tmp_path):
@@ -161,9 +163,9 @@ def test_a_row_selected_by_another_rule_is_marked(tmp_path):
 
 def test_another_rule_of_selection_than_the_papers_is_told(tmp_path):
     write(tmp_path, plan(**paper(setting="ext")), GOOD)
-    found = row(tables(tmp_path)["table6-redocred-roberta-large"], "ttmre")
-    assert "the epoch is chosen on dev, the paper's on dev_ext" in found["Model"].notes
-    assert [line.label for line in found["F1"].under] == ["published", "difference"]
+    cells = row(tables(tmp_path)["table6-redocred-roberta-large"], "ttmre")
+    assert "the epoch is chosen on dev, the paper's on dev_ext" in cells["Model"].notes
+    assert [line.label for line in cells["F1"].under] == ["published", "difference"]
 
 
 def test_a_frozen_encoder_is_marked_among_trained_ones_and_not_compared_with_the_published_value(tmp_path):
@@ -215,11 +217,11 @@ def test_runs_that_differ_in_one_number_alone_are_an_ablation_beside_the_papers(
     for layers in (1, 2, 4):
         write(tmp_path, with_layers(layers), GOOD)
     write(tmp_path, with_layers(3, train="other documents"), GOOD)
-    (found,) = ablations(systems(tmp_path))
-    assert (found.model, found.hyperparameter) == ("ttmre", "layers")
-    assert [value for value, _ in found.points] == [1, 2, 4]
+    (ablation,) = ablations(systems(tmp_path))
+    assert (ablation.model, ablation.hyperparameter) == ("ttmre", "layers")
+    assert [value for value, _ in ablation.points] == [1, 2, 4]
     paper_table = next(t for t in the_paper().tables("ablation") if t.hyperparameter == "layers")
-    table = ablation_table(paper_table, found, ROWS)
+    table = ablation_table(paper_table, ablation, ROWS)
     assert table.title.startswith("Table 8: ")
     assert [line_of(r.cells[2], "published") for r in table.rows] == ["83.56 ± 0.19", "83.58 ± 0.36", "84.01 ± 0.23"]
 
@@ -232,7 +234,7 @@ def test_two_values_are_a_comparison_and_no_ablation(tmp_path):
 
 def write_sliced(out: Path, model: str, seed: int, **fields: object) -> None:
     planned = plan(**paper(model, seed=seed, **fields))
-    record = made.record(planned, GOOD)
+    record = made_records.record(planned, GOOD)
     strict, released = (
         {part: Scores(f1=f1 + seed, ign_f1=f1 - 1, precision=f1, recall=f1)
          for part in ("top_10", "below_25th_percentile")}
@@ -276,7 +278,7 @@ def test_where_test_has_no_labels_dev_is_shown(tmp_path):
 
 def test_a_benchmark_without_ign_f1_has_no_column_of_it(tmp_path):
     planned = plan()
-    record = made.record(planned, GOOD)
+    record = made_records.record(planned, GOOD)
     splits = {
         name: split.model_copy(update={"scores": split.scores.model_copy(update={"ign_f1": None})})
         for name, split in record.splits.items()
@@ -291,7 +293,7 @@ def test_a_benchmark_without_ign_f1_has_no_column_of_it(tmp_path):
 def test_a_row_is_a_row_whatever_its_name_holds(tmp_path):
     write(tmp_path, plan("x|<b>", variant="a=1,b=2"), GOOD)
     (table,) = tables(tmp_path).values()
-    assert isinstance(table.rows[0], Row)
+    assert isinstance(table.rows[0], TableRow)
     assert table.rows[0].cells[0].text == "x|<b> (a=1,b=2)"
 
 
@@ -299,17 +301,17 @@ def test_the_best_is_compared_with_every_other_and_the_claim_is_what_compare_say
     for model, correct in (("good", 80), ("bad", 40), ("middle", 60)):
         for seed in range(3):
             write(tmp_path, plan(model, seed), [[correct + seed + i % 2, 100, 100, 0] for i in range(20)])
-    (table,) = comparison_tables([("here", systems(tmp_path))])
-    assert [[cell.text for cell in found.cells[:2]] for found in table.rows] == [["good", "middle"], ["good", "bad"]]
+    (table,) = claims_tables([(HERE, systems(tmp_path))])
+    assert [[cell.text for cell in one.cells[:2]] for one in table.rows] == [["good", "middle"], ["good", "bad"]]
     assert table.rows[0].cells[2].text == "+20.00"
-    by_name = Systems(load_cells(tmp_path), None, Question(resamples=2000))
-    made = adjusted([*by_name.pair("good", "middle"), *by_name.pair("good", "bad")])
-    assert [found.cells[-1].text for found in table.rows] == [claim(one) for one in made]
+    by_name = Pairing(load_cells(tmp_path), None, Question(resamples=2000))
+    comparisons = adjusted([*by_name.pair("good", "middle"), *by_name.pair("good", "bad")])
+    assert [one.cells[-1].text for one in table.rows] == [claim(one) for one in comparisons]
     assert table.rows[0].cells[-1].text.startswith("good is better than middle by 20.00 points of test F1")
 
 
 def test_a_row_scored_on_other_documents_is_not_among_the_claims(tmp_path):
     for model, test in (("a", "x"), ("b", "x"), ("c", "other")):
         write(tmp_path, plan(model, test=test), GOOD)
-    (table,) = comparison_tables([("here", systems(tmp_path))])
-    assert [found.cells[1].text for found in table.rows] == ["b"]
+    (table,) = claims_tables([(HERE, systems(tmp_path))])
+    assert [one.cells[1].text for one in table.rows] == ["b"]

@@ -71,11 +71,11 @@ def test_rows_that_do_not_differ_are_seldom_told_apart():
 
 def test_the_difference_from_a_published_value_is_welchs_of_the_summaries():
     ours = [81.2, 80.9, 81.7, 81.1, 81.4]
-    found = against(ours, Printed(Decimal("84.01"), Decimal("0.21")), 5)
+    compared = against(ours, Printed(Decimal("84.01"), Decimal("0.21")), 5)
     known = ttest_ind_from_stats(np.mean(ours), np.std(ours, ddof=1), 5, 84.01, 0.21, 5, equal_var=False)
-    assert found.p == pytest.approx(known.pvalue, rel=1e-9)
-    assert found.difference == pytest.approx(np.mean(ours) - 84.01)
-    assert found.verdict == "differs"
+    assert compared.p == pytest.approx(known.pvalue, rel=1e-9)
+    assert compared.difference == pytest.approx(np.mean(ours) - 84.01)
+    assert compared.verdict == "differs"
 
 
 def test_a_published_value_within_reach_is_compatible_and_one_without_deviation_untested():

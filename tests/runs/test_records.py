@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_experiments import plans
 
-from bench.launch.status import run_states
-from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord
+from bench.launch.status import run_views
+from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, read_record
 from bench.runs.run_folder import RunFolder, run_folders
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -109,18 +109,37 @@ def test_a_record_of_another_form_is_none_although_its_checksum_holds(change, fo
     assert folder.record() is None
 
 
+def test_a_record_that_does_not_say_its_schema_is_of_the_first():
+    content = record().model_dump(mode="json")
+    assert content.pop("schema_version") == 1
+    assert read_record(content) == record()
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, [1]])
+def test_a_record_of_an_unknown_schema_is_none(version):
+    assert read_record(record().model_dump(mode="json") | {"schema_version": version}) is None
+
+
+def test_a_record_that_only_a_later_version_can_read_is_done_without_a_number(folder, tmp_path):
+    from bench.filesystem import write_sealed
+
+    write_sealed(folder.path / "record.json", "record", record().model_dump(mode="json") | {"schema_version": 99})
+    (view,) = run_views(tmp_path)
+    assert (view.state, view.detail) == ("done", "")
+
+
 @pytest.mark.parametrize("name", ["run.json", "status.json", "error.json"])
 @pytest.mark.parametrize("content", ["", "[]", "7", "{}", "{", '{"message": {}}', '{"state": [1]}', '{"epoch": 1}'])
 def test_status_reads_whatever_is_left_of_a_folder(name, content, folder, tmp_path):
     (folder.path / "record.json").unlink()
     (folder.path / name).write_text(content)
-    (state,) = run_states(tmp_path)
-    assert state.state in ("waiting", "failed", "damaged", "interrupted")
+    (view,) = run_views(tmp_path)
+    assert view.state in ("waiting", "failed", "damaged", "interrupted")
 
 
 def test_a_plan_that_cannot_be_read_is_damaged_and_written_again(folder, tmp_path):
     (folder.path / "run.json").write_text("{")
-    assert [state.state for state in run_states(tmp_path)] == ["damaged"]
+    assert [view.state for view in run_views(tmp_path)] == ["damaged"]
     folder.announce(plans()[0])
     assert folder.plan() == plans()[0]
 
@@ -133,14 +152,14 @@ def test_announcing_again_leaves_the_plan_alone(folder):
 
 def test_a_damaged_record_is_told(folder, tmp_path):
     (folder.path / "record.json").write_text("{")
-    (state,) = run_states(tmp_path)
-    assert (state.state, state.detail) == ("damaged", "its record is not what was written; `bench run` evaluates again")
+    (view,) = run_views(tmp_path)
+    assert (view.state, view.detail) == ("damaged", "its record is not what was written; `bench run` evaluates again")
 
 
 def test_a_folder_without_a_plan_is_no_run(folder, tmp_path):
     (tmp_path / "runs" / "other").mkdir()
     (tmp_path / "runs" / "file").write_text("")
-    assert [found.name for found in run_folders(tmp_path)] == [folder.name]
+    assert [run.name for run in run_folders(tmp_path)] == [folder.name]
 
 
 def test_an_error_is_kept_until_it_is_cleared(folder):

@@ -6,9 +6,10 @@ import pytest
 from small_experiments import StopAfter, execute, plans, results
 
 from bench.errors import UsageError
-from bench.interrupt import Interrupt
-from bench.runs.outline import outline_of, outlines, run_is_done, stage_is_done
+from bench.runs.interrupt import Interrupt
+from bench.runs.outline import outline_of, outlines
 from bench.runs.run_folder import RunFolder, announce
+from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.job import ArrayJob, carry_out
 from bench.slurm.profiles import make_profile
@@ -50,8 +51,8 @@ def test_the_job_of_a_shared_stage_does_no_more(tmp_path):
     planned = plans(settings="distant,human+distant")
     first = tasks(tmp_path, planned)[0]
     do(tmp_path, first)
-    assert stage_is_done(tmp_path, first.stage)
-    assert not any(run_is_done(tmp_path, plan.folder) for plan in planned)
+    assert stage_is_done(stage_folder(tmp_path, first.stage))
+    assert not any(RunFolder.of(tmp_path, plan).is_done() for plan in planned)
 
 
 def test_a_job_that_finds_its_work_done_does_none(tmp_path, monkeypatch):
@@ -67,7 +68,7 @@ def test_a_signal_stops_a_job_at_a_step_and_another_goes_on_to_the_same_end(tmp_
     out = tmp_path / "parts"
     (task,) = tasks(out, planned)
     assert do(out, task, StopAfter(8, kill=False)) == STOPPED
-    assert not run_is_done(out, task.run)
+    assert not RunFolder(out, task.run).is_done()
     assert do(out, task) == DONE
     assert results(out, planned) == results(tmp_path / "whole", planned)
 
@@ -109,6 +110,6 @@ def test_a_signal_before_the_call_has_taken_over_leaves_the_call_as_it_was():
 
 
 def test_the_signals_of_a_scheduler_are_those_that_ask_for_a_stop():
-    from bench.interrupt import SIGNALS
+    from bench.runs.interrupt import SIGNALS
 
     assert {signal.SIGUSR2, signal.SIGTERM} <= set(SIGNALS)

@@ -43,12 +43,12 @@ def test_amounts_of_memory_are_understood(written, megabytes, tmp_path):
 
 
 def test_a_stage_changes_what_it_names_and_keeps_the_rest(tmp_path):
-    found = profile(
+    two_times = profile(
         tmp_path,
         'time = "1h"\nmemory = "8GB"\n[extra]\nnice = 10\n'
         '[stages.distant]\ntime = "2d"\n[stages.distant.extra]\nhint = "x"',
     )
-    human, distant = found.resources("human"), found.resources("distant")
+    human, distant = two_times.resources("human"), two_times.resources("distant")
     assert (human.time, human.extra) == (60, {"nice": 10})
     assert (distant.time, distant.memory, distant.extra) == (2880, human.memory, {"nice": 10, "hint": "x"})
 
@@ -89,8 +89,8 @@ def test_a_profile_here_comes_before_one_of_the_same_name_elsewhere(tmp_path):
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.toml").write_text(f'partition = "{name}"')
-    found = load_profile("mine", (tmp_path / "here", tmp_path / "there"))
-    assert found.resources("human").partition == "here"
+    mine = load_profile("mine", (tmp_path / "here", tmp_path / "there"))
+    assert mine.resources("human").partition == "here"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from small_experiments import SMALL, execute, plans, results
 
-from bench.launch.status import SETTLED, run_states
+from bench.launch.status import run_views
+from bench.runs.status import SETTLED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("small")]
 
@@ -54,8 +55,8 @@ def start(
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def state(out: Path, run: int = 0):
-    return run_states(out)[run]
+def view_of(out: Path, run: int = 0):
+    return run_views(out)[run]
 
 
 def until(holds: Callable[[], object], seconds: float = 900) -> None:
@@ -66,7 +67,7 @@ def until(holds: Callable[[], object], seconds: float = 900) -> None:
 
 
 def step_of(out: Path) -> int:
-    return state(out).step or 0
+    return view_of(out).step or 0
 
 
 def ask(*command: str) -> str:
@@ -88,25 +89,25 @@ def test_however_a_job_is_stopped_it_goes_on_to_the_bytes_of_an_undisturbed_one(
         lambda job: os.kill(json.loads(next(out.glob("runs/*/status.json")).read_text())["pid"], signal.SIGKILL),
         lambda job: ask("scontrol", "requeue", job),
         lambda job: ask(
-            "sbatch", "-p", "high", "-w", state(out).node, "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "true"
+            "sbatch", "-p", "high", "-w", view_of(out).node, "-c", "2", "--mem=3G", "-o", "/dev/null", "--wrap", "true"
         ),
     ]
     for number, harm in enumerate(harms):
         before = step_of(out)
         until(lambda before=before: step_of(out) > before)
-        job = state(out).job
+        job = view_of(out).job
         harm(job)
         until(lambda job=job, number=number: restarts(job) > number)
-    until(lambda: state(out).state in SETTLED)
-    assert state(out).state == "done"
+    until(lambda: view_of(out).state in SETTLED)
+    assert view_of(out).state == "done"
     assert results(out, planned) == results(tmp_path / "whole", planned)
 
 
 def test_a_job_that_is_warned_of_its_time_limit_goes_on_in_its_next_attempt(tmp_path, profile):
     out = tmp_path / "out"
     start(out, profile(time='"1m"', warning_seconds="55"), changes=("epochs=100000",))
-    until(lambda: state(out).job)
-    job = state(out).job
+    until(lambda: view_of(out).job)
+    job = view_of(out).job
     # SLURM looks every half minute; a job that is still loading its libraries when it is warned has nothing to keep.
     until(lambda: restarts(job) > 0 and newest_checkpoint(out))
     (stopped_at,) = {json.loads(path.read_text())["state"]["step"] for path in newest_checkpoint(out)}
@@ -143,11 +144,11 @@ def test_two_processes_of_a_job_train_a_run_and_stop_and_die_together(tmp_path, 
     ):
         before = step_of(out)
         until(lambda before=before: step_of(out) > before)
-        job = state(out).job
+        job = view_of(out).job
         harm(job)
         until(lambda job=job, number=number: restarts(job) > number)
-    until(lambda: state(out).state in SETTLED)
-    assert state(out).state == "done", state(out).detail
+    until(lambda: view_of(out).state in SETTLED)
+    assert view_of(out).state == "done", view_of(out).detail
     assert results(out, planned) == results(tmp_path / "whole", planned)
     assert json.loads(next(out.glob("runs/*/provenance.json")).read_text())["processes"] == 2
 
@@ -166,8 +167,8 @@ def test_what_a_failed_stage_blocks_leaves_the_queue_and_says_why(tmp_path, prof
     loss = "def loss(self, logits, labels):\n        raise ValueError('no luck')"
     broken.write_text(f"from baselines.atlop import Atlop\n\n\nclass Broken(Atlop):\n    {loss}\n")
     start(out, profile(), "--settings", "distant,human+distant", model=f"{broken}:Broken")
-    until(lambda: all(found.state in SETTLED for found in run_states(out)))
-    one, other = sorted(run_states(out), key=lambda found: found.state, reverse=True)
+    until(lambda: all(view.state in SETTLED for view in run_views(out)))
+    one, other = sorted(run_views(out), key=lambda view: view.state, reverse=True)
     assert (one.state, one.detail) == ("failed", "ValueError: no luck")
     assert (other.state, other.detail) == ("blocked", f"blocked by {one.run}: ValueError: no luck")
     until(lambda: ask("squeue", "--me", "--noheader") == "", seconds=60)  # SLURM takes them out when it next looks
@@ -176,9 +177,9 @@ def test_what_a_failed_stage_blocks_leaves_the_queue_and_says_why(tmp_path, prof
 def test_a_pending_job_that_is_cancelled_is_cancelled(tmp_path, profile):
     out = tmp_path / "out"
     start(out, profile(partition='"low"\nextra.hold = true'))
-    until(lambda: state(out).state == "pending")
+    until(lambda: view_of(out).state == "pending")
     ask(sys.executable, "-m", "bench", "cancel", "--all", "--out", str(out))
-    until(lambda: state(out).state == "cancelled")
+    until(lambda: view_of(out).state == "cancelled")
 
 
 def test_an_array_the_cluster_cannot_serve_is_refused_with_slurms_words(tmp_path, profile):

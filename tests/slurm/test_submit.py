@@ -11,7 +11,7 @@ from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import submissions
 from bench.slurm.submit import submit
-from bench.slurm.tasks import run_key, stage_key
+from bench.slurm.tasks import task_of_run, task_of_stage
 
 PROFILE = make_profile(
     "p",
@@ -82,8 +82,8 @@ def test_the_output_folder_knows_what_was_submitted(slurm, out):
     first, second = submissions(out)
     assert (first.job, second.job) == ("100", "101")
     assert [task.key for s in (first, second) for task in s.tasks.values()] == [
-        stage_key(stage_of(out, name)),
-        run_key(name),
+        task_of_stage(stage_of(out, name)),
+        task_of_run(name),
     ]
     assert (first.profile, first.checkpoint_seconds) == (PROFILE, 60.0)
 

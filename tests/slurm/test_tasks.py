@@ -4,14 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.runs.outline import RunOutline, StageOutline
-from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, run_key, stage_key, tasks_of
+from bench.slurm.queue import ArrayIndex
+from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, task_of_run, task_of_stage, tasks_of
 
 
 def outline(name: str, *stages: str) -> RunOutline:
     """A run whose stages are called `human...`, `distant...` or `ext...` by the data they train on."""
     sources = ("human", "distant", "ext")
-    made = tuple(StageOutline(stage, next(s for s in sources if stage.startswith(s))) for stage in stages)
-    return RunOutline(name, "m", "", "d", "human", "tiny", 0, made)
+    outlines = tuple(StageOutline(stage, next(s for s in sources if stage.startswith(s))) for stage in stages)
+    return RunOutline(name, "m", "", "d", "human", "tiny", 0, outlines)
 
 
 def tasks(*runs: RunOutline, done_runs=(), done_stages=()) -> list[Task]:
@@ -19,29 +20,29 @@ def tasks(*runs: RunOutline, done_runs=(), done_stages=()) -> list[Task]:
 
 
 def test_a_runs_last_stage_and_its_evaluation_are_one_job_and_the_one_before_another():
-    found = tasks(outline("a", "distant-1", "human-1"))
-    assert found == [
+    jobs = tasks(outline("a", "distant-1", "human-1"))
+    assert jobs == [
         Task("a", "distant-1", False, "distant", None),
-        Task("a", "human-1", True, "human", stage_key("distant-1")),
+        Task("a", "human-1", True, "human", task_of_stage("distant-1")),
     ]
 
 
 def test_a_stage_that_several_runs_share_is_one_job():
-    found = tasks(outline("a", "distant-1", "human-1"), outline("b", "distant-1", "human-2"))
-    assert [task.key for task in found] == [stage_key("distant-1"), run_key("a"), run_key("b")]
-    assert {task.needs for task in found[1:]} == {stage_key("distant-1")}
+    jobs = tasks(outline("a", "distant-1", "human-1"), outline("b", "distant-1", "human-2"))
+    assert [task.key for task in jobs] == [task_of_stage("distant-1"), task_of_run("a"), task_of_run("b")]
+    assert {task.needs for task in jobs[1:]} == {task_of_stage("distant-1")}
 
 
 def test_a_run_that_ends_in_a_stage_others_build_on_is_evaluated_by_itself():
-    found = tasks(outline("a", "distant-1"), outline("b", "distant-1", "human-1"))
-    assert Task("a", None, True, "evaluation", stage_key("distant-1")) in found
-    assert Task("b", "human-1", True, "human", stage_key("distant-1")) in found
+    jobs = tasks(outline("a", "distant-1"), outline("b", "distant-1", "human-1"))
+    assert Task("a", None, True, "evaluation", task_of_stage("distant-1")) in jobs
+    assert Task("b", "human-1", True, "human", task_of_stage("distant-1")) in jobs
 
 
 def test_what_is_done_is_no_job_and_nobody_waits_for_it():
     runs = (outline("a", "distant-1", "human-1"), outline("b", "distant-2", "human-2"), outline("c", "human-3"))
-    found = tasks(*runs, done_runs=["b"], done_stages=["distant-1", "human-3"])
-    assert found == [Task("a", "human-1", True, "human", None), Task("c", None, True, "evaluation", None)]
+    jobs = tasks(*runs, done_runs=["b"], done_stages=["distant-1", "human-3"])
+    assert jobs == [Task("a", "human-1", True, "human", None), Task("c", None, True, "evaluation", None)]
 
 
 def test_each_task_of_an_array_waits_for_the_one_of_its_index():
@@ -61,13 +62,14 @@ def test_two_that_wait_for_the_same_job_are_in_two_arrays():
 
 
 def test_a_task_can_wait_for_a_job_that_is_in_the_queue_already():
-    (array,) = arrays_of(tasks(outline("a", "distant-1", "human-1"))[1:], {stage_key("distant-1"): ("77", 4)}, 1000)
+    queued = {task_of_stage("distant-1"): ArrayIndex("77", 4)}
+    (array,) = arrays_of(tasks(outline("a", "distant-1", "human-1"))[1:], queued, 1000)
     assert (array.after, list(array.tasks)) == ("77", [4])
 
 
 def test_arrays_are_as_long_as_the_cluster_takes_and_no_longer():
-    found = arrays_of(tasks(*(outline(str(i), f"human-{i}") for i in range(5))), {}, 2)
-    assert [len(array.tasks) for array in found] == [2, 2, 1]
+    arrays = arrays_of(tasks(*(outline(str(i), f"human-{i}") for i in range(5))), {}, 2)
+    assert [len(array.tasks) for array in arrays] == [2, 2, 1]
 
 
 names = st.sampled_from(["distant-1", "distant-2", "ext-1", "human-1", "human-2"])

@@ -9,6 +9,9 @@ from typing import Any
 
 from bench.filesystem import write_json, write_sealed
 from bench.runs.keys import stage_folder_name
+from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord
+from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import RESULT, SELECTED, stage_folder
 
 SCRIPTS = {
     "sbatch": """
@@ -33,7 +36,7 @@ SCRIPTS = {
 
 
 class FakeSlurm:
-    """What the fake cluster is to answer, and what it was told."""
+    """What the fake cluster is to answer, and what it was asked."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -89,15 +92,15 @@ class FakeSlurm:
 
     def submitted(self) -> dict[str, dict[str, str]]:
         """The options of each array that sbatch took, by its id."""
-        found = {}
+        arrays = {}
         for path in sorted((self.folder / "submitted").glob("*.sh")):
             options = [
                 line[len("#SBATCH --") :] for line in path.read_text().splitlines() if line.startswith("#SBATCH")
             ]
-            found[path.stem] = {
+            arrays[path.stem] = {
                 key: value.strip("'") for key, _, value in (option.partition("=") for option in options)
             }
-        return found
+        return arrays
 
     def script(self, array: str) -> str:
         return (self.folder / "submitted" / f"{array}.sh").read_text()
@@ -125,14 +128,20 @@ def stage_of(out: Path, run: str, position: int = 0) -> str:
 
 
 def finish_stage(out: Path, stage: str) -> None:
-    folder = out / "stages" / stage
+    folder = stage_folder(out, stage)
     folder.mkdir(parents=True)
-    (folder / "selected.safetensors").touch()
-    write_sealed(folder / "result.json", "result", {})
+    (folder / SELECTED).touch()
+    write_sealed(folder / RESULT, "result", {})
 
 
 def finish_run(out: Path, run: str, f1: float = 50.0) -> None:
-    write_sealed(out / "runs" / run / "record.json", "record", {"splits": {"test": {"scores": {"f1": f1}}}})
+    plan = json.loads((out / "runs" / run / "run.json").read_text())
+    cell = {field: plan[field] for field in ("model", "variant", "dataset", "setting", "encoder", "seed")}
+    counts = DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[])
+    scores = Scores(f1=f1, ign_f1=None, precision=f1, recall=f1)
+    test = SplitRecord(scores=scores, macro_f1=f1, slices={}, relations={}, documents=counts, mentions_cut=0)
+    record = RunRecord(key="", configuration="", facts={}, stages=[], splits={"test": test}, **cell)
+    RunFolder(out, run).write_record(record)
 
 
 def path_with(folder: Path) -> str:

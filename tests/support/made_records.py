@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,20 +15,34 @@ from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, St
 from bench.runs.run_folder import RunFolder
 
 
+class Content(NamedTuple):
+    """What a run is made from: checksums of its documents, facts and encoder, versions, epochs."""
+
+    test: str = "x"
+    facts: str = "y"
+    train: str = "t"
+    fingerprint: str = "f"
+    metric: int = 1
+    harness: int = 1
+    epochs: int = 30
+
+
 def plan(
     model: str = "m", seed: int = 0, setting: str = "human", dataset: str = "d", encoder: str = "e", variant: str = "",
-    test: str = "x", facts: str = "y", train: str = "t", metric: int = 1, harness: int = 1, epochs: int = 30,
-    fingerprint: str = "f",
+    **changed: str | int,
 ) -> RunPlan:  # fmt: skip
+    """changed: fields of `Content`."""
+    content = Content(**changed)
     stage = StagePlan(
-        harness=harness, model=model, reference=model, class_name="M", code=model, hyperparameters={},
-        training=Training(epochs=epochs), freeze=(), data="human", dataset=dataset, train_checksum=train,
-        select_checksum="s", relations=("r",), encoder=encoder, encoder_fingerprint=fingerprint, max_length=128,
-        seed=seed, position=0, after=None,
+        harness=content.harness, model=model, reference=model, class_name="M", code=model, hyperparameters={},
+        training=Training(epochs=content.epochs), freeze=(), data="human", dataset=dataset,
+        train_checksum=content.train, select_checksum="s", relations=("r",), encoder=encoder,
+        encoder_fingerprint=content.fingerprint, max_length=128, seed=seed, position=0, after=None,
     )  # fmt: skip
     return RunPlan(
-        metric=metric, model=model, variant=variant, dataset=dataset, setting=setting, encoder=encoder, seed=seed,
-        stages=(stage,), dev_checksum="v", test_checksum=test, facts_checksum=facts, distant_checksum=None,
+        metric=content.metric, model=model, variant=variant, dataset=dataset, setting=setting, encoder=encoder,
+        seed=seed, stages=(stage,), dev_checksum="v", test_checksum=content.test, facts_checksum=content.facts,
+        distant_checksum=None,
     )  # fmt: skip
 
 

@@ -6,20 +6,21 @@ from decimal import Decimal
 from pathlib import Path
 
 from bench.analysis.audit import audit_rows
-from bench.analysis.published import METRICS, Printed, TableRow
+from bench.analysis.metrics import PRINTED
+from bench.analysis.published import Printed, PublishedRow
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
 
 
-def row(f1=None, ign_f1=None, p=None, r=None, seeds=5, **changed) -> TableRow:
+def row(f1=None, ign_f1=None, p=None, r=None, seeds=5, **changed) -> PublishedRow:
     """A row; a score is `"80.1"` or `"80.1 0.2"` with its deviation."""
-    given = zip(METRICS, (f1, ign_f1, p, r), strict=True)
+    scores = zip(PRINTED, (f1, ign_f1, p, r), strict=True)
     fields = {
         "source": "s", "table": "1", "dataset": "d", "split": "test", "slice": "all", "setting": "human", "model": "M",
         "variant": "", "encoder": "e", "seeds": seeds,
-        "scores": {metric: Printed(*map(Decimal, text.split())) for metric, text in given if text is not None},
+        "scores": {m.name: Printed(*map(Decimal, text.split())) for m, text in scores if text is not None},
     }  # fmt: skip
-    return TableRow(**(fields | changed))
+    return PublishedRow(**(fields | changed))
 
 
 def kinds(rows) -> list[str]:

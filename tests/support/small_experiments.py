@@ -18,13 +18,14 @@ from bench.data.catalog.dataset import add_dataset, open_dataset
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.docred import write_documents
 from bench.execution.executor import Executor
-from bench.experiment.config import make_experiments
+from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
-from bench.interrupt import Interrupt, Interrupted
 from bench.nn.encoder_source import find_encoder
+from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
+from bench.runs.status import RunStatus
 
 NAMES = ("Ada", "Bert", "Cleo", "Dora", "Emil", "Finn", "Gwen", "Hugo")
 SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "epochs=2", "encoder_lr=0.001", "head_lr=0.01")
@@ -52,8 +53,8 @@ def document(title: str, shift: int = 0) -> Document:
 
 def documents(split: str, count: int) -> list[Document]:
     """`count` documents whose titles say which split they are of; half of them have one label less."""
-    made = [document(f"{split} {i}", i) for i in range(count)]
-    return [d if i % 2 else replace(d, labels=d.labels[:2]) for i, d in enumerate(made)]
+    whole = [document(f"{split} {i}", i) for i in range(count)]
+    return [d if i % 2 else replace(d, labels=d.labels[:2]) for i, d in enumerate(whole)]
 
 
 def register(folder: Path, name: str = "small", distant: int = 4, **changed: Sequence[Document]) -> None:
@@ -70,7 +71,7 @@ def register(folder: Path, name: str = "small", distant: int = 4, **changed: Seq
 def plans(models: str = "atlop", *changes: str, dataset: str = "small", **options: Any) -> list[RunPlan]:
     """What `bench run` would plan, one seed unless told otherwise."""
     options = {"seeds": "1", "encoder": "tiny", **options}
-    (experiment,) = make_experiments(models=models, dataset=dataset, changes=(*SMALL, *changes), **options)
+    (experiment,) = make_experiments(CommandLine(models=models, dataset=dataset, changes=(*SMALL, *changes), **options))
     opened = open_dataset(experiment.dataset)
     return make_plan(experiment, opened, find_encoder(experiment.encoder, opened.documents("train")))
 
@@ -103,7 +104,7 @@ def execute(
     planned: Sequence[RunPlan],
     stop_after: float = float("inf"),
     kill: bool = False,
-    listener: Callable[[RunFolder, dict[str, Any]], None] = lambda folder, status: None,
+    listener: Callable[[RunFolder, RunStatus], None] = lambda folder, status: None,
     checkpoint_seconds: float = 1e9,
 ) -> list[RunPlan]:
     """Carry out `planned` in this process; those that failed. Raises `Interrupted`, or `Killed`, if it was stopped."""

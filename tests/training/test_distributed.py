@@ -153,7 +153,7 @@ def test_without_dropout_two_processes_train_what_one_does(without_dropout, tmp_
 
 def is_training(out: Path, plan: RunPlan, since: float) -> bool:
     status = RunFolder.of(out, plan).status()
-    return "step" in status and status["time"] > since
+    return status.step is not None and status.is_since(since)
 
 
 @pytest.mark.usefixtures("small")

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from bench.interrupt import SIGNALS, Interrupt, Interrupted, handling_signals
+from bench.runs.interrupt import SIGNALS, Interrupt, Interrupted, handling_signals
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -12,6 +12,7 @@ from small_experiments import document, execute, plans, register, results, stopp
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_result
+from bench.runs.status import RunStatus
 
 # How often a small run asks whether to stop: before it starts, after each of its 6 updates, after each batch of dev in
 # both epochs, and of dev and test at the end.
@@ -94,7 +95,7 @@ def test_nothing_is_trained_twice_after_an_interruption(tmp_path):
     assert stopped(tmp_path, planned, 3)
     done = len(log_of(tmp_path, planned[0]))
     steps = []
-    execute(tmp_path, planned, listener=lambda folder, status: steps.append(status.get("step")))
+    execute(tmp_path, planned, listener=lambda folder, status: steps.append(status.step))
     assert min(step for step in steps if step is not None) == done
 
 
@@ -256,8 +257,8 @@ def test_a_stage_that_several_settings_use_is_trained_once(tmp_path):
     planned = plans(settings="distant,human+distant")
     trained = []
 
-    def listen(folder: RunFolder, status: dict) -> None:
-        if status.get("stage") == "distant" and status.get("doing") == "training":
+    def listen(folder: RunFolder, status: RunStatus) -> None:
+        if status.stage == "distant" and status.doing == "training":
             trained.append(folder.name)
 
     execute(tmp_path, planned, listener=listen)

@@ -14,12 +14,12 @@ from bench.analysis.audit.evidence import seeds_and_runs
 from bench.analysis.audit.finding import KINDS, SEVERITIES, Finding, Severity, counted, in_order
 from bench.analysis.audit.rows import borrowed_rows, disagreeing_places, mixed_encoders, repeated_rows
 from bench.analysis.audit.slices import summing_slices
-from bench.analysis.published import Published, TableRow, known_encoder
+from bench.analysis.published import Published, PublishedRow, known_encoder
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "Severity", "audit_published", "audit_rows", "counted"]
 
 
-def audit_rows(rows: Sequence[TableRow]) -> list[Finding]:
+def audit_rows(rows: Sequence[PublishedRow]) -> list[Finding]:
     """What the numbers of rows tell by themselves, the gravest first, then by kind, in the order of the rows."""
     findings = [finding for rule in (harmonic, ignored, deviation) for row in rows for finding in rule(row)]
     for rule_of_tables in (summing_slices, repeated_rows, borrowed_rows, disagreeing_places):

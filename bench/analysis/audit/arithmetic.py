@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.analysis.audit.finding import FAR, Finding, Range, show
-from bench.analysis.published import Printed, TableRow
+from bench.analysis.published import Printed, PublishedRow
+from bench.metrics.arithmetic import harmonic_mean
 
 ASSUMED_STD = 5.0
 """Points of percent: how far seeds may vary where no deviation is printed."""
@@ -28,8 +29,8 @@ class _Spread(NamedTuple):
     std: Range | None
 
 
-def _possible(row: TableRow) -> _Spread | None:
-    """None where P or R is not printed.
+def _possible(row: PublishedRow) -> _Spread | None:
+    """What the printed P and R leave open for F1; None where one of them is not printed.
 
     A seed's F1 is H(P, R) = 2PR/(P + R), and the table has means over seeds. H is concave, so the mean F1 lies *below*
     H of the means p and r. How far, exactly: with the tangent plane of H at (p, r), the gap of one seed is
@@ -43,7 +44,7 @@ def _possible(row: TableRow) -> _Spread | None:
         return None
     precision, recall = row.scores["precision"], row.scores["recall"]
     p, r = Range.of(precision.mean), Range.of(recall.mean)
-    highest = _h(p.high, r.high)
+    highest = harmonic_mean(p.high, r.high)
     stds, seeds = [_std(row, score) for score in (precision, recall)], row.seeds or ASSUMED_SEEDS
     off_line = r.high * stds[0].high + p.high * stds[1].high
     least_sum = p.low + r.low - reach(row, precision) - reach(row, recall)
@@ -51,7 +52,7 @@ def _possible(row: TableRow) -> _Spread | None:
         # Seeds may be anywhere, some without a prediction: F1 is only known to lie below H.
         return _Spread(Range(0.0, highest), None)
     gap = 2 * off_line**2 / ((p.low + r.low) ** 2 * least_sum)
-    f1 = Range(max(0.0, _h(p.low, r.low) - gap), highest)
+    f1 = Range(max(0.0, harmonic_mean(p.low, r.low) - gap), highest)
     if precision.std is None or recall.std is None or seeds == 1:
         return _Spread(f1, None)
     # No seed's gap exceeds (n - 1) times the bound of their mean, so their deviation is at most
@@ -68,23 +69,19 @@ def _possible(row: TableRow) -> _Spread | None:
     return _Spread(f1, Range(max(0.0, least - of_gap), most + of_gap))
 
 
-def reach(row: TableRow, score: Printed) -> float:
+def reach(row: PublishedRow, score: Printed) -> float:
     """How far, in points, a seed's score may lie from the mean of the row: sqrt(n - 1) deviations (Samuelson 1968)."""
     return math.sqrt((row.seeds or ASSUMED_SEEDS) - 1) * _std(row, score).high
 
 
-def _std(row: TableRow, score: Printed) -> Range:
+def _std(row: PublishedRow, score: Printed) -> Range:
     if row.seeds == 1:
         return Range(0.0, 0.0)
     return Range.of(score.std) if score.std is not None else Range(0.0, ASSUMED_STD)
 
 
-def _h(p: float, r: float) -> float:
-    return 2 * p * r / (p + r) if p > 0 and r > 0 else 0.0
-
-
-def harmonic(row: TableRow) -> Iterator[Finding]:
-    """An F1 that no precision and recall of the row can give."""
+def harmonic(row: PublishedRow) -> Iterator[Finding]:
+    """The finding, if there is one, that no precision and recall of the row's can give its F1."""
     possible = _possible(row)
     if possible is None or "f1" not in row.scores:
         return
@@ -92,29 +89,30 @@ def harmonic(row: TableRow) -> Iterator[Finding]:
     printed = Range.of(row.scores["f1"].mean)
     if printed.meets(possible.f1):
         return
-    difference = f1 - _h(p, r)
+    expected = harmonic_mean(p, r)
+    difference = f1 - expected
     outside = not min(p, r) <= f1 <= max(p, r)
     yield Finding(
         "f1-not-of-p-and-r",
         "error" if abs(difference) > FAR else "warning",
         row.where,
-        f"F1 {f1:.2f}, but 2PR/(P + R) = {_h(p, r):.2f} of P {p:.2f} and R {r:.2f} ({difference:+.2f}; rounding and "
+        f"F1 {f1:.2f}, but 2PR/(P + R) = {expected:.2f} of P {p:.2f} and R {r:.2f} ({difference:+.2f}; rounding and "
         f"seeds allow {possible.f1.low:.2f} to {possible.f1.high:.2f})"
         + ("; it does not even lie between them" if outside else ""),
-        {"f1": f1, "precision": p, "recall": r, "harmonic": _h(p, r), "difference": difference},
+        {"f1": f1, "precision": p, "recall": r, "harmonic": expected, "difference": difference},
     )
 
 
-def deviation(row: TableRow) -> Iterator[Finding]:
-    """A deviation of F1 that those of precision and recall cannot give."""
+def deviation(row: PublishedRow) -> Iterator[Finding]:
+    """The finding, if there is one, that the deviations of precision and recall cannot give that of F1."""
     possible = _possible(row)
     printed = row.scores["f1"].std if "f1" in row.scores else None
     if possible is None or possible.std is None or printed is None:
         return
-    given = Range.of(printed)
-    if not given.meets(possible.std):
+    rounded = Range.of(printed)
+    if not rounded.meets(possible.std):
         stds = {metric: float(row.scores[metric].std or 0) for metric in ("f1", "precision", "recall")}
-        more = "more" if given.low > possible.std.high else "less"
+        more = "more" if rounded.low > possible.std.high else "less"
         yield Finding(
             "deviation-of-f1",
             "warning",
@@ -125,8 +123,11 @@ def deviation(row: TableRow) -> Iterator[Finding]:
         )
 
 
-def ignored(row: TableRow) -> Iterator[Finding]:
-    """Ign F1 leaves right predictions out of the precision's two counts, which never raises it, in any seed."""
+def ignored(row: PublishedRow) -> Iterator[Finding]:
+    """The finding, if there is one, that Ign F1 is above F1.
+
+    It leaves right predictions out of the precision's two counts, which never raises it, in any seed.
+    """
     if "f1" not in row.scores or "ign_f1" not in row.scores:
         return
     f1, ign = row.scores["f1"].mean, row.scores["ign_f1"].mean

@@ -61,7 +61,7 @@ class Range(NamedTuple):
 
     @classmethod
     def of(cls, printed: Decimal) -> Range:
-        """Half a unit of the last digit to both sides; never below zero."""
+        """Of a printed number: half a unit of its last digit to both sides, never below zero."""
         exponent = printed.as_tuple().exponent
         half = 0.5 * 10.0**exponent if isinstance(exponent, int) else 0.0
         return cls(max(0.0, float(printed) - half - _FLOAT), float(printed) + half + _FLOAT)
@@ -72,7 +72,7 @@ class Range(NamedTuple):
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """The gravest first, then by kind; within a kind as they were found."""
+    """The findings with the gravest first, then by kind; within a kind in the order they come in."""
     return sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.kind))
 
 
@@ -86,6 +86,6 @@ def counted(findings: Iterable[Finding]) -> dict[str, dict[Severity, int]]:
 
 
 def show(score: Decimal) -> str:
-    """As it was printed; two decimals of a number that was not rounded."""
+    """A score as it was printed; one that was not rounded, with two decimals."""
     exponent = score.as_tuple().exponent
     return str(score) if isinstance(exponent, int) and exponent >= -4 else f"{score:.2f}"

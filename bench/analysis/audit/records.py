@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.analysis.aggregate import RELEASED, Cell, Row, labels, load_cells, rows_of
+from bench.analysis import stats
+from bench.analysis.aggregate import ALL, RELEASED, Cell, Score, labels, load_cells, scores_of
 from bench.analysis.audit import audit_rows
 from bench.analysis.audit.finding import Finding, Severity, in_order
 from bench.analysis.audit.rows import mixed_encoders
 from bench.analysis.comparability import differences
-from bench.analysis.published import METRICS, Printed, TableRow
-from bench.analysis.stats import score
+from bench.analysis.metrics import COUNTED, PRINTED
+from bench.analysis.published import Printed, PublishedRow
+from bench.runs.names import model_name
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
 from bench.runs.run_folder import run_folders
@@ -31,7 +33,7 @@ def audit_records(out: Path) -> list[Finding]:
     return audit_cells(cells, record_rows(cells, out), out)
 
 
-def audit_cells(cells: Sequence[Cell], rows: Sequence[TableRow], out: Path) -> list[Finding]:
+def audit_cells(cells: Sequence[Cell], rows: Sequence[PublishedRow], out: Path) -> list[Finding]:
     """`audit_records` of cells that are loaded already. rows: theirs (`record_rows`)."""
     return in_order([*audit_rows(rows), *cells_apart(cells, rows), *unreadable(out)])
 
@@ -43,41 +45,43 @@ def unreadable(out: Path) -> Iterator[Finding]:
             yield Finding("fewer-seeds", "warning", folder.name, "its run.json is unreadable: it is in no row", {})
 
 
-def record_rows(cells: Sequence[Cell], out: Path) -> list[TableRow]:
+def record_rows(cells: Sequence[Cell], out: Path) -> list[PublishedRow]:
     """The cells' scores as rows of tables, unrounded: strict slices and the whole of each split."""
-    rows: list[TableRow] = []
+    rows: list[PublishedRow] = []
     for cell, label in zip(cells, labels(cells), strict=True):
-        numbers = [row for row in rows_of([cell]) if not row.slice.startswith(RELEASED)]
-        for _, of_slice in groupby(numbers, key=lambda row: (row.split, row.slice)):
-            rows += _table_row(list(of_slice), label, out)
+        scores = [score for score in scores_of([cell]) if not score.slice.startswith(RELEASED)]
+        for _, of_slice in groupby(scores, key=lambda score: (score.split, score.slice)):
+            rows += _row(list(of_slice), label, out)
     return rows
 
 
-def _table_row(numbers: Sequence[Row], label: str, out: Path) -> Iterator[TableRow]:
-    found = {row.metric: row for row in numbers if row.mean is not None}
-    scores = {
-        metric: Printed(Decimal(repr(row.mean)), None if row.std is None else Decimal(repr(row.std)))
-        for metric in METRICS
-        if (row := found.get(metric)) is not None
-    }
-    if scores:
-        row = numbers[0]
-        yield TableRow(
-            source=str(out), table=row.dataset, dataset=row.dataset, split=row.split, slice=row.slice,
-            setting=row.setting, model=row.model, variant=row.variant + label, encoder=row.encoder, scores=scores,
-            seeds=row.n,
+def _row(scores: Sequence[Score], label: str, out: Path) -> Iterator[PublishedRow]:
+    """The scores of one split and slice as a row; none if there is not one number among them."""
+    by_metric = {score.metric: score for score in scores}
+    printed = {}
+    for metric in PRINTED:
+        score = by_metric.get(metric.name)
+        if score is not None and score.mean is not None:
+            std = None if score.std is None else Decimal(repr(score.std))
+            printed[metric.name] = Printed(Decimal(repr(score.mean)), std)
+    if printed:
+        first = scores[0]
+        yield PublishedRow(
+            source=str(out), table=first.dataset, dataset=first.dataset, split=first.split, slice=first.slice,
+            setting=first.setting, model=first.model, variant=first.variant + label, encoder=first.encoder,
+            scores=printed, seeds=first.n,
         )  # fmt: skip
 
 
-def cells_apart(cells: Sequence[Cell], rows: Sequence[TableRow]) -> Iterator[Finding]:
+def cells_apart(cells: Sequence[Cell], rows: Sequence[PublishedRow]) -> Iterator[Finding]:
     """What the numbers do not tell: missing seeds, what rows of one table do not share, scores that no count gives."""
-    yield from mixed_encoders([row for row in rows if row.slice == "all"], lambda row: row.encoder)
+    yield from mixed_encoders([row for row in rows if row.slice == ALL], lambda row: row.encoder)
     for cell, label in zip(cells, labels(cells), strict=True):
         plan = cell.plans[0]
         where = f"{plan.dataset}, {plan.setting}, {_name(plan, label)}"
         if len(cell.records) < cell.expected:
-            there = ", ".join(str(record.seed) for record in cell.records)
-            what = f"{len(cell.records)} of {cell.expected} seeds are there" + (f" ({there})" if there else "")
+            finished = ", ".join(str(record.seed) for record in cell.records)
+            what = f"{len(cell.records)} of {cell.expected} seeds are there" + (f" ({finished})" if finished else "")
             errors = f": {'; '.join(cell.errors)}" if cell.errors else ""
             numbers = {"claimed": cell.expected, "found": len(cell.records)}
             yield Finding("fewer-seeds", "warning", where, what + errors, numbers)
@@ -87,8 +91,7 @@ def cells_apart(cells: Sequence[Cell], rows: Sequence[TableRow]) -> Iterator[Fin
 
 
 def _name(plan: RunPlan, label: str) -> str:
-    variant = f" ({plan.variant})" if plan.variant else ""
-    return f"{plan.model}{variant}{label}, {plan.encoder}"
+    return f"{model_name(plan.model, plan.variant)}{label}, {plan.encoder}"
 
 
 def _not_of_counts(record: RunRecord, where: str) -> Iterator[Finding]:
@@ -97,11 +100,13 @@ def _not_of_counts(record: RunRecord, where: str) -> Iterator[Finding]:
         counts = recorded.documents
         columns = (counts.correct, counts.predicted, counts.gold, counts.correct_in_facts)
         total = np.array([sum(column) for column in columns], dtype=float)
-        for metric in METRICS:
-            stored = getattr(recorded.scores, metric)
-            counted = float(score(total, metric))
+        for metric in COUNTED:
+            stored = metric.of_split(recorded)
+            counted = float(stats.score(total, metric.name))
             if stored is not None and abs(stored - counted) > _CLOSE:
-                what = f"the record's {metric} of {split} is {stored:.2f}, its documents' counts give {counted:.2f}"
+                what = (
+                    f"the record's {metric.name} of {split} is {stored:.2f}, its documents' counts give {counted:.2f}"
+                )
                 numbers = {"recorded": stored, "counted": counted}
                 yield Finding("scores-not-of-counts", "error", f"{where}, seed {record.seed}", what, numbers)
 

@@ -6,23 +6,24 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
+from bench.analysis.aggregate import ALL
 from bench.analysis.audit.finding import FAR, Finding, Range, Severity, show
-from bench.analysis.published import UNSTATED, TableRow
+from bench.analysis.published import UNSTATED, PublishedRow
 
 
-def repeated_rows(rows: Sequence[TableRow]) -> Iterator[Finding]:
+def repeated_rows(rows: Sequence[PublishedRow]) -> Iterator[Finding]:
     """Rows of a whole split with the same three means or more: one measurement, shown more than once."""
-    groups: dict[tuple[object, ...], list[TableRow]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[PublishedRow]] = defaultdict(list)
     for row in rows:
-        means = sorted((str(metric), score.mean) for metric, score in row.scores.items())
-        if row.slice == "all" and len(means) >= 3 and any(mean for _, mean in means):
+        means = sorted((metric, score.mean) for metric, score in row.scores.items())
+        if row.slice == ALL and len(means) >= 3 and any(mean for _, mean in means):
             groups[row.dataset, row.split, tuple(means)].append(row)
     for group in groups.values():
         if len(group) < 2:
             continue
         first = group[0]
-        numbers = {str(metric): float(score.mean) for metric, score in first.scores.items()}
-        told = ", ".join(f"{metric} {show(score.mean)}" for metric, score in first.scores.items())
+        numbers = {metric: float(score.mean) for metric, score in first.scores.items()}
+        means_shown = ", ".join(f"{metric} {show(score.mean)}" for metric, score in first.scores.items())
         stds = {metric: {row.scores[metric].std for row in group} for metric in first.scores}
         severity: Severity
         if len({(row.model, row.setting) for row in group}) > 1:
@@ -32,17 +33,17 @@ def repeated_rows(rows: Sequence[TableRow]) -> Iterator[Finding]:
         else:
             severity, what = "note", f"one measurement is shown {len(group)} times"
         places = "; ".join(_place(row) for row in group)
-        yield Finding("repeated-row", severity, first.where, f"{what} ({told}): {places}", numbers)
+        yield Finding("repeated-row", severity, first.where, f"{what} ({means_shown}): {places}", numbers)
 
 
-def _place(row: TableRow) -> str:
+def _place(row: PublishedRow) -> str:
     score = next(iter(row.scores.values()))
     return row.where + (f" ± {show(score.std)}" if score.std is not None else "")
 
 
-def borrowed_rows(rows: Sequence[TableRow]) -> Iterator[Finding]:
+def borrowed_rows(rows: Sequence[PublishedRow]) -> Iterator[Finding]:
     """Rows that a table took from elsewhere, run with other code, seeds and perhaps another encoder."""
-    tables: dict[tuple[str, str], list[TableRow]] = defaultdict(list)
+    tables: dict[tuple[str, str], list[PublishedRow]] = defaultdict(list)
     for row in rows:
         tables[row.source, row.table].append(row)
     for of_table in tables.values():
@@ -53,12 +54,12 @@ def borrowed_rows(rows: Sequence[TableRow]) -> Iterator[Finding]:
             yield Finding("borrowed-rows", "note", borrowed[0].place, what, {"borrowed": len(borrowed)})
 
 
-def disagreeing_places(rows: Sequence[TableRow]) -> Iterator[Finding]:
+def disagreeing_places(rows: Sequence[PublishedRow]) -> Iterator[Finding]:
     """F1 of one model in one setting, of which two places tell different things.
 
     Places of one source contradict each other beyond rounding, different sources where they are far apart.
     """
-    groups: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[PublishedRow]] = defaultdict(list)
     for row in rows:
         if "f1" in row.scores and UNSTATED not in (row.setting, row.encoder):
             groups[row.dataset, row.split, row.slice, row.setting, row.model, row.variant, row.encoder].append(row)
@@ -70,29 +71,29 @@ def disagreeing_places(rows: Sequence[TableRow]) -> Iterator[Finding]:
             for one, two in combinations(group, 2)
         )
         if contradiction or spread > FAR:
-            told = "; ".join(dict.fromkeys(f"{show(row.scores['f1'].mean)} ({row.place})" for row in group))
-            what = f"F1 differs by {show(spread)} between places: {told}"
+            scores = "; ".join(dict.fromkeys(f"{show(row.scores['f1'].mean)} ({row.place})" for row in group))
+            what = f"F1 differs by {show(spread)} between places: {scores}"
             yield Finding("places-disagree", "warning", group[0].where, what, {"spread": float(spread)})
 
 
-def mixed_encoders(rows: Sequence[TableRow], encoder: Callable[[TableRow], str]) -> Iterator[Finding]:
+def mixed_encoders(rows: Sequence[PublishedRow], encoder: Callable[[PublishedRow], str]) -> Iterator[Finding]:
     """Tables whose models do not share an encoder. Every model with every encoder is a comparison of encoders: fine.
 
     encoder: that of a row, as far as it is known.
     """
-    tables: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
+    tables: dict[tuple[str, ...], list[PublishedRow]] = defaultdict(list)
     for row in rows:
         tables[row.source, row.table, row.dataset, row.split, row.slice, row.setting].append(row)
     for of_table in tables.values():
         models: dict[str, list[str]] = defaultdict(list)
         for row in of_table:
             models[encoder(row)].append(row.name)
-        told = "; ".join(f"{name}: {', '.join(of_encoder)}" for name, of_encoder in models.items())
+        grouped = "; ".join(f"{name}: {', '.join(of_encoder)}" for name, of_encoder in models.items())
         where = f"{of_table[0].place}, {of_table[0].setting}, {of_table[0].split}"
         stated = {name: frozenset(of_encoder) for name, of_encoder in models.items() if name != UNSTATED}
         if len(set(stated.values())) > 1:
-            what = f"models are compared across encoders: {told}"
+            what = f"models are compared across encoders: {grouped}"
             yield Finding("mixed-encoders", "error", where, what, {"encoders": len(models)})
         elif UNSTATED in models and len(of_table) > 1:
             severity: Severity = "warning" if stated else "note"
-            yield Finding("mixed-encoders", severity, where, f"no telling whether encoders are mixed: {told}")
+            yield Finding("mixed-encoders", severity, where, f"no telling whether encoders are mixed: {grouped}")

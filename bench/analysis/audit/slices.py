@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from bench.analysis.aggregate import ALL
 from bench.analysis.audit.arithmetic import reach
 from bench.analysis.audit.finding import Finding, Range, show
-from bench.analysis.published import TableRow
+from bench.analysis.published import PublishedRow
 
 _TWO_PARTS = {"intra": "inter", "below-25th-percentile": "not-below-25th-percentile"}
 
@@ -20,17 +21,17 @@ class _Sum(NamedTuple):
     least: below neither slice's precision, in any seed.
     """
 
-    parts: tuple[TableRow, TableRow]
+    parts: tuple[PublishedRow, PublishedRow]
     total: Range
     least: float
 
     @classmethod
-    def of(cls, one: TableRow, two: TableRow) -> _Sum:
+    def of(cls, one: PublishedRow, two: PublishedRow) -> _Sum:
         ranges = [_precision(row) for row in (one, two)]
         least = min(_precision(row).low - reach(row, row.scores["precision"]) for row in (one, two))
         return cls((one, two), Range(sum(r.low for r in ranges), sum(r.high for r in ranges)), least)
 
-    def is_overall(self, row: TableRow) -> bool:
+    def is_overall(self, row: PublishedRow) -> bool:
         """Whether the sum is the precision of `row`, more closely than predictions divided by slices can make it."""
         overall = _precision(row)
         return self.total.meets(overall) and self.least > (self.total.high - self.total.low) + (
@@ -47,11 +48,11 @@ class _Model(NamedTuple):
     """What a table tells of one model: sums of complementary slices, and rows of the whole split."""
 
     sums: list[_Sum]
-    overall: list[TableRow]
+    overall: list[PublishedRow]
 
 
-def summing_slices(rows: Sequence[TableRow]) -> Iterator[Finding]:
-    """Precisions of complementary slices that sum to the overall one.
+def summing_slices(rows: Sequence[PublishedRow]) -> Iterator[Finding]:
+    """Findings of models whose precisions of complementary slices sum to the overall one.
 
     Divided by the slice's own predictions, they lie on both sides of the overall one, so that their sum exceeds it by
     the smaller of them.
@@ -65,19 +66,19 @@ def summing_slices(rows: Sequence[TableRow]) -> Iterator[Finding]:
                 yield _finding(model.sums, _elsewhere(model.sums[0], rows))
 
 
-def _tables(rows: Sequence[TableRow]) -> list[list[_Model]]:
-    models: dict[tuple[str, ...], list[TableRow]] = defaultdict(list)
+def _tables(rows: Sequence[PublishedRow]) -> list[list[_Model]]:
+    models: dict[tuple[str, ...], list[PublishedRow]] = defaultdict(list)
     for row in rows:
         if "precision" in row.scores:
             models[row.source, row.table, row.dataset, row.split, row.setting, row.name, row.encoder].append(row)
     tables: dict[tuple[str, ...], list[_Model]] = defaultdict(list)
     for key, group in models.items():
         if sums := _sums(group):
-            tables[key[:5]].append(_Model(sums, [row for row in group if row.slice == "all"]))
+            tables[key[:5]].append(_Model(sums, [row for row in group if row.slice == ALL]))
     return list(tables.values())
 
 
-def _sums(rows: Sequence[TableRow]) -> list[_Sum]:
+def _sums(rows: Sequence[PublishedRow]) -> list[_Sum]:
     named = {row.slice.replace("_", "-"): row for row in rows}
     pairs = ((row, named.get(_complement(part))) for part, row in named.items())
     return [_Sum.of(row, other) for row, other in pairs if other is not None]
@@ -104,16 +105,16 @@ def _released(models: Sequence[Sequence[_Sum]]) -> bool:
     return agree and possible and terms_differ and models_differ
 
 
-def _elsewhere(pair: _Sum, rows: Sequence[TableRow]) -> str:
+def _elsewhere(pair: _Sum, rows: Sequence[PublishedRow]) -> str:
     """What the same source prints as the model's overall precision, where it is none of those."""
     first = pair.parts[0]
     identity = ("source", "dataset", "split", "name", "encoder")
     same = [row for row in rows if all(getattr(row, name) == getattr(first, name) for name in identity)]
-    printed = [row for row in same if row.slice == "all" and "precision" in row.scores]
+    printed = [row for row in same if row.slice == ALL and "precision" in row.scores]
     if not printed or any(pair.total.meets(_precision(row)) for row in printed):
         return ""
-    told = dict.fromkeys(f"{show(row.scores['precision'].mean)} ({row.setting})" for row in printed)
-    return f", which is none of the overall precisions of this model: {', '.join(told)}"
+    precisions = dict.fromkeys(f"{show(row.scores['precision'].mean)} ({row.setting})" for row in printed)
+    return f", which is none of the overall precisions of this model: {', '.join(precisions)}"
 
 
 def _finding(sums: Sequence[_Sum], tail: str) -> Finding:
@@ -123,5 +124,5 @@ def _finding(sums: Sequence[_Sum], tail: str) -> Finding:
     return Finding("slice-precisions-sum", "error", first.where.removesuffix(f" {first.slice}"), what, numbers)
 
 
-def _precision(row: TableRow) -> Range:
+def _precision(row: PublishedRow) -> Range:
     return Range.of(row.scores["precision"].mean)

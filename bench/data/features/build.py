@@ -59,7 +59,7 @@ class Features:
 
 
 class WordPieces:
-    """Word pieces of words, each distinct word tokenised once.
+    """The word pieces of any word, each distinct word tokenised once.
 
     Words are tokenised one at a time and without a prefix space, as the reference programs do for every encoder.
     """

@@ -11,13 +11,7 @@ from typing import TypeVar
 from matplotlib.figure import Figure as Drawing
 
 from bench.report.figures import draw, style
-from bench.report.figures.series import (
-    ablation_points,
-    by_place,
-    curves,
-    relation_points,
-    strips,
-)
+from bench.report.figures.series import ablation_points, by_condition, curves, relation_points, strips
 from bench.report.material import Material
 from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
@@ -25,7 +19,7 @@ from bench.report.tables.paper_tables import Where, is_the_papers
 
 _Item = TypeVar("_Item")
 MOST_STRIPS = 40
-MOST_PLACES = 6
+MOST_CONDITIONS = 6
 """Data sets, encoders and settings with figures of their own, those with most systems first.
 
 A figure takes a third of a second; `runs.csv` has the numbers of all.
@@ -47,32 +41,33 @@ class Drawn:
 
 def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tuple[str, Figure]]:
     """Draw everything; PDF and PNG go to `to`/figures. Each with the name of its section of the page."""
-    made = []
+    on_page = []
     for drawn in apart([*planned(material), *more]):
         name, drawing = anchor(drawn.name), drawn.drawing()
         svg = style.as_svg(drawing, name)
         style.write(drawing, to / "figures", name)
-        made.append((drawn.section, Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)))
-    return made
+        figure = Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)
+        on_page.append((drawn.section, figure))
+    return on_page
 
 
 def planned(material: Material) -> Iterator[Drawn]:
     """All figures but that of the memory, which takes a trained model."""
-    places = sorted(by_place(material.shown), key=lambda of_place: -len(of_place[1]))[:MOST_PLACES]
-    for place, systems in places:
+    groups = sorted(by_condition(material.shown), key=lambda group: -len(group[1]))[:MOST_CONDITIONS]
+    for condition, systems in groups:
         shown = strips(systems)[:MOST_STRIPS]
         if shown:
             yield Drawn(
-                "seeds", f"seeds-{place}", f"Seeds: {place}",
+                "seeds", f"seeds-{condition.heading}", f"Seeds: {condition.heading}",
                 "Test F1. Rings are seeds, the bar their mean, the band the 95 % interval of the mean over seeds "
                 "(Student's t; none of one seed).",
-                "; ".join(f"{strip.name}: {_told(strip.values)}" for strip in shown),
+                "; ".join(f"{strip.name}: {_listed(strip.values)}" for strip in shown),
                 partial(draw.seed_strips, shown),
             )  # fmt: skip
         learnt = curves(systems)
         for part, some in enumerate(_parts(learnt, draw.PANELS)):
             yield Drawn(
-                "curves", f"learning-{place}-{part}", f"Learning: {place}",
+                "curves", f"learning-{condition.heading}-{part}", f"Learning: {condition.heading}",
                 "Dev F1 after each epoch of the last stage: thick, the mean over seeds; thin, each seed; a marker at "
                 "the epoch that was kept.",
                 "; ".join(f"{c.name} from {c.mean[0]:.1f} to {c.mean[-1]:.1f}" for c in some if c.mean),
@@ -81,7 +76,8 @@ def planned(material: Material) -> Iterator[Drawn]:
         scores = relation_points(systems)[: draw.PANELS]
         if scores:
             yield Drawn(
-                "relations", f"relations-{place}", f"F1 of each relation by its frequency: {place}",
+                "relations", f"relations-{condition.heading}",
+                f"F1 of each relation by its frequency: {condition.heading}",
                 "One mark per relation of the test set, its F1 a mean over seeds; the dashed line joins the means of "
                 "the four quarters of relations by frequency.",
                 f"F1 against labels for {', '.join(of.system.name for of in scores)}",
@@ -93,7 +89,7 @@ def planned(material: Material) -> Iterator[Drawn]:
 
 def _ablations(material: Material) -> Iterator[Drawn]:
     papers = {(t.model, t.hyperparameter): t for t in material.rows.paper.tables("ablation")}
-    for ablation in material.ablations[:MOST_PLACES]:
+    for ablation in material.ablations[:MOST_CONDITIONS]:
         table = papers.get((ablation.model, ablation.hyperparameter))
         ours, published = ablation_points(ablation, table, material.rows)
         if not ours.means:
@@ -136,5 +132,5 @@ def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
         yield items[first : first + size]
 
 
-def _told(values: Sequence[float]) -> str:
+def _listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.1f}" for value in values)

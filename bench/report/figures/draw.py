@@ -40,13 +40,13 @@ def ablation(ours: Points, published: Points | None, hyperparameter: str, compar
     series = [ours, *([published] if published else [])]
     together = comparable or published is None
     values = sorted({value for points in series for value in points.means})
-    with figure(2.9, columns=1 if together else 2) as (made, panels):
+    with figure(2.9, columns=1 if together else 2) as (drawing, panels):
         for index, points in enumerate(series):
             axes = panels[0] if together else panels[index]
-            there = [value for value in values if value in points.means]
+            of_series = [value for value in values if value in points.means]
             # Next to each other, or the bars of two series would cover one another.
-            at = [values.index(value) + (index - 0.5) * 0.08 * together for value in there]
-            means, spreads = [points.means[v] for v in there], [points.deviations[v] or 0.0 for v in there]
+            at = [values.index(value) + (index - 0.5) * 0.08 * together for value in of_series]
+            means, spreads = [points.means[v] for v in of_series], [points.deviations[v] or 0.0 for v in of_series]
             axes.errorbar(at, means, yerr=spreads, capsize=3, label=points.name, **look(index))
             axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
             axes.set_xlabel(hyperparameter)
@@ -54,8 +54,8 @@ def ablation(ours: Points, published: Points | None, hyperparameter: str, compar
         panels[0].set_ylabel("test F1 (%)")
         if not together:
             _same_span(panels)
-        made.legend(loc="outside upper left", ncols=2)
-    return made
+        drawing.legend(loc="outside upper left", ncols=2)
+    return drawing
 
 
 def _same_span(panels: Sequence[Axes]) -> None:
@@ -69,7 +69,7 @@ def seed_strips(strips: Sequence[Strip]) -> Figure:
     """Each seed's F1 as a ring, the mean as a bar, its 95 % interval over seeds as a line."""
     names = [in_lines(strip.name) for strip in strips]
     lines = max((name.count("\n") for name in names), default=0) + 1
-    with figure(0.75 + (0.16 + 0.14 * lines) * len(strips)) as (made, (axes,)):
+    with figure(0.75 + (0.16 + 0.14 * lines) * len(strips)) as (drawing, (axes,)):
         for row, strip in enumerate(strips):
             mean = sum(strip.values) / len(strip.values)
             if strip.low is not None and strip.high is not None:
@@ -80,34 +80,34 @@ def seed_strips(strips: Sequence[Strip]) -> Figure:
         axes.set_ylim(len(strips) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("F1 (%)")
-    return made
+    return drawing
 
 
 def learning_curves(curves: Sequence[Curve]) -> Figure:
     """Dev F1 after each epoch: the mean over seeds, each seed thinly, a marker at the epochs that were kept."""
-    with figure(3.2) as (made, (axes,)):
+    with figure(3.2) as (drawing, (axes,)):
         for index, curve in enumerate(curves):
             style = look(index)
             line = {name: style[name] for name in ("color", "linestyle")}
-            for seed, kept in zip(curve.seeds, curve.selected, strict=True):
+            for seed, selected in zip(curve.seeds, curve.selected, strict=True):
                 axes.plot(range(1, len(seed) + 1), seed, linewidth=0.6, alpha=0.4, color=style["color"])
-                if 0 < kept <= len(seed):
-                    axes.plot([kept], [seed[kept - 1]], style["marker"], color=style["color"], ms=4, mfc="none")
+                if 0 < selected <= len(seed):
+                    axes.plot([selected], [seed[selected - 1]], style["marker"], color=style["color"], ms=4, mfc="none")
             axes.plot(range(1, len(curve.mean) + 1), curve.mean, **line)
             # For the legend: line and marker together.
             axes.plot([], [], label=in_lines(curve.name), **style, mfc="none")
         axes.set_xlabel("epoch of the last stage")
         axes.set_ylabel("dev F1 (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        made.legend(loc="outside right upper")
-    return made
+        drawing.legend(loc="outside right upper")
+    return drawing
 
 
 def relations(systems: Sequence[RelationScores]) -> Figure:
     """F1 of each relation against its labels in the test set, one panel per system, with the mean of every quarter."""
     columns = 2 if len(systems) == 4 else min(3, len(systems))
     rows = -(-len(systems) // columns)
-    with figure(0.6 + 1.9 * rows, rows, columns, sharex=True, sharey=True) as (made, panels):
+    with figure(0.6 + 1.9 * rows, rows, columns, sharex=True, sharey=True) as (drawing, panels):
         for index, (axes, scores) in enumerate(zip(panels, systems, strict=False)):
             frequency = np.array([scores.labels[relation] for relation in scores.labels], dtype=float)
             f1 = np.array([scores.f1[relation] for relation in scores.labels])
@@ -126,7 +126,7 @@ def relations(systems: Sequence[RelationScores]) -> Figure:
                 axes.set_xlabel("labels in the test set")
         for axes in panels[len(systems) :]:
             axes.set_visible(False)
-    return made
+    return drawing
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -137,24 +137,24 @@ def _logarithmic(axes: Axes) -> None:
 
 def label_distribution(counts: Mapping[str, int], names: Mapping[str, str]) -> Figure:
     """Labelled triples of each relation, most frequent first, on a logarithmic scale."""
-    there = {relation: count for relation, count in counts.items() if count}
-    with figure(0.7 + 0.155 * len(there)) as (made, (axes,)):
-        rows = range(len(there))
-        axes.barh(rows, list(there.values()), color=COLOURS[0], height=0.7)
-        for row, count in zip(rows, there.values(), strict=True):
+    labelled = {relation: count for relation, count in counts.items() if count}
+    with figure(0.7 + 0.155 * len(labelled)) as (drawing, (axes,)):
+        rows = range(len(labelled))
+        axes.barh(rows, list(labelled.values()), color=COLOURS[0], height=0.7)
+        for row, count in zip(rows, labelled.values(), strict=True):
             axes.annotate(f"{count:,}", (count, row), (3, 0), textcoords="offset points", va="center", fontsize=6.5)
-        axes.set_yticks(rows, [f"{names.get(relation, relation)}" for relation in there], fontsize=7)
-        axes.set_ylim(len(there) - 0.4, -0.6)
+        axes.set_yticks(rows, [f"{names.get(relation, relation)}" for relation in labelled], fontsize=7)
+        axes.set_ylim(len(labelled) - 0.4, -0.6)
         _logarithmic(axes)
-        axes.set_xlim(right=2 * max(there.values()))
+        axes.set_xlim(right=2 * max(labelled.values()))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("labelled triples (logarithmic)")
-    return made
+    return drawing
 
 
 def memory(heads: Array, tokens: Array, explained: Sequence[float]) -> Figure:
     """Head entities [h, 2] and memory tokens [m, 2] on the first two principal components of both."""
-    with figure(4.2) as (made, (axes,)):
+    with figure(4.2) as (drawing, (axes,)):
         axes.plot(
             heads[:, 0], heads[:, 1], ".", color=COLOURS[0], ms=3.5, alpha=0.45, label=f"head entities ({len(heads):,})"
         )
@@ -171,5 +171,5 @@ def memory(heads: Array, tokens: Array, explained: Sequence[float]) -> Figure:
         axes.set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
         axes.axhline(0, color=QUIET, linewidth=0.5)
         axes.axvline(0, color=QUIET, linewidth=0.5)
-        made.legend(loc="outside upper left", ncols=2)
-    return made
+        drawing.legend(loc="outside upper left", ncols=2)
+    return drawing

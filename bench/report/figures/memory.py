@@ -20,18 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from bench.analysis.stats import Array
-from bench.analysis.systems import System
+from bench.analysis.systems import Condition, System
 from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
 from bench.filesystem import DamagedFileError, home, write_atomically
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
-from bench.interrupt import Interrupt
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import saved_encoder
 from bench.report.figures import draw
 from bench.report.figures.collect import Drawn
-from bench.report.figures.series import Place
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
 from bench.runs.stage_folder import stage_folder
 
@@ -57,12 +56,12 @@ class Projection:
 
 def memory_figures(out: Path, systems: Sequence[System]) -> tuple[list[Drawn], list[str]]:
     """Figures of runs with a memory whose models are here, and why those of others are not drawn."""
-    made: list[Drawn] = []
+    drawn: list[Drawn] = []
     problems: list[str] = []
     # Of the setting that the paper draws, if there is one.
     for system in sorted(systems, key=lambda system: system.plan.setting != "human+distant"):
         plan = _of_first_seed(system)
-        if plan is None or len(made) == MOST:
+        if plan is None or len(drawn) == MOST:
             continue
         try:
             projection = project(out, plan)
@@ -70,8 +69,8 @@ def memory_figures(out: Path, systems: Sequence[System]) -> tuple[list[Drawn], l
             problems.append(f"The memory of {plan.folder} is not drawn: {error}.")
             continue
         if projection is not None:
-            made.append(_drawn(system, plan, projection))
-    return made, problems
+            drawn.append(_drawn(system, plan, projection))
+    return drawn, problems
 
 
 def _of_first_seed(system: System) -> RunPlan | None:
@@ -82,9 +81,9 @@ def _of_first_seed(system: System) -> RunPlan | None:
 
 
 def _drawn(system: System, plan: RunPlan, projection: Projection) -> Drawn:
-    place = Place(plan.dataset, plan.encoder, plan.setting)
+    condition = Condition.of(plan)
     return Drawn(
-        "memory", f"memory-{plan.folder}", f"Memory of {system.name}, seed {plan.seed}: {place}",
+        "memory", f"memory-{plan.folder}", f"Memory of {system.name}, seed {plan.seed}: {condition.heading}",
         f"Memory tokens and the head tokens of pairs of {DOCUMENTS} test documents, on the first two principal "
         "components of both (Figure 5 of the paper). The variance among memory tokens is "
         f"{projection.spread:.1%} of that among head tokens, over all dimensions.",
@@ -120,7 +119,7 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
     if dataset.checksum("test") != plan.test_checksum:
         raise BenchError(f"the test documents of {plan.dataset} here are not those of the run")
     seen: list[Tensor] = []
-    hook = module.register_forward_pre_hook(lambda _, given: seen.append(given[0][:, 0].float().cpu()))
+    hook = module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][:, 0].float().cpu()))
     with torch.no_grad():
         reader = Reader(system, stage, source, device, Interrupt())
         for _ in reader.score(dataset.documents("test")[:DOCUMENTS]):

@@ -10,22 +10,10 @@ from dataclasses import dataclass
 from scipy import stats as scipy_stats
 
 from bench.analysis import stats
-from bench.analysis.systems import System
+from bench.analysis.systems import Condition, System
 from bench.report.tables.ablations import Ablation
-from bench.report.tables.paper import PaperTable, PublishedRows
+from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.relations import RelationScores, relation_scores
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the systems of one figure have in common."""
-
-    dataset: str
-    encoder: str
-    setting: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}, {self.encoder}, {self.setting}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +26,7 @@ class Curve:
 
     @property
     def mean(self) -> list[float]:
-        """Over the seeds, up to the epoch that all of them reached."""
+        """The mean over seeds after each epoch, up to the last that all of them reached."""
         return [sum(values) / len(values) for values in zip(*self.seeds, strict=False)]
 
 
@@ -53,7 +41,7 @@ class Strip:
 
     @classmethod
     def of(cls, name: str, values: Sequence[float]) -> Strip:
-        """With the interval."""
+        """The strip of a system's scores, one per seed, with the interval of their mean."""
         summary = stats.summarize(values)
         if summary.std is None:
             return cls(name, tuple(values), None, None)
@@ -71,17 +59,17 @@ class Points:
     deviations: Mapping[float, float | None]
 
 
-def by_place(systems: Sequence[System]) -> Iterator[tuple[Place, list[System]]]:
+def by_condition(systems: Sequence[System]) -> Iterator[tuple[Condition, list[System]]]:
     """The systems with a finished seed, by what they are compared within."""
-    groups: dict[Place, list[System]] = defaultdict(list)
+    groups: dict[Condition, list[System]] = defaultdict(list)
     for system in systems:
         if system.cell.records:
-            groups[Place(system.plan.dataset, system.plan.encoder, system.plan.setting)].append(system)
+            groups[Condition.of(system.plan)].append(system)
     yield from groups.items()
 
 
 def curves(systems: Sequence[System]) -> list[Curve]:
-    """One for each system."""
+    """The learning curve of each system, in their order."""
     return [
         Curve(
             system.name,
@@ -93,22 +81,22 @@ def curves(systems: Sequence[System]) -> list[Curve]:
 
 
 def strips(systems: Sequence[System], split: str = "test") -> list[Strip]:
-    """F1 of each system with scores of the split."""
+    """A strip of F1 for each system that has scores of the split."""
     return [Strip.of(system.name, values) for system in systems if (values := system.values(split, "f1"))]
 
 
 def relation_points(systems: Sequence[System]) -> list[RelationScores]:
-    """F1 of each relation of the test set."""
+    """Of each system with a finished seed, F1 of each relation of the test set."""
     return [scores for system in systems if (scores := relation_scores(system)) is not None]
 
 
-def ablation_points(ablation: Ablation, table: PaperTable | None, rows: PublishedRows) -> tuple[Points, Points | None]:
+def ablation_points(ablation: Ablation, table: PaperTable | None, rows: PaperRows) -> tuple[Points, Points | None]:
     """Test F1 of an ablation, and the paper's where it has one of that hyperparameter."""
     means, deviations = {}, {}
     for value, system in ablation.points:
-        number = system.number("test", "f1")
-        if number is not None and number.mean is not None:
-            means[value], deviations[value] = number.mean, number.std
+        score = system.score("test", "f1")
+        if score is not None and score.mean is not None:
+            means[value], deviations[value] = score.mean, score.std
     ours = Points(f"{ablation.model}, {ablation.dataset}, {ablation.encoder}", means, deviations)
     if table is None:
         return ours, None

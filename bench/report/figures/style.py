@@ -68,13 +68,13 @@ _RC = {
 def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of the width of a page and `height` inches, with its axes, row by row."""
     with mpl.rc_context(_RC):
-        made = Figure(figsize=(WIDTH, height))
-        FigureCanvasAgg(made)
-        axes = made.subplots(rows, columns, squeeze=False, **options)
-        yield made, [each for row in axes for each in row]
+        drawing = Figure(figsize=(WIDTH, height))
+        FigureCanvasAgg(drawing)
+        axes = drawing.subplots(rows, columns, squeeze=False, **options)
+        yield drawing, [each for row in axes for each in row]
         # Laid out once, not again for each form that it is written in.
-        made.draw_without_rendering()
-        made.set_layout_engine("none")
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine("none")
 
 
 def look(index: int) -> dict[str, Any]:
@@ -86,11 +86,11 @@ def look(index: int) -> dict[str, Any]:
     }
 
 
-def as_svg(made: Figure, name: str) -> str:
+def as_svg(drawing: Figure, name: str) -> str:
     """Markup to stand in a page: ids of its own, text as text, ink in the colour of the page's text."""
     file = io.StringIO()
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
-        made.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
@@ -102,8 +102,8 @@ def as_svg(made: Figure, name: str) -> str:
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def write(made: Figure, folder: Path, name: str) -> list[Path]:
-    """For papers and slides: PDF, and PNG on white."""
+def write(drawing: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure for papers and slides, as PDF and as PNG on white; returns the files."""
     written = []
     options: dict[str, dict[str, Any]] = {
         "pdf": {"metadata": {"CreationDate": None}},
@@ -112,7 +112,7 @@ def write(made: Figure, folder: Path, name: str) -> list[Path]:
     for form in options:
         file = io.BytesIO()
         with mpl.rc_context(_RC):
-            made.savefig(file, format=form, **options[form])
+            drawing.savefig(file, format=form, **options[form])
         write_atomically(folder / f"{name}.{form}", file.getvalue())
         written.append(folder / f"{name}.{form}")
     return written

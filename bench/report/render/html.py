@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.report.table import Row, Table, by_section, labels_under, line_of
+from bench.report.table import Table, TableRow, by_section, labels_under, line_of
 
 
 class Named(Protocol):
@@ -87,12 +87,12 @@ def anchor(name: str) -> str:
 def apart(shown: Iterable[N]) -> tuple[N, ...]:
     """Tables or figures with names whose anchors differ: `enc_v1` and `enc-v1` would be one file and one place."""
     taken: Counter[str] = Counter()
-    made = []
+    named = []
     for one in shown:
         taken[anchor(one.name)] += 1
         again = taken[anchor(one.name)]
-        made.append(one if again == 1 else replace(one, name=f"{one.name}--{again}"))
-    return tuple(made)
+        named.append(one if again == 1 else replace(one, name=f"{one.name}--{again}"))
+    return tuple(named)
 
 
 @cache
@@ -129,11 +129,11 @@ def _breakable(text: str) -> Markup:
     return Markup(re.sub("([,/])(?=[^ ])", r"\1<wbr>", str(escape(text))))
 
 
-def _lead_of(row: Row, label: str) -> int:
+def _lead_of(row: TableRow, label: str) -> int:
     """How many cells from the left the label of a line may take: up to the first that has a text in that line."""
     return next((i for i, cell in enumerate(row.cells) if i and line_of(cell, label)), 1)
 
 
 def _sort_key(value: Any) -> str:
-    """What the script sorts by: a number in full, or text."""
+    """The value that the page's script sorts a cell by: a number in full, or text."""
     return "" if value is None else repr(value) if isinstance(value, float) else str(value)

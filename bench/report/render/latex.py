@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import accumulate
 
-from bench.report.table import Cell, Row, Table, by_section, labels_under, line_of
+from bench.report.table import Table, TableCell, TableRow, by_section, labels_under, line_of
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -133,7 +133,7 @@ def _header(table: Table) -> list[str]:
     return [*lines, " & ".join(escape(column.title) for column in table.columns) + r" \\"]
 
 
-def _row(row: Row, letters: dict[str, str]) -> list[str]:
+def _row(row: TableRow, letters: dict[str, str]) -> list[str]:
     lines = [" & ".join(_cell(cell, letters) for cell in row.cells) + r" \\"]
     for label in labels_under(row):
         name, *others = row.cells
@@ -143,7 +143,7 @@ def _row(row: Row, letters: dict[str, str]) -> list[str]:
     return lines
 
 
-def _cell(cell: Cell, letters: dict[str, str]) -> str:
+def _cell(cell: TableCell, letters: dict[str, str]) -> str:
     text = escape(cell.text)
     text = rf"\textbf{{{text}}}" if cell.bold else text
     above = [escape(mark) for mark in cell.marks] + [",".join(letters[note] for note in cell.notes)]

@@ -6,7 +6,7 @@ import re
 
 from tabulate import tabulate
 
-from bench.report.table import Cell, Row, Table, by_section, labels_under, line_of
+from bench.report.table import Table, TableCell, TableRow, by_section, labels_under, line_of
 
 
 def to_markdown(table: Table, level: int = 2) -> str:
@@ -44,7 +44,7 @@ def escape(text: str) -> str:
     return re.sub(r"\s*\n\s*", "<br>", text)
 
 
-def _lines(row: Row, letters: dict[str, str]) -> list[list[str]]:
+def _lines(row: TableRow, letters: dict[str, str]) -> list[list[str]]:
     """The row, and a row for each thing that stands under its numbers."""
     lines = [[_cell(cell, letters) for cell in row.cells]]
     for label in labels_under(row):
@@ -54,7 +54,7 @@ def _lines(row: Row, letters: dict[str, str]) -> list[list[str]]:
     return lines
 
 
-def _cell(cell: Cell, letters: dict[str, str]) -> str:
+def _cell(cell: TableCell, letters: dict[str, str]) -> str:
     text = escape(cell.text)
     text = f"**{text}**" if cell.bold else text
     above = cell.marks + (" " if cell.marks and cell.notes else "") + ",".join(letters[note] for note in cell.notes)

@@ -30,7 +30,7 @@ class Ablation:
 
     @property
     def name(self) -> str:
-        """For files and places in the page."""
+        """What its table and figure are called among files and in the page."""
         return f"ablation-{self.model}-{self.hyperparameter}-{self.dataset}-{self.encoder}-{self.setting}"
 
 

@@ -1,32 +1,30 @@
-"""What may be claimed: in each place the best row of the test set against every other, as `bench compare` does it."""
+"""Comparisons as tables: every test of two systems, and what may be claimed of the best row against every other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Comparison, Question, adjusted
+from bench.analysis.comparison import Comparison, Question, Test, adjusted, compare
 from bench.analysis.stats import Bootstrap, Welch
-from bench.analysis.systems import System, Systems
-from bench.errors import UsageError
-from bench.report.table import MISSING, Cell, Column, Row, Table
+from bench.analysis.systems import Condition, System, systems_of
+from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.verdicts import signed
 
 RESAMPLES = 2_000
-MOST_PLACES = 6
+MOST_CONDITIONS = 6
 MOST_RIVALS = 8
-"""Of a place, those that come nearest to its best: a comparison takes a tenth of a second."""
+"""Of a condition, those that come nearest to its best: a comparison takes a tenth of a second."""
 
 
-def comparison_tables(groups: Sequence[tuple[str, Sequence[System]]]) -> Iterator[Table]:
-    """One for each place, of at least two systems with the test set's labels. groups: what a place is called."""
-    for place, systems in groups[:MOST_PLACES]:
-        there = [system for system in systems if system.values("test", "f1")]
-        ranked = sorted(there, key=lambda system: -_mean(system))[: MOST_RIVALS + 1]
-        if len(ranked) > 1:
-            made = _best_against(ranked)
-            if made:
-                yield _table(place, made, len(there) - len(ranked))
+def claims_tables(groups: Sequence[tuple[Condition, Sequence[System]]]) -> Iterator[Table]:
+    """One for each condition in which at least two systems have the test set's labels."""
+    for condition, systems in groups[:MOST_CONDITIONS]:
+        scored = [system for system in systems if system.values("test", "f1")]
+        ranked = sorted(scored, key=lambda system: -_mean(system))[: MOST_RIVALS + 1]
+        comparisons = _best_against(condition, ranked)
+        if comparisons:
+            yield _claims_table(condition, comparisons, len(scored) - len(ranked))
 
 
 def _mean(system: System) -> float:
@@ -34,41 +32,32 @@ def _mean(system: System) -> float:
     return sum(values) / len(values)
 
 
-def _best_against(ranked: Sequence[System]) -> list[Comparison]:
+def _best_against(condition: Condition, ranked: Sequence[System]) -> list[Comparison]:
     """The first against each of the rest, adjusted together; none of those that cannot be compared with it."""
-    systems = Systems([system.cell for system in ranked], None, Question(resamples=RESAMPLES))
-    made: list[Comparison] = []
-    for other in ranked[1:]:
-        try:
-            made += systems.pair(_full_name(ranked[0]), _full_name(other))
-        except UsageError:  # scored on other documents: the tables of results say so
-            continue
-    return adjusted(made)
+    question = Question(resamples=RESAMPLES)
+    # Named anew: what tells two configurations apart is of no use where only one of them is shown.
+    systems = systems_of([system.cell for system in ranked])
+    comparisons = [compare(condition, question, systems[0], other) for other in systems[1:]]
+    return adjusted([comparison for comparison in comparisons if comparison.comparable])
 
 
-def _full_name(system: System) -> str:
-    """With the configuration: a name may be that of several."""
-    plan = system.plan
-    return f"{plan.model}{f':{plan.variant}' if plan.variant else ''}#{plan.configuration}"
-
-
-def _table(place: str, comparisons: Sequence[Comparison], left_out: int) -> Table:
+def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_out: int) -> Table:
     rows = []
-    for made in comparisons:
-        difference = made.difference
+    for comparison in comparisons:
+        difference = comparison.difference
         cells = [
-            *(Cell(side.name, side.name) for side in (made.a, made.b)),
-            Cell(MISSING) if difference is None else Cell(signed(difference), difference),
-            _interval(made.welch, made.holm.get("welch")),
-            _interval(made.bootstrap, made.holm.get("randomization")),
-            Cell(claim(made)),
+            *(TableCell(system.name, system.name) for system in (comparison.a, comparison.b)),
+            TableCell(MISSING) if difference is None else TableCell(signed(difference), difference),
+            _interval(comparison.welch, comparison.holm.get("welch")),
+            _interval(comparison.bootstrap, comparison.holm.get("randomization")),
+            TableCell(claim(comparison)),
         ]
-        rows.append(Row(tuple(cells)))
+        rows.append(TableRow(tuple(cells)))
     titles = ("Best", "Other", "Difference", "Over seeds", "Over documents", "What may be claimed")
     more = f" {left_out} rows further down are left out." if left_out else ""
     return Table(
-        name=f"claims-{place}",
-        title=f"What may be claimed: {place}",
+        name=f"claims-{condition.heading}",
+        title=f"What may be claimed: {condition.heading}",
         caption=(
             "The row with the best test F1 against each other one. Over seeds: 95 % interval and p of Welch's t. Over "
             "documents: 95 % interval of the paired bootstrap, p of approximate randomization, "
@@ -84,8 +73,71 @@ def _table(place: str, comparisons: Sequence[Comparison], left_out: int) -> Tabl
     )
 
 
-def _interval(tested: Welch | Bootstrap | None, p: float | None) -> Cell:
+def _interval(tested: Welch | Bootstrap | None, p: float | None) -> TableCell:
     if tested is None or p is None:
-        return Cell(MISSING)
+        return TableCell(MISSING)
     shown = "p < 0.001" if p < 0.001 else f"p {p:.3f}"
-    return Cell(f"[{signed(tested.low)}, {signed(tested.high)}], {shown}", p)
+    return TableCell(f"[{signed(tested.low)}, {signed(tested.high)}], {shown}", p)
+
+
+def tests_table(condition: Condition, comparisons: Sequence[Comparison]) -> Table:
+    """Every test of each comparison of one condition: intervals, and under each the p values of tests of the same."""
+    question = comparisons[0].question
+    rows = []
+    for comparison in comparisons:
+        difference = comparison.difference
+        seeds = [
+            *_confidence(comparison.welch),
+            *_p(comparison, "welch", "Welch"),
+            *_p(comparison, "permutation", "permutation"),
+        ]
+        documents = [
+            *_confidence(comparison.bootstrap),
+            *_p(comparison, "randomization", "randomization"),
+            *_p(comparison, "bootstrap", "bootstrap"),
+        ]
+        cells = [
+            *(_in_lines([system.name, _scored(comparison, system)]) for system in (comparison.a, comparison.b)),
+            TableCell(MISSING) if difference is None else TableCell(f"{difference:+.2f}", difference),
+            _in_lines(seeds or [MISSING]),
+            _in_lines(documents or [MISSING]),
+        ]
+        rows.append(TableRow(tuple(cells)))
+    titles = ("A", "B", "A - B", "Over seeds", "Over documents")
+    title = f"{condition}: {question.title}, percent"
+    columns = tuple(Column(heading, numeric=heading == "A - B") for heading in titles)
+    return Table(f"tests-{condition.heading}", title, "", columns, tuple(rows))
+
+
+def _in_lines(lines: Sequence[str]) -> TableCell:
+    first, *others = lines
+    return TableCell(first, under=tuple(Line("", line) for line in others))
+
+
+def _scored(comparison: Comparison, system: System) -> str:
+    """What a system scored, and over how many seeds: `48.21 ± 0.62 (4 of 5 seeds*)`."""
+    summary = comparison.summary(system)
+    if summary is None:
+        return f"{MISSING} (0 of {system.expected} seeds)"
+    score = f"{summary.mean:.2f}" + ("" if summary.std is None else f" ± {summary.std:.2f}")
+    if system.published:
+        return score + ("" if system.expected is None else f" ({system.expected} seeds claimed)")
+    return f"{score} ({system.seeds} seeds{'*' if system.partial else ''})"
+
+
+def _confidence(tested: Welch | Bootstrap | None) -> list[str]:
+    return [] if tested is None else [f"95 % {tested.low:+.2f} to {tested.high:+.2f}"]
+
+
+def _p(comparison: Comparison, test: Test, title: str) -> list[str]:
+    """The p of a test and the adjusted one, as a line; none where the test could not be done."""
+    if test not in comparison.p:
+        return []
+    permutation = comparison.permutation
+    lowest = test == "permutation" and permutation is not None and permutation.p <= permutation.floor
+    adjusted_p = f", Holm {_shown(comparison.holm[test])}" if comparison.family > 1 else ""
+    return [f"{title} p {_shown(comparison.p[test])}{adjusted_p}{' (lowest possible)' if lowest else ''}"]
+
+
+def _shown(p: float) -> str:
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"

@@ -10,7 +10,7 @@ from bench.analysis.systems import System
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.data.catalog.statistics import Described, describe, described_before
 from bench.errors import UsageError
-from bench.report.table import MISSING, Cell, Column, Line, Row, Table
+from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.paper import Paper, PaperStatistics
 from bench.runs.plan import SPLIT_OF
 
@@ -62,31 +62,31 @@ class DataFacts:
 
 def data_facts(systems: Sequence[System]) -> list[DataFacts]:
     """Of each data set that the records are of: from its files if they are here and are what the runs read."""
-    found = []
+    facts = []
     for name in dict.fromkeys(system.plan.dataset for system in systems):
-        there = [system for system in systems if system.plan.dataset == name]
-        recorded = _recorded(there)
+        of_dataset = [system for system in systems if system.plan.dataset == name]
+        recorded = _recorded(of_dataset)
         try:
-            found.append(replace(_of(open_dataset(name), there), recorded=recorded))
+            facts.append(replace(_of(open_dataset(name), of_dataset), recorded=recorded))
         except UsageError as error:
-            found.append(DataFacts(name, recorded=recorded, problem=str(error).splitlines()[0]))
-    return found
+            facts.append(DataFacts(name, recorded=recorded, problem=str(error).splitlines()[0]))
+    return facts
 
 
 def _recorded(systems: Sequence[System]) -> dict[str, Recorded]:
     """From the first finished run; what others trained on comes from theirs."""
-    found: dict[str, Recorded] = {}
+    by_split: dict[str, Recorded] = {}
     for record in (record for system in systems for record in system.cell.records):
         for stage in record.stages:
             # Names of sources that an older version had are no splits of ours.
             if (split := SPLIT_OF.get(stage.data)) is not None:  # type: ignore[call-overload]
-                found.setdefault(split, Recorded(stage.documents))
+                by_split.setdefault(split, Recorded(stage.documents))
         for split, scored in record.splits.items():
             labels = {relation: gold for relation, (_, _, gold) in scored.relations.items()}
             ranked = dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))
             gold, documents = sum(scored.documents.gold), len(scored.documents.gold)
-            found.setdefault(split, Recorded(documents, gold / documents if documents else None, ranked))
-    return found
+            by_split.setdefault(split, Recorded(documents, gold / documents if documents else None, ranked))
+    return by_split
 
 
 def _of(dataset: Dataset, systems: Sequence[System]) -> DataFacts:
@@ -148,7 +148,7 @@ def _table(facts: DataFacts, published: PaperStatistics | None) -> Table:
             counted = {split: of.triples for split, of in facts.recorded.items()} | counted
         cells = [_cell(counted.get(split), printed.get(split)) for split in splits]
         if any(cell.text != MISSING for cell in cells):
-            rows.append(Row((Cell(title, title), *cells)))
+            rows.append(TableRow((TableCell(title, title), *cells)))
     number = f"Table {published.number}: " if published else "Data: "
     named = published.columns if published else {}
     return Table(
@@ -163,21 +163,22 @@ def _table(facts: DataFacts, published: PaperStatistics | None) -> Table:
 
 
 def _counted_from(facts: DataFacts) -> str:
-    told = [split for split in facts.known if split not in facts.splits]
-    if not told:
+    from_records = [split for split in facts.known if split not in facts.splits]
+    if not from_records:
         return "Counted from the files here."
-    return f"{'Counted from the files here; of ' if facts.splits else 'Of '}{', '.join(told)}, what the records tell."
+    of = "Counted from the files here; of" if facts.splits else "Of"
+    return f"{of} {', '.join(from_records)}, what the records tell."
 
 
-def _cell(value: float | int | None, printed: str | int | None) -> Cell:
+def _cell(value: float | int | None, printed: str | int | None) -> TableCell:
     if value is None:
-        return Cell(MISSING)
+        return TableCell(MISSING)
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
     if printed is None:
-        return Cell(text, value)
+        return TableCell(text, value)
     shown = f"{printed:,}" if isinstance(printed, int) else printed
     verdict = "" if _agrees(value, printed) else " (differs)"
-    return Cell(text, value, under=(Line("published", shown + verdict),), data={"published": float(printed)})
+    return TableCell(text, value, under=(Line("published", shown + verdict),), data={"published": float(printed)})
 
 
 def _agrees(value: float | int, printed: str | int) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.analysis.published import TableRow
+from bench.analysis.metrics import METRICS
+from bench.analysis.published import PublishedRow
 from bench.analysis.systems import System
-from bench.report.table import MISSING, Cell, Column, Row, Table
-from bench.report.tables.paper import PublishedRows
+from bench.report.table import MISSING, Column, Table, TableCell, TableRow
+from bench.report.tables.paper import PaperRows
 from bench.report.tables.score_cells import printed_text
 
+SCORES = ("f1", "ign_f1")
+"""What most others print."""
 
-def elsewhere_tables(systems: Sequence[System], rows: PublishedRows) -> list[Table]:
+
+def elsewhere_tables(systems: Sequence[System], rows: PaperRows) -> list[Table]:
     """One table per data set, best F1 first."""
     tables = []
     for dataset in dict.fromkeys(system.plan.dataset for system in systems):
@@ -23,22 +27,23 @@ def elsewhere_tables(systems: Sequence[System], rows: PublishedRows) -> list[Tab
         if not others:
             continue
         others.sort(key=lambda row: -row.scores["f1"].mean)
-        titles = ("Model", "Setting", "Encoder", "Split", "F1", "Ign F1", "Seeds", "Source", "Note")
+        scores = [METRICS[name].title for name in SCORES]
+        titles = ("Model", "Setting", "Encoder", "Split", *scores, "Seeds", "Source", "Note")
         tables.append(
             Table(
                 name=f"elsewhere-{dataset}",
                 title=f"Published elsewhere: {dataset}",
                 caption="As printed, in percent. `bench compare MODEL published:NAME` compares within a setting.",
-                columns=tuple(Column(title, numeric=title in ("F1", "Ign F1", "Seeds")) for title in titles),
+                columns=tuple(Column(title, numeric=title in (*scores, "Seeds")) for title in titles),
                 rows=tuple(map(_row, others)),
             )
         )
     return tables
 
 
-def _row(row: TableRow) -> Row:
-    cells = [Cell(text, text) for text in (row.name, row.setting, row.encoder, row.split)]
-    for score in (row.scores.get("f1"), row.scores.get("ign_f1")):
-        cells.append(Cell(printed_text(score), float(score.mean)) if score else Cell(MISSING))
-    cells.append(Cell(str(row.seeds), row.seeds) if row.seeds else Cell("not told"))
-    return Row((*cells, *(Cell(text, text or None) for text in (row.source, row.note))))
+def _row(row: PublishedRow) -> TableRow:
+    cells = [TableCell(text, text) for text in (row.name, row.setting, row.encoder, row.split)]
+    for score in map(row.scores.get, SCORES):
+        cells.append(TableCell(printed_text(score), float(score.mean)) if score else TableCell(MISSING))
+    cells.append(TableCell(str(row.seeds), row.seeds) if row.seeds else TableCell("not told"))
+    return TableRow((*cells, *(TableCell(text, text or None) for text in (row.source, row.note))))

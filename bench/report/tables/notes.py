@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.aggregate import (
-    Cell,
-)
+from bench.analysis.aggregate import Cell
 
 
 def documents_notes(cell: Cell, splits: Sequence[str]) -> Iterator[str]:

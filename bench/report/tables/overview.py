@@ -1,81 +1,74 @@
-"""The table of runs as a person reads it, on the terminal and as Markdown."""
+"""The tables of runs: one for each data set and setting, one row per model; on the terminal and in `tables/runs.md`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from bench.analysis.aggregate import (
-    ALL,
-    EVIDENCE,
-    Cell,
-    NotApplicable,
-    Row,
-    labels,
-    mean_and_std,
-    not_applicable,
-    rows_of,
-)
+from bench.analysis.aggregate import Cell, NotApplicable, mean_and_std, not_applicable
+from bench.analysis.metrics import COLUMNS, Metric
+from bench.analysis.systems import System, systems_of
+from bench.report.table import MISSING, Column, Table, TableCell, TableRow
 from bench.report.tables.notes import documents_notes
-
-COLUMNS = (("f1", "F1"), ("ign_f1", "Ign F1"), ("precision", "Precision"), ("recall", "Recall"))
-EVIDENCE_COLUMN = (EVIDENCE + "f1", "Evi F1")
+from bench.runs.names import model_name
 
 
-@dataclass(frozen=True)
-class Block:
-    """One table: a data set and a setting, one line per model. lines: name, cells, complete or not."""
-
-    title: str
-    header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-
-
-def blocks(cells: Sequence[Cell], splits: Sequence[str] = ("dev", "test")) -> list[Block]:
+def overview_tables(cells: Sequence[Cell], splits: Sequence[str] = ("dev", "test")) -> list[Table]:
     """The cells as tables. Cells with fewer seeds than planned are marked with *, never silently averaged."""
-    grouped: dict[tuple[str, str], list[tuple[Cell, str]]] = defaultdict(list)
-    for cell, label in zip(cells, labels(cells), strict=True):
-        grouped[cell.plans[0].dataset, cell.plans[0].setting].append((cell, label))
-    impossible = not_applicable(cells)
+    groups: dict[tuple[str, str], list[System]] = defaultdict(list)
+    for system in systems_of(cells):
+        groups[system.plan.dataset, system.plan.setting].append(system)
+    impossible: dict[tuple[str, str], list[NotApplicable]] = defaultdict(list)
+    for absent in not_applicable(cells):
+        impossible[absent.dataset, absent.setting].append(absent)
+    return [_table(*group, systems, impossible[group], splits) for group, systems in groups.items()]
+
+
+def shown_metrics(cells: Sequence[Cell]) -> list[Metric]:
+    """The scores that have a column: those that follow from counts, and others that a run has, on whichever split."""
+    records = [split for cell in cells for record in cell.records for split in record.splits.values()]
     return [
-        _block(*place, group, [none for none in impossible if (none.dataset, none.setting) == place], splits)
-        for place, group in grouped.items()
+        metric for metric in COLUMNS if metric.counted or any(metric.of_split(record) is not None for record in records)
     ]
 
 
-def _block(
+def _table(
     dataset: str,
     setting: str,
-    cells: Sequence[tuple[Cell, str]],
+    systems: Sequence[System],
     impossible: Sequence[NotApplicable],
     splits: Sequence[str],
-) -> Block:
-    columns = (*COLUMNS, EVIDENCE_COLUMN) if any(_has_evidence(cell) for cell, _ in cells) else COLUMNS
-    header = ["Model", "Encoder", *(f"{split} {title}" for split in splits for _, title in columns), "Seeds"]
+) -> Table:
+    cells = [system.cell for system in systems]
+    metrics = shown_metrics(cells)
+    scores = [(split, metric) for split in splits for metric in metrics]
     lines, notes = [], []
-    for cell, label in cells:
-        plan = cell.plans[0]
-        numbers = {(row.split, row.metric): row for row in rows_of([cell]) if row.slice == ALL}
-        partial = len(cell.records) < cell.expected
-        name = plan.model + (f" ({plan.variant})" if plan.variant else "") + label
-        values = [_shown(numbers.get((split, metric))) for split in splits for metric, _ in columns]
-        lines.append((name, plan.encoder, *values, f"{len(cell.records)} of {cell.expected}{'*' if partial else ''}"))
-        notes += [f"{name}, {error}" for error in cell.errors]
-    if any(line[-1].endswith("*") for line in lines):
+    for system in systems:
+        values = [_shown(system, split, metric.name) for split, metric in scores]
+        lines.append((system.name, system.encoder, *values, f"{system.seeds}{'*' if system.partial else ''}"))
+        notes += [f"{system.name}, {note}" for note in system.notes]
+    if any(system.partial for system in systems):
         notes.insert(0, "* not all planned seeds are there: the mean is over those that are")
-    for none in impossible:
-        name = none.model + (f" ({none.variant})" if none.variant else "")
-        lines.append((name, none.encoder, *(["n/a"] * (len(header) - 2))))
-        notes.append(f"{none.model} has no {setting!r}: {none.reason}")
-    notes += dict.fromkeys(note for cell, _ in cells for note in documents_notes(cell, splits))
-    return Block(f"{dataset}, {setting}", tuple(header), tuple(lines), tuple(notes))
+    for absent in impossible:
+        name = model_name(absent.model, absent.variant)
+        lines.append((name, absent.encoder, *["n/a"] * (len(scores) + 1)))
+        notes.append(f"{absent.model} has no {setting!r}: {absent.reason}")
+    notes += dict.fromkeys(note for cell in cells for note in documents_notes(cell, splits))
+    title = f"{dataset}, {setting}"
+    return Table(
+        name=title,
+        title=title,
+        caption="Percent, mean ± sample standard deviation over seeds.",
+        columns=(
+            *(Column(heading, numeric=False) for heading in ("Model", "Encoder")),
+            *(Column(metric.title, split) for split, metric in scores),
+            Column("Seeds"),
+        ),
+        rows=tuple(TableRow(tuple(map(TableCell, line))) for line in lines),
+        notes=tuple(notes),
+    )
 
 
-def _has_evidence(cell: Cell) -> bool:
-    return any(split.evidence is not None for record in cell.records for split in record.splits.values())
-
-
-def _shown(row: Row | None) -> str:
-    return "—" if row is None else mean_and_std(row)
+def _shown(system: System, split: str, metric: str) -> str:
+    score = system.score(split, metric)
+    return MISSING if score is None else mean_and_std(score)

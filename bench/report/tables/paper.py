@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.analysis.published import UNSTATED, Published, TableRow, known_encoder
+from bench.analysis.published import UNSTATED, Published, PublishedRow, known_encoder
 
 Kind = Literal["main", "slices", "encoders", "ablation"]
 
@@ -68,24 +68,24 @@ class Paper(_Strict):
     table: tuple[PaperTable, ...]
     statistics: tuple[PaperStatistics, ...]
 
-    def variant(self, row: TableRow) -> str:
+    def variant(self, row: PublishedRow) -> str:
         """The variant of a published row as runs have it: `memory_layers=2` is `layers=2`."""
         name, equals, value = row.variant.partition("=")
         return f"{self.hyperparameters.get(name, name)}{equals}{value}"
 
     def tables(self, kind: Kind) -> list[PaperTable]:
-        """Those of a kind, in the paper's order."""
+        """The tables of a kind, in the paper's order."""
         return [table for table in self.table if table.kind == kind]
 
 
 @cache
 def the_paper() -> Paper:
-    """What `paper.toml` says."""
+    """The paper, as `paper.toml` describes it."""
     text = (files("bench.report.tables") / "paper.toml").read_text(encoding="utf-8")
     return Paper.model_validate(tomllib.loads(text))
 
 
-class PublishedRows:
+class PaperRows:
     """The paper's rows among all published ones, found by what our runs are called."""
 
     def __init__(self, published: Published, paper: Paper) -> None:
@@ -93,21 +93,21 @@ class PublishedRows:
         self.paper = paper
         self.rows = [row for row in published.rows if row.source == paper.source]
 
-    def of(self, table: PaperTable, setting: str, split: str, part: str = "all") -> list[TableRow]:
+    def of(self, table: PaperTable, setting: str, split: str, part: str = "all") -> list[PublishedRow]:
         """The rows of a table in a setting (as ours is called) and split, in their order."""
         wanted = (table.number, table.published_setting or setting, split, part)
         return [row for row in self.rows if (row.table, row.setting, row.split, row.slice) == wanted]
 
-    def model(self, row: TableRow) -> str:
+    def model(self, row: PublishedRow) -> str:
         """The registered name of a row's model; its own where it is not registered."""
         return self.paper.models.get(row.model, row.model)
 
-    def encoder(self, row: TableRow) -> str:
+    def encoder(self, row: PublishedRow) -> str:
         """What the row was run with, as far as anybody knows."""
         encoder = known_encoder(self.published, row) if row.encoder == UNSTATED else row.encoder
         return self.paper.encoders.get(encoder, encoder)
 
-    def doubts(self, rows: Sequence[TableRow]) -> list[str]:
+    def doubts(self, rows: Sequence[PublishedRow]) -> list[str]:
         """What is known against the seeds that rows claim, once each."""
         return list(
             dict.fromkeys(

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.analysis.aggregate import RELEASED, NotApplicable, mean_and_std, not_applicable
-from bench.analysis.published import TableRow
+from bench.analysis.metrics import METRICS
+from bench.analysis.published import PublishedRow
 from bench.analysis.systems import System, same_encoder
-from bench.report.table import Column, Comparability, Line, Row, Table
+from bench.report.table import Column, Comparability, Line, Table, TableRow
 from bench.report.tables.ablations import Ablation
 from bench.report.tables.notes import documents_notes
-from bench.report.tables.paper import PaperTable, PublishedRows
-from bench.report.tables.score_cells import Beside, Entry, Place, not_applicable_row, places, score_rows
+from bench.report.tables.paper import PaperRows, PaperTable
+from bench.report.tables.score_cells import Beside, Entry, ScoreColumn, not_applicable_row, score_columns, score_rows
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
+from bench.runs.names import model_name
 from bench.runs.recipe import SETTINGS
 
 HEADINGS = {
@@ -55,7 +57,7 @@ class Where:
         return f"{self.dataset}, {self.encoder}" if self.encoder else self.dataset
 
 
-def main_tables(systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+def main_tables(systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
     """Tables 3, 4, 6 and 7, and their like for other data and encoders: what of them the records have."""
     by_dataset: dict[str, list[System]] = defaultdict(list)
     for system in systems:
@@ -75,14 +77,14 @@ def main_tables(systems: Sequence[System], rows: PublishedRows) -> Iterator[Tabl
                 yield from _encoders(table, dataset, of_dataset, rows)
 
 
-def _main(table: PaperTable, where: Where, systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+def _main(table: PaperTable, where: Where, systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
     impossible = not_applicable([system.cell for system in systems])
     blocks: list[tuple[str, list[Entry], Sequence[NotApplicable]]] = []
     for setting in _settings(table, systems):
-        there = [system for system in systems if system.plan.setting == setting]
-        if there:
+        of_setting = [system for system in systems if system.plan.setting == setting]
+        if of_setting:
             none = [n for n in impossible if n.setting == setting]
-            blocks.append((HEADINGS[setting], _entries(table, setting, where, there, rows), none))
+            blocks.append((HEADINGS[setting], _entries(table, setting, where, of_setting, rows), none))
     if blocks:
         yield _table(table, where, table.splits, blocks, rows, mixed=where.encoder is None)
 
@@ -94,74 +96,76 @@ def _settings(table: PaperTable, systems: Sequence[System]) -> list[str]:
     return list(table.settings)
 
 
-def _encoders(table: PaperTable, dataset: str, systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+def _encoders(table: PaperTable, dataset: str, systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
     """One block per setting and encoder, of the models that were run with several encoders."""
     blocks: list[tuple[str, list[Entry], Sequence[NotApplicable]]] = []
     for setting in SETTINGS:
-        there = [s for s in systems if s.plan.setting == setting]
+        of_setting = [s for s in systems if s.plan.setting == setting]
         encoders: dict[str, set[str]] = defaultdict(set)
-        for system in there:
+        for system in of_setting:
             encoders[system.plan.model].add(system.plan.encoder)
         models = {name for name, having in encoders.items() if len(having) > 1}
-        for encoder in dict.fromkeys(s.plan.encoder for s in there if s.plan.model in models):
-            chosen = [s for s in there if s.plan.encoder == encoder and s.plan.model in models]
+        for encoder in dict.fromkeys(s.plan.encoder for s in of_setting if s.plan.model in models):
+            chosen = [s for s in of_setting if s.plan.encoder == encoder and s.plan.model in models]
             where = Where(dataset, encoder)
             blocks.append((f"{HEADINGS[setting]}, {encoder}", _entries(table, setting, where, chosen, rows), []))
     if blocks:
         yield _table(table, Where(dataset, None), table.splits, blocks, rows, mixed=False)
 
 
-def slice_tables(systems: Sequence[System], rows: PublishedRows) -> Iterator[Table]:
+def slice_tables(systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
     """Table 5 and its like: one table for each data set, encoder and setting with such slices."""
     (table,) = rows.paper.tables("slices")
     groups: dict[tuple[str, str, str], list[System]] = defaultdict(list)
     for system in systems:
         groups[system.plan.dataset, system.plan.encoder, system.plan.setting].append(system)
-    for (dataset, encoder, setting), there in groups.items():
+    for (dataset, encoder, setting), group in groups.items():
         where = Where(dataset, encoder)
-        parts = [part for part in SLICES if any(s.values("test", "f1", part) for s in there)]
+        parts = [part for part in SLICES if any(s.values("test", "f1", part) for s in group)]
         if parts:
-            yield _slices(table, where, setting, there, parts, rows)
+            yield _slices(table, where, setting, group, parts, rows)
 
 
 def _slices(
-    table: PaperTable, where: Where, setting: str, systems: Sequence[System], parts: Sequence[str], rows: PublishedRows
+    table: PaperTable, where: Where, setting: str, systems: Sequence[System], parts: Sequence[str], rows: PaperRows
 ) -> Table:
     blocks = [(part, _entries(table, setting, where, systems, rows, part)) for part in parts]
     # A metric that one of the slices has is a column of all.
-    metrics = dict.fromkeys((p.metric, p.title) for part in parts for p in places(systems, table.splits, part))
-    made: list[Row] = []
+    metrics = list(dict.fromkeys(c.metric for part in parts for c in score_columns(systems, table.splits, part)))
+    table_rows: list[TableRow] = []
     for part, entries in blocks:
-        columns = [Place("test", metric, title, part) for metric, title in metrics]
-        made += _with_released(score_rows(entries, columns, SLICES[part], encoders=False), entries, columns)
+        columns = [ScoreColumn("test", metric, part) for metric in metrics]
+        table_rows += _with_released(score_rows(entries, columns, SLICES[part], encoders=False), entries, columns)
     return Table(
         name=_name(table, where, setting),
         title=f"{_title(table, where)}, {setting}",
         caption=f"Test set. {PERCENT}",
-        columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(title) for _, title in metrics)),
-        rows=tuple(made),
+        columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(METRICS[name].title) for name in metrics)),
+        rows=tuple(table_rows),
         notes=(STRICT,),
         legend=(RULES,),
         published=_status(entry for _, entries in blocks for entry in entries),
     )
 
 
-def _with_released(rows: Sequence[Row], entries: Sequence[Entry], columns: Sequence[Place]) -> Iterator[Row]:
+def _with_released(
+    rows: Sequence[TableRow], entries: Sequence[Entry], columns: Sequence[ScoreColumn]
+) -> Iterator[TableRow]:
     """Under each strict score the one of the released protocol, where that differs."""
     for row, entry in zip(rows, entries, strict=True):
         cells = list(row.cells)
-        for i, place in enumerate(columns, start=len(cells) - len(columns)):
-            number = entry.system.number(place.split, place.metric, RELEASED + place.part) if entry.system else None
-            if number is not None and number.mean is not None and place.metric != "recall":
+        for i, column in enumerate(columns, start=len(cells) - len(columns)):
+            score = entry.system.score(column.split, column.metric, RELEASED + column.part) if entry.system else None
+            if score is not None and score.mean is not None and column.metric != "recall":
                 cells[i] = replace(
                     cells[i],
-                    under=(Line("released protocol", mean_and_std(number)), *cells[i].under),
-                    data={**cells[i].data, "released": number.mean, "released std": number.std},
+                    under=(Line("released protocol", mean_and_std(score)), *cells[i].under),
+                    data={**cells[i].data, "released": score.mean, "released std": score.std},
                 )
         yield replace(row, cells=tuple(cells))
 
 
-def ablation_table(table: PaperTable | None, ablation: Ablation, rows: PublishedRows) -> Table:
+def ablation_table(table: PaperTable | None, ablation: Ablation, rows: PaperRows) -> Table:
     """Scores by the value of one hyperparameter. table: the paper's, where it has one of that hyperparameter."""
     where = Where(ablation.dataset, ablation.encoder)
     entries = []
@@ -172,7 +176,7 @@ def ablation_table(table: PaperTable | None, ablation: Ablation, rows: Published
                 if rows.paper.variant(row) == f"{ablation.hyperparameter}={value:g}":
                     published["test", "all"] = _beside(table, row, ablation.setting, where, rows)
         entries.append(Entry(f"{value:g}", system, published, _remarks(table, published, system, rows)))
-    columns = places([system for _, system in ablation.points], ("test",))
+    columns = score_columns([system for _, system in ablation.points], ("test",))
     title = f"{ablation.model}: {ablation.hyperparameter}"
     if table is not None:
         title = f"{_title(table, where)}, {ablation.setting}"
@@ -183,7 +187,7 @@ def ablation_table(table: PaperTable | None, ablation: Ablation, rows: Published
         caption=f"{ablation.model} on {where}, {ablation.setting}; test set. {PERCENT}{fixed}",
         columns=(
             Column(ablation.hyperparameter, numeric=True), Column("Seeds"),
-            *(Column(place.title, place.group) for place in columns),
+            *(column.column for column in columns),
         ),
         rows=tuple(score_rows(entries, columns, "", encoders=False)),
         legend=_legend(_status(entries)),
@@ -200,11 +204,11 @@ def _entries(
     setting: str,
     where: Where,
     systems: Sequence[System],
-    rows: PublishedRows,
+    rows: PaperRows,
     part: str = "all",
 ) -> list[Entry]:
     """The systems in the order of the paper's rows, then the others; the paper's rows that were not run among them."""
-    published: dict[tuple[str, str], dict[tuple[str, str], TableRow]] = defaultdict(dict)
+    published: dict[tuple[str, str], dict[tuple[str, str], PublishedRow]] = defaultdict(dict)
     asked = "unstated" if table.kind == "slices" else setting
     for split in table.splits:
         for row in rows.of(table, asked, split, part.replace("_", "-")):
@@ -218,26 +222,26 @@ def _entries(
         exact = (model, variant) in published
         return keys.index((model, variant)) if exact else max(of_model, default=len(keys)), not exact, variant
 
-    found: list[tuple[tuple[int, int, str], Entry]] = []
+    ranked: list[tuple[tuple[int, int, str], Entry]] = []
     for system in systems:
         key = system.plan.model, system.plan.variant
         beside = {at: _beside(table, row, setting, where, rows, system) for at, row in published.get(key, {}).items()}
-        found.append((rank(*key), Entry(system.name, system, beside, _remarks(table, beside, system, rows))))
+        ranked.append((rank(*key), Entry(system.name, system, beside, _remarks(table, beside, system, rows))))
     if is_the_papers(table, where):
         for model, variant in published.keys() - {(system.plan.model, system.plan.variant) for system in systems}:
             rows_there = published[model, variant]
             beside = {at: _beside(table, row, setting, where, rows) for at, row in rows_there.items()}
-            name = model + (f" ({variant})" if variant else "")
-            found.append((rank(model, variant), Entry(name, None, beside, _remarks(table, beside, None, rows))))
-    return [entry for _, entry in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
+            name = model_name(model, variant)
+            ranked.append((rank(model, variant), Entry(name, None, beside, _remarks(table, beside, None, rows))))
+    return [entry for _, entry in sorted(ranked, key=lambda pair: (pair[0], pair[1].name))]
 
 
 def _beside(
     table: PaperTable,
-    row: TableRow,
+    row: PublishedRow,
     setting: str,
     where: Where,
-    rows: PublishedRows,
+    rows: PaperRows,
     system: System | None = None,
 ) -> Beside:
     """The row with what of data set, setting and encoder is another one than ours."""
@@ -261,7 +265,7 @@ def _remarks(
     table: PaperTable | None,
     published: dict[tuple[str, str], Beside],
     system: System | None,
-    rows: PublishedRows,
+    rows: PaperRows,
 ) -> tuple[str, ...]:
     """What is known of a row beside its numbers."""
     notes = []
@@ -283,20 +287,20 @@ def _table(
     where: Where,
     splits: Sequence[str],
     blocks: Sequence[tuple[str, list[Entry], Sequence[NotApplicable]]],
-    rows: PublishedRows,
+    rows: PaperRows,
     mixed: bool,
 ) -> Table:
     systems = [entry.system for _, entries, _ in blocks for entry in entries if entry.system]
     # Where test has no labels, dev is all there is to show.
     scored = [split for split in ("dev", "test") if any(system.values(split, "f1") for system in systems)]
     splits = [split for split in splits if split in scored] or scored or splits
-    columns = places(systems, splits)
-    made: list[Row] = []
+    columns = score_columns(systems, splits)
+    table_rows: list[TableRow] = []
     for heading, entries, impossible in blocks:
-        made += score_rows(entries, columns, heading, mixed)
-        made += [
+        table_rows += score_rows(entries, columns, heading, mixed)
+        table_rows += [
             not_applicable_row(
-                n.model + (f" ({n.variant})" if n.variant else ""), n.encoder,
+                model_name(n.model, n.variant), n.encoder,
                 f"n/a: {n.model} has no {n.setting!r}: {n.reason}", len(columns), heading, mixed,
             )
             for n in impossible
@@ -308,26 +312,28 @@ def _table(
         name=_name(table, where),
         title=_title(table, where),
         caption=PERCENT + _of_published(table, status, rows),
-        columns=(*headings, *(Column(place.title, place.group) for place in columns)),
-        rows=tuple(made),
+        columns=(*headings, *(column.column for column in columns)),
+        rows=tuple(table_rows),
         notes=tuple(notes),
         legend=_legend(status),
         published=status,
     )
 
 
-def _of_published(table: PaperTable, status: Comparability, rows: PublishedRows) -> str:
-    told = f"{table.dataset}{f', {table.encoder}' if table.encoder else ''}"
+def _of_published(table: PaperTable, status: Comparability, rows: PaperRows) -> str:
+    condition = f"{table.dataset}{f', {table.encoder}' if table.encoder else ''}"
     if status == "other":
-        return f" The values of {rows.paper.paper} ({told}) are for orientation: they are not comparable with ours."
+        return (
+            f" The values of {rows.paper.paper} ({condition}) are for orientation: they are not comparable with ours."
+        )
     return f" Below ours, the published values of {rows.paper.paper}." if status == "same" else ""
 
 
 def _status(entries: Iterable[Entry]) -> Comparability:
-    beside = [found for entry in entries if entry.system for found in entry.published.values()]
-    if any(not found.why_not for found in beside):
+    published = [beside for entry in entries if entry.system for beside in entry.published.values()]
+    if any(not beside.why_not for beside in published):
         return "same"
-    return "other" if beside else "none"
+    return "other" if published else "none"
 
 
 def _legend(status: Comparability) -> tuple[str, ...]:
@@ -335,7 +341,7 @@ def _legend(status: Comparability) -> tuple[str, ...]:
 
 
 def is_the_papers(table: PaperTable, where: Where) -> bool:
-    """Whether records of a place make the paper's table, and not one of its form."""
+    """Whether these records make the paper's table, and not one of its form."""
     same = where.encoder is None or table.encoder is None or same_encoder(where.encoder, table.encoder)
     return table.dataset == where.dataset and same
 

@@ -10,14 +10,14 @@ from bench.analysis.systems import System
 from bench.metrics.official import Counts
 from bench.metrics.slices import rare_relations
 from bench.report.table import Column, Table
-from bench.report.tables.score_cells import Entry, Place, score_rows
+from bench.report.tables.score_cells import Entry, ScoreColumn, score_rows
 
 PAPER_SHARE = "0.027 of the labels of the test set, precision on them 80 %"
 
 
 @dataclass(frozen=True)
 class RelationScores:
-    """A system on the relations of a split: labels of each, and its F1 over all seeds' counts together, in percent."""
+    """A system on the relations of a split: labels of each, and F1 in percent, a mean over seeds."""
 
     system: System
     labels: Mapping[str, int]
@@ -25,7 +25,7 @@ class RelationScores:
 
 
 def relation_scores(system: System, split: str = "test") -> RelationScores | None:
-    """None without a finished seed. Seeds are scored apart and their F1s averaged."""
+    """F1 of each labelled relation, a mean over the seeds' F1s; None without a finished seed."""
     records = [record for record in system.cell.records if split in record.splits]
     if not records:
         return None
@@ -45,8 +45,8 @@ def rare_tables(systems: Sequence[System]) -> Iterator[Table]:
     for system in systems:
         if system.values("test", "f1", "below_25th_percentile"):
             groups[system.plan.dataset, system.plan.encoder, system.plan.setting].append(system)
-    for (dataset, encoder, setting), there in groups.items():
-        yield _rare(dataset, encoder, setting, there)
+    for (dataset, encoder, setting), group in groups.items():
+        yield _rare(dataset, encoder, setting, group)
 
 
 def _rare(dataset: str, encoder: str, setting: str, systems: Sequence[System]) -> Table:
@@ -56,8 +56,7 @@ def _rare(dataset: str, encoder: str, setting: str, systems: Sequence[System]) -
     rare = group.relations["below_25th_percentile"]
     total = sum(frequency.values())
     labels = sum(frequency[relation] for relation in rare)
-    metrics = (("precision", "Precision"), ("recall", "Recall"), ("f1", "F1"))
-    columns = [Place("test", metric, title, "below_25th_percentile") for metric, title in metrics]
+    columns = [ScoreColumn("test", metric, "below_25th_percentile") for metric in ("precision", "recall", "f1")]
     share = labels / total if total else 0.0
     return Table(
         name=f"rare-{dataset}-{encoder}-{setting}",
@@ -66,7 +65,7 @@ def _rare(dataset: str, encoder: str, setting: str, systems: Sequence[System]) -
             f"The {len(rare)} relations strictly below the 25th percentile of frequency are {labels:,} of the "
             f"{total:,} labels of the test set ({share:.3f}). Precision divides by the predictions of these relations."
         ),
-        columns=(Column("Model", numeric=False), Column("Seeds"), *(Column(title) for _, title in metrics)),
+        columns=(Column("Model", numeric=False), Column("Seeds"), *(column.column for column in columns)),
         rows=tuple(score_rows([Entry(system.name, system) for system in systems], columns, "", encoders=False)),
         notes=(f"Appendix H of the paper, Re-DocRED with RoBERTa-large: {PAPER_SHARE}, of one model.",),
     )

@@ -6,33 +6,36 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.aggregate import EVIDENCE, METRICS
+from bench.analysis.metrics import METRICS
 from bench.analysis.systems import System
-from bench.report.table import MISSING, Cell, Column, Row, Table
+from bench.report.table import MISSING, Column, Table, TableCell, TableRow
+from bench.runs.names import model_name
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
 
 RUNS = "runs"
 FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
 TIDY = (
-    *FIELDS, "configuration", "key", "folder", "status", "error", "split", *METRICS, "macro_f1",
-    *(EVIDENCE + metric for metric in ("f1", "precision", "recall")), "documents", "gold", "predicted", "correct",
-    "gold_outside", "mentions_cut", "epochs", "selected_epoch",
+    *FIELDS, "configuration", "key", "folder", "status", "error", "split", *METRICS, "documents", "gold", "predicted",
+    "correct", "gold_outside", "mentions_cut", "epochs", "selected_epoch",
 )  # fmt: skip
 
 
 def runs_table(systems: Sequence[System]) -> Table:
-    """One row per planned run: where it is, its headline, its error."""
+    """A table with a row for each planned run: whether it is finished, its F1, its error, its folder."""
     rows = []
     for plan, record, error in _runs(systems):
         status = "finished" if record else "failed" if error else "not finished"
         headline = record.headline.rpartition(" ")[2] if record else ""
-        name = plan.model + (f" ({plan.variant})" if plan.variant else "")
-        cells = [Cell(name, name), *(Cell(text, text) for text in (plan.dataset, plan.setting, plan.encoder))]
-        cells += [Cell(str(plan.seed), plan.seed), Cell(status, status)]
-        cells += [Cell(headline, float(headline)) if headline else Cell(MISSING), Cell(error, error or None)]
-        cells.append(Cell(plan.folder, plan.folder))
-        rows.append(Row(tuple(cells)))
+        name = model_name(plan.model, plan.variant)
+        cells = [TableCell(name, name), *(TableCell(text, text) for text in (plan.dataset, plan.setting, plan.encoder))]
+        cells += [TableCell(str(plan.seed), plan.seed), TableCell(status, status)]
+        cells += [
+            TableCell(headline, float(headline)) if headline else TableCell(MISSING),
+            TableCell(error, error or None),
+        ]
+        cells.append(TableCell(plan.folder, plan.folder))
+        rows.append(TableRow(tuple(cells)))
     titles = ("Model", "Data", "Setting", "Encoder", "Seed", "Status", "F1", "Error", "Folder")
     return Table(
         name=RUNS,
@@ -62,16 +65,13 @@ def runs_csv(systems: Sequence[System]) -> str:
 
 
 def _scores(record: RunRecord, split: str) -> dict[str, object]:
-    there = record.splits[split]
-    documents = there.documents
-    scores: dict[str, object] = {
-        "split": split, **there.scores.model_dump(), "macro_f1": there.macro_f1, "documents": len(documents.titles),
-        "gold": sum(documents.gold), "predicted": sum(documents.predicted), "correct": sum(documents.correct),
-        "gold_outside": there.gold_outside, "mentions_cut": there.mentions_cut,
+    scored = record.splits[split]
+    documents = scored.documents
+    return {
+        "split": split, **{metric.name: metric.of_split(scored) for metric in METRICS.values()},
+        "documents": len(documents.titles), "gold": sum(documents.gold), "predicted": sum(documents.predicted),
+        "correct": sum(documents.correct), "gold_outside": scored.gold_outside, "mentions_cut": scored.mentions_cut,
     }  # fmt: skip
-    if there.evidence is not None:
-        scores |= {EVIDENCE + metric: value for metric, value in there.evidence.model_dump().items()}
-    return scores
 
 
 def _runs(systems: Sequence[System]) -> Iterator[tuple[RunPlan, RunRecord | None, str]]:

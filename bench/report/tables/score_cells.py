@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 
 from bench.analysis.aggregate import ALL, mean_and_std
 from bench.analysis.comparability import differences
-from bench.analysis.published import Printed, TableRow
+from bench.analysis.metrics import COLUMNS, METRICS, Metric
+from bench.analysis.published import Printed, PublishedRow
 from bench.analysis.systems import System
-from bench.report import table as model
+from bench.report.table import MISSING, Column, Line, TableCell, TableRow
 from bench.report.tables.verdicts import Verdict, against, signed, verdicts
 
-COLUMNS = (("f1", "F1"), ("ign_f1", "Ign F1"), ("precision", "Precision"), ("recall", "Recall"))
-EVIDENCE_COLUMN = ("evidence_f1", "Evi F1")
 PUBLISHED = "published"
 NOT_COMPARABLE = "published, not comparable"
 DIFFERENCE = "difference"
@@ -25,7 +24,7 @@ INTERVAL = "95 % interval"
 class Beside:
     """A published row beside a system's. why_not: what makes them incomparable, empty where they can be compared."""
 
-    row: TableRow
+    row: PublishedRow
     why_not: str = ""
 
 
@@ -40,28 +39,39 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A column of scores: split, slice, metric (as the records have it) and headings."""
+class ScoreColumn:
+    """A column of scores. metric: its name in `bench.analysis.metrics.METRICS`.   part: a slice of the split."""
 
     split: str
     metric: str
-    title: str
     part: str = ALL
     group: str = ""
 
+    @property
+    def column(self) -> Column:
+        """The column as tables have it, with its headings."""
+        return Column(METRICS[self.metric].title, self.group)
 
-def places(systems: Sequence[System], splits: Sequence[str], part: str = ALL) -> list[Place]:
-    """The columns that any of the systems has numbers for; evidence only of whole splits."""
-    columns = [*COLUMNS, EVIDENCE_COLUMN] if part == ALL else list(COLUMNS)
+
+def score_columns(systems: Sequence[System], splits: Sequence[str], part: str = ALL) -> list[ScoreColumn]:
+    """The columns that any of the systems has numbers for, and F1 of whole splits in any case."""
+
+    def is_shown(split: str, metric: Metric) -> bool:
+        if metric.name == "f1" and part == ALL:
+            return True
+        return any(system.values(split, metric.name, part) for system in systems)
+
     return [
-        Place(split, metric, title, part, split.capitalize() if len(splits) > 1 else "")
+        ScoreColumn(split, metric.name, part, split.capitalize() if len(splits) > 1 else "")
         for split in splits
-        for metric, title in columns
-        if any(system.values(split, metric, part) for system in systems) or (metric == "f1" and part == ALL)
+        for metric in COLUMNS
+        if is_shown(split, metric)
     ]
 
 
-def score_rows(entries: Sequence[Entry], columns: Sequence[Place], section: str, encoders: bool) -> list[model.Row]:
+def score_rows(
+    entries: Sequence[Entry], columns: Sequence[ScoreColumn], section: str, encoders: bool
+) -> list[TableRow]:
     """The rows of one block: name, encoder where they differ, seeds, scores. Verdicts are within the block."""
     by_column = [
         block_verdicts([e.system.values(c.split, c.metric, c.part) if e.system else [] for e in entries], entries)
@@ -75,7 +85,7 @@ def score_rows(entries: Sequence[Entry], columns: Sequence[Place], section: str,
             cells.append(_encoder_cell(entry))
         cells.append(_seeds_cell(entry))
         cells += [score_cell(entry, c, of_column[i]) for c, of_column in zip(columns, by_column, strict=True)]
-        rows.append(model.Row(tuple(cells), section))
+        rows.append(TableRow(tuple(cells), section))
     return rows
 
 
@@ -87,36 +97,36 @@ def block_verdicts(values: Sequence[Sequence[float]], entries: Sequence[Entry]) 
     return verdicts(values)
 
 
-def score_cell(entry: Entry, place: Place, verdict: Verdict) -> model.Cell:
+def score_cell(entry: Entry, column: ScoreColumn, verdict: Verdict) -> TableCell:
     """Mean ± deviation; below it the published value, and the difference where both can be compared."""
-    system, beside = entry.system, entry.published.get((place.split, place.part))
-    number = system.number(place.split, place.metric, place.part) if system else None
-    printed = beside.row.scores.get(place.metric) if beside else None  # type: ignore[call-overload]
-    under: list[model.Line] = []
+    system, beside = entry.system, entry.published.get((column.split, column.part))
+    score = system.score(column.split, column.metric, column.part) if system else None
+    printed = beside.row.scores.get(column.metric) if beside else None
+    under: list[Line] = []
     data: dict[str, float | str | None] = {}
-    if number is not None:
-        data = {"std": number.std, "n": number.n, "expected": number.expected}
+    if score is not None:
+        data = {"std": score.std, "n": score.n, "expected": score.expected}
     if beside is not None and printed is not None:
         label = NOT_COMPARABLE if beside.why_not else PUBLISHED
-        under.append(model.Line(label, printed_text(printed)))
+        under.append(Line(label, printed_text(printed)))
         data |= {label: float(printed.mean), f"{label} std": _float(printed)}
-        if number is not None and number.seeds and not beside.why_not:
-            made = against(list(number.seeds.values()), printed, beside.row.seeds)
-            under.append(model.Line(DIFFERENCE, f"{signed(made.difference)} {made.verdict}"))
-            if made.low is not None and made.high is not None:
-                under.append(model.Line(INTERVAL, f"[{signed(made.low)}, {signed(made.high)}]"))
+        if score is not None and score.seeds and not beside.why_not:
+            compared = against(list(score.seeds.values()), printed, beside.row.seeds)
+            under.append(Line(DIFFERENCE, f"{signed(compared.difference)} {compared.verdict}"))
+            if compared.low is not None and compared.high is not None:
+                under.append(Line(INTERVAL, f"[{signed(compared.low)}, {signed(compared.high)}]"))
             data |= {
-                "difference": made.difference, "difference low": made.low, "difference high": made.high,
-                "p": made.p, "verdict": made.verdict,
+                "difference": compared.difference, "difference low": compared.low, "difference high": compared.high,
+                "p": compared.p, "verdict": compared.verdict,
             }  # fmt: skip
     if system is not None:
         data |= {"paper's rule": "best" if verdict.bold else "", "tested": verdict.mark}
-    text, mean = (mean_and_std(number), number.mean) if number else (model.MISSING, None)
-    return model.Cell(text, mean, verdict.bold, verdict.mark, under=tuple(under), data=data)
+    text, mean = (mean_and_std(score), score.mean) if score else (MISSING, None)
+    return TableCell(text, mean, verdict.bold, verdict.mark, under=tuple(under), data=data)
 
 
 def printed_text(printed: Printed) -> str:
-    """As it was printed."""
+    """A published score as it was printed: `84.01 ± 0.21`."""
     return f"{printed.mean} ± {printed.std}" if printed.std is not None else str(printed.mean)
 
 
@@ -124,38 +134,38 @@ def _float(printed: Printed) -> float | None:
     return None if printed.std is None else float(printed.std)
 
 
-def not_applicable_row(name: str, encoder: str, reason: str, width: int, section: str, encoders: bool) -> model.Row:
+def not_applicable_row(name: str, encoder: str, reason: str, width: int, section: str, encoders: bool) -> TableRow:
     """The row of a setting that a model does not have. width: how many columns of scores."""
-    cells = [model.Cell(name, name, notes=(reason,)), *[model.Cell(encoder, encoder)] * encoders, model.Cell("n/a")]
-    return model.Row((*cells, *[model.Cell("n/a")] * width), section)
+    cells = [TableCell(name, name, notes=(reason,)), *[TableCell(encoder, encoder)] * encoders, TableCell("n/a")]
+    return TableRow((*cells, *[TableCell("n/a")] * width), section)
 
 
-def _name_cell(entry: Entry, mixed: Sequence[str]) -> model.Cell:
+def _name_cell(entry: Entry, mixed: Sequence[str]) -> TableCell:
     notes = [*entry.notes, *mixed]
     notes += dict.fromkeys(beside.why_not for beside in entry.published.values() if beside.why_not)
     if entry.system is None:
         notes.append("not run here")
-    return model.Cell(entry.name, entry.name, notes=tuple(notes))
+    return TableCell(entry.name, entry.name, notes=tuple(notes))
 
 
-def _encoder_cell(entry: Entry) -> model.Cell:
+def _encoder_cell(entry: Entry) -> TableCell:
     if entry.system is not None:
-        return model.Cell(entry.system.plan.encoder, entry.system.plan.encoder)
+        return TableCell(entry.system.plan.encoder, entry.system.plan.encoder)
     encoder = next((beside.row.encoder for beside in entry.published.values()), "")
-    return model.Cell(encoder, encoder)
+    return TableCell(encoder, encoder)
 
 
-def _seeds_cell(entry: Entry) -> model.Cell:
+def _seeds_cell(entry: Entry) -> TableCell:
     system = entry.system
     if system is None:
-        return model.Cell(model.MISSING)
+        return TableCell(MISSING)
     notes = []
     if system.partial:
-        there = f"over {system.seeds} planned seeds" if system.cell.records else "no planned seed is finished"
-        notes.append("; ".join([there, *_errors(system.cell.errors)]))
+        seeds = f"over {system.seeds} planned seeds" if system.cell.records else "no planned seed is finished"
+        notes.append("; ".join([seeds, *_errors(system.cell.errors)]))
     text = system.seeds + ("*" if system.partial else "")
     data = {"finished": len(system.cell.records), "planned": system.cell.expected}
-    return model.Cell(text, len(system.cell.records), notes=tuple(notes), data=data)
+    return TableCell(text, len(system.cell.records), notes=tuple(notes), data=data)
 
 
 def _errors(errors: Sequence[str]) -> list[str]:
@@ -176,8 +186,8 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
         values = [value for value, names in difference.groups.items() if entry.name in names]
         most = max(difference.groups, key=lambda value: len(difference.groups[value]))
         if values != [most]:
-            told = "not scored alike, so not compared with the rest" if difference.kind == "evaluation" else "mixed"
-            yield f"{told}: other {difference.what} than most rows of the block"
+            verdict = "not scored alike, so not compared with the rest" if difference.kind == "evaluation" else "mixed"
+            yield f"{verdict}: other {difference.what} than most rows of the block"
     encoders = Counter(plan.encoder for plan in plans.values())
     if len(encoders) > 1 and entry.system.plan.encoder != encoders.most_common(1)[0][0]:
         yield f"mixed encoders: {entry.system.plan.encoder}, where most rows have {encoders.most_common(1)[0][0]}"

@@ -39,22 +39,22 @@ class Verdict:
 
 def verdicts(rows: Sequence[Sequence[float]]) -> list[Verdict]:
     """For each row, with one score per seed (none: the row is not there), what may be said of it beside the others."""
-    there = [i for i, values in enumerate(rows) if values]
-    if len(there) < 2:
+    scored = [i for i, values in enumerate(rows) if values]
+    if len(scored) < 2:
         return [Verdict()] * len(rows)
-    summaries = {i: stats.summarize(rows[i]) for i in there}
+    summaries = {i: stats.summarize(rows[i]) for i in scored}
     best = max(summaries.values(), key=lambda summary: summary.mean)
     worse_than, compared = _worse_than(summaries)
-    found = []
+    of_rows = []
     for i in range(len(rows)):
         if i not in summaries:
-            found.append(Verdict())
+            of_rows.append(Verdict())
             continue
-        beats_all = all(i in worse_than[other] for other in there if other != i)
+        beats_all = all(i in worse_than[other] for other in scored if other != i)
         tested = i in compared
         mark: Literal["", "†", "‡"] = "‡" if beats_all else "†" if tested and not worse_than[i] else ""
-        found.append(Verdict(summaries[i].mean >= best.mean - (best.std or 0.0), mark))
-    return found
+        of_rows.append(Verdict(summaries[i].mean >= best.mean - (best.std or 0.0), mark))
+    return of_rows
 
 
 def _worse_than(summaries: dict[int, Summary]) -> tuple[dict[int, set[int]], set[int]]:
@@ -65,12 +65,12 @@ def _worse_than(summaries: dict[int, Summary]) -> tuple[dict[int, set[int]], set
         if (test := stats.welch_of_summaries(summaries[a], summaries[b])) is not None
     ]
     adjusted = stats.holm([test.p for _, _, test in tested])
-    found: dict[int, set[int]] = {i: set() for i in summaries}
+    better_than: dict[int, set[int]] = {i: set() for i in summaries}
     for (a, b, test), p in zip(tested, adjusted, strict=True):
         if p < ALPHA:
             worse, better = (b, a) if test.difference > 0 else (a, b)
-            found[worse].add(better)
-    return found, {i for a, b, _ in tested for i in (a, b)}
+            better_than[worse].add(better)
+    return better_than, {i for a, b, _ in tested for i in (a, b)}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""What `bench retry` does: find the runs that need another try, and launch them the way they were launched before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.cli.chosen_runs import chosen
+from bench.cli.console import make_console
+from bench.cli.launching import LaunchOptions, launching, start
+from bench.errors import UsageError
+from bench.launch.status import RunView, observe
+from bench.runs.run_folder import RunFolder
+from bench.runs.status import SETTLED
+from bench.slurm.submissions import Submission, submissions
+
+
+def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions) -> None:
+    """Try runs of `out` again, and print their table. names: which; without any, all that came to an end undone.
+
+    Raises UsageError, and BenchError for runs that failed again.
+    """
+    wanted = _wanted(names, out)
+    folders = [RunFolder(out, view.run) for view in wanted]
+    plans = [plan for plan in (folder.plan() for folder in folders) if plan is not None]
+    if not plans:
+        print("nothing to try again")
+        return
+    how = launching(options, _submission_before(wanted, submissions(out)))
+    for folder in folders:
+        folder.clear_error()
+    start(plans, out, how, make_console())
+
+
+def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
+    observed = observe(out)
+    if observed.trouble:
+        raise UsageError(f"SLURM cannot be asked what is under way: {observed.trouble}")
+    if names:
+        return chosen(observed.runs, names, out)
+    return [view for view in observed.runs if view.state in SETTLED and view.state != "done"]
+
+
+def _submission_before(wanted: Sequence[RunView], submitted: Sequence[Submission]) -> Submission | None:
+    """The newest of `submitted` (oldest first) that any of the runs was in; None where they did not go to SLURM."""
+    names = {view.run for view in wanted}
+    return next((s for s in reversed(submitted) if names & {task.run for task in s.tasks.values()}), None)
