@@ -121,7 +121,7 @@ def test_a_spreadsheets_file_is_read(tmp_path):
     (tmp_path / "sources.toml").write_bytes(b'\xef\xbb\xbf[numbers]\r\nsource = "s"\r\nseeds = 4\r\n')
     published = read_published(tmp_path)
     assert [row.model for row in published.rows] == ["É"]
-    assert [source.seeds for source in published.sources] == [4]
+    assert [publication.seeds for publication in published.publications] == [4]
 
 
 scores = st.decimals(0, 100, places=2)

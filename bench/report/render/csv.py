@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 
+from bench.report.spreadsheet import as_text
 from bench.report.table import Table
 
 
@@ -32,17 +32,3 @@ def to_csv(table: Table) -> str:
         notes = dict.fromkeys(note for cell in row.cells for note in cell.notes)
         writer.writerow(["" if value is None else as_text(value) for value in [*line, " | ".join(notes)]])
     return file.getvalue()
-
-
-def as_text(value: object) -> object:
-    """A value of a CSV file that no spreadsheet takes for a formula: names may begin with `=`, `+`, `-` or `@`.
-
-    Such a text gets an apostrophe before it, which spreadsheets do not show. Numbers, also written as texts, stay.
-    """
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")) or _is_number(value):
-        return value
-    return f"'{value}"
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", text) is not None
