@@ -198,14 +198,15 @@ def _places(value: Any, repeated: Iterable[RepeatedKey]) -> list[str]:
 
 
 def _objects(place: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object within `value`, with its place, from the outside in."""
-    if isinstance(value, dict):
-        yield place, value
-        for key, inner in value.items():
-            yield from _objects(_join(place, key), inner)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _objects(f"{place}[{index}]", inner)
+    """Every object within `value`, with its place, in the order of the file; JSON may be nested a thousand deep."""
+    pending = [(place, value)]
+    while pending:
+        place, value = pending.pop()
+        if isinstance(value, dict):
+            yield place, value
+            pending += reversed([(_join(place, key), inner) for key, inner in value.items()])
+        elif isinstance(value, list):
+            pending += reversed([(f"{place}[{index}]", inner) for index, inner in enumerate(value)])
 
 
 def _join(place: str, key: str) -> str:

@@ -267,6 +267,13 @@ def test_a_relation_or_key_given_twice_in_a_whole_file_is_refused(tmp_path: Path
         read_relations([path])
 
 
+def test_a_key_given_twice_is_named_however_deep_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("[" * 400 + '{"a": 1, "a": 2}' + "]" * 400)
+    with pytest.raises(UsageError, match=r"\[0\]\.a: given twice in one object"):
+        read_facts(path)
+
+
 def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps([valid()]).encode())
