@@ -151,6 +151,11 @@ def test_the_latex_document_declares_what_its_tables_need():
     assert text.count(r"\begin{") == text.count(r"\end{")
 
 
+def test_markdown_says_that_numbers_stand_right_and_texts_left():
+    lines = [line for line in to_markdown(table_of()).splitlines() if line.startswith("|")]
+    assert re.fullmatch(r"\|:-+\|-+:\|-+:\|", lines[1])
+
+
 @pytest.mark.parametrize("text", [HOSTILE, "two\nlines", "<script>alert(1)</script>", "a|b|c"])
 def test_a_markdown_row_stays_one_row_of_as_many_cells(text):
     lines = [line for line in to_markdown(table_of(text)).splitlines() if line.startswith("|")]

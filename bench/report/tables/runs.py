@@ -54,7 +54,7 @@ def runs_csv(systems: Sequence[System]) -> str:
     writer.writeheader()
     for plan, record, error in _runs(systems):
         line: dict[str, object] = {field: getattr(plan, field) for field in FIELDS}
-        line |= {"configuration": plan.configuration, "key": plan.key, "folder": plan.folder, "error": error}
+        line |= {"configuration": plan.configuration_name, "key": plan.key, "folder": plan.folder, "error": error}
         if record is None:
             writer.writerow(_as_texts(line | {"status": "failed" if error else "not finished"}))
             continue
