@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_records import plan, write
+
+from bench.runs.plan import RunPlan
 
 
 @pytest.fixture
@@ -40,6 +43,21 @@ def test_csv_is_one_row_per_run_and_split(out, bench):
     runs = pd.read_csv(io.StringIO(printed))
     assert len(runs) == 2 * 2 * 2
     assert sorted(runs[(runs.setting == "human") & (runs.split == "test")].f1) == [60.0, 61.0]
+
+
+@pytest.mark.parametrize("digits", ["12345678", "2e128301", "00000001", "1e999999"])
+def test_a_configuration_is_no_number_to_pandas_in_csv_or_json(out, bench, digits, monkeypatch):
+    monkeypatch.setattr(RunPlan, "configuration", digits)
+    _, printed, _ = bench("table", "--out", out, "--format", "csv")
+    assert set(pd.read_csv(io.StringIO(printed)).configuration) == {f"x{digits}"}
+    _, printed, _ = bench("table", "--out", out, "--json")
+    assert {row["configuration"] for row in json.loads(printed)["rows"]} == {f"x{digits}"}
+
+
+def test_a_variant_that_begins_as_a_formula_is_text_in_csv(out, bench):
+    write(out, plan("m", 0, variant="=1+1"), [[1, 2, 3, 0]])
+    _, printed, _ = bench("table", "--out", out, "--format", "csv")
+    assert {row["variant"] for row in csv.DictReader(io.StringIO(printed))} == {"", "'=1+1"}
 
 
 def test_json_is_what_the_option_of_that_name_prints(out, bench):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bench.analysis.metrics import METRICS
 from bench.analysis.systems import System
+from bench.report.spreadsheet import as_text
 from bench.report.table import MISSING, Column, Table, TableCell, TableRow
 from bench.runs.names import model_name
 from bench.runs.plan import RunPlan
@@ -53,15 +54,19 @@ def runs_csv(systems: Sequence[System]) -> str:
     writer.writeheader()
     for plan, record, error in _runs(systems):
         line: dict[str, object] = {field: getattr(plan, field) for field in FIELDS}
-        line |= {"configuration": plan.configuration, "key": plan.key, "folder": plan.folder, "error": error}
+        line |= {"configuration": plan.configuration_name, "key": plan.key, "folder": plan.folder, "error": error}
         if record is None:
-            writer.writerow(line | {"status": "failed" if error else "not finished"})
+            writer.writerow(_as_texts(line | {"status": "failed" if error else "not finished"}))
             continue
         last = record.stages[-1]
         line |= {"status": "finished", "epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
         for split in record.splits:
-            writer.writerow(line | _scores(record, split))
+            writer.writerow(_as_texts(line | _scores(record, split)))
     return file.getvalue()
+
+
+def _as_texts(line: Mapping[str, object]) -> dict[str, object]:
+    return {name: as_text(value) for name, value in line.items()}
 
 
 def _scores(record: RunRecord, split: str) -> dict[str, object]:
