@@ -108,10 +108,11 @@ class ScoreKeeper:
             return None
         triples = np.concatenate([np.empty((0, 4), dtype=np.int64), *(of for of, _ in self._labelled)]).tolist()
         margins = np.concatenate([np.empty(0, dtype=np.float32), *(values for _, values in self._labelled)])
-        seen = np.array([self._is_seen(*triple, facts or ()) for triple in triples], dtype=bool)
+        seen = np.array([self._is_seen(triple, facts or ()) for triple in triples], dtype=np.bool_)
         return rank(self._margins, margins, seen, self._gold)
 
-    def _is_seen(self, row: int, head: int, tail: int, relation: int, facts: Collection[Fact]) -> bool:
+    def _is_seen(self, triple: Sequence[int], facts: Collection[Fact]) -> bool:
+        row, head, tail, relation = triple
         document = self.documents[row]
         return is_seen(document, (document.title, head, tail, self.relations[relation]), facts)
 

@@ -38,7 +38,7 @@ class Ranking:
 
     scores: [k], falling.   correct, seen: [k], labelled candidates that score at least as much, and those of them that
     are among the training facts.   at_least, above: [k], all candidates that score at least as much, and more.
-    gold: labels, whether they are candidates or not.   highest: the highest finite score of any candidate, None without.
+    gold: labels, whether they are candidates or not.   highest: the highest finite score of any candidate, or None.
     """
 
     scores: _Numbers
