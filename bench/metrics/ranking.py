@@ -18,18 +18,22 @@ evaluation programs of ATLOP, KD-DocRE, DREEAM, SSR-PU and TTM-RE have neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.documents import Document, Fact, Triple
 from bench.metrics import arithmetic
+from bench.metrics.official import is_seen
+from bench.metrics.submission import Prediction
 
 POINTS = 200
 """So many points of a curve are enough to draw it."""
 
 _Numbers = NDArray[np.float64]
+_Scores = NDArray[np.float32] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +89,14 @@ class Ranking:
         return float((steps * (before + precision) / 2).sum() / 100)
 
 
-def rank(candidates: Iterable[NDArray[np.float32]], labelled: _Numbers, seen: NDArray[np.bool_], gold: int) -> Ranking:
+def rank(candidates: Iterable[_Scores], labelled: _Scores, seen: NDArray[np.bool_], gold: int) -> Ranking:
     """Rank the candidates of a split by their scores.
 
     candidates: the scores of all of them in parts, each part in rising order and without NaN; no copy is made.
-    labelled: the scores of those that are labelled, in any order.   seen: whether each is among the training facts.
+    labelled: the scores of those that are labelled, in any order and the same precision, or equal scores would not be
+    equal.   seen: whether each is among the training facts.
     gold: how many labels the split has, candidates or not.
     """
-    labelled = np.asarray(labelled, dtype=np.float32)  # as the candidates are, or equal scores would not be equal
     levels, of_level = np.unique(labelled, return_inverse=True)
     at_least, above = np.zeros(len(levels)), np.zeros(len(levels))
     highest = -np.inf
@@ -111,6 +115,31 @@ def rank(candidates: Iterable[NDArray[np.float32]], labelled: _Numbers, seen: ND
         above=above[::-1],
         gold=gold,
         highest=None if highest == -np.inf else highest,
+    )
+
+
+def rank_predictions(
+    predictions: Iterable[Prediction], documents: Sequence[Document], facts: Collection[Fact] | None
+) -> Ranking | None:
+    """Rank the triples of a submission by the scores in it; None where it is empty or a row has no score.
+
+    What it does not list is no candidate, so this is the whole curve only of a submission that lists every candidate.
+    Of a triple that is listed twice the first row counts.   facts: those that Ign AUC leaves out.
+    """
+    scores: dict[Triple, float] = {}
+    for prediction in predictions:
+        if prediction.score is None:
+            return None
+        scores.setdefault(prediction.triple, prediction.score)
+    if not scores:
+        return None
+    labelled = [(document, t) for document in documents for t in document.triples() if t in scores]
+    seen = np.array([is_seen(document, triple, facts or ()) for document, triple in labelled], dtype=np.bool_)
+    return rank(
+        [np.sort(np.array(list(scores.values()), dtype=np.float64))],
+        np.array([scores[triple] for _, triple in labelled], dtype=np.float64),
+        seen,
+        gold=sum(len(document.triples()) for document in documents),
     )
 
 
