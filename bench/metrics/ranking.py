@@ -103,8 +103,9 @@ def rank(candidates: Iterable[_Scores], labelled: _Scores, seen: NDArray[np.bool
     for part in candidates:
         at_least += len(part) - np.searchsorted(part, levels, "left")
         above += len(part) - np.searchsorted(part, levels, "right")
-        finite = part[np.isfinite(part)]
-        highest = max(highest, float(finite[-1])) if len(finite) else highest
+        # An infinity of another precision would make a copy of the part.
+        below_infinity = int(np.searchsorted(part, part.dtype.type(np.inf), "left"))
+        highest = max(highest, float(part[below_infinity - 1])) if below_infinity else highest
     correct = np.bincount(of_level, minlength=len(levels))
     correct_seen = np.bincount(of_level, weights=seen, minlength=len(levels))
     return Ranking(

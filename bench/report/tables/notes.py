@@ -50,7 +50,7 @@ def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
                 seeds[_why_zero(record, split)].append(record.seed)
         for why, of in seeds.items():
             numbers = ", ".join(map(str, of))
-            yield f"{system.name}, seed{'s' * (len(of) > 1)} {numbers}: {split} F1 is 0.00: {why}"
+            yield f"{system.name} with {system.encoder}, seed{'s' * (len(of) > 1)} {numbers}: {split} F1 is 0.00: {why}"
 
 
 def _why_zero(record: RunRecord, split: str) -> str:
