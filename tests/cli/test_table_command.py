@@ -12,6 +12,7 @@ import pytest
 from made_records import plan, write
 
 from bench.runs.plan import RunPlan
+from bench.runs.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -79,3 +80,24 @@ def test_what_cannot_be_is_told(out, bench, options, message):
     status, _, error = bench("table", "--out", out, *options)
     assert status == 2
     assert message in error
+
+
+def test_auc_is_among_the_numbers_and_in_csv_where_a_run_has_it_and_no_column_of_the_table(tmp_path, bench):
+    for seed in range(2):
+        write(tmp_path, plan("m", seed), [[5, 10, 10, 1]])
+    without = bench("table", "--out", tmp_path)[1]
+    assert "auc" not in bench("table", "--out", tmp_path, "--format", "csv")[1]
+    assert "auc" not in bench("table", "--out", tmp_path, "--json")[1]
+    for seed in range(2):
+        folder = RunFolder.of(tmp_path, plan("m", seed))
+        dev = folder.record().splits["dev"]
+        scores = dev.scores.model_copy(update={"auc": 30.0 + seed, "ign_auc": 20.0 + seed})
+        splits = {**folder.record().splits, "dev": dev.model_copy(update={"scores": scores})}
+        folder.write_record(folder.record().model_copy(update={"splits": splits}))
+    rows = json.loads(bench("table", "--out", tmp_path, "--json")[1])["rows"]
+    (auc,) = [row for row in rows if row["metric"] == "auc"]
+    assert (auc["split"], auc["slice"], auc["mean"], auc["seeds"]) == ("dev", "all", 30.5, {"0": 30.0, "1": 31.0})
+    runs = pd.read_csv(io.StringIO(bench("table", "--out", tmp_path, "--format", "csv")[1]))
+    assert runs.loc[runs["split"] == "dev", "ign_auc"].tolist() == [20.0, 21.0]
+    assert runs.loc[runs["split"] == "test", "auc"].isna().all()
+    assert bench("table", "--out", tmp_path)[1] == without
