@@ -45,8 +45,6 @@ def evaluate(
 
     Raises `UsageError` where a file is missing, malformed or without labels.
     """
-    from rich.console import Console
-
     from bench.data.formats.detect import detect, format_of
     from bench.errors import UsageError
     from bench.metrics import official, slices, submission_checks
@@ -68,28 +66,41 @@ def evaluate(
     ranking = rank_predictions(predictions, documents, facts)
     checks = submission_checks.check(predictions, documents)
 
-    # Notes go to stderr: what `--json` prints must stay one JSON object.
-    notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for note in submission_checks.notes(checks, predictions, documents, gold.name):
-        notes.print(f"note: {note}")
-    for note in _notes(predictions, documents, ranking):
-        notes.print(f"note: {note}")
+    notes = [*submission_checks.notes(checks, predictions, documents, gold.name)]
+    notes += _notes(predictions, documents, ranking)
     for path, used, metric in ((train_facts, facts, "Ign F1"), (distant_facts, distant, "Ign F1 (distant)")):
         if path and used is not None and (unused := submission_checks.facts_note(used, documents, path.name, metric)):
-            notes.print(f"note: {unused}")
+            notes.append(unused)
     if chosen.ign_f1 and not evaluation.has_facts:
-        notes.print("note: no Ign F1: it needs --train-facts")
+        notes.append("no Ign F1: it needs --train-facts")
+    _print_notes(notes)
     if json:
         counts = checks.as_json() | {
             name: None if of is None else len(of) for name, of in (("train_facts", facts), ("distant_facts", distant))
         }
         _print_json(evaluation, sliced, ranking, counts)
-        return
+    else:
+        tables = (_score_table(evaluation, predictions, documents, ranking), _slice_table(sliced, evaluation.has_facts))
+        _print_tables(*tables)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    """To stderr: what `--json` prints must stay one JSON object."""
+    from rich.console import Console
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for note in notes:
+        console.print(f"note: {note}")
+
+
+def _print_tables(*tables: Table) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
-    console.print(_score_table(evaluation, predictions, documents, ranking))
-    console.print(_slice_table(sliced, evaluation.has_facts))
+    for table in tables:
+        console.print(table)
 
 
 def _labelled(path: Path, form: Format | None) -> tuple[Document, ...]:
