@@ -168,6 +168,8 @@ def submit_runs(
         )
     jobs = sum(len(array.tasks) for array in submitted.arrays)
     before = f", {submitted.before} in the queue before" if submitted.before else ""
+    if submitted.unknown:
+        before += f", left out {submitted.unknown} of which SLURM does not say whether it still has them"
     console.print(
         f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""What SLURM says of our jobs: `squeue` for those it has, `sacct` for those that are over."""
+"""What SLURM says of our jobs: `squeue` of those it has, `sacct` of all, the more so of those that are over."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
+from bench.slurm.states import ENDS, meaning
 
 TIMEOUT_SECONDS = 60
 OUT_OF_MEMORY = (
@@ -31,9 +32,13 @@ class SchedulerError(BenchError):
     """SLURM cannot be asked: its commands are not there, or nobody answers them."""
 
 
+class NoAccountingError(SchedulerError):
+    """This cluster keeps no accounts of jobs."""
+
+
 @dataclass(frozen=True)
 class Queued:
-    """A job that SLURM has: pending, running, or on its way from one to the other."""
+    """A job that SLURM has: pending, running, or on its way from one to the other. state: see `bench.slurm.states`."""
 
     name: str
     state: str
@@ -42,8 +47,8 @@ class Queued:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A job that SLURM has no more. state: COMPLETED, FAILED, TIMEOUT, OUT_OF_MEMORY, CANCELLED, NODE_FAIL, ..."""
+class Accounted:
+    """A job as SLURM's accounting knows it, over or not. state: see `bench.slurm.states`."""
 
     state: str
     exit_code: str
@@ -70,28 +75,33 @@ def queued_jobs() -> dict[ArrayIndex, Queued]:
     jobs = {}
     for line in lines:
         array, index, state, node, reason, name = line.strip().split("|", 5)
-        if index.isdigit():  # not a job of ours: those are arrays
+        # What has no index is not a job of ours: those are arrays. What is over is not in the queue any more.
+        if index.isdigit() and meaning(state) not in ENDS:
             jobs[ArrayIndex(array, int(index))] = Queued(name, state, node, reason)
     return jobs
 
 
-def ended_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Ended]:
-    """How some tasks went, by SLURM's accounting. Raises SchedulerError (also where there is none)."""
+def accounted_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Accounted]:
+    """What SLURM's accounting says of some tasks. Raises SchedulerError, where there is none NoAccountingError."""
     arrays = ",".join(sorted({job.array for job in asked}))
     if not arrays:
         return {}
-    lines = command(
-        ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={arrays}"]
-    ).splitlines()
-    tasks: dict[ArrayIndex, Ended] = {}
-    whole: dict[str, Ended] = {}
+    asking = ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={arrays}"]
+    try:
+        lines = command(asking).splitlines()
+    except SchedulerError as error:
+        if re.search(r"accounting storage is disabled|: not found", str(error)):
+            raise NoAccountingError(str(error)) from error
+        raise
+    tasks: dict[ArrayIndex, Accounted] = {}
+    whole: dict[str, Accounted] = {}
     for line in lines:
         job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
-        ended = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
+        account = Accounted(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
         if "_" in job:
-            tasks |= dict.fromkeys(_array_indices(job), ended)
+            tasks |= dict.fromkeys(_array_indices(job), account)
         else:
-            whole[job] = ended  # an array of one task that never started is told without its index
+            whole[job] = account  # an array of one task that never started is told without its index
     return {job: tasks.get(job) or whole[job.array] for job in asked if job in tasks or job.array in whole}
 
 

@@ -260,6 +260,55 @@ def test_retrying_when_nothing_failed_does_nothing(run, profile, slurm, bench, o
     assert len(slurm.submitted()) == 2
 
 
+def test_nothing_submits_a_live_job_a_second_time_while_the_queue_is_silent(run, profile, slurm, bench, out):
+    run("--profile", profile)
+    slurm.accounts("100_0|RUNNING|0:0|n1", "100_[1]|PENDING|0:0|None assigned", "101_[0-1]|PENDING|0:0|")
+    assert bench("retry", "--failed", "--out", out)[:2] == (0, "nothing to try again\n")
+    assert "submitted 0 jobs with the profile 'mine', 4 in the queue before" in run("--profile", profile)[1]
+    assert "1 running, 1 pending" in bench("status", "--out", out)[1]
+    assert len(slurm.submitted()) == 2
+
+
+def test_a_run_of_which_nobody_knows_is_not_tried_again_and_says_so(run, profile, slurm, bench, out):
+    run("--profile", profile)
+    slurm.accounting_fails()
+    status, printed, _ = bench("retry", "--failed", "--out", out)
+    assert status == 0
+    assert "a job may still be at it" in printed
+    assert "nothing to try again" in printed
+    status, _, error = bench("retry", "s0", "--out", out)
+    assert status == 2
+    assert "a job may still be at it" in error
+    assert "left out 4 of which SLURM does not say" in run("--profile", profile)[1]
+    assert len(slurm.submitted()) == 2
+
+
+def test_retrying_needs_no_accounting(run, profile, slurm, bench, out):
+    run("--profile", profile)
+    slurm.without_accounting()
+    status, printed, _ = bench("retry", "--failed", "--out", out)
+    assert status == 0
+    assert "submitted 4 jobs" in printed
+
+
+def test_waiting_goes_on_while_nobody_knows_and_submits_nothing(run, profile, slurm, out, monkeypatch):
+    looks = iter([slurm.down, lambda: None, lambda: None, slurm.up, slurm.accounting_fails, lambda: None, lambda: None])
+
+    def fail_all():
+        for folder in (out / "runs").iterdir():
+            write_json(folder / "error.json", {"message": "the end"})
+
+    def next_look():
+        next(looks, fail_all)()
+
+    monkeypatch.setattr("bench.launch.wait.pause", next_look)
+    slurm.accounts("100_[0-1]|RUNNING|0:0|n1", "101_[0-1]|PENDING|0:0|")
+    _, printed, error = run("--profile", profile, "--wait")
+    assert error.count("failed: the end") == 2
+    assert "unknown" in printed
+    assert len(slurm.submitted()) == 2
+
+
 def test_retrying_a_run_that_was_not_on_slurm_runs_it_here(small, slurm, bench, out):
     planned = plans()
     execute(out, planned, stop_after=float("inf"))

@@ -25,6 +25,7 @@ SCRIPTS = {
         [ -e "$FAKE/down" ] && { echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1; }
         case "$*" in *--jobs=*) cat "$FAKE/state" ;; *) cat "$FAKE/queue" ;; esac""",
     "sacct": """
+        [ -e "$FAKE/sacct_fails" ] && { cat "$FAKE/sacct_fails" >&2; exit 1; }
         [ -e "$FAKE/accounts" ] || { echo "Slurm accounting storage is disabled" >&2; exit 1; }
         cat "$FAKE/accounts" """,
     "scontrol": """
@@ -67,6 +68,10 @@ class FakeSlurm:
 
     def without_accounting(self) -> None:
         (self.folder / "accounts").unlink()
+
+    def accounting_fails(self, error: str = "sacct: error: slurm_persist_conn_open: Connection refused") -> None:
+        """There is accounting, and it does not answer."""
+        (self.folder / "sacct_fails").write_text(error + "\n")
 
     def state(self, state: str) -> None:
         """The answer of squeue for one job."""
