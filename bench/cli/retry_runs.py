@@ -40,7 +40,7 @@ def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
     unknown = [view for view in wanted if view.state == "unknown"]
     if unknown:
         listed = "\n".join(f"  {view.run}: {view.detail}" for view in unknown)
-        message = f"not tried again, since a job may still be at it:\n{listed}"
+        message = f"not tried again, since a job may still be at it; `bench cancel RUN` gives that job up:\n{listed}"
         if names:
             raise UsageError(message)
         print(message)

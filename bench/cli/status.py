@@ -46,7 +46,7 @@ def status(
     console.print(_shown(observed))
     if observed.trouble:
         print(
-            f"bench: SLURM cannot be asked, this is from the output folder and its accounting: {observed.trouble}",
+            f"bench: SLURM cannot be asked everything, the rest is from the output folder: {observed.trouble}",
             file=sys.stderr,
         )
 

@@ -21,6 +21,7 @@ from bench.slurm.submissions import Job, log_path
 from bench.slurm.tasks import task_of_run, task_of_stage
 
 ADVICE = "`bench run` or `bench retry` goes on from the last checkpoint"
+RETRY = "`bench retry` submits it again"
 SAYS_NOTHING = RunStatus()
 
 
@@ -178,6 +179,8 @@ class _Viewer:
     def _what_became_of(self, job: Job, account: Accounted | None) -> tuple[State, str]:
         if doubt := self.scheduler.doubt(job):
             return "unknown", f"{doubt}; nothing is submitted for it"
+        if self.scheduler.was_cancelled(job):
+            return "cancelled", RETRY
         state, why = _how_it_ended(account)
         if state == "cancelled" and self._left_with_its_predecessor(job):
             state, why = "interrupted", f"its job left the queue with the one before it; {ADVICE}"
@@ -231,7 +234,7 @@ def _how_it_ended(account: Accounted | None) -> tuple[State, str]:
         case "out of memory":
             return "failed", OUT_OF_MEMORY
         case "cancelled":
-            return "cancelled", "`bench retry` submits it again"
+            return "cancelled", RETRY
         case "lost" if account:
             return "interrupted", f"its job ended ({account.state}); {ADVICE}"
         case "failed" if account:

@@ -19,7 +19,7 @@ from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import RESULT, stage_folder
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
-from bench.slurm.submissions import Job, log_path, read_submission
+from bench.slurm.submissions import Job, cancelled_jobs, log_path, read_submission
 from bench.slurm.tasks import Task
 
 KILLS = 5
@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
     if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
         return status
     job = Job(submission.tasks[index], ArrayIndex(array, index))
+    if job.id in cancelled_jobs(out):
+        return status
     if status != STOPPED:
         reason = why_not_again(out, job, status)
         if reason:

@@ -14,7 +14,7 @@ from bench.slurm.queue import (
     queued_jobs,
 )
 from bench.slurm.states import LIVE, meaning
-from bench.slurm.submissions import Job, newest_jobs, submissions
+from bench.slurm.submissions import Job, cancelled_jobs, newest_jobs, submissions
 
 
 class Scheduler:
@@ -36,6 +36,8 @@ class Scheduler:
         except SchedulerError as error:
             self.trouble, self.answered = str(error), False
         self.jobs: dict[str, Job] = newest_jobs(submitted, self._queue)
+        # After the queue: a job that has been cancelled in between was written down before.
+        self._cancelled = cancelled_jobs(out) if submitted else set()
         self._accounts: dict[ArrayIndex, Accounted] | None = None
         self._accounting_fails = ""
 
@@ -43,10 +45,16 @@ class Scheduler:
         """The job as it stands in the queue; None where the queue does not have it, or is not known."""
         return self._queue.get(job.array_index) if job.array_index else None
 
+    def was_cancelled(self, job: Job) -> bool:
+        """Whether somebody asked to cancel a job and the queue has it no more."""
+        return self.answered and job.id in self._cancelled and self.in_queue(job) is None
+
     def live(self, job: Job) -> Queued | None:
         """The job where SLURM has it: in its queue, or if that does not say so, by its accounting."""
         if queued := self.in_queue(job):
             return queued
+        if self.was_cancelled(job):
+            return None
         account = self.account(job)
         if account is None or meaning(account.state) not in LIVE:
             return None
@@ -62,6 +70,8 @@ class Scheduler:
 
     def doubt(self, job: Job) -> str:
         """Why it cannot be known whether SLURM still has a job that is not in the queue; empty where it is known."""
+        if self.was_cancelled(job):
+            return ""
         account = self.account(job)
         if account is not None and meaning(account.state) == "unknown":
             return f"SLURM's accounting says {account.state}"

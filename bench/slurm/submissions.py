@@ -1,11 +1,14 @@
 """What was submitted, as files in the output folder: any process on any machine that sees the folder can take over.
 
 `slurm/submissions/NAME.json` is written before the array is submitted and given its id after: the array's jobs are
-called NAME, so that even one whose id was never written is found in the queue.
+called NAME, so that even one whose id was never written is found in the queue. `slurm/cancelled/*.json` are the jobs
+that somebody asked to cancel.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +89,19 @@ def newest_jobs(submitted: Sequence[Submission], queue: Mapping[ArrayIndex, Queu
         for index, task in submission.tasks.items():
             jobs[task.key] = Job(task, ArrayIndex(array, index) if array else None)
     return jobs
+
+
+def note_cancellation(out: Path, jobs: Sequence[str]) -> Path:
+    """Write down that jobs (123_4) are asked to be cancelled; the file that says so."""
+    path = out / "slurm" / "cancelled" / f"{time.time_ns()}-{secrets.token_hex(3)}.json"
+    write_json(path, {"time": time.time(), "jobs": list(jobs)})
+    return path
+
+
+def cancelled_jobs(out: Path) -> set[str]:
+    """The jobs (123_4) that somebody ever asked to cancel."""
+    notes = (read_json(path) for path in (out / "slurm" / "cancelled").glob("*.json"))
+    return {job for note in notes if isinstance(note, dict) for job in note.get("jobs", [])}
 
 
 def log_path(out: Path, job: Job) -> Path:

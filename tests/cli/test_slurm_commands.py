@@ -222,6 +222,62 @@ def test_cancelling_everything_takes_dependants_first(slurm, bench, out):
     assert "cancelled 2 jobs" in printed
 
 
+def test_waiting_does_not_undo_a_cancellation_of_which_slurm_keeps_no_trace(
+    run, profile, slurm, bench, out, monkeypatch
+):
+    slurm_forgets = iter([slurm.queue_submitted, lambda: (bench("cancel", "--all", "--out", out), slurm.queue())])
+
+    def next_look():
+        next(slurm_forgets, lambda: pytest.fail("it goes on waiting"))()
+
+    monkeypatch.setattr("bench.launch.wait.pause", next_look)
+    (slurm.folder / "bin" / "sbatch").write_text(
+        (slurm.folder / "bin" / "sbatch").read_text()
+        + '\necho "$((100 + n))|0|PENDING||Resources|x" >> "$FAKE/queue"'
+        + '\necho "$((100 + n))|1|PENDING||Resources|x" >> "$FAKE/queue"\n'
+    )
+    status, printed, error = run("--profile", profile, "--wait")
+    assert status == 1
+    assert error.count("cancelled: `bench retry` submits it again") == 2
+    assert "submitted again" not in printed
+    assert len(slurm.submitted()) == 2
+
+
+def test_what_was_cancelled_without_a_trace_is_cancelled_until_it_is_submitted_again(slurm, bench, out):
+    submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.queue_submitted()
+    bench("cancel", "--all", "--out", out)
+    assert "1 pending" in bench("status", "--out", out)[1]
+    slurm.queue()
+    assert "1 cancelled" in bench("status", "--out", out)[1]
+    submitted(out)
+    slurm.queue("101|0|PENDING||Resources|x")
+    assert "1 pending" in bench("status", "--out", out)[1]
+    slurm.queue()
+    assert "1 interrupted" in bench("status", "--out", out)[1]
+
+
+def test_a_cancellation_that_slurm_did_not_take_is_none(slurm, bench, out):
+    submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.queue_submitted()
+    slurm.cancelling_fails("scancel: error: Unable to contact slurm controller (connect failure)")
+    status, _, error = bench("cancel", "--all", "--out", out)
+    assert status == 1
+    assert "Unable to contact slurm controller" in error
+    slurm.queue()
+    assert "1 interrupted" in bench("status", "--out", out)[1]
+
+
+def test_cancelling_gives_up_a_job_of_which_nobody_knows(slurm, bench, out):
+    submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.accounts("100_0|RUNNING|0:0|n1")  # for good: the controller has lost it
+    slurm.cancelling_fails("scancel: error: Kill job error on job id 100_0: Invalid job id specified")
+    assert "cancelled 1 jobs" in bench("cancel", "--all", "--out", out)[1]
+    assert "1 cancelled" in bench("status", "--out", out)[1]
+    submitted(out)
+    assert len(slurm.submitted()) == 2
+
+
 def test_cancelling_needs_to_be_told_what(slurm, bench, out):
     write_plan(out, "m", "human", 0, "human")
     assert bench("cancel", "--out", out)[0] == 2

@@ -10,7 +10,7 @@ from bench.runs.outline import outlines
 from bench.slurm import ended
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.profiles import make_profile
-from bench.slurm.submissions import submissions
+from bench.slurm.submissions import note_cancellation, submissions
 from bench.slurm.submit import submit
 
 KILLED = 128 + 9
@@ -56,6 +56,12 @@ def test_a_job_that_was_stopped_or_killed_goes_back_into_the_queue(status, end, 
 @pytest.mark.parametrize("state", ["CANCELLED", "COMPLETING", "PENDING"])
 def test_a_job_that_was_cancelled_or_requeued_by_another_is_left_alone(state, end, slurm):
     slurm.state(state)
+    assert end(STOPPED) == STOPPED
+    assert slurm.commands("scontrol") == []
+
+
+def test_a_job_that_bench_cancelled_does_not_go_back_into_the_queue(end, slurm, out):
+    note_cancellation(out, ["100_0"])
     assert end(STOPPED) == STOPPED
     assert slurm.commands("scontrol") == []
 

@@ -31,7 +31,9 @@ SCRIPTS = {
     "scontrol": """
         [ -e "$FAKE/down" ] && { rm "$FAKE/down"; exit 1; }
         exit 0""",
-    "scancel": "",
+    "scancel": """
+        [ -e "$FAKE/scancel_fails" ] && { cat "$FAKE/scancel_fails" >&2; exit 1; }
+        exit 0""",
     "srun": "",
 }
 
@@ -68,6 +70,10 @@ class FakeSlurm:
 
     def without_accounting(self) -> None:
         (self.folder / "accounts").unlink()
+
+    def cancelling_fails(self, error: str) -> None:
+        """scancel refuses, with these words."""
+        (self.folder / "scancel_fails").write_text(error + "\n")
 
     def accounting_fails(self, error: str = "sacct: error: slurm_persist_conn_open: Connection refused") -> None:
         """There is accounting, and it does not answer."""
