@@ -13,7 +13,7 @@ from bench.filesystem import last_text
 from bench.launch.output_folder import OutputFolder
 from bench.runs.outline import RunOutline
 from bench.runs.status import RunStatus, State
-from bench.slurm.exit_status import STOPPED
+from bench.slurm.exit_status import was_killed
 from bench.slurm.queue import OUT_OF_MEMORY, Accounted, Queued
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.states import meaning
@@ -238,8 +238,7 @@ def _how_it_ended(account: Accounted | None) -> tuple[State, str]:
         case "lost" if account:
             return "interrupted", f"its job ended ({account.state}); {ADVICE}"
         case "failed" if account:
-            status, _, signal = account.exit_code.partition(":")
-            if signal.strip("0") or int(status) >= 128 or int(status) == STOPPED:
+            if was_killed(account.exit_code):
                 return "interrupted", f"its job was killed (exit status {account.exit_code}); {ADVICE}"
             return "failed", f"its job ended: {account.state}, exit status {account.exit_code}"
     return "interrupted", f"its job ended without a result; {ADVICE}"

@@ -71,6 +71,7 @@ def test_what_an_earlier_job_said_is_no_news(slurm, out, two_stages):
         ("NODE_FAIL|0:0", "interrupted", "NODE_FAIL"),
         ("FAILED|0:9", "interrupted", "killed"),
         ("FAILED|75:0", "interrupted", "killed"),
+        ("FAILED|9:0", "interrupted", "killed"),
         ("FAILED|2:0", "failed", "exit status 2:0"),
         ("COMPLETED|0:0", "interrupted", "without a result"),
     ],
