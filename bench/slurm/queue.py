@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
+from bench.slurm.environment import clean_environment
 from bench.slurm.states import ENDS, meaning
 
 TIMEOUT_SECONDS = 60
@@ -58,7 +59,14 @@ class Accounted:
 def command(arguments: Sequence[str]) -> str:
     """The output of a command of SLURM. Raises SchedulerError with what it said."""
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(
+            arguments,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+            env=clean_environment(),
+        )
     except FileNotFoundError:
         raise SchedulerError(f"{arguments[0]}: not found. Is this a machine of a SLURM cluster?") from None
     except subprocess.TimeoutExpired:
@@ -74,6 +82,8 @@ def queued_jobs() -> dict[ArrayIndex, Queued]:
     lines = command(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%N|%r|%j"]).splitlines()
     jobs = {}
     for line in lines:
+        if "|" not in line:  # "CLUSTER: name", where SLURM_CLUSTERS names one
+            continue
         array, index, state, node, reason, name = line.strip().split("|", 5)
         # What has no index is not a job of ours: those are arrays. What is over is not in the queue any more.
         if index.isdigit() and meaning(state) not in ENDS:

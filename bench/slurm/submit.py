@@ -20,6 +20,7 @@ from bench.errors import BenchError, UsageError
 from bench.runs.outline import RunOutline, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.slurm.environment import overriding_variables
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
 from bench.slurm.queue import ArrayIndex, SchedulerError
@@ -115,7 +116,10 @@ def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint
 
 
 class ArrayExecutor(SlurmExecutor):
-    """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for."""
+    """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for.
+
+    sbatch is called without what of the environment would change the profile, and so are the jobs, which inherit it.
+    """
 
     def submit_indices(self, work: ArrayJob, indices: Sequence[int], at_most: int) -> str:
         """Submit `work` once for each index, no more than `at_most` at a time; the id of the array."""
@@ -133,6 +137,10 @@ class ArrayExecutor(SlurmExecutor):
             pickle.symlink_to(pickles[0].name)
         os.replace(temporary, pickles[0])
         return array
+
+    def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+        unset = [part for name in overriding_variables() for part in ("-u", name)]
+        return ["env", *unset, *super()._make_submission_command(submission_file_path)]
 
 
 def _submit(submission: Submission, section: Section, after: str | None, out: Path) -> str:

@@ -58,6 +58,13 @@ def test_running_on_slurm_returns_at_once_and_says_what_was_submitted(run, profi
     assert "submitted 4 jobs with the profile 'mine'" in printed
 
 
+def test_what_of_the_environment_a_profile_goes_before_is_told(run, profile, slurm, monkeypatch):
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "25")
+    _, printed, _ = run("--profile", profile)
+    assert "SBATCH_TIMELIMIT of the environment not used: what a job asks for is in the profile" in printed
+    assert slurm.submitted()["101"]["time"] == "60"
+
+
 def test_running_again_adds_nothing_to_the_queue(run, profile, slurm):
     run("--profile", profile)
     slurm.queue_submitted()

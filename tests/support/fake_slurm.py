@@ -37,6 +37,8 @@ SCRIPTS = {
     "srun": "",
 }
 
+NOTE_ENVIRONMENT = 'env | grep -aE "^(S[A-Z]+_|FOR_THE_JOB=)" | sed "s/^/{name} /" >> "$FAKE/environments"'
+
 
 class FakeSlurm:
     """What the fake cluster is to answer, and what it was asked."""
@@ -47,7 +49,8 @@ class FakeSlurm:
         (folder / "bin").mkdir()
         for name, body in SCRIPTS.items():
             script = folder / "bin" / name
-            script.write_text(f'#!/bin/sh\nFAKE="{folder}"\necho "{name} $*" >> "$FAKE/commands"\n{body}\n')
+            note = f'echo "{name} $*" >> "$FAKE/commands"\n{NOTE_ENVIRONMENT.format(name=name)}'
+            script.write_text(f'#!/bin/sh\nFAKE="{folder}"\n{note}\n{body}\n')
             script.chmod(0o755)
         self.queue()
         self.accounts()
@@ -100,6 +103,12 @@ class FakeSlurm:
         path = self.folder / "commands"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.removeprefix(name).strip() for line in lines if line.split()[0] == name]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The variables that a command was called with, of those that may be SLURM's, and FOR_THE_JOB."""
+        lines = (self.folder / "environments").read_text().splitlines()
+        seen = (line.removeprefix(name + " ") for line in lines if line.startswith(name + " "))
+        return {variable: value for variable, _, value in (line.partition("=") for line in seen)}
 
     def submitted(self) -> dict[str, dict[str, str]]:
         """The options of each array that sbatch took, by its id."""
