@@ -108,20 +108,22 @@ def accounted_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Accounted]
     for line in lines:
         job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
         account = Accounted(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
-        if "_" in job:
+        if "_" in job and "..." not in job:
             tasks |= dict.fromkeys(_array_indices(job), account)
         else:
-            whole[job] = account  # an array of one task that never started is told without its index
+            # An array of one task that never started is told without its index. Of a list that is cut although it was
+            # asked for whole, those without a line of their own are the rest.
+            whole[job.partition("_")[0]] = account
     return {job: tasks.get(job) or whole[job.array] for job in asked if job in tasks or job.array in whole}
 
 
 def _array_indices(job: str) -> list[ArrayIndex]:
-    """The tasks that sacct means by a job: `7_3` is one, `7_[1-3,5%2]` are four."""
+    """The tasks that sacct means by a job: `7_3` is one, `7_[1-3,5%2]` are four, `7_[0-80:2%4]` are 41."""
     array, _, index = job.partition("_")
     if index.isdigit():
         return [ArrayIndex(array, int(index))]
     indices: list[int] = []
     for part in index.strip("[]").partition("%")[0].split(","):
-        if spread := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
-            indices += range(int(spread[1]), int(spread[2] or spread[1]) + 1)
+        if spread := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part):
+            indices += range(int(spread[1]), int(spread[2] or spread[1]) + 1, int(spread[3] or 1))
     return [ArrayIndex(array, index) for index in indices]
