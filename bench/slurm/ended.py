@@ -26,6 +26,13 @@ KILLS = 5
 """So many kills in a row without a checkpoint in between, and the job fails."""
 PATIENCE_SECONDS = 600
 """How long it waits for a slurmctld that does not answer."""
+RETRY = "`bench retry` goes on from the last checkpoint"
+UNREACHABLE = r"contact|connect|time[d ]* ?out|no answer|zero bytes|communicat|temporar|again|exit status"
+"""What SLURM's commands say where nobody answers them; anything else is an answer."""
+
+
+class RequeueRefusedError(Exception):
+    """SLURM has answered that a job may not go back into the queue, and why."""
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +50,13 @@ def main(arguments: list[str]) -> int:
             print(f"bench: failed: {reason}", flush=True)
             fail(out, job.task, reason)
             return FAILED
-    return requeue(job.id, status)
+    try:
+        return requeue(job.id, status)
+    except RequeueRefusedError as refusal:
+        reason = f"stopped or killed, and SLURM does not take the job back into the queue ({refusal}); {RETRY}"
+        print(f"bench: failed: {reason}", flush=True)
+        fail(out, job.task, reason)
+        return FAILED
 
 
 def why_not_again(out: Path, job: Job, status: int) -> str | None:
@@ -92,21 +105,43 @@ def fail(out: Path, task: Task, reason: str) -> None:
 
 
 def requeue(job: str, status: int) -> int:
-    """Put the job back into the queue, unless it is cancelled or there already. Then SLURM ends this process."""
+    """Put the job back into the queue, unless it is cancelled or there already. Then SLURM ends this process.
+
+    Raises RequeueRefusedError.
+    """
     give_up = time.monotonic() + PATIENCE_SECONDS
+    refusal = ""
     while True:
         try:
-            if command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip() != "RUNNING":
+            if not _is_running(job):
                 return status
-            command(["scontrol", "requeue", job])
-            break
+            if refusal:  # and nobody else has cancelled or requeued it in between
+                raise RequeueRefusedError(refusal)
+            refusal = _ask_to_requeue(job)
+            if not refusal:
+                break
         except SchedulerError as error:
             print(f"bench: {error}", flush=True)
-            if time.monotonic() > give_up:
-                return status
-            time.sleep(2)
+        if time.monotonic() > give_up:
+            return status
+        time.sleep(2)
     time.sleep(PATIENCE_SECONDS)  # until SLURM has ended it
     return status
+
+
+def _is_running(job: str) -> bool:
+    return command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip() == "RUNNING"
+
+
+def _ask_to_requeue(job: str) -> str:
+    """Why SLURM does not put a job back into the queue; empty if it does. Raises SchedulerError if it does not say."""
+    try:
+        command(["scontrol", "requeue", job])
+    except SchedulerError as error:
+        if re.search(UNREACHABLE, str(error), re.IGNORECASE):
+            raise
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ SCRIPTS = {
         cat "$FAKE/accounts" """,
     "scontrol": """
         [ -e "$FAKE/down" ] && { rm "$FAKE/down"; exit 1; }
+        [ -e "$FAKE/scontrol_fails" ] && { cat "$FAKE/scontrol_fails" >&2; exit 1; }
         exit 0""",
     "scancel": """
         [ -e "$FAKE/scancel_fails" ] && { cat "$FAKE/scancel_fails" >&2; exit 1; }
@@ -73,6 +74,10 @@ class FakeSlurm:
 
     def without_accounting(self) -> None:
         (self.folder / "accounts").unlink()
+
+    def scontrol_fails(self, error: str) -> None:
+        """scontrol refuses, with these words."""
+        (self.folder / "scontrol_fails").write_text(error + "\n")
 
     def cancelling_fails(self, error: str) -> None:
         """scancel refuses, with these words."""
