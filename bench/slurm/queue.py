@@ -56,21 +56,21 @@ class Accounted:
     node: str
 
 
-def command(arguments: Sequence[str]) -> str:
+def command(arguments: Sequence[str], timeout_seconds: float = TIMEOUT_SECONDS) -> str:
     """The output of a command of SLURM. Raises SchedulerError with what it said."""
     try:
         done = subprocess.run(
             arguments,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             check=False,
             env=clean_environment(),
         )
     except FileNotFoundError:
         raise SchedulerError(f"{arguments[0]}: not found. Is this a machine of a SLURM cluster?") from None
     except subprocess.TimeoutExpired:
-        raise SchedulerError(f"{arguments[0]}: no answer within {TIMEOUT_SECONDS} s") from None
+        raise SchedulerError(f"{arguments[0]}: no answer within {timeout_seconds} s") from None
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
         raise SchedulerError(f"{arguments[0]}: {said}")

@@ -17,7 +17,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError
-from bench.runs.outline import RunOutline, outlines
+from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.environment import overriding_variables
@@ -25,7 +25,7 @@ from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
 from bench.slurm.queue import ArrayIndex, SchedulerError
 from bench.slurm.scheduler import Scheduler
-from bench.slurm.submissions import Submission, submission_path
+from bench.slurm.submissions import Submission, job_name, submission_path
 from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
 
 PATIENCE = ["--wait=15"]
@@ -153,7 +153,7 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
     executor = ArrayExecutor(out / "slurm" / "jobs", max_num_timeout=sys.maxsize)
     executor.update_parameters(
         **resources.sbatch(),
-        job_name=submission.name,
+        job_name=job_name(submission.name, _runs_of(submission, out)),
         stderr_to_stdout=True,
         # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
         srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
@@ -162,6 +162,11 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
     )
     work = ArrayJob(str(out), submission.name)
     return executor.submit_indices(work, sorted(submission.tasks), resources.array_parallelism)
+
+
+def _runs_of(submission: Submission, out: Path) -> list[RunOutline]:
+    runs = (outline_of(out, task.run) for task in submission.tasks.values())
+    return [run for run in runs if run is not None]
 
 
 def _stopped(arrays: Sequence[Array], error: Exception) -> str:

@@ -211,6 +211,20 @@ def test_a_name_that_means_several_runs_lists_them(slurm, bench, out):
     assert "2 runs have 'human' in their names:\n  m-human-s0\n  m-human-s1" in error
 
 
+def write_plan_of(out, setting):
+    """A plan in a folder of a name as `bench run` gives it."""
+    planned = out / "runs" / write_plan(out, "ttmre", setting, 0, "human")
+    return planned.rename(planned.with_name(f"ttmre-small-{setting}-tiny-s0-0123456789ab")).name
+
+
+def test_a_run_is_known_by_its_model_setting_and_seed(slurm, bench, out):
+    names = [write_plan_of(out, setting) for setting in ("human", "human+distant")]
+    for setting, name in zip(("human", "human+distant"), names, strict=True):
+        error = bench("logs", f"ttmre-{setting}-s0", "--out", out)[2]
+        assert f"{name} has printed nothing yet" in error
+    assert "no run 'ttmre-human-s1'" in bench("logs", "ttmre-human-s1", "--out", out)[2]
+
+
 def test_cancelling_a_run_takes_its_jobs_and_leaves_what_others_need(slurm, bench, out):
     for model in ("a", "b"):
         write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher")
@@ -408,3 +422,21 @@ def test_a_job_ends_with_its_batch_script_as_sbatch_would_run_it(slurm, out):
     done = subprocess.run(["bash", str(slurm.folder / "submitted" / "100.sh")], env=environment, check=False)
     assert done.returncode == 137
     assert json.loads((out / "slurm" / "kills" / f"runs-{name}.json").read_text())["kills"] == 1
+
+
+def test_doctor_says_in_one_line_what_to_do_where_no_controller_answers(slurm, monkeypatch):
+    from bench.cli.doctor import _slurm
+
+    sinfo = slurm.folder / "bin" / "sinfo"
+    sinfo.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && { echo slurm 22.05.8; exit 0; }\n'
+        'echo "slurm_load_partitions: Unable to contact slurm controller (connect failure)" >&2; exit 1\n'
+    )
+    sinfo.chmod(0o755)
+    requirement = _slurm()
+    assert not requirement.here
+    assert "Unable to contact slurm controller" in requirement.state
+    assert "\n" not in requirement.state
+    assert "login node" in requirement.to_do
+    sinfo.write_text("#!/bin/sh\necho slurm 22.05.8\n")
+    assert (_slurm().here, _slurm().state) == (True, "slurm 22.05.8")

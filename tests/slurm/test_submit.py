@@ -171,6 +171,24 @@ def test_an_array_whose_id_was_never_written_is_known_by_its_name(slurm, out):
     assert send(out).arrays == []
 
 
+def test_an_array_is_called_by_what_its_runs_are_of(slurm, out):
+    for model, setting, seed in [("m", "human", 0), ("m", "human", 2), ("n", "human", 1)]:
+        write_plan(out, model, setting, seed, "human")
+    send(out)
+    (submission,) = submissions(out)
+    assert slurm.submitted()["100"]["job-name"] == f"m+n-human-s0-2.{submission.name}"
+
+
+def test_an_array_of_an_older_version_whose_id_was_never_written_is_known_by_its_name(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    (submission,) = submissions(out)
+    submission.job = None
+    submission.write(out)
+    slurm.queue(f"100|0|PENDING||Resources|{submission.name}")
+    assert send(out).arrays == []
+
+
 def test_a_scheduler_that_does_not_answer_is_told_and_nothing_is_noted(slurm, out):
     write_plan(out, "m", "human", 0, "human")
     slurm.down()
