@@ -17,6 +17,7 @@ from bench.filesystem import last_text, read_json, write_json
 from bench.runs.outline import outline_of
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import RESULT, stage_folder
+from bench.slurm.attempts import Attempt, is_superseded
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
 from bench.slurm.submissions import Job, cancelled_jobs, log_path, read_submission
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
         return status
     job = Job(submission.tasks[index], ArrayIndex(array, index))
-    if job.id in cancelled_jobs(out):
+    if job.id in cancelled_jobs(out) or is_superseded(out, job.task, Attempt.of_job(submission.name)):
         return status
     if status != STOPPED:
         reason = why_not_again(out, job, status)

@@ -8,6 +8,7 @@ from fake_slurm import write_plan
 from bench.filesystem import write_json
 from bench.runs.outline import outlines
 from bench.slurm import ended
+from bench.slurm.attempts import Attempt, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import note_cancellation, submissions
@@ -64,6 +65,15 @@ def test_a_job_that_bench_cancelled_does_not_go_back_into_the_queue(end, slurm, 
     note_cancellation(out, ["100_0"])
     assert end(STOPPED) == STOPPED
     assert slurm.commands("scontrol") == []
+
+
+@pytest.mark.parametrize("status", [STOPPED, KILLED])
+def test_an_attempt_that_counts_no_more_requeues_nothing_and_counts_no_kill(status, end, slurm, out):
+    (submission,) = submissions(out)
+    start_attempt(out, submission.tasks[0], Attempt(submission.name, 1))
+    assert end(status) == status
+    assert slurm.commands("scontrol") == []
+    assert not (out / "slurm" / "kills").exists()
 
 
 @pytest.mark.parametrize(
