@@ -96,8 +96,11 @@ def newest_jobs(submitted: Sequence[Submission], queue: Mapping[ArrayIndex, Queu
 def job_name(submission: str, runs: Sequence[RunOutline]) -> str:
     """What the jobs of an array are called in `squeue`: the models, settings and seeds of its runs, and the submission.
 
-    `ttmre-human-s0-3.bench-20261129T120000...`; where there are more than two of a kind, their number.
+    `ttmre-human-s0-3.bench-20261129T120000...`; where there are more than two of a kind, their number. The submission
+    alone where no plan can be read.
     """
+    if not runs:
+        return submission
     models = _few([run.model for run in runs], "models")
     settings = _few([run.setting for run in runs], "settings")
     seeds = sorted({run.seed for run in runs})
