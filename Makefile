@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 # A change of what is required installs again; otherwise the environment is made once.
 READY := $(VENV)/.ready
 
+# Of the tests: one more than there are cores, since some of them wait for processes of their own.
+PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 .PHONY: run bench test test-slurm test-browser minilm clean
 .DELETE_ON_ERROR:
 
@@ -15,7 +18,7 @@ test: $(READY)  ## All tests that need no GPU and no cluster.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal
 
 bench: $(READY)  ## What a training step costs, beside plain formulations: make bench DOCUMENTS=test.json
 	$(BIN)/python benchmarks/speed.py all $(if $(DOCUMENTS),--documents $(DOCUMENTS))

@@ -135,7 +135,7 @@ def _version_of(modules: tuple[str, ...]) -> str:
         path = _source_of(name)
         if name in seen or path is None:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_text(encoding="utf-8-sig"))
         seen[name] = _code_of(tree)
         package = name.partition(".")[0]
         parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
@@ -152,7 +152,7 @@ def _same_numbers(package: str) -> dict[str, str]:
     if path is None or not path.is_file():
         return {}
     try:
-        return {str(new): str(old) for new, old in tomllib.loads(path.read_text(encoding="utf-8")).items()}
+        return {str(new): str(old) for new, old in tomllib.loads(path.read_text(encoding="utf-8-sig")).items()}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}") from None
 

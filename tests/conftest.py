@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+
+# Before torch is imported: tests are as many processes as there are cores, and threads of each would fight for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from pathlib import Path
 

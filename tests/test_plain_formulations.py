@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from plain.models import plain
+from sample_documents import sample_splits
 
 from bench.data import sample
 from bench.data.batching import collate
@@ -22,7 +23,7 @@ RELATIONS = sorted(sample.RELATIONS)
 @pytest.fixture(scope="module")
 def batch():
     """Six documents of different lengths, one of them cut so that a mention and an entity are lost."""
-    documents = sample.generate(seed=0)["train"][:6]
+    documents = sample_splits()["train"][:6]
     source = find_encoder("tiny", documents)
     whole = list(build_features(documents, source.words(), RELATIONS, 512))
     rows = [*whole[:5], *build_features(documents[5:], source.words(), RELATIONS, len(whole[5]) // 2)]

@@ -167,6 +167,10 @@ def test_a_code_version_does_not_change_with_the_folder_remarks_or_layout(write)
     assert version_of(write, MODEL, "a") == version_of(write, remarked, "b")
 
 
+def test_a_byte_order_mark_before_the_code_is_no_code(write):
+    assert version_of(write, f"\ufeff{textwrap.dedent(MODEL)}", "a") == version_of(write, MODEL, "b")
+
+
 PACKAGE = {
     "__init__.py": "",
     "model.py": MODEL + "    from .layers import Layer\n    from . import sizes\n",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.metrics import COUNTED, METRICS, Metric
-from bench.runs.plan import RunPlan
+from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import run_folders
 
@@ -47,7 +47,7 @@ class Score:
 
     def as_json(self) -> dict[str, Any]:
         """All fields, as `bench table --json` prints them."""
-        return asdict(self)
+        return {**asdict(self), "configuration": named_configuration(self.configuration)}
 
 
 @dataclass(frozen=True)

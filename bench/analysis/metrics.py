@@ -24,6 +24,7 @@ class Metric:
     own may begin; empty for a field of `SplitRecord` itself.
     counted: whether it follows from the counts of documents (`bench.metrics.arithmetic`). Such scores can be compared
     over documents, every table of results has a column for them, and the audit checks them against the counts.
+    later: whether records of the first release lack it. CSV files have a column for it only where a run has the score.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Metric:
     label: str
     part: str = "scores"
     counted: bool = False
+    later: bool = False
 
     def of_split(self, record: SplitRecord) -> float | None:
         """The score of the whole split; None where the run has none."""
@@ -52,6 +54,8 @@ METRICS: dict[str, Metric] = {
         Metric("ign_f1_distant", "", "Ign F1 (distant)"),
         Metric("precision", "Precision", "precision", counted=True),
         Metric("recall", "Recall", "recall", counted=True),
+        Metric("auc", "", "AUC", later=True),
+        Metric("ign_auc", "", "Ign AUC", later=True),
         Metric("macro_f1", "", "macro F1", part=""),
         Metric("evidence_f1", "Evi F1", "evidence F1", part="evidence"),
         Metric("evidence_precision", "", "evidence precision", part="evidence"),

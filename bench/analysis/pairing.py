@@ -15,7 +15,8 @@ from bench.errors import UsageError, unknown
 
 PUBLISHED = "published:"
 
-_NAME = re.compile(r"(?P<model>[^:(#]+?)\s*(?:\((?P<shown>.*)\)|:(?P<typed>[^#]*))?\s*(?:#(?P<configuration>\w+))?")
+_NAME = re.compile(r"(?P<model>[^:(#]+?)\s*(?:\((?P<shown>.*)\)|:(?P<typed>[^#]*))?\s*(?:#x?(?P<configuration>\w+))?")
+"""A configuration may be typed as tables show it, `#1a2b`, or as CSV and JSON do, `#x1a2b` (`named_configuration`)."""
 
 
 class Pairing:

@@ -195,7 +195,7 @@ def _read_sources(path: Path) -> tuple[dict[str, Publication], list[str]]:
     if not path.is_file():
         return {}, []
     try:
-        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+        stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return {}, [f"{path.name}: not valid TOML: {error}"]
     sources, problems = {}, []

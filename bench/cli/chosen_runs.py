@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,10 +26,18 @@ def chosen(views: Sequence[RunView], names: Sequence[str], out: Path) -> list[Ru
     wanted: list[RunView] = []
     for name in names:
         exact = [view for view in views if name in (view.run, view.job)]
-        matching = exact or [view for view in views if name in view.run]
+        containing = [view for view in views if name in view.run]
+        matching = exact or containing or [view for view in views if name in _short_names(view)]
         if len(matching) != 1:
             listed = "\n".join(f"  {view.run}" for view in (matching or views)[:20])
             what = f"{len(matching)} runs have {name!r} in their names" if matching else f"no run {name!r} in {out}"
             raise UsageError(f"{what}:\n{listed}")
         wanted += matching
     return wanted
+
+
+def _short_names(view: RunView) -> set[str]:
+    """What a run is called for short: what it is of, in the order of its folder's name, with parts left out."""
+    parts = [view.model, view.variant, view.dataset, view.setting, view.encoder, f"s{view.seed}"]
+    present = [part for part in parts if part]
+    return {"-".join(some) for length in range(1, len(present) + 1) for some in combinations(present, length)}

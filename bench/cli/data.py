@@ -139,9 +139,14 @@ def validate(
     """Check files; print every problem of each. Exit status 1 if there is any."""
     from bench.data.catalog.register import read_relations
     from bench.data.formats.detect import format_of, scan
+    from bench.data.formats.scan import plural
 
     chosen = None if form is None else format_of(form)
-    known = read_relations(relations)[0] if relations else None
+    known = None
+    if relations:
+        known, _, notes = read_relations(relations)
+        for remark in notes:
+            typer.echo(f"note: {remark}")
     wrong = False
     for path in files:
         result = scan(path, chosen, known, repeated_titles=distant)
@@ -150,10 +155,10 @@ def validate(
             typer.echo(f"bench data validate: {result.report()}")
         else:
             why = f"; {result.no_labels}" if result.no_labels else ""
-            what = f"{result.labels:,} labels" if result.labelled else f"no labels (a blind file: predict only{why})"
-            typer.echo(f"{path}: {result.count:,} documents, {what}: no problems")
+            what = plural(result.labels, "label") if result.labelled else f"no labels (a blind file: predict only{why})"
+            typer.echo(f"{path}: {plural(result.count, 'document')}, {what}: no problems")
         for note, count in [*sorted(result.notes.items()), *sorted(result.changes.items())]:
-            typer.echo(f"  note: {count:,} {note}")
+            typer.echo(f"  note: {note.of(count)}")
     if wrong:
         raise typer.Exit(1)
 
@@ -185,9 +190,12 @@ def stats(
             }
             for split in dataset.splits
         }
-        _print_json({"dataset": name, "relations": len(dataset.relations), "splits": splits, "labels": counts})
+        content = {"dataset": name, "relations": len(dataset.relations), "splits": splits, "labels": counts}
+        _print_json({**content, "notes": [dataset.uneven_labels] if dataset.uneven_labels else []})
         return
     _show_statistics(dataset, statistics)
+    if dataset.uneven_labels:
+        typer.echo(f"note: {dataset.uneven_labels}")
     if relations_table:
         table = _table("relation", "name", *dataset.splits)
         for relation in counts["train"]:
@@ -197,6 +205,8 @@ def stats(
 
 
 def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -> None:
+    from bench.data.formats.scan import plural
+
     table = _table("statistics", *(f"{s} (derived)" if dataset.is_derived(s) else s for s in dataset.splits))
     rows = {
         "# documents": "documents",
@@ -220,17 +230,18 @@ def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -
                 values.append(f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
         table.add_row(title, *values)
     _show(table)
-    typer.echo(f"{dataset.name}: {len(dataset.relations)} relations")
+    typer.echo(f"{dataset.name}: {plural(len(dataset.relations), 'relation')}")
 
 
 def _say_registered(dataset: Dataset, notes: list[str]) -> None:
+    from bench.data.formats.scan import plural
+
     for note in notes:
         typer.echo(f"note: {note}")
-    typer.echo(f"registered {dataset.name!r}: {len(dataset.relations)} relations")
+    typer.echo(f"registered {dataset.name!r}: {plural(len(dataset.relations), 'relation')}")
     for split in dataset.splits:
-        how = (
-            f"derived, seed {dataset.ext_seed}" if dataset.is_derived(split) else f"{dataset.count(split):,} documents"
-        )
+        count = plural(dataset.count(split), "document")
+        how = f"derived, seed {dataset.ext_seed}" if dataset.is_derived(split) else count
         typer.echo(f"  {split}: {how}")
     source = dataset.facts_source()
     if "none" in source:

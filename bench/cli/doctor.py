@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
@@ -181,10 +180,16 @@ def _encoder(name: str) -> Requirement:
 
 
 def _slurm() -> Requirement:
+    from bench.errors import BenchError
+    from bench.slurm.queue import command
+
     if shutil.which("sinfo") is None:
         return Requirement("SLURM", False, "no sinfo on the PATH", "run on a login node of your cluster")
     try:
-        answer = subprocess.run(["sinfo", "--version"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Requirement("SLURM", False, f"sinfo does not answer: {error}", "ask your cluster's administrators")
-    return Requirement("SLURM", answer.returncode == 0, (answer.stdout or answer.stderr).strip())
+        version = command(["sinfo", "--version"], timeout_seconds=10).strip()
+        command(["sinfo", "--noheader", "--format=%P"], timeout_seconds=20)  # the version is known without a controller
+    except BenchError as error:
+        message = str(error).splitlines()[-1]
+        to_do = "if it stays so: run on a login node of your cluster, set SLURM_CONF, or ask its administrators"
+        return Requirement("SLURM", False, f"its controller does not answer: {message}", to_do)
+    return Requirement("SLURM", True, version)

@@ -152,7 +152,7 @@ def _cell_as_json(cell: PlannedCell, costs: Costs | None) -> dict[str, Any]:
         "model": plan.model,
         "variant": plan.variant,
         "setting": plan.setting,
-        "configuration": plan.configuration,
+        "configuration": plan.configuration_name,
         "runs": len(cell.plans),
         "done": cell.done,
         "stages": [

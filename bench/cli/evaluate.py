@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,69 +12,105 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.data.documents import Document, Fact
+    from bench.data.formats.detect import Format
     from bench.metrics.official import Evaluation
+    from bench.metrics.ranking import Ranking
     from bench.metrics.slices import Protocol, SlicedEvaluation
     from bench.metrics.submission import Prediction
 
-# Wide enough for the table of slices where the output is a file or a pipe.
-_WIDTH = 120
+# Wide enough for all scores and for the table of slices where the output is a file or a pipe.
+_WIDTH = 140
 
 
 def evaluate(
     gold: Annotated[Path, typer.Option(help="Labelled documents, in any form that `bench data add` reads.")],
-    pred: Annotated[Path, typer.Option(help="Predictions: a JSON list of {title, h_idx, t_idx, r}.")],
+    pred: Annotated[Path, typer.Option(help="Predictions: a JSON list of {title, h_idx, t_idx, r}, zipped or not.")],
     train_facts: Annotated[
         Path | None, typer.Option(help="For Ign F1: a .fact file, or the human training documents themselves.")
     ] = None,
     distant_facts: Annotated[
         Path | None, typer.Option(help="For Ign F1 against distant data: a .fact file, or the distant documents.")
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="Of the documents: docred, chemdisgene or cdr; found from the content if not given."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, scores in percent, unrounded.")] = False,
 ) -> None:
     """Score predictions: micro F1, Ign F1, precision, recall, and slices under both protocols.
 
+    AUC too, where every prediction has a "score".
+
     Raises `UsageError` where a file is missing, malformed or without labels.
     """
-    from rich.console import Console
-
-    from bench.data.formats.detect import detect
+    from bench.data.formats.detect import detect, format_of
     from bench.errors import UsageError
-    from bench.metrics import official, slices
+    from bench.metrics import official, slices, submission_checks
+    from bench.metrics.ranking import rank_predictions
     from bench.metrics.submission import read_submission
 
-    form = detect(gold)
-    if not form.ign_f1 and (train_facts or distant_facts):
-        raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {form.name}; leave them out")
-    documents = _labelled(gold)
+    chosen = format_of(form) if form else detect(gold)
+    if not chosen.ign_f1 and (train_facts or distant_facts):
+        raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {chosen.name}; leave them out")
+    documents = _labelled(gold, chosen)
     predictions = read_submission(pred)
-    facts = None if train_facts is None else _facts(train_facts)
-    distant = None if distant_facts is None else _facts(distant_facts)
+    of_facts = chosen if form else None
+    facts = None if train_facts is None else _facts(train_facts, of_facts)
+    distant = None if distant_facts is None else _facts(distant_facts, of_facts)
 
     triples = [prediction.triple for prediction in predictions]
     evaluation = official.evaluate(triples, documents, facts, distant)
     sliced = slices.evaluate_slices(triples, documents, facts)
+    ranking = rank_predictions(predictions, documents, facts)
+    checks = submission_checks.check(predictions, documents)
 
-    # Notes go to stderr: what `--json` prints must stay one JSON object.
-    notes = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    for note in _notes(predictions, documents, evaluation, gold):
-        notes.print(f"note: {note}")
-    if form.ign_f1 and not evaluation.has_facts:
-        notes.print("note: no Ign F1: it needs --train-facts")
+    notes = [*submission_checks.notes(checks, predictions, documents, gold.name)]
+    notes += _notes(predictions, documents, ranking)
+    for path, used, metric in ((train_facts, facts, "Ign F1"), (distant_facts, distant, "Ign F1 (distant)")):
+        if path and used is not None and (unused := submission_checks.facts_note(used, documents, path.name, metric)):
+            notes.append(unused)
+    if chosen.ign_f1 and not evaluation.has_facts:
+        notes.append("no Ign F1: it needs --train-facts")
+    _print_notes(notes)
     if json:
-        _print_json(evaluation, sliced)
-        return
+        counts = checks.as_json() | {
+            name: None if of is None else len(of) for name, of in (("train_facts", facts), ("distant_facts", distant))
+        }
+        _print_json(evaluation, sliced, ranking, counts)
+    else:
+        tables = (_score_table(evaluation, predictions, documents, ranking), _slice_table(sliced, evaluation.has_facts))
+        _print_tables(*tables)
+
+
+def _print_notes(notes: Iterable[str]) -> None:
+    """To stderr: what `--json` prints must stay one JSON object."""
+    from rich.console import Console
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    for note in notes:
+        console.print(f"note: {note}")
+
+
+def _print_tables(*tables: Table) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
-    console.print(_score_table(evaluation, predictions, documents))
-    console.print(_slice_table(sliced, evaluation.has_facts))
+    for table in tables:
+        console.print(table)
 
 
-def _labelled(path: Path) -> list[Document]:
-    from bench.data.formats.detect import read_documents
+def _labelled(path: Path, form: Format | None) -> tuple[Document, ...]:
+    """The documents of a file in the given form, or the one it begins with. Raises UsageError where none has labels."""
+    from bench.data.formats.detect import scan
     from bench.errors import UsageError
 
-    documents = list(read_documents(path))
+    result = scan(path, form)
+    result.refuse_problems()
+    documents = result.documents
     if not any(document.labels for document in documents):
         raise UsageError(
             f"{path}: none of its {len(documents)} documents has labels. Expected a labelled file "
@@ -83,11 +119,11 @@ def _labelled(path: Path) -> list[Document]:
     return documents
 
 
-def _facts(path: Path) -> frozenset[Fact]:
+def _facts(path: Path, form: Format | None) -> frozenset[Fact]:
     from bench.data.documents import facts_of
     from bench.data.formats.docred import read_facts
 
-    return read_facts(path) if _holds_facts(path) else facts_of(_labelled(path))
+    return read_facts(path) if _holds_facts(path) else facts_of(_labelled(path, form))
 
 
 def _holds_facts(path: Path) -> bool:
@@ -100,43 +136,52 @@ def _holds_facts(path: Path) -> bool:
     return beginning.startswith((b"[[", b"[]"))
 
 
-def _notes(
-    predictions: Sequence[Prediction], documents: Sequence[Document], evaluation: Evaluation, gold: Path
-) -> Iterable[str]:
+def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None) -> Iterable[str]:
     from bench.execution.evaluate import gold_outside
 
-    distinct = {prediction.triple for prediction in predictions}
-    if len(distinct) < len(predictions):
-        yield f"{len(predictions) - len(distinct)} duplicate predictions are counted once"
-    if evaluation.counts.unknown:
-        titles = {document.title for document in documents}
-        unknown = sorted({triple[0] for triple in distinct if triple[0] not in titles})
-        named = ", ".join(map(repr, unknown[:5])) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
-        yield f"{evaluation.counts.unknown} predictions are of documents that {gold.name} lacks: {named}; all wrong"
-    entities = {document.title: len(document.entities) for document in documents}
-    impossible = sum(triple[0] in entities and max(triple[1], triple[2]) >= entities[triple[0]] for triple in distinct)
-    if impossible:
-        yield f"{impossible} predictions name entities that their document does not have; all wrong"
     if outside := gold_outside(documents):
         yield f"{outside:,} labelled triples are on pairs that are no candidates; they count as missed"
+    if _predicts_evidence(predictions) and not _has_evidence(documents):
+        yield "no evidence F1: no label has evidence to compare with"
+    scored = sum(prediction.score is not None for prediction in predictions)
+    if ranking is not None:
+        yield f"AUC is of the {len(predictions):,} predictions listed; that of a model ranks all its candidates"
+    elif scored:
+        yield f"no AUC: only {scored:,} of {len(predictions):,} predictions have a score"
 
 
-def _print_json(evaluation: Evaluation, sliced: SlicedEvaluation) -> None:
+def _predicts_evidence(predictions: Sequence[Prediction]) -> bool:
+    return any(prediction.evidence is not None for prediction in predictions)
+
+
+def _has_evidence(documents: Sequence[Document]) -> bool:
+    return any(label.evidence for document in documents for label in document.labels)
+
+
+def _print_json(
+    evaluation: Evaluation, sliced: SlicedEvaluation, ranking: Ranking | None, checks: Mapping[str, int | None]
+) -> None:
     import json
 
     from bench.analysis.metrics import METRICS
     from bench.metrics.slices import PROTOCOLS
 
-    scores = {name: score for name, score in _scores(evaluation).items() if METRICS[name].part == "scores"}
+    scores = {name: score for name, score in _scores(evaluation, ranking).items() if METRICS[name].part == "scores"}
     slices = {protocol: _slices_json(sliced, protocol, evaluation.has_facts) for protocol in PROTOCOLS}
-    typer.echo(json.dumps({**scores, "slices": slices}, indent=2))
+    typer.echo(json.dumps({**scores, "checks": checks, "slices": slices}, indent=2))
 
 
-def _scores(evaluation: Evaluation) -> dict[str, float | None]:
-    """By name, in their order, those of the scores of runs that follow from predictions and labels alone."""
+def _scores(evaluation: Evaluation, ranking: Ranking | None) -> dict[str, float | None]:
+    """By name, in their order, those of the scores of runs that follow from predictions and labels.
+
+    ranking: of the predictions, for AUC; None where they have no scores.
+    """
     from bench.analysis.metrics import METRICS
 
-    return {name: getattr(evaluation, name) for name in METRICS if hasattr(evaluation, name)}
+    scores: dict[str, float | None] = {n: getattr(evaluation, n) for n in METRICS if hasattr(evaluation, n)}
+    scores["auc"] = ranking.auc if ranking else None
+    scores["ign_auc"] = ranking.ign_auc if ranking and evaluation.has_facts else None
+    return {name: scores[name] for name in METRICS if name in scores}
 
 
 def _slices_json(sliced: SlicedEvaluation, protocol: Protocol, has_facts: bool) -> dict[str, dict[str, dict[str, Any]]]:
@@ -163,17 +208,23 @@ def _number(score: float | None) -> str:
     return "-" if score is None else f"{score:.2f}"
 
 
-def _score_table(evaluation: Evaluation, predictions: Sequence[Prediction], documents: Sequence[Document]) -> Table:
+def _score_table(
+    evaluation: Evaluation, predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None
+) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from bench.analysis.metrics import METRICS
-    from bench.metrics.official import evidence_counts
+    from bench.metrics.official import evidence_counts, evidence_of
 
     total = evaluation.counts.total
-    evidence = {p.triple: p.evidence for p in predictions if p.evidence is not None}
-    scores = _scores(evaluation)
-    scores["evidence_f1"] = evidence_counts(evidence, documents).total.f1 if evidence else None
+    scores = {
+        name: score
+        for name, score in _scores(evaluation, ranking).items()
+        if score is not None or not METRICS[name].later
+    }
+    predicted = _predicts_evidence(predictions) and _has_evidence(documents)
+    scores["evidence_f1"] = evidence_counts(evidence_of(predictions), documents).total.f1 if predicted else None
     table = Table(box=SIMPLE_HEAD, title="Scores (percent)", title_justify="left")
     for heading in (*(METRICS[name].label for name in scores), "correct", "predicted", "gold"):
         table.add_column(heading, justify="right")

@@ -153,9 +153,14 @@ def submit_runs(
     runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
 ) -> None:
     """Submit what is missing of `runs` to SLURM, and say what was submitted."""
+    from bench.slurm.environment import overriding_variables
     from bench.slurm.submit import submit
     from bench.slurm.tasks import Array
 
+    if ignored := [name for name in overriding_variables() if name.startswith("SBATCH_")]:
+        console.print(
+            f"{', '.join(ignored)} of the environment not used: what a job asks for is in the profile", soft_wrap=True
+        )
     submitted = submit(runs, out, profile, checkpoint_seconds)
     for array in submitted.arrays:
         after = array.after.job if isinstance(array.after, Array) else array.after
@@ -168,6 +173,8 @@ def submit_runs(
         )
     jobs = sum(len(array.tasks) for array in submitted.arrays)
     before = f", {submitted.before} in the queue before" if submitted.before else ""
+    if submitted.unknown:
+        before += f", left out {submitted.unknown} of which SLURM does not say whether it still has them"
     console.print(
         f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
         soft_wrap=True,

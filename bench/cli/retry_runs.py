@@ -34,11 +34,17 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions) -> None:
 
 def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
     observed = observe(out)
-    if observed.trouble:
+    if not observed.answered:
         raise UsageError(f"SLURM cannot be asked what is under way: {observed.trouble}")
-    if names:
-        return chosen(observed.runs, names, out)
-    return [view for view in observed.runs if view.state in SETTLED and view.state != "done"]
+    wanted = chosen(observed.runs, names, out) if names else observed.runs
+    unknown = [view for view in wanted if view.state == "unknown"]
+    if unknown:
+        listed = "\n".join(f"  {view.run}: {view.detail}" for view in unknown)
+        message = f"not tried again, since a job may still be at it; `bench cancel RUN` gives that job up:\n{listed}"
+        if names:
+            raise UsageError(message)
+        print(message)
+    return wanted if names else [view for view in wanted if view.state in SETTLED and view.state != "done"]
 
 
 def _submission_before(wanted: Sequence[RunView], submitted: Sequence[Submission]) -> Submission | None:

@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
 from bench.runs.names import model_name
+from bench.runs.status import SETTLED
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -45,7 +46,8 @@ def status(
     console.print(_shown(observed))
     if observed.trouble:
         print(
-            f"bench: SLURM cannot be asked, this is from the output folder alone: {observed.trouble}", file=sys.stderr
+            f"bench: SLURM cannot be asked everything, the rest is from the output folder: {observed.trouble}",
+            file=sys.stderr,
         )
 
 
@@ -75,7 +77,7 @@ def pause() -> None:
 
 def _is_under_way(view: RunView) -> bool:
     """Whether some process or job will carry the run further by itself."""
-    return view.state in ("running", "pending") or (view.state == "waiting" and bool(view.job))
+    return view.state not in SETTLED and (view.state != "waiting" or bool(view.job))
 
 
 def _shown(observed: Observation) -> Group:
@@ -112,7 +114,7 @@ def _name(view: RunView) -> str:
 
 def _detail(view: RunView) -> str:
     """Why it is in this state; of a run under way, or one that ended without saying why, the last line it printed."""
-    if view.log and view.state in ("running", "interrupted", "failed") and view.log not in view.detail:
+    if view.log and view.state in ("running", "unknown", "interrupted", "failed") and view.log not in view.detail:
         return f"{view.detail} | {view.log[:120]}" if view.detail else view.log[:120]
     return view.detail
 

@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 from bench.data.documents import Document, Fact, names_in
 from bench.execution.context import Context
 from bench.inference.predictor import Predictor
-from bench.metrics.official import Counts, evaluate, evidence_counts
+from bench.inference.reader import reading
+from bench.metrics.official import Counts, evaluate, evidence_counts, evidence_of
+from bench.metrics.ranking import Ranking
 from bench.metrics.slices import PROTOCOLS, evaluate_slices
 from bench.metrics.submission import Prediction, write_submission
 from bench.runs.plan import RunPlan
@@ -19,7 +21,8 @@ from bench.runs.triple_scores import scores_path
 def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> RunRecord:
     """Predict the documents of a run with the model of its last stage, write predictions and scores, score them.
 
-    Returns the record, which is not written yet. Raises `DamagedFileError` where the model is not what was written.
+    Returns the record, which is not written yet. Raises `DamagedFileError` where the model is not what was written,
+    `NotFiniteError` where its logits are no numbers.
     """
     last, folder, inputs = run.stages[-1], RunFolder.of(context.out, run), context.inputs(run)
     predictor = Predictor.of(run, context.reader(last, inputs))
@@ -27,7 +30,8 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
     names = names_in(dataset.documents("dev")) | names_in(dataset.documents("test"))
     facts, distant_facts = dataset.facts(), dataset.distant_facts(names)
     context.report(folder, state="running", stage="evaluation", doing="evaluating dev")
-    decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
+    with reading(f"choosing on {last.training.select_on} what to decide by"):
+        decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
     splits = {}
     for split in ("dev", "test"):
         context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
@@ -35,12 +39,14 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
         if predictor.inference is None:
             features = context.encoded(features, predictor.reader, folder, "evaluation")
         keeper = predictor.keeper(documents)
-        predictions = predictor.predict(documents, features, decision, keeper)
+        with reading(f"evaluation of {split}"):
+            predictions = predictor.predict(documents, features, decision, keeper)
+        ranking = keeper.ranking(facts)
         write_submission(folder.path / f"predictions-{split}.json", predictions)
-        keeper.write(scores_path(folder.path, split))
+        keeper.write(scores_path(folder.path, split), ranking)
         if dataset.is_labelled(split):
             splits[split] = split_record(
-                predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence
+                predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence, ranking
             )
     return RunRecord(
         key=run.key,
@@ -65,10 +71,12 @@ def split_record(
     distant_facts: Collection[Fact] | None,
     mentions_cut: int,
     predicts_evidence: bool = False,
+    ranking: Ranking | None = None,
 ) -> SplitRecord:
     """Official scores, macro F1, slices in both protocols, counts; evidence scores where evidence is predicted.
 
     facts: None where the benchmark has no Ign F1, which is then absent everywhere, not F1 under another name.
+    ranking: of all candidates, for AUC; None where thresholds alone do not decide.
     """
     triples = [prediction.triple for prediction in predictions]
     evaluation = evaluate(triples, documents, facts, distant_facts)
@@ -81,6 +89,8 @@ def split_record(
             ign_f1_distant=evaluation.ign_f1_distant,
             precision=evaluation.precision,
             recall=evaluation.recall,
+            auc=ranking.auc if ranking else None,
+            ign_auc=ranking.ign_auc if ranking and facts is not None else None,
         ),
         macro_f1=evaluation.macro_f1,
         slices={
@@ -105,6 +115,7 @@ def split_record(
         mentions_cut=mentions_cut,
         gold_outside=gold_outside(documents),
         evidence=_evidence_scores(predictions, documents) if predicts_evidence else None,
+        highest_margin=ranking.highest if ranking else None,
     )
 
 
@@ -122,8 +133,7 @@ def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Docu
     """Precision, recall and F1 of predicted evidence, percent; None where no label has evidence to compare with."""
     if not any(label.evidence for document in documents for label in document.labels):
         return None
-    predicted = {p.triple: p.evidence for p in predictions if p.evidence is not None}
-    total = evidence_counts(predicted, documents).total
+    total = evidence_counts(evidence_of(predictions), documents).total
     return EvidenceScores(f1=total.f1, precision=total.precision, recall=total.recall)
 
 

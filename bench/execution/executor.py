@@ -87,7 +87,8 @@ class Executor:
         except (Interrupted, PeerLostError):
             self.context.report(folder, state="interrupted")
             raise
-        except Exception as error:
+        # SystemExit: a model that calls sys.exit has failed, it does not end the command.
+        except (Exception, SystemExit) as error:
             message = explain(error)
             try:
                 folder.write_error(message, traceback.format_exc())

@@ -20,7 +20,7 @@ from bench.execution.provenance import provenance
 from bench.filesystem import write_json
 from bench.inference.document_model import document_model
 from bench.inference.load import build_model, signal_folder, task_of
-from bench.inference.reader import Reader
+from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
 from bench.nn.weights import load_tensors
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
@@ -163,5 +163,5 @@ def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: I
 
     folder = signal_folder(context.out, student)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock", blocking=False):
+    with FileLock(folder / "lock", blocking=False), reading(f"signals of {teacher.model} for {student.data}"):
         return make_signals(folder, features, signals_of, on_progress)

@@ -124,7 +124,7 @@ def dataset_preset(dataset: str) -> Options:
 def read_config(path: Path) -> ConfigFile:
     """A TOML file as a `ConfigFile`. Raises UsageError with every problem in it."""
     try:
-        return _parsed(path.read_text(encoding="utf-8"), str(path))
+        return _parsed(path.read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError as error:
         raise UsageError(f"no configuration file {path}") from error
     except UnicodeDecodeError as error:

@@ -6,11 +6,13 @@ One object for the page and one list per document:
 
 entity: [type, sentence, start, length, sentence, start, length, ...], places in UTF-16 units, as JavaScript counts.
 triples: head, tail, relation and flags of each, flat. A run's state is a text with a character per triple, 1 where it
-was predicted; its margins and thresholds are in hundredths, null where no score was kept. Evidence is {triple: [...]}.
+was predicted; its margins and thresholds are in hundredths, null where no score was kept, "?" where the one that was
+kept is no finite number. Evidence is {triple: [...]}.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,8 @@ FREQUENT, MIDDLE, RARE = 0, 1, 2
 """Classes of relations, those of the metrics' slices: the 10 most frequent; below the 25th percentile; the others."""
 NEAR_SHOWN = 10
 """Of each run and document so many triples are shown that nobody labelled or predicted: those nearest to it."""
+UNKNOWN = "?"
+"""Stands for a margin or threshold that is NaN or infinite."""
 
 Key = tuple[int, int, int]
 """Head, tail, relation."""
@@ -125,7 +129,7 @@ def _scores(run: ExploredRun, row: int, index: Mapping[str, int]) -> dict[Key, T
 
 
 def _nearest(scores: Mapping[Key, TripleScore], known: set[Key]) -> list[Key]:
-    others = [key for key in scores if key not in known]
+    others = [key for key in scores if key not in known and math.isfinite(scores[key].margin)]
     return sorted(others, key=lambda key: -scores[key].margin)[:NEAR_SHOWN]
 
 
@@ -156,9 +160,13 @@ def _said(
     margins, thresholds = [], []
     for key in keys if scores else ():
         score = scores.get(key)
-        margins.append(None if score is None else round(100 * score.margin))
-        thresholds.append(None if score is None else round(100 * score.threshold))
+        margins.append(None if score is None else _hundredths(score.margin))
+        thresholds.append(None if score is None else _hundredths(score.threshold))
     return [state, margins, thresholds, evidence]
+
+
+def _hundredths(value: float) -> int | str:
+    return round(100 * value) if math.isfinite(value) else UNKNOWN
 
 
 def _text(document: Document, types: Mapping[str, int]) -> tuple[list[str], list[list[int]]]:

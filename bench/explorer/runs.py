@@ -128,11 +128,12 @@ def _made_scores(
     """Make the scores that a run lacks, from its weights; returns why that could not be done, or nothing."""
     from bench.inference.finished_run import score_again
     from bench.inference.load import UnusableModelError
+    from bench.inference.reader import NotFiniteError
 
     on_message(f"{folder.name}: no scores beside its predictions; making them from its weights, once")
     try:
         score_again(folder, plan, split, documents, predictions)
-    except UnusableModelError as error:
+    except (UnusableModelError, NotFiniteError) as error:
         on_message(f"{folder.name}: shown without scores: {error}")
         return str(error).partition("\n")[0]
     return ""

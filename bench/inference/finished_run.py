@@ -14,6 +14,7 @@ from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
 from bench.filesystem import sha256_of
 from bench.inference.load import UnusableModelError, predictor_of
+from bench.inference.reader import reading
 from bench.metrics.submission import Prediction, write_submission
 from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupted, handling_signals
@@ -27,7 +28,7 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
 
     Returns how many triples, how many documents, and how many mentions lay past the length limit.
 
-    Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is.
+    Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is, `NotFiniteError`.
     """
     out = run.resolve().parent.parent
     folder = RunFolder(out, run.resolve().name)
@@ -42,7 +43,8 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
         chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
         features = features_of(chunks, content, PartMaker(Path(scratch), words, "", stage.relations, stage.max_length))
         try:
-            predictions = predictor.predict(read, features, record.decision)
+            with reading(str(documents)):
+                predictions = predictor.predict(read, features, record.decision)
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
     write_submission(to, predictions)
@@ -54,7 +56,7 @@ def score_again(
 ) -> None:
     """Give a finished run the scores it lacks, from its weights. predictions: what it made of `documents`, its `split`.
 
-    Raises `UnusableModelError`.
+    Raises `UnusableModelError`, `NotFiniteError`.
     """
     stage = plan.stages[-1]
     if code_version(find(stage.reference).cls) != stage.code:
@@ -63,7 +65,8 @@ def score_again(
         predictor = predictor_of(run.path.parent.parent, plan, interrupt)
         keeper = predictor.keeper(documents)
         try:
-            keeper.read(predictor.reader.score, predictions)
+            with reading(split):
+                keeper.read(predictor.reader.score, predictions)
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
-    keeper.write(scores_path(run.path, split))
+    keeper.write(scores_path(run.path, split), keeper.ranking())

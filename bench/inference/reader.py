@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from bench.data.batching import Batch, evaluation_order, order_within
 from bench.data.documents import Document
 from bench.data.features.build import Features, build_features
 from bench.data.features.feature_file import FeatureFile
+from bench.errors import BenchError
 from bench.inference.batches import batches
 from bench.inference.document_model import DocumentModel, precision_context
 from bench.interface import DocumentScores, Signal
@@ -26,6 +28,19 @@ from bench.runs.plan import StagePlan
 
 DOCUMENTS_AT_ONCE = 256
 """Documents sorted by length and scored together when they are to come back in their own order."""
+
+
+class NotFiniteError(BenchError):
+    """A model gave logits that are NaN or infinite: whatever is decided of them is no prediction."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Within this block a `NotFiniteError` begins with what is read: the split, and at which point."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise NotFiniteError(f"{what}: {error}") from None
 
 
 class ScoredBatch(NamedTuple):
@@ -60,7 +75,7 @@ class Reader:
     def batches(self, features: Sequence[Features], order: Sequence[NDArray[np.int64]]) -> Iterator[ScoredBatch]:
         """The documents of `features` that each batch of `order` names, scored in evaluation mode.
 
-        Raises `Interrupted` between batches.
+        Raises `Interrupted` between batches, `NotFiniteError` naming a document whose logits are not finite.
         """
         self.system.eval()
         model, precision = self.system.model, self.stage.training.precision
@@ -68,6 +83,8 @@ class Reader:
         for rows, batch in zip(order, loaded, strict=True):
             with precision_context(self.device, precision):
                 logits, inputs = self.system.scored(batch)
+            if not torch.isfinite(logits).all():
+                raise NotFiniteError(_not_finite([features[int(row)].title for row in rows], batch, logits))
             evidence = None
             if model.predicts_evidence and isinstance(inputs, Pairs):
                 evidence = model.evidence(inputs, batch)
@@ -106,6 +123,17 @@ class Reader:
             for scored in self.batches(features, order_within(lengths, pieces)):
                 scores_of.update(zip(scored.rows.tolist(), document_scores(scored), strict=True))
             yield from (scores_of[i] for i in range(len(features)))
+
+
+def _not_finite(titles: Sequence[str], batch: Batch, logits: Tensor) -> str:
+    """Which document of a batch is the first whose logits are not finite, and what may help."""
+    parts = torch.isfinite(logits).cpu().split([len(d.pairs) for d in batch.documents])
+    title, finite = next((title, part) for title, part in zip(titles, parts, strict=True) if not part.all())
+    return (
+        f"{int((~finite).sum()):,} of {finite.numel():,} logits of document {title!r} are not finite numbers (NaN or "
+        "infinite). The model overflows or divides by zero outside training: "
+        "try --set precision=fp32 or lower learning rates, or look at what its forward pass does in evaluation mode"
+    )
 
 
 def document_scores(scored: ScoredBatch) -> list[DocumentScores]:

@@ -125,7 +125,7 @@ def _event(status: RunStatus) -> str:
     if status.state == "done":
         took = f", {_clock(status.seconds)}" if status.seconds is not None else ""
         return f"finished, {status.result}{took}"
-    if status.state in ("blocked", "cancelled", "interrupted"):
+    if status.state in ("blocked", "cancelled", "interrupted", "suspended", "unknown"):
         return f"{status.state}: {status.doing or ''}".rstrip(": ")
     if status.state == "failed":
         return f"failed: {status.error}"

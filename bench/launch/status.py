@@ -11,15 +11,17 @@ from pathlib import Path
 
 from bench.filesystem import last_text
 from bench.launch.output_folder import OutputFolder
-from bench.launch.scheduler import Scheduler
 from bench.runs.outline import RunOutline
 from bench.runs.status import RunStatus, State
-from bench.slurm.exit_status import STOPPED
-from bench.slurm.queue import OUT_OF_MEMORY, Ended, Queued
-from bench.slurm.submissions import Job, log_path, submissions
+from bench.slurm.exit_status import was_killed
+from bench.slurm.queue import OUT_OF_MEMORY, Accounted, Queued
+from bench.slurm.scheduler import Scheduler
+from bench.slurm.states import meaning
+from bench.slurm.submissions import Job, log_path
 from bench.slurm.tasks import task_of_run, task_of_stage
 
 ADVICE = "`bench run` or `bench retry` goes on from the last checkpoint"
+RETRY = "`bench retry` submits it again"
 SAYS_NOTHING = RunStatus()
 
 
@@ -77,7 +79,7 @@ def run_views(out: Path) -> list[RunView]:
 def observe(out: Path) -> Observation:
     """Every run planned in `out`, as it stands, with what may be wrong about it."""
     # The queue before the records: a job that is not in the queue any more has written its own.
-    scheduler = Scheduler(submissions(out))
+    scheduler = Scheduler(out)
     folder = OutputFolder(out)
     viewer = _Viewer(folder, scheduler)
     runs = [viewer.unreadable(run) if isinstance(run, str) else viewer.view(run) for run in folder.runs]
@@ -86,7 +88,7 @@ def observe(out: Path) -> Observation:
 
 def job_of(out: Path, run: RunOutline) -> Job | None:
     """The job that is at a run, or was last."""
-    scheduler = Scheduler(submissions(out))
+    scheduler = Scheduler(out)
     return _Viewer(OutputFolder(out), scheduler).job(run)
 
 
@@ -107,13 +109,15 @@ class _Viewer:
         if headline is not None:
             return _view(run, "done", headline)
         job = self.job(run)
-        queued = self.scheduler.queued(job) if job else None
-        if job and queued:
+        if job and (queued := self.scheduler.in_queue(job)):
             return self._in_queue(run, job, queued)
         files = self.folder.run(run.folder)
         status = files.status()
         if self.folder.is_locked(run.folder):
             return _view(run, "running", _doing(status), status)
+        # The queue may have nothing to say of a job that is on its way: accounting is asked before the run's own error.
+        if job and (live := self.scheduler.live(job)):
+            return self._in_queue(run, job, live)
         if error := files.error():
             return _view(run, "failed", error, status)
         if job:
@@ -131,38 +135,65 @@ class _Viewer:
         return job or self.scheduler.jobs.get(task_of_run(run.folder))
 
     def _in_queue(self, run: RunOutline, job: Job, queued: Queued) -> RunView:
+        """The view of a run whose job SLURM has."""
         stage = next((s.data for s in run.stages if s.folder == job.task.stage), "evaluation")
-        if queued.state == "PENDING":
-            status = RunStatus(stage=stage, job=job.id)
-            if queued.reason.startswith("Dependency"):
-                return _view(run, "waiting", "for the stage before", status)
-            return _view(run, "pending", queued.reason, status)
+        here = RunStatus(stage=stage, job=job.id, node=queued.node)
+        match meaning(queued.state):
+            case "pending":
+                if queued.reason.startswith("Dependency"):
+                    return _view(run, "waiting", "for the stage before", RunStatus(stage=stage, job=job.id))
+                return _view(run, "pending", queued.reason, RunStatus(stage=stage, job=job.id))
+            case "held":
+                detail = f"held ({queued.state}): `scontrol release {job.id}` lets it go on"
+                return _view(run, "pending", detail, RunStatus(stage=stage, job=job.id))
+            case "completing":
+                return _view(run, "completing", "its job is ending", here, self._last_line(job))
+            case "suspended":
+                return _view(run, "suspended", "SLURM has stopped its job for a while", here, self._last_line(job))
+            case "running":
+                return self._running(run, job, here)
+            case _:
+                return _view(run, "unknown", f"SLURM says {queued.state}", here, self._last_line(job))
+
+    def _running(self, run: RunOutline, job: Job, here: RunStatus) -> RunView:
+        """The view of a run whose job is at work. here: its stage, job and node."""
         status = self.folder.run(job.task.run).status()
         if status.job != job.id or status.state != "running":
-            status = RunStatus(stage=stage)  # of an earlier attempt: this one has not said anything yet
+            status = RunStatus(stage=here.stage)  # of an earlier attempt: this one has not said anything yet
         detail = f"by {job.task.run}" if job.task.run != run.folder else _doing(status)
-        status = status.model_copy(update={"job": job.id, "node": queued.node})
+        status = status.model_copy(update={"job": here.job, "node": here.node})
         return _view(run, "running", detail, status, self._last_line(job))
 
     def _out_of_queue(self, run: RunOutline, job: Job) -> RunView:
-        """The view of a run whose job is over and its task not done, while the run itself has no error."""
+        """The view of a run whose job SLURM has no more and its task not done, while the run itself has no error."""
         state: State = "failed"
         why = self.folder.run(job.task.run).error()
-        ended = self.scheduler.ended(job)
+        account = self.scheduler.account(job)
         if not why:
-            state, why = _how_it_ended(ended)
-            if state == "cancelled" and self._left_with_its_predecessor(job):
-                state, why = "interrupted", f"its job left the queue with the one before it; {ADVICE}"
-        if job.task.run != run.folder and state != "interrupted":
+            state, why = self._what_became_of(job, account)
+        if job.task.run != run.folder and state not in ("interrupted", "unknown"):
             state, why = "blocked", f"blocked by {job.task.run}: {why}"
-        status = RunStatus(job=job.id, node=ended.node if ended else None)
+        status = RunStatus(job=job.id, node=account.node if account else None)
         return _view(run, state, why, status, self._last_line(job))
+
+    def _what_became_of(self, job: Job, account: Accounted | None) -> tuple[State, str]:
+        if doubt := self.scheduler.doubt(job):
+            return "unknown", f"{doubt}; nothing is submitted for it"
+        if self.scheduler.was_cancelled(job):
+            return "cancelled", RETRY
+        state, why = _how_it_ended(account)
+        if state == "cancelled" and self._left_with_its_predecessor(job):
+            state, why = "interrupted", f"its job left the queue with the one before it; {ADVICE}"
+        if state == "interrupted" and not self.scheduler.answered:
+            # What SLURM or the batch script puts back into the queue is an end in the accounts for a moment.
+            return "unknown", "SLURM does not answer, and the job may go on by itself; nothing is submitted for it"
+        return state, why
 
     def _left_with_its_predecessor(self, job: Job) -> bool:
         """Whether SLURM has cancelled a job because the one before it was killed, if after its work was done."""
         before = self.scheduler.jobs.get(job.task.needs or "")
-        ended = self.scheduler.ended(before) if before else None
-        return ended is not None and ended.state not in ("COMPLETED", "CANCELLED")
+        account = self.scheduler.account(before) if before else None
+        return account is not None and meaning(account.state) in ("failed", "out of memory", "lost")
 
     def _last_line(self, job: Job) -> str:
         return _last_line_of(log_path(self.folder.out, job))
@@ -198,19 +229,19 @@ def _doing(status: RunStatus) -> str:
     return status.doing or "starting"
 
 
-def _how_it_ended(ended: Ended | None) -> tuple[State, str]:
-    if ended is None or ended.state == "COMPLETED":
-        return "interrupted", f"its job ended without a result; {ADVICE}"
-    if ended.state == "OUT_OF_MEMORY":
-        return "failed", OUT_OF_MEMORY
-    if ended.state == "CANCELLED":
-        return "cancelled", "`bench retry` submits it again"
-    if ended.state in ("TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REQUEUED"):
-        return "interrupted", f"its job ended ({ended.state}); {ADVICE}"
-    status, _, signal = ended.exit_code.partition(":")
-    if signal.strip("0") or int(status) >= 128 or int(status) == STOPPED:
-        return "interrupted", f"its job was killed (exit status {ended.exit_code}); {ADVICE}"
-    return "failed", f"its job ended: {ended.state}, exit status {ended.exit_code}"
+def _how_it_ended(account: Accounted | None) -> tuple[State, str]:
+    match meaning(account.state) if account else "completed":
+        case "out of memory":
+            return "failed", OUT_OF_MEMORY
+        case "cancelled":
+            return "cancelled", RETRY
+        case "lost" if account:
+            return "interrupted", f"its job ended ({account.state}); {ADVICE}"
+        case "failed" if account:
+            if was_killed(account.exit_code):
+                return "interrupted", f"its job was killed (exit status {account.exit_code}); {ADVICE}"
+            return "failed", f"its job ended: {account.state}, exit status {account.exit_code}"
+    return "interrupted", f"its job ended without a result; {ADVICE}"
 
 
 def _last_line_of(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from bench.data.documents import Document, Fact, Mention, Triple
 from bench.errors import UsageError
 from bench.metrics import arithmetic
+from bench.metrics.submission import Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,18 @@ def evaluate(
         relations=relation_counts(judged),
         has_facts=facts is not None,
     )
+
+
+def evidence_of(predictions: Iterable[Prediction]) -> dict[Triple, tuple[int, ...]]:
+    """The evidence of each predicted triple, none where it was not predicted.
+
+    Of a triple that is predicted twice the first row counts, as in the published script (thunlp/DocRED@64622e6,
+    code/evaluation.py), whether it has evidence or not.
+    """
+    evidence: dict[Triple, tuple[int, ...]] = {}
+    for prediction in predictions:
+        evidence.setdefault(prediction.triple, prediction.evidence or ())
+    return evidence
 
 
 def evidence_counts(evidence: Mapping[Triple, Collection[int]], documents: Sequence[Document]) -> DocumentCounts:

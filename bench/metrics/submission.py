@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.data.documents import Triple
-from bench.data.formats.json_stream import kind_of, read_json
+from bench.data.formats.json_stream import BrokenJson, decode, kind_of
 from bench.data.formats.scan import SHOWN_PROBLEMS
 from bench.errors import UsageError
 from bench.filesystem import write_atomically
+
+ARCHIVED = "result.json"
+"""What DocRED's server calls the predictions in an archive."""
 
 
 class Prediction(NamedTuple):
@@ -37,10 +42,11 @@ def read_submission(path: Path | str) -> list[Prediction]:
     """The predictions of a submission file, in its order, duplicates included.
 
     A JSON list of `{"title", "h_idx", "t_idx", "r"}`, optionally with `"evidence"` (sentence indices) and `"score"`;
-    other fields are ignored. Raises `UsageError` naming every row and field that is not as expected (the first 50 in
-    full), or why the file cannot be read.
+    other fields are ignored. The file may be gzipped, or a zip archive with `result.json` in it, whatever its name.
+    Raises `UsageError` naming every row and field that is not as expected (the first 50 in full), or why the file
+    cannot be read.
     """
-    rows = read_json(path)
+    rows = _read_rows(path)
     if not isinstance(rows, list):
         expected = 'a list of {"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}'
         raise UsageError(f"{path}: expected {expected}, found {kind_of(rows)}")
@@ -71,11 +77,54 @@ def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> Non
     write_atomically(Path(path), _zipped(content) if Path(path).suffix == ".zip" else content)
 
 
+def _read_rows(path: Path | str) -> Any:
+    """The JSON of a submission. Raises UsageError with the line for what is not UTF-8 or not JSON."""
+    text = decode(_unpacked(path), "JSON")
+    if isinstance(text, BrokenJson):
+        raise UsageError(": ".join(part for part in (str(path), text.field, text.expected) if part))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not usable JSON: nested too deep") from None
+    except ValueError:
+        raise UsageError(f"{path}: not usable JSON: a number with too many digits") from None
+
+
+def _unpacked(path: Path | str) -> bytes:
+    """The bytes of a file, out of their archive or unzipped where they are in one. Raises UsageError."""
+    try:
+        raw = Path(path).read_bytes()
+        if raw.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            return _from_archive(raw, path)
+        return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        # RuntimeError: an archive with a password. NotImplementedError: a compression nobody here knows.
+        raise UsageError(f"{path}: cannot be unpacked: {error}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _from_archive(raw: bytes, path: Path | str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        # macOS puts a folder of its own beside what one zips; some zip the folder that the file is in.
+        names = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and not name.endswith("/")]
+        fitting = [name for name in names if name.rpartition("/")[2] == ARCHIVED]
+        if len(fitting) != 1:
+            held = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+            number = "several" if fitting else "no"
+            raise UsageError(
+                f"{path}: {number} {ARCHIVED} in the archive, which holds {held or 'nothing'}; expected one"
+            )
+        return archive.read(fitting[0])
+
+
 def _zipped(content: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         # Without the hour, which ZipInfo sets to 1980: the same predictions are the same archive.
-        archive.writestr(zipfile.ZipInfo("result.json"), content, zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo(ARCHIVED), content, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 

@@ -82,6 +82,10 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         yield Section("slices", "Slices", intro, folded=(*results.slices, *relations), figures=of("relations"))
     if curves := of("curves"):
         yield Section("learning", "Learning", _of_how_many(of("seeds"), conditions), figures=curves)
+    if ranking := of("ranking"):
+        intro = "What the models would reach with other thresholds on all relations alike."
+        intro += _of_how_many(of("seeds"), conditions)
+        yield Section("ranking", "Precision and recall", intro, figures=ranking)
     if memory := of("memory"):
         yield Section("memory", "Memory", figures=memory)
     yield Section(

@@ -38,9 +38,9 @@ class Interrupt:
 
 
 @contextmanager
-def handling_signals() -> Iterator[Interrupt]:
-    """Within this block the signals ask for a stop instead of killing the process."""
-    interrupt = Interrupt()
+def handling_signals(interrupt: Interrupt | None = None) -> Iterator[Interrupt]:
+    """Within this block the signals ask `interrupt` (or a new one) for a stop instead of killing the process."""
+    interrupt = interrupt or Interrupt()
     previous = {number: signal.signal(number, interrupt.request) for number in SIGNALS}
     try:
         yield interrupt

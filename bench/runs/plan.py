@@ -77,6 +77,15 @@ class InferencePlan(_Frozen):
     code: str
 
 
+CONFIGURATION_LETTER = "x"
+"""What a configuration begins with where programs read it, no hex digit: one in 27 would be a number to pandas."""
+
+
+def named_configuration(configuration: str) -> str:
+    """The 8 hex digits of a configuration as a name that is no number: `x2e128301`."""
+    return CONFIGURATION_LETTER + configuration
+
+
 class RunPlan(_Frozen):
     """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on.
 
@@ -111,6 +120,11 @@ class RunPlan(_Frozen):
             for s in self.stages
         ]
         return digest([self.stages[-1].harness, self.metric, stages, self._evaluated()])[:8]
+
+    @property
+    def configuration_name(self) -> str:
+        """The configuration as CSV and JSON have it: `x2e128301`."""
+        return named_configuration(self.configuration)
 
     def _evaluated(self) -> list[str | None]:
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]

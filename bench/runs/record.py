@@ -28,7 +28,10 @@ class StageRecord(BaseModel):
 
 
 class Scores(BaseModel):
-    """Percent, unrounded. `ign_f1` is None for a benchmark without it, `ign_f1_distant` also without distant data."""
+    """Percent, unrounded. `ign_f1` is None for a benchmark without it, `ign_f1_distant` also without distant data.
+
+    auc, ign_auc: of whole splits, where thresholds alone decide (`bench.metrics.ranking`).
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,6 +40,8 @@ class Scores(BaseModel):
     ign_f1_distant: float | None = None
     precision: float
     recall: float
+    auc: float | None = None
+    ign_auc: float | None = None
 
 
 class DocumentCounts(BaseModel):
@@ -65,6 +70,8 @@ class SplitRecord(BaseModel):
     """The evaluation on one split. slices: protocol ("strict", "released") -> slice -> scores.
 
     gold_outside: labelled triples on pairs that are no candidates, counted as missed (0 in records from before it).
+    highest_margin: how far the highest logit of any candidate triple is above what it is compared with; None where
+    that does not decide, without candidates, and in records from before it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -77,6 +84,7 @@ class SplitRecord(BaseModel):
     mentions_cut: int
     gold_outside: int = 0
     evidence: EvidenceScores | None = None
+    highest_margin: float | None = None
 
 
 class RunRecord(BaseModel):

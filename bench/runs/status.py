@@ -11,10 +11,25 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-State = Literal["done", "running", "pending", "waiting", "interrupted", "cancelled", "failed", "blocked", "damaged"]
+State = Literal[
+    "done",
+    "running",
+    "suspended",
+    "completing",
+    "pending",
+    "waiting",
+    "unknown",
+    "interrupted",
+    "cancelled",
+    "failed",
+    "blocked",
+    "damaged",
+]
 """What can be said of a run.
 
+suspended: SLURM has stopped its job for a while.   completing: its job is over, and SLURM has not said yet how.
 pending: its job is in the queue.   waiting: for a stage before it, or for anybody to start it.
+unknown: SLURM does not say whether it still has the job.
 blocked: a stage that it needs has failed.   damaged: its plan or its record is not what was written.
 """
 SETTLED: tuple[State, ...] = ("done", "interrupted", "cancelled", "failed", "blocked", "damaged")

@@ -1,9 +1,9 @@
 """What a trained model says of the triples that its errors are about: logits, and what these are compared with.
 
 A run keeps them beside its predictions, `scores-test.safetensors`: of every triple that is predicted or labelled, and
-of the nearest of the others in each document. They are for looking at (`bench explore`); no number of a table is made
-of them, and a run without them can be given them as long as its weights are there (`bench.inference.score_keeper`
-makes them).
+of the nearest of the others in each document; and points of the precision-recall curve of all triples. They are for
+looking at (`bench explore`, the report's figures); no number of a table is made of them, and a run without them can be
+given them as long as its weights are there (`bench.inference.score_keeper` makes them).
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ class SplitScores:
 
     against: what the logits are compared with.   decides: whether that alone makes predictions. It does not where the
     model has an inference of its own: then the scores are those of its reading of the whole document.
+    curve: [k, 3], points of the precision-recall curve: recall, precision (percent), margin. None where margins do not
+    decide, where the split has no labels, and of runs from before there were curves.
     """
 
     against: str
     decides: bool
     documents: dict[int, list[TripleScore]]
+    curve: NDArray[np.float64] | None = None
 
 
 def scores_path(run: Path, split: str) -> Path:
@@ -62,31 +65,44 @@ def write_scores(
     triples: NDArray[np.int32],
     scores: NDArray[np.float32],
     evidence: NDArray[np.int32] | None,
-    against: str,
-    decides: bool,
+    about: SplitScores,
 ) -> None:
-    """Keep the scores of k triples, whole or not at all; against, decides: as in `SplitScores`.
+    """Keep the scores of k triples, whole or not at all.
 
     triples: [k, 4], row of the document, head, tail, relation.   scores: [k, 2], logit and threshold.
     evidence: [e, 2], row of `triples` and sentence; None if the model predicts none.
+    about: all that is to be known of them but the documents, which follow from the arrays.
     """
-    arrays = {"triples": triples, "scores": scores} | ({} if evidence is None else {"evidence": evidence})
+    arrays: dict[str, NDArray[Any]] = {"triples": triples, "scores": scores}
+    arrays |= {} if evidence is None else {"evidence": evidence}
+    arrays |= {} if about.curve is None else {"curve": about.curve}
     content = safetensors.numpy.save(arrays)
     write_atomically(path, content)
-    state = {"version": SCORES_VERSION, "against": against, "decides": decides}
+    state = {"version": SCORES_VERSION, "against": about.against, "decides": about.decides}
     write_sealed(path.with_suffix(".json"), "state", {**state, "tensors_sha256": hashlib.sha256(content).hexdigest()})
 
 
 def load_scores(run: Path, split: str) -> SplitScores | None:
     """The scores a run kept of a split; None where there are none, or they are damaged or of another version."""
+    arrays, state = _read(run, split)
+    return None if state is None else _split_scores(arrays, state)
+
+
+def load_curve(run: Path, split: str) -> NDArray[np.float64] | None:
+    """The curve of `SplitScores` alone; None where there is none, or it is damaged or of another version."""
+    return _read(run, split)[0].get("curve")
+
+
+def _read(run: Path, split: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any] | None]:
+    """What is kept of a split, and what is written of it; nothing and None where it cannot be used."""
     path = scores_path(run, split)
     state = read_sealed(path.with_suffix(".json"), "state")
     if state is None or state["version"] != SCORES_VERSION or not path.is_file():
-        return None
+        return {}, None
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != state["tensors_sha256"]:
-        return None
-    return _split_scores(safetensors.numpy.load(content), state)
+        return {}, None
+    return safetensors.numpy.load(content), state
 
 
 def _split_scores(arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> SplitScores:
@@ -100,4 +116,4 @@ def _split_scores(arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> Spl
     for at, ((row, head, tail, relation), (logit, threshold)) in enumerate(rows):
         sentences = None if evidence is None else tuple(evidence[at])
         documents[row].append(TripleScore(head, tail, relation, logit, threshold, sentences))
-    return SplitScores(state["against"], state["decides"], dict(documents))
+    return SplitScores(state["against"], state["decides"], dict(documents), arrays.get("curve"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from pathlib import Path
+
+from filelock import FileLock
 
 from bench.runs.outline import RunOutline, outlines
 from bench.runs.run_folder import RunFolder
-from bench.slurm.queue import command, queued_jobs
-from bench.slurm.submissions import Job, newest_jobs, submissions
+from bench.slurm.queue import SchedulerError, command
+from bench.slurm.scheduler import Scheduler
+from bench.slurm.submissions import Job, note_cancellation
 from bench.slurm.tasks import task_of_stage
 
 AT_ONCE = 200
@@ -18,25 +21,45 @@ AT_ONCE = 200
 def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
     """Cancel the jobs of `runs`, but not of stages that other unfinished runs need; returns those cancelled.
 
-    Raises SchedulerError.
+    A job of which nobody knows whether SLURM still has it is given up with that. Raises SchedulerError.
     """
-    submitted = submissions(out)
-    if not submitted:
+    if not (out / "slurm" / "submissions").is_dir():
         return []
-    queue = queued_jobs()
+    with FileLock(out / "slurm" / "lock"):  # not between the arrays of a submission
+        scheduler = Scheduler(out)
+        if not scheduler.answered:
+            raise SchedulerError(scheduler.trouble)
+        jobs = _jobs_to_cancel(out, runs, scheduler)
+        # Dependants first: SLURM would cancel them itself, and then not know them any more.
+        jobs.reverse()
+        _cancel([job for job in jobs if scheduler.in_queue(job)], out)
+        _cancel([job for job in jobs if not scheduler.in_queue(job)], out, may_be_gone=True)
+    return jobs
+
+
+def _jobs_to_cancel(out: Path, runs: Set[str], scheduler: Scheduler) -> list[Job]:
     planned = [run for run in outlines(out) if isinstance(run, RunOutline)]
     unfinished = [run for run in planned if run.folder not in runs and not RunFolder(out, run.folder).is_done()]
     needed = {task_of_stage(stage.folder) for run in unfinished for stage in run.stages}
     wanted = {task_of_stage(stage.folder) for run in planned if run.folder in runs for stage in run.stages}
-    jobs = [
+    return [
         job
-        for key, job in newest_jobs(submitted, queue).items()
-        if job.array_index in queue
-        and key not in needed
+        for key, job in scheduler.jobs.items()
+        if key not in needed
         and ((job.task.finishes and job.task.run in runs) or key in wanted)
+        and job.array_index
+        and (scheduler.live(job) or scheduler.doubt(job))
     ]
-    # Dependants first: SLURM would cancel them itself, and then not know them any more.
-    ids = [job.id for job in reversed(jobs)]
-    for first in range(0, len(ids), AT_ONCE):
-        command(["scancel", *ids[first : first + AT_ONCE]])
-    return jobs
+
+
+def _cancel(jobs: Sequence[Job], out: Path, may_be_gone: bool = False) -> None:
+    """Cancel jobs, after it was written down that this was asked: of one that never ran SLURM may keep no trace."""
+    for first in range(0, len(jobs), AT_ONCE):
+        ids = [job.id for job in jobs[first : first + AT_ONCE]]
+        note = note_cancellation(out, ids)
+        try:
+            command(["scancel", *ids])
+        except SchedulerError as error:
+            if not (may_be_gone and "Invalid job id" in str(error)):
+                note.unlink()  # the jobs are where they were
+                raise

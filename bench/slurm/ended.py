@@ -17,15 +17,23 @@ from bench.filesystem import last_text, read_json, write_json
 from bench.runs.outline import outline_of
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import RESULT, stage_folder
+from bench.slurm.attempts import Attempt, is_superseded
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
-from bench.slurm.submissions import Job, log_path, read_submission
+from bench.slurm.submissions import Job, cancelled_jobs, log_path, read_submission
 from bench.slurm.tasks import Task
 
 KILLS = 5
 """So many kills in a row without a checkpoint in between, and the job fails."""
 PATIENCE_SECONDS = 600
 """How long it waits for a slurmctld that does not answer."""
+RETRY = "`bench retry` goes on from the last checkpoint"
+UNREACHABLE = r"contact|connect|time[d ]* ?out|no answer|zero bytes|communicat|temporar|again|exit status"
+"""What SLURM's commands say where nobody answers them; anything else is an answer."""
+
+
+class RequeueRefusedError(Exception):
+    """SLURM has answered that a job may not go back into the queue, and why."""
 
 
 def main(arguments: list[str]) -> int:
@@ -35,13 +43,21 @@ def main(arguments: list[str]) -> int:
     if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
         return status
     job = Job(submission.tasks[index], ArrayIndex(array, index))
+    if job.id in cancelled_jobs(out) or is_superseded(out, job.task, Attempt.of_job(submission.name)):
+        return status
     if status != STOPPED:
         reason = why_not_again(out, job, status)
         if reason:
             print(f"bench: failed: {reason}", flush=True)
             fail(out, job.task, reason)
             return FAILED
-    return requeue(job.id, status)
+    try:
+        return requeue(job.id, status)
+    except RequeueRefusedError as refusal:
+        reason = f"stopped or killed, and SLURM does not take the job back into the queue ({refusal}); {RETRY}"
+        print(f"bench: failed: {reason}", flush=True)
+        fail(out, job.task, reason)
+        return FAILED
 
 
 def why_not_again(out: Path, job: Job, status: int) -> str | None:
@@ -90,21 +106,43 @@ def fail(out: Path, task: Task, reason: str) -> None:
 
 
 def requeue(job: str, status: int) -> int:
-    """Put the job back into the queue, unless it is cancelled or there already. Then SLURM ends this process."""
+    """Put the job back into the queue, unless it is cancelled or there already. Then SLURM ends this process.
+
+    Raises RequeueRefusedError.
+    """
     give_up = time.monotonic() + PATIENCE_SECONDS
+    refusal = ""
     while True:
         try:
-            if command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip() != "RUNNING":
+            if not _is_running(job):
                 return status
-            command(["scontrol", "requeue", job])
-            break
+            if refusal:  # and nobody else has cancelled or requeued it in between
+                raise RequeueRefusedError(refusal)
+            refusal = _ask_to_requeue(job)
+            if not refusal:
+                break
         except SchedulerError as error:
             print(f"bench: {error}", flush=True)
-            if time.monotonic() > give_up:
-                return status
-            time.sleep(2)
+        if time.monotonic() > give_up:
+            return status
+        time.sleep(2)
     time.sleep(PATIENCE_SECONDS)  # until SLURM has ended it
     return status
+
+
+def _is_running(job: str) -> bool:
+    return command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip() == "RUNNING"
+
+
+def _ask_to_requeue(job: str) -> str:
+    """Why SLURM does not put a job back into the queue; empty if it does. Raises SchedulerError if it does not say."""
+    try:
+        command(["scontrol", "requeue", job])
+    except SchedulerError as error:
+        if re.search(UNREACHABLE, str(error), re.IGNORECASE):
+            raise
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.slurm.attempts import Attempt, Fence, SupersededError, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.submissions import read_submission
 
@@ -37,8 +38,14 @@ class ArrayJob:
 
     def __call__(self) -> None:
         """Do the task. Never returns: submitit would leave a result file, which a kill can leave half-written."""
-        with handling_signals() as interrupt:  # before anything slow: submitit's own handler stops at once
-            sys.exit(self._do(interrupt))
+        fence = Fence()
+        with handling_signals(fence):  # before anything slow: submitit's own handler stops at once
+            try:
+                status = self._do(fence)
+            except SupersededError:
+                print("bench: a newer attempt of this job has started: this one ends", flush=True)
+                status = STOPPED
+            sys.exit(status)
 
     def checkpoint(self) -> DelayedSubmission:
         """For a signal in the moment before `__call__` has taken over: submitit requeues the same call."""
@@ -46,7 +53,7 @@ class ArrayJob:
 
         return DelayedSubmission(self)
 
-    def _do(self, interrupt: Interrupt) -> int:
+    def _do(self, fence: Fence) -> int:
         out = Path(self.out)
         submission = read_submission(out, self.submission)
         index = int(os.environ["SLURM_ARRAY_TASK_ID"])
@@ -54,10 +61,13 @@ class ArrayJob:
             print(f"bench: task {index} of {self.submission} is not in {out / 'slurm'}", flush=True)
             return FAILED
         task = submission.tasks[index]
+        attempt = Attempt.of_job(submission.name)
+        start_attempt(out, task, attempt)
+        fence.guard(out, task, attempt)
         if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-            return carry_out_together(task, out, submission, interrupt)
+            return carry_out_together(task, out, submission, fence)
         print(f"bench: {task.key}{f' ({task.stage})' if task.finishes and task.stage else ''}", flush=True)
-        return carry_out(task, out, submission, interrupt)
+        return carry_out(task, out, submission, fence)
 
 
 class _Reporter:

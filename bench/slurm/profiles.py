@@ -122,7 +122,7 @@ def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:
             raise unknown("SLURM profile", name, known, "Your own: --profile ./my_cluster.toml (see slurm/README.md)")
         path = known[name]
     try:
-        return make_profile(path.stem, tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        return make_profile(path.stem, tomllib.loads(path.read_text(encoding="utf-8-sig")), str(path))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What SLURM says of our jobs: `squeue` for those it has, `sacct` for those that are over."""
+"""What SLURM says of our jobs: `squeue` of those it has, `sacct` of all, the more so of those that are over."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
+from bench.slurm.environment import clean_environment
+from bench.slurm.states import ENDS, meaning
 
 TIMEOUT_SECONDS = 60
 OUT_OF_MEMORY = (
@@ -31,9 +33,13 @@ class SchedulerError(BenchError):
     """SLURM cannot be asked: its commands are not there, or nobody answers them."""
 
 
+class NoAccountingError(SchedulerError):
+    """This cluster keeps no accounts of jobs."""
+
+
 @dataclass(frozen=True)
 class Queued:
-    """A job that SLURM has: pending, running, or on its way from one to the other."""
+    """A job that SLURM has: pending, running, or on its way from one to the other. state: see `bench.slurm.states`."""
 
     name: str
     state: str
@@ -42,22 +48,29 @@ class Queued:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A job that SLURM has no more. state: COMPLETED, FAILED, TIMEOUT, OUT_OF_MEMORY, CANCELLED, NODE_FAIL, ..."""
+class Accounted:
+    """A job as SLURM's accounting knows it, over or not. state: see `bench.slurm.states`."""
 
     state: str
     exit_code: str
     node: str
 
 
-def command(arguments: Sequence[str]) -> str:
+def command(arguments: Sequence[str], timeout_seconds: float = TIMEOUT_SECONDS) -> str:
     """The output of a command of SLURM. Raises SchedulerError with what it said."""
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(
+            arguments,
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+            env=clean_environment(),
+        )
     except FileNotFoundError:
         raise SchedulerError(f"{arguments[0]}: not found. Is this a machine of a SLURM cluster?") from None
     except subprocess.TimeoutExpired:
-        raise SchedulerError(f"{arguments[0]}: no answer within {TIMEOUT_SECONDS} s") from None
+        raise SchedulerError(f"{arguments[0]}: no answer within {timeout_seconds} s") from None
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
         raise SchedulerError(f"{arguments[0]}: {said}")
@@ -69,39 +82,48 @@ def queued_jobs() -> dict[ArrayIndex, Queued]:
     lines = command(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%N|%r|%j"]).splitlines()
     jobs = {}
     for line in lines:
+        if "|" not in line:  # "CLUSTER: name", where SLURM_CLUSTERS names one
+            continue
         array, index, state, node, reason, name = line.strip().split("|", 5)
-        if index.isdigit():  # not a job of ours: those are arrays
+        # What has no index is not a job of ours: those are arrays. What is over is not in the queue any more.
+        if index.isdigit() and meaning(state) not in ENDS:
             jobs[ArrayIndex(array, int(index))] = Queued(name, state, node, reason)
     return jobs
 
 
-def ended_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Ended]:
-    """How some tasks went, by SLURM's accounting. Raises SchedulerError (also where there is none)."""
+def accounted_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Accounted]:
+    """What SLURM's accounting says of some tasks. Raises SchedulerError, where there is none NoAccountingError."""
     arrays = ",".join(sorted({job.array for job in asked}))
     if not arrays:
         return {}
-    lines = command(
-        ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={arrays}"]
-    ).splitlines()
-    tasks: dict[ArrayIndex, Ended] = {}
-    whole: dict[str, Ended] = {}
+    asking = ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={arrays}"]
+    try:
+        lines = command(asking).splitlines()
+    except SchedulerError as error:
+        if re.search(r"accounting storage is disabled|: not found", str(error)):
+            raise NoAccountingError(str(error)) from error
+        raise
+    tasks: dict[ArrayIndex, Accounted] = {}
+    whole: dict[str, Accounted] = {}
     for line in lines:
         job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
-        ended = Ended(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
-        if "_" in job:
-            tasks |= dict.fromkeys(_array_indices(job), ended)
+        account = Accounted(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
+        if "_" in job and "..." not in job:
+            tasks |= dict.fromkeys(_array_indices(job), account)
         else:
-            whole[job] = ended  # an array of one task that never started is told without its index
+            # An array of one task that never started is told without its index. Of a list that is cut although it was
+            # asked for whole, those without a line of their own are the rest.
+            whole[job.partition("_")[0]] = account
     return {job: tasks.get(job) or whole[job.array] for job in asked if job in tasks or job.array in whole}
 
 
 def _array_indices(job: str) -> list[ArrayIndex]:
-    """The tasks that sacct means by a job: `7_3` is one, `7_[1-3,5%2]` are four."""
+    """The tasks that sacct means by a job: `7_3` is one, `7_[1-3,5%2]` are four, `7_[0-80:2%4]` are 41."""
     array, _, index = job.partition("_")
     if index.isdigit():
         return [ArrayIndex(array, int(index))]
     indices: list[int] = []
     for part in index.strip("[]").partition("%")[0].split(","):
-        if spread := re.fullmatch(r"(\d+)(?:-(\d+))?", part):
-            indices += range(int(spread[1]), int(spread[2] or spread[1]) + 1)
+        if spread := re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part):
+            indices += range(int(spread[1]), int(spread[2] or spread[1]) + 1, int(spread[3] or 1))
     return [ArrayIndex(array, index) for index in indices]

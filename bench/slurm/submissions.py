@@ -1,17 +1,22 @@
 """What was submitted, as files in the output folder: any process on any machine that sees the folder can take over.
 
-`slurm/submissions/NAME.json` is written before the array is submitted and given its id after: the array's jobs are
-called NAME, so that even one whose id was never written is found in the queue.
+`slurm/submissions/NAME.json` is written before the array is submitted and given its id after: the names of the array's
+jobs end in NAME, so that even one whose id was never written is found in the queue. `slurm/cancelled/*.json` name the
+jobs that somebody asked to cancel.
 """
 
 from __future__ import annotations
 
+import re
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.filesystem import read_json, write_json
+from bench.runs.outline import RunOutline
 from bench.slurm.profiles import Profile
 from bench.slurm.queue import ArrayIndex, Queued
 from bench.slurm.tasks import Task
@@ -79,13 +84,51 @@ class Job:
 
 def newest_jobs(submitted: Sequence[Submission], queue: Mapping[ArrayIndex, Queued]) -> dict[str, Job]:
     """The newest job of every task that was ever submitted, by the task's key. submitted: oldest first."""
-    by_name = {queued.name: job.array for job, queued in queue.items()}
+    by_name = {_submission_of(queued.name): job.array for job, queued in queue.items()}
     jobs = {}
     for submission in submitted:
         array = submission.job or by_name.get(submission.name)
         for index, task in submission.tasks.items():
             jobs[task.key] = Job(task, ArrayIndex(array, index) if array else None)
     return jobs
+
+
+def job_name(submission: str, runs: Sequence[RunOutline]) -> str:
+    """What the jobs of an array are called in `squeue`: the models, settings and seeds of its runs, and the submission.
+
+    `ttmre-human-s0-3.bench-20261129T120000...`; where there are more than two of a kind, their number. The submission
+    alone where no plan can be read.
+    """
+    if not runs:
+        return submission
+    models = _few([run.model for run in runs], "models")
+    settings = _few([run.setting for run in runs], "settings")
+    seeds = sorted({run.seed for run in runs})
+    span = f"s{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"s{seeds[0]}"
+    return re.sub(r"[^\w+.-]", "_", f"{models}-{settings}-{span}") + f".{submission}"
+
+
+def _few(names: Sequence[str], kind: str) -> str:
+    distinct = list(dict.fromkeys(names))
+    return "+".join(distinct) if len(distinct) <= 2 else f"{len(distinct)}{kind}"
+
+
+def _submission_of(job_name: str) -> str:
+    """The submission in a job's name, which is the whole name where an older version has submitted it."""
+    return job_name.rpartition(".")[2]
+
+
+def note_cancellation(out: Path, jobs: Sequence[str]) -> Path:
+    """Write down that jobs (123_4) are asked to be cancelled; the file that says so."""
+    path = out / "slurm" / "cancelled" / f"{time.time_ns()}-{secrets.token_hex(3)}.json"
+    write_json(path, {"time": time.time(), "jobs": list(jobs)})
+    return path
+
+
+def cancelled_jobs(out: Path) -> set[str]:
+    """The jobs (123_4) that somebody ever asked to cancel."""
+    notes = (read_json(path) for path in (out / "slurm" / "cancelled").glob("*.json"))
+    return {job for note in notes if isinstance(note, dict) for job in note.get("jobs", [])}
 
 
 def log_path(out: Path, job: Job) -> Path:

@@ -17,13 +17,15 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError
-from bench.runs.outline import RunOutline, outlines
+from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.slurm.environment import overriding_variables
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import Profile, Section
-from bench.slurm.queue import SchedulerError, queued_jobs
-from bench.slurm.submissions import Submission, newest_jobs, submission_path, submissions
+from bench.slurm.queue import ArrayIndex, SchedulerError
+from bench.slurm.scheduler import Scheduler
+from bench.slurm.submissions import Submission, job_name, submission_path
 from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
 
 PATIENCE = ["--wait=15"]
@@ -32,10 +34,14 @@ PATIENCE = ["--wait=15"]
 
 @dataclass(frozen=True)
 class Submitted:
-    """What `submit` did: the arrays it submitted, and how many tasks were in the queue before."""
+    """What `submit` did: the arrays it submitted, and how many tasks were in the queue before.
+
+    unknown: tasks left out, since it cannot be known whether SLURM still has a job for them, or for one they need.
+    """
 
     arrays: list[Array]
     before: int
+    unknown: int
 
 
 def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float) -> Submitted:
@@ -49,24 +55,34 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
         )
     (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
     with FileLock(out / "slurm" / "lock"):  # two commands at once would submit everything twice
-        earlier = submissions(out)
-        try:
-            queue = queued_jobs() if earlier else {}
-        except SchedulerError as error:
-            raise BenchError(_stopped([], error)) from error
-        newest = {key: job.array_index for key, job in newest_jobs(earlier, queue).items()}
-        queued = {key: array_index for key, array_index in newest.items() if array_index and array_index in queue}
+        scheduler = Scheduler(out)
+        if not scheduler.answered:
+            raise BenchError(_stopped([], SchedulerError(scheduler.trouble)))
         missing = _missing_tasks(runs, out)
+        queued, unknown = _where(missing, scheduler)
         wanted: list[Task] = []
         again: set[str | None] = set()
         for task in missing:
             # What waits for a job that was lost leaves the queue with it, now or at SLURM's next look.
-            if task.key not in queued or task.needs in again:
+            if task.key not in unknown and (task.key not in queued or task.needs in again):
                 wanted.append(task)
                 again.add(task.key)
         arrays = arrays_of(wanted, queued, profile.array_size)
         _submit_all(arrays, out, profile, checkpoint_seconds)
-        return Submitted(arrays, len(missing) - len(wanted))
+        return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
+
+
+def _where(tasks: Sequence[Task], scheduler: Scheduler) -> tuple[dict[str, ArrayIndex], set[str]]:
+    """Where the tasks are whose jobs SLURM has, by the task's key; and the keys of those nobody knows that of."""
+    queued: dict[str, ArrayIndex] = {}
+    unknown: set[str] = set()
+    for task in tasks:
+        job = scheduler.jobs.get(task.key)
+        if job and job.array_index and scheduler.live(job):
+            queued[task.key] = job.array_index
+        elif task.needs in unknown or (job and scheduler.doubt(job)):
+            unknown.add(task.key)
+    return queued, unknown
 
 
 def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
@@ -80,10 +96,15 @@ def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
 
 
 def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint_seconds: float) -> None:
-    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    now = time.time()
+    # To the microsecond: which of two submissions is the newer one decides which job of a task counts.
+    moment = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}{int(now % 1 * 1e6):06d}"
+    stamp = f"{moment}-{secrets.token_hex(3)}"
     for number, array in enumerate(arrays):
         submission = Submission(f"bench-{stamp}-{number:03d}", None, profile, checkpoint_seconds, array.tasks)
         submission.write(out)
+        for task in array.tasks.values():
+            RunFolder(out, task.run).clear_error()  # of the try before: it says nothing of this one
         after = array.after.job if isinstance(array.after, Array) else array.after
         try:
             array.job = submission.job = _submit(submission, array.section, after, out)
@@ -95,7 +116,10 @@ def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint
 
 
 class ArrayExecutor(SlurmExecutor):
-    """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for."""
+    """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for.
+
+    sbatch is called without what of the environment would change the profile, and so are the jobs, which inherit it.
+    """
 
     def submit_indices(self, work: ArrayJob, indices: Sequence[int], at_most: int) -> str:
         """Submit `work` once for each index, no more than `at_most` at a time; the id of the array."""
@@ -114,6 +138,10 @@ class ArrayExecutor(SlurmExecutor):
         os.replace(temporary, pickles[0])
         return array
 
+    def _make_submission_command(self, submission_file_path: Path) -> list[str]:
+        unset = [part for name in overriding_variables() for part in ("-u", name)]
+        return ["env", *unset, *super()._make_submission_command(submission_file_path)]
+
 
 def _submit(submission: Submission, section: Section, after: str | None, out: Path) -> str:
     resources = submission.profile.resources(section)
@@ -125,7 +153,7 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
     executor = ArrayExecutor(out / "slurm" / "jobs", max_num_timeout=sys.maxsize)
     executor.update_parameters(
         **resources.sbatch(),
-        job_name=submission.name,
+        job_name=job_name(submission.name, _runs_of(submission, out)),
         stderr_to_stdout=True,
         # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
         srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
@@ -134,6 +162,11 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
     )
     work = ArrayJob(str(out), submission.name)
     return executor.submit_indices(work, sorted(submission.tasks), resources.array_parallelism)
+
+
+def _runs_of(submission: Submission, out: Path) -> list[RunOutline]:
+    runs = (outline_of(out, task.run) for task in submission.tasks.values())
+    return [run for run in runs if run is not None]
 
 
 def _stopped(arrays: Sequence[Array], error: Exception) -> str:

@@ -9,7 +9,7 @@ import torch
 from bench.errors import BenchError
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception | SystemExit) -> str:
     """What an error of a run means, in a line or a few: kept in the run's folder, and shown."""
     if isinstance(error, BenchError):
         return str(error)
@@ -23,4 +23,6 @@ def explain(error: Exception) -> str:
             f"out of {kind}: lower batch_size (--set batch_size=..., and raise accumulate for the same update) or use "
             f"a device with more{f' ({message})' if message else ''}"
         )
+    if isinstance(error, SystemExit):
+        return f"the model's code ended the program: sys.exit({error.code if error.code is not None else ''})"
     return f"{type(error).__name__}: {error}"

@@ -25,7 +25,7 @@ from bench.filesystem import DamagedFileError, load_state, write_sealed
 from bench.inference.batches import batches
 from bench.inference.document_model import DocumentModel
 from bench.inference.predict import predict
-from bench.inference.reader import Reader
+from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile
 from bench.interface import Training
 from bench.metrics.official import document_counts
@@ -243,7 +243,8 @@ class StageTrainer:
             )
         documents = self.data.select_documents
         reader = Reader(self.system, self.plan, self.source, self.device, self.surroundings.interrupt)
-        predicted = predict(reader, self.data.select, tune=self.system.model.tunes_decisions)
+        with reading(f"{self.training.select_on} after epoch {len(state.history) + 1}"):
+            predicted = predict(reader, self.data.select, tune=self.system.model.tunes_decisions)
         rows = predicted.rows([d.title for d in documents], self.plan.relations)
         f1 = document_counts([row.triple for row in rows], documents).total.f1
         state.history.append(f1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,17 @@ def test_two_configurations_can_be_compared_with_each_other():
     first, second = cell("m"), cell("m", 0.7, epochs=2)
     comparison = one(first, second, names=tuple(f"m#{c.plans[0].configuration[:4]}" for c in (first, second)))
     assert (comparison.a.cell, comparison.b.cell) == (first, second)
+
+
+@pytest.mark.parametrize("length", [4, 8])
+def test_a_configuration_is_typed_as_names_show_it_or_as_csv_and_json_do(length):
+    first, second = cell("m"), cell("m", epochs=2)
+    typed = [
+        (f"m#{c.configuration[:length]}", f"m#{c.plans[0].configuration_name[: length + 1]}") for c in (first, second)
+    ]
+    for names in itertools.product(*typed):
+        comparison = one(first, second, names=names)
+        assert (comparison.a.cell, comparison.b.cell) == (first, second)
 
 
 def test_models_are_compared_wherever_both_are():

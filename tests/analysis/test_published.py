@@ -118,8 +118,10 @@ def test_a_spreadsheets_file_is_read(tmp_path):
     (tmp_path / "numbers.csv").write_bytes(
         ("\ufeff" + WIDE + "s,d,test,human,É,80.1,,,\n").replace("\n", "\r\n").encode()
     )
-    (row,) = read_published(tmp_path).rows
-    assert row.model == "É"
+    (tmp_path / "sources.toml").write_bytes(b'\xef\xbb\xbf[numbers]\r\nsource = "s"\r\nseeds = 4\r\n')
+    published = read_published(tmp_path)
+    assert [row.model for row in published.rows] == ["É"]
+    assert [publication.seeds for publication in published.publications] == [4]
 
 
 scores = st.decimals(0, 100, places=2)

@@ -39,7 +39,7 @@ def options(files: dict[str, Path]) -> list[str]:
 def test_a_data_set_is_added_listed_and_counted(files: dict[str, Path]) -> None:
     added = run("add", "mine", *options(files))
     assert added.exit_code == 0
-    assert "registered 'mine': 1 relations" in added.output
+    assert "registered 'mine': 1 relation\n  train: 1 document\n" in added.output
     assert "ext: derived, seed 0" in added.output
     assert "train 1, dev 1, test 1" in run("list").output
     rows = json.loads(run("list", "--json").output)
@@ -57,6 +57,19 @@ def test_stats_as_json_hold_tables_and_relation_counts(files: dict[str, Path]) -
     assert counted["labels"]["ext"] == {"[P1]": 1}
 
 
+def test_labels_per_document_that_differ_several_fold_are_said_when_added_and_when_counted(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    entities = ((Mention(0, 0, 1, "a", "PER"),), (Mention(0, 1, 2, "b", "LOC"),))
+    labels = tuple(Label(0, 1, f"P{i}") for i in range(10))
+    write_documents(files["test"], [Document("test", (("a", "b"),), entities, labels)])
+    said = "note: labels per document differ 5.0-fold (train 2.0, dev 2.0, test 10.0)"
+    assert said in run("add", "mine", *options(files)).output
+    assert said in run("stats", "mine").output
+    (note,) = json.loads(run("stats", "mine", "--json").output)["notes"]
+    assert said.removeprefix("note: ") in note
+
+
 def test_validate_prints_every_problem_of_every_file_and_exits_1(files: dict[str, Path], tmp_path: Path) -> None:
     relations = tmp_path / "rel_info.json"
     relations.write_text('{"P7": "seven"}')
@@ -72,7 +85,7 @@ def test_validate_prints_every_problem_of_every_file_and_exits_1(files: dict[str
 def test_validate_says_what_a_sound_file_holds(files: dict[str, Path]) -> None:
     result = run("validate", files["dev"])
     assert result.exit_code == 0
-    assert f"{files['dev']}: 1 documents, 2 labels: no problems" in result.output
+    assert f"{files['dev']}: 1 document, 2 labels: no problems" in result.output
 
 
 def test_misuse_is_a_usage_error(files: dict[str, Path]) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 import typer
@@ -56,7 +59,8 @@ def scores(*arguments):
 
 def test_json_has_exactly_the_promised_keys_in_percent(files):
     printed = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["facts"])
-    assert set(printed) == {"f1", "ign_f1", "ign_f1_distant", "precision", "recall", "slices"}
+    scored = {"f1", "ign_f1", "ign_f1_distant", "precision", "recall", "auc", "ign_auc"}
+    assert set(printed) == {*scored, "checks", "slices"}
     assert (printed["f1"], printed["precision"], printed["recall"]) == (50.0, 50.0, 50.0)
     assert (printed["ign_f1"], printed["ign_f1_distant"]) == (0.0, None)
 
@@ -130,6 +134,86 @@ def test_a_file_that_is_not_there_is_named(option, files, tmp_path):
     arguments = {"--gold": files["gold"], "--pred": files["pred"], option: str(tmp_path / "absent.json")}
     with pytest.raises(UsageError, match=r"absent\.json"):
         run(*[part for pair in arguments.items() for part in pair])
+
+
+def test_what_is_odd_about_a_submission_is_counted_in_json_beside_the_facts(files):
+    printed = scores("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["facts"])
+    counts = printed["checks"]
+    assert (counts["rows"], counts["duplicates"], counts["unknown_titles"], counts["self_pairs"]) == (3, 1, 1, 0)
+    assert (counts["train_facts"], counts["distant_facts"]) == (1, None)
+
+
+def test_an_empty_fact_file_is_told(files, tmp_path):
+    (tmp_path / "empty.fact").write_text("[]")
+    result = run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "empty.fact", "--json")
+    assert "empty.fact has no facts: Ign F1 leaves nothing out and equals F1" in result.stderr
+    printed = json.loads(result.stdout)
+    assert printed["checks"]["train_facts"] == 0
+    assert printed["ign_f1"] == printed["f1"]
+
+
+def test_relation_names_where_the_gold_file_has_ids_are_told(files, tmp_path):
+    path = tmp_path / "names.json"
+    path.write_text('[{"title": "a", "h_idx": 0, "t_idx": 1, "r": "country"}]')
+    result = run("--gold", files["gold"], "--pred", path, "--json")
+    assert "gold.json has no label of: 'country'; these are all predictions, so every score is 0" in result.stderr
+    assert json.loads(result.stdout)["checks"]["unknown_relations"] == 1
+
+
+def test_evidence_f1_is_of_the_first_row_of_a_repeated_prediction(files, tmp_path):
+    right = {"title": "a", "h_idx": 0, "t_idx": 1, "r": "P27", "evidence": [0]}
+    path = tmp_path / "twice.json"
+    path.write_text(json.dumps([right, {**right, "evidence": [1]}]))
+    table = run("--gold", files["gold"], "--pred", path).stdout
+    header, _, row = [line for line in table.splitlines() if line.strip()][1:4]
+    at = header.index("evidence F1")
+    assert row[at : at + len("evidence F1")].strip() == "100.00"
+
+
+def test_evidence_f1_is_not_there_where_no_label_has_evidence(files, tmp_path):
+    gold = tmp_path / "bare.json"
+    gold.write_text(json.dumps([document("a", [{"h": 0, "t": 1, "r": "P27"}])]))
+    result = run("--gold", gold, "--pred", files["pred"])
+    assert "no evidence F1: no label has evidence to compare with" in result.stderr
+    header, _, row = [line for line in result.stdout.splitlines() if line.strip()][1:4]
+    at = header.index("evidence F1")
+    assert row[at : at + len("evidence F1")].strip() == "-"
+
+
+def test_a_zipped_and_a_gzipped_submission_score_as_the_plain_one(files, tmp_path):
+    plain = Path(files["pred"]).read_bytes()
+    (tmp_path / "pred.json.gz").write_bytes(gzip.compress(plain))
+    with zipfile.ZipFile(tmp_path / "pred.zip", "w") as archive:
+        archive.writestr("result.json", plain)
+    all_three = [
+        scores("--gold", files["gold"], "--pred", path)
+        for path in (files["pred"], tmp_path / "pred.json.gz", tmp_path / "pred.zip")
+    ]
+    assert all_three[0] == all_three[1] == all_three[2]
+
+
+def test_the_form_of_the_documents_can_be_said(files, tmp_path):
+    with pytest.raises(UsageError, match=r"Did you mean 'docred'\?"):
+        run("--gold", files["gold"], "--pred", files["pred"], "--format", "docrd")
+    assert scores("--gold", files["gold"], "--pred", files["pred"], "--format", "docred")["f1"] == 50.0
+    with pytest.raises(UsageError, match=r"gold\.json"):
+        run("--gold", files["gold"], "--pred", files["pred"], "--format", "cdr")
+
+
+def test_auc_is_of_predictions_that_all_have_a_score(files, tmp_path):
+    right = {"title": "a", "h_idx": 0, "t_idx": 1, "r": "P27", "score": 0.9}
+    rows = [right, {**right, "h_idx": 1, "score": 0.8}, {**right, "t_idx": 2, "r": "P17", "score": 0.7}]
+    path = tmp_path / "scored.json"
+    path.write_text(json.dumps(rows))
+    result = run("--gold", files["gold"], "--pred", path, "--train-facts", files["facts"], "--json")
+    assert "AUC is of the 3 predictions listed" in result.stderr
+    printed = json.loads(result.stdout)
+    assert printed["auc"] == pytest.approx(50 + 50 * (1 / 2 + 2 / 3) / 2)
+    assert printed["ign_auc"] == pytest.approx(50 * (0 + 1 / 2) / 2)
+    path.write_text(json.dumps([right, {**rows[1], "score": None}]))
+    result = run("--gold", files["gold"], "--pred", path, "--json")
+    assert "no AUC: only 1 of 2 predictions have a score" in result.stderr
+    assert json.loads(result.stdout)["auc"] is None
 
 
 def test_the_command_is_known_without_loading_what_it_needs():

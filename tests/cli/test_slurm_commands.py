@@ -58,6 +58,13 @@ def test_running_on_slurm_returns_at_once_and_says_what_was_submitted(run, profi
     assert "submitted 4 jobs with the profile 'mine'" in printed
 
 
+def test_what_of_the_environment_a_profile_goes_before_is_told(run, profile, slurm, monkeypatch):
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "25")
+    _, printed, _ = run("--profile", profile)
+    assert "SBATCH_TIMELIMIT of the environment not used: what a job asks for is in the profile" in printed
+    assert slurm.submitted()["101"]["time"] == "60"
+
+
 def test_running_again_adds_nothing_to_the_queue(run, profile, slurm):
     run("--profile", profile)
     slurm.queue_submitted()
@@ -204,6 +211,20 @@ def test_a_name_that_means_several_runs_lists_them(slurm, bench, out):
     assert "2 runs have 'human' in their names:\n  m-human-s0\n  m-human-s1" in error
 
 
+def write_plan_of(out, setting):
+    """A plan in a folder of a name as `bench run` gives it."""
+    planned = out / "runs" / write_plan(out, "ttmre", setting, 0, "human")
+    return planned.rename(planned.with_name(f"ttmre-small-{setting}-tiny-s0-0123456789ab")).name
+
+
+def test_a_run_is_known_by_its_model_setting_and_seed(slurm, bench, out):
+    names = [write_plan_of(out, setting) for setting in ("human", "human+distant")]
+    for setting, name in zip(("human", "human+distant"), names, strict=True):
+        error = bench("logs", f"ttmre-{setting}-s0", "--out", out)[2]
+        assert f"{name} has printed nothing yet" in error
+    assert "no run 'ttmre-human-s1'" in bench("logs", "ttmre-human-s1", "--out", out)[2]
+
+
 def test_cancelling_a_run_takes_its_jobs_and_leaves_what_others_need(slurm, bench, out):
     for model in ("a", "b"):
         write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher")
@@ -220,6 +241,62 @@ def test_cancelling_everything_takes_dependants_first(slurm, bench, out):
     _, printed, _ = bench("cancel", "--all", "--out", out)
     assert slurm.commands("scancel") == ["101_0 100_0"]
     assert "cancelled 2 jobs" in printed
+
+
+def test_waiting_does_not_undo_a_cancellation_of_which_slurm_keeps_no_trace(
+    run, profile, slurm, bench, out, monkeypatch
+):
+    slurm_forgets = iter([slurm.queue_submitted, lambda: (bench("cancel", "--all", "--out", out), slurm.queue())])
+
+    def next_look():
+        next(slurm_forgets, lambda: pytest.fail("it goes on waiting"))()
+
+    monkeypatch.setattr("bench.launch.wait.pause", next_look)
+    (slurm.folder / "bin" / "sbatch").write_text(
+        (slurm.folder / "bin" / "sbatch").read_text()
+        + '\necho "$((100 + n))|0|PENDING||Resources|x" >> "$FAKE/queue"'
+        + '\necho "$((100 + n))|1|PENDING||Resources|x" >> "$FAKE/queue"\n'
+    )
+    status, printed, error = run("--profile", profile, "--wait")
+    assert status == 1
+    assert error.count("cancelled: `bench retry` submits it again") == 2
+    assert "submitted again" not in printed
+    assert len(slurm.submitted()) == 2
+
+
+def test_what_was_cancelled_without_a_trace_is_cancelled_until_it_is_submitted_again(slurm, bench, out):
+    submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.queue_submitted()
+    bench("cancel", "--all", "--out", out)
+    assert "1 pending" in bench("status", "--out", out)[1]
+    slurm.queue()
+    assert "1 cancelled" in bench("status", "--out", out)[1]
+    submitted(out)
+    slurm.queue("101|0|PENDING||Resources|x")
+    assert "1 pending" in bench("status", "--out", out)[1]
+    slurm.queue()
+    assert "1 interrupted" in bench("status", "--out", out)[1]
+
+
+def test_a_cancellation_that_slurm_did_not_take_is_none(slurm, bench, out):
+    submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.queue_submitted()
+    slurm.cancelling_fails("scancel: error: Unable to contact slurm controller (connect failure)")
+    status, _, error = bench("cancel", "--all", "--out", out)
+    assert status == 1
+    assert "Unable to contact slurm controller" in error
+    slurm.queue()
+    assert "1 interrupted" in bench("status", "--out", out)[1]
+
+
+def test_cancelling_gives_up_a_job_of_which_nobody_knows(slurm, bench, out):
+    submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.accounts("100_0|RUNNING|0:0|n1")  # for good: the controller has lost it
+    slurm.cancelling_fails("scancel: error: Kill job error on job id 100_0: Invalid job id specified")
+    assert "cancelled 1 jobs" in bench("cancel", "--all", "--out", out)[1]
+    assert "1 cancelled" in bench("status", "--out", out)[1]
+    submitted(out)
+    assert len(slurm.submitted()) == 2
 
 
 def test_cancelling_needs_to_be_told_what(slurm, bench, out):
@@ -260,6 +337,55 @@ def test_retrying_when_nothing_failed_does_nothing(run, profile, slurm, bench, o
     assert len(slurm.submitted()) == 2
 
 
+def test_nothing_submits_a_live_job_a_second_time_while_the_queue_is_silent(run, profile, slurm, bench, out):
+    run("--profile", profile)
+    slurm.accounts("100_0|RUNNING|0:0|n1", "100_[1]|PENDING|0:0|None assigned", "101_[0-1]|PENDING|0:0|")
+    assert bench("retry", "--failed", "--out", out)[:2] == (0, "nothing to try again\n")
+    assert "submitted 0 jobs with the profile 'mine', 4 in the queue before" in run("--profile", profile)[1]
+    assert "1 running, 1 pending" in bench("status", "--out", out)[1]
+    assert len(slurm.submitted()) == 2
+
+
+def test_a_run_of_which_nobody_knows_is_not_tried_again_and_says_so(run, profile, slurm, bench, out):
+    run("--profile", profile)
+    slurm.accounting_fails()
+    status, printed, _ = bench("retry", "--failed", "--out", out)
+    assert status == 0
+    assert "a job may still be at it" in printed
+    assert "nothing to try again" in printed
+    status, _, error = bench("retry", "s0", "--out", out)
+    assert status == 2
+    assert "a job may still be at it" in error
+    assert "left out 4 of which SLURM does not say" in run("--profile", profile)[1]
+    assert len(slurm.submitted()) == 2
+
+
+def test_retrying_needs_no_accounting(run, profile, slurm, bench, out):
+    run("--profile", profile)
+    slurm.without_accounting()
+    status, printed, _ = bench("retry", "--failed", "--out", out)
+    assert status == 0
+    assert "submitted 4 jobs" in printed
+
+
+def test_waiting_goes_on_while_nobody_knows_and_submits_nothing(run, profile, slurm, out, monkeypatch):
+    looks = iter([slurm.down, lambda: None, lambda: None, slurm.up, slurm.accounting_fails, lambda: None, lambda: None])
+
+    def fail_all():
+        for folder in (out / "runs").iterdir():
+            write_json(folder / "error.json", {"message": "the end"})
+
+    def next_look():
+        next(looks, fail_all)()
+
+    monkeypatch.setattr("bench.launch.wait.pause", next_look)
+    slurm.accounts("100_[0-1]|RUNNING|0:0|n1", "101_[0-1]|PENDING|0:0|")
+    _, printed, error = run("--profile", profile, "--wait")
+    assert error.count("failed: the end") == 2
+    assert "unknown" in printed
+    assert len(slurm.submitted()) == 2
+
+
 def test_retrying_a_run_that_was_not_on_slurm_runs_it_here(small, slurm, bench, out):
     planned = plans()
     execute(out, planned, stop_after=float("inf"))
@@ -296,3 +422,21 @@ def test_a_job_ends_with_its_batch_script_as_sbatch_would_run_it(slurm, out):
     done = subprocess.run(["bash", str(slurm.folder / "submitted" / "100.sh")], env=environment, check=False)
     assert done.returncode == 137
     assert json.loads((out / "slurm" / "kills" / f"runs-{name}.json").read_text())["kills"] == 1
+
+
+def test_doctor_says_in_one_line_what_to_do_where_no_controller_answers(slurm, monkeypatch):
+    from bench.cli.doctor import _slurm
+
+    sinfo = slurm.folder / "bin" / "sinfo"
+    sinfo.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && { echo slurm 22.05.8; exit 0; }\n'
+        'echo "slurm_load_partitions: Unable to contact slurm controller (connect failure)" >&2; exit 1\n'
+    )
+    sinfo.chmod(0o755)
+    requirement = _slurm()
+    assert not requirement.here
+    assert "Unable to contact slurm controller" in requirement.state
+    assert "\n" not in requirement.state
+    assert "login node" in requirement.to_do
+    sinfo.write_text("#!/bin/sh\necho slurm 22.05.8\n")
+    assert (_slurm().here, _slurm().state) == (True, "slurm 22.05.8")

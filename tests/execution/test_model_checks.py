@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sample_documents import sample_splits
 
-from bench.data import sample
 from bench.execution import model_checks as checking
 from bench.execution.model_checks import Check, check_model
 from bench.registry import find, registered
@@ -13,9 +13,8 @@ from bench.registry import find, registered
 @pytest.fixture(scope="module", autouse=True)
 def documents_made_once():
     """The checks are about models: the documents they are tried on are the same each time."""
-    made = sample.generate(seed=0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checking.sample, "generate", lambda seed: made)
+        patch.setattr(checking.sample, "generate", lambda seed: sample_splits())
         yield
 
 

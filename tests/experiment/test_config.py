@@ -169,6 +169,12 @@ def test_the_sample_comes_with_an_encoder_and_others_with_the_papers():
     assert make_experiment(models="atlop", dataset="mine").encoder == "roberta-large"
 
 
+def test_a_file_with_a_byte_order_mark_is_read(toml):
+    path = toml('\ufeffmodels = ["atlop"]\nseeds = 2')
+    assert read_config(path).models == ["atlop"]
+    assert make_experiment(config=path).seeds == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

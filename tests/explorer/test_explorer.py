@@ -14,7 +14,7 @@ from small_experiments import documents, execute, plans
 from bench.data.catalog.dataset import add_dataset, open_dataset
 from bench.data.formats.docred import write_documents
 from bench.errors import BenchError, UsageError
-from bench.explorer.encoding import GOLD, INTRA, NO_CANDIDATE, RARE, SEEN, encode
+from bench.explorer.encoding import GOLD, INTRA, NO_CANDIDATE, RARE, SEEN, UNKNOWN, encode
 from bench.explorer.page import render
 from bench.explorer.runs import explore
 from bench.metrics.official import is_seen
@@ -239,3 +239,17 @@ def test_explore_says_which_runs_there_are_when_it_cannot_choose(made, bench, tm
     status, _, error = bench("explore", "--out", tmp_path)
     assert status == 2
     assert error.count("\n  m") == 7
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_scores_of_older_runs_that_are_no_numbers_are_shown_as_unknown(value, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    dataset = explored_runs.register(tmp_path / "data")
+    plan = explored_runs.write_run(tmp_path / "out", dataset, "atlop", 3, logit=value)
+    encoded = encode(explore([RunFolder.of(tmp_path / "out", plan)], "test"))
+    render(encoded)
+    margins = {margin for document in encoded["documents"] for _, of_run, _, _ in document[5] for margin in of_run}
+    assert margins == {UNKNOWN}
+    near = [not gold and state == "0" for _, _, _, triples, _, said in encoded["documents"]
+            for gold, state in zip((f & GOLD for f in triples[3::4]), said[0][0], strict=True)]  # fmt: skip
+    assert not any(near)  # what has no number is near to nothing

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from sample_documents import sample_splits
 from torch import Tensor, nn
 
 from bench.data import sample
@@ -38,7 +39,7 @@ class Reader(PairModel):
 
 @pytest.fixture(scope="module")
 def documents():
-    return sample.generate(seed=0)["train"][:2]
+    return sample_splits()["train"][:2]
 
 
 @pytest.mark.parametrize("reads", ["pairs", "tokens", "pieces"])

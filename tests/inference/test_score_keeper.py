@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +11,14 @@ from torch import Tensor, nn
 
 from baselines.thresholds import PerRelationThresholds
 from bench.data.catalog.dataset import open_dataset
+from bench.data.documents import Label
 from bench.inference.finished_run import score_again
 from bench.inference.load import UnusableModelError
 from bench.inference.score_keeper import NEAREST, ScoreKeeper
-from bench.interface import DocumentScores, PairModel, Task
+from bench.interface import DocumentScores, PairModel, Task, Thresholds
 from bench.metrics.submission import read_submission
 from bench.runs.run_folder import RunFolder
-from bench.runs.triple_scores import load_scores, scores_path
+from bench.runs.triple_scores import load_curve, load_scores, scores_path
 
 RELATIONS = ("knows", "leads")
 
@@ -148,8 +152,6 @@ def test_damaged_scores_are_none(tmp_path):
 def test_a_model_may_say_itself_what_it_compares_with(tmp_path):
     class Own(Ranked):
         def decided_against(self, logits: Tensor, relations):
-            from bench.interface import Thresholds
-
             return Thresholds(logits.new_tensor(3.0), "3")
 
     scores = keeper(Own(), tmp_path, np.full((12, 2), 4.0), np.ones((12, 2), dtype=bool))
@@ -168,3 +170,86 @@ def test_one_in_a_hundred_predictions_may_have_come_to_lie_below_its_threshold(b
         kept.add(row, DocumentScores(pairs, logits, None), np.ones((12, 2), dtype=bool))
     kept.write(scores_path(tmp_path, "test"))
     assert load_scores(tmp_path, "test").decides is decides
+
+
+def test_the_ranking_is_of_all_candidates_by_margin_not_of_those_that_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.inference.score_keeper.NEAREST", 0)
+    of = documents("test", 2)[1:]
+    pairs = np.array([(h, t) for h in range(4) for t in range(4) if h != t])
+    logits = np.full((12, 3), -9.0, dtype=np.float32)
+    logits[:, 0] = np.arange(12)  # a threshold of its own for each pair
+    logits[0, 1] = 0.5  # (0, knows, 1), labelled: margin 0.5
+    logits[11, 2] = 11.25  # wrong, margin 0.25, though its logit is the highest
+    logits[4, 2] = 4.125  # (1, leads, 2), labelled: margin 0.125
+    logits[5, 2] = 0.0  # (1, leads, 3), labelled: margin -5, above all others, of which the highest has -9
+    kept = ScoreKeeper(Ranked(), of, RELATIONS)
+    kept.add(0, DocumentScores(pairs, logits, None), logits[:, 1:] > logits[:, :1])
+    ranking = kept.ranking()
+    assert ranking.auc == pytest.approx(100 * (1 + (1 / 2 + 2 / 3) / 2 + (2 / 3 + 3 / 4) / 2) / 3)
+    assert ranking.highest == 0.5
+    kept.write(scores_path(tmp_path, "test"), ranking)
+    assert load_scores(tmp_path, "test").curve.tolist() == load_curve(tmp_path, "test").tolist()
+    assert load_curve(tmp_path, "test") == pytest.approx(
+        np.array([[100 / 3, 100, 0.5], [200 / 3, 200 / 3, 0.125], [100, 75, -5]])
+    )
+
+
+def test_ign_auc_leaves_out_the_facts_of_training():
+    of = documents("test", 2)[1:]
+    pairs = np.array([(h, t) for h in range(4) for t in range(4) if h != t])
+    logits = np.zeros((12, 3), dtype=np.float32)
+    labels = {(0, 1, "knows"), (1, 2, "leads"), (1, 3, "leads")}
+    for p, (head, tail) in enumerate(pairs.tolist()):
+        for r, relation in enumerate(RELATIONS):
+            logits[p, r + 1] = 5.0 - p if (head, tail, relation) in labels else -1.0
+    kept = ScoreKeeper(Ranked(), of, RELATIONS)
+    kept.add(0, DocumentScores(pairs, logits, None), logits[:, 1:] > 0)
+    assert (kept.ranking().auc, kept.ranking().ign_auc) == (100.0, 100.0)
+    names = [of[0].entities[e][0].name for e in range(2)]
+    known = kept.ranking({(names[0], names[1], "knows")})
+    assert known.auc == 100.0
+    assert known.ign_auc == pytest.approx(100 * (0 + 1 / 2 + 1) / 3)  # nothing is left of the first
+
+
+def test_what_margins_do_not_decide_and_what_has_no_labels_is_not_ranked(tmp_path):
+    scores = DocumentScores(np.array([(0, 1)]), np.zeros((1, 3), np.float32), None)
+    fused = ScoreKeeper(Ranked(), documents("test", 1), RELATIONS, decides=False)
+    blind = ScoreKeeper(Ranked(), [replace(document, labels=()) for document in documents("test", 1)], RELATIONS)
+    for kept in (fused, blind):
+        kept.add(0, scores, np.zeros((1, 2), dtype=bool))
+        assert kept.ranking() is None
+        kept.write(scores_path(tmp_path, "test"), kept.ranking())
+        assert load_curve(tmp_path, "test") is None
+
+
+def test_a_margin_below_a_threshold_that_is_no_number_ranks_last():
+    class Own(Ranked):
+        def decided_against(self, logits: Tensor, relations):
+            return Thresholds(logits.new_tensor([float("nan"), 0.0]), "a threshold")
+
+    of = [replace(documents("test", 1)[0], labels=(Label(1, 2, "leads"),))]
+    kept = ScoreKeeper(Own(), of, RELATIONS)
+    scores = DocumentScores(np.array([(1, 2)]), np.array([[9.0, -1.0]], np.float32), None)
+    kept.add(0, scores, np.zeros((1, 2), dtype=bool))
+    assert (kept.ranking().auc, kept.ranking().highest) == (100.0, -1.0)
+
+
+def test_ranking_five_hundred_documents_takes_no_more_than_four_bytes_a_candidate():
+    """A fiftieth of them here: 10 documents of 400 pairs and 96 relations."""
+    relations = tuple(f"r{i}" for i in range(96))
+    of = [replace(documents("test", 1)[0], title=f"d{i}", labels=(Label(0, 1, "r0"),)) for i in range(10)]
+    kept = ScoreKeeper(Ranked(), of, relations)
+    pairs = np.array([(h, t) for h in range(20) for t in range(20)])
+    random = np.random.default_rng(0)
+    tracemalloc.start()
+    for row in range(len(of)):
+        logits = random.normal(size=(400, 97)).astype(np.float32)
+        kept.add(row, DocumentScores(pairs, logits, None), np.zeros((400, 96), dtype=bool))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    kept.ranking()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    candidates = 4 * 10 * 400 * 96
+    assert held < 1.3 * candidates  # with the logits of the last document and the kept triples
+    assert peak - held < 0.2 * candidates

@@ -7,6 +7,7 @@ from filelock import FileLock
 from bench.filesystem import write_json
 from bench.launch.status import observe
 from bench.runs.outline import outlines
+from bench.runs.status import SETTLED
 from bench.slurm.profiles import make_profile
 from bench.slurm.submit import submit
 
@@ -70,6 +71,7 @@ def test_what_an_earlier_job_said_is_no_news(slurm, out, two_stages):
         ("NODE_FAIL|0:0", "interrupted", "NODE_FAIL"),
         ("FAILED|0:9", "interrupted", "killed"),
         ("FAILED|75:0", "interrupted", "killed"),
+        ("FAILED|9:0", "interrupted", "killed"),
         ("FAILED|2:0", "failed", "exit status 2:0"),
         ("COMPLETED|0:0", "interrupted", "without a result"),
     ],
@@ -85,6 +87,84 @@ def test_a_job_that_is_over_is_known_without_accounting_too(slurm, out, two_stag
     slurm.without_accounting()
     assert view_of(out).state == "interrupted"
     assert "accounting" in observe(out).trouble
+
+
+@pytest.mark.parametrize("queue", ["does not answer", "is silent"])
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("RUNNING", "running"),
+        ("CONFIGURING", "running"),
+        ("RESIZING", "running"),
+        ("PENDING", "pending"),
+        ("REQUEUED", "pending"),
+        ("REQUEUE_HOLD", "pending"),
+        ("SPECIAL_EXIT", "pending"),
+        ("SUSPENDED", "suspended"),
+        ("COMPLETING", "completing"),
+        ("REVOKED", "unknown"),
+        ("TELEPORTING", "unknown"),
+    ],
+)
+def test_a_job_that_accounting_calls_live_has_not_ended(state, expected, queue, slurm, out, two_stages):
+    if queue == "does not answer":
+        slurm.down()
+    slurm.accounts(f"100_0|{state}|0:0|n1", "101_[0]|PENDING|0:0|None assigned")
+    write_json(
+        out / "runs" / two_stages / "error.json", {"message": "of a try before"} if expected != "unknown" else {}
+    )
+    view = view_of(out)
+    assert (view.state, view.job) == (expected, "100_0")
+    assert view.state not in SETTLED
+
+
+@pytest.mark.parametrize("account", ["", "100_0|NODE_FAIL|0:0|n1", "100_0|FAILED|0:9|n1", "100_0|COMPLETED|0:0|n1"])
+def test_without_a_queue_a_job_that_may_go_on_is_unknown(account, slurm, out, two_stages):
+    slurm.down()
+    slurm.accounts(*filter(None, [account]))
+    assert view_of(out).state == "unknown"
+    assert "nothing is submitted for it" in view_of(out).detail
+
+
+def test_without_a_queue_a_job_that_accounting_calls_failed_is(slurm, out, two_stages):
+    slurm.down()
+    slurm.accounts("100_0|FAILED|2:0|n1")
+    assert view_of(out).state == "failed"
+
+
+def test_a_job_that_left_the_queue_while_accounting_does_not_answer_is_unknown(slurm, out, two_stages):
+    slurm.accounting_fails()
+    view = view_of(out)
+    assert view.state == "unknown"
+    assert "its accounting does not answer (sacct: sacct: error: slurm_persist_conn_open" in view.detail
+
+
+def test_a_job_that_is_over_in_the_queues_answer_is_not_in_the_queue(slurm, out, two_stages):
+    slurm.queue("100|0|CANCELLED|n1|None|x", "101|0|PENDING||Dependency|x")
+    slurm.accounts("100_0|CANCELLED by 7|0:0|n1")
+    assert view_of(out).state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "said"),
+    [
+        ("SPECIAL_EXIT", "pending", "held (SPECIAL_EXIT): `scontrol release 100_0`"),
+        ("REQUEUE_HOLD", "pending", "held (REQUEUE_HOLD)"),
+        ("SUSPENDED", "suspended", "SLURM has stopped its job"),
+        ("STOPPED", "suspended", "SLURM has stopped its job"),
+        ("COMPLETING", "completing", "its job is ending"),
+        ("TELEPORTING", "unknown", "SLURM says TELEPORTING"),
+    ],
+)
+def test_a_job_in_the_queue_that_does_no_work_is_not_running_and_has_no_time_left(
+    state, expected, said, slurm, out, two_stages
+):
+    slurm.queue(f"100|0|{state}|n1|None|x")
+    status = {"state": "running", "job": "100_0", "stage": "distant", "epoch": 2, "epochs": 5, "step": 3, "steps": 9}
+    write_json(out / "runs" / two_stages / "status.json", status | {"eta": 18903.0})
+    view = view_of(out)
+    assert (view.state, view.stage, view.eta) == (expected, "distant", None)
+    assert said in view.detail
 
 
 def test_what_the_run_says_of_its_failure_comes_before_what_slurm_says(slurm, out, two_stages):

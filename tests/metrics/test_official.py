@@ -4,7 +4,8 @@ import pytest
 
 from bench.data.documents import Document, Label, Mention
 from bench.errors import UsageError
-from bench.metrics.official import Counts, DocumentCounts, document_counts, evaluate, evidence_counts
+from bench.metrics.official import Counts, DocumentCounts, document_counts, evaluate, evidence_counts, evidence_of
+from bench.metrics.submission import Prediction
 
 
 def document(title, *labels, entities=3):
@@ -106,3 +107,15 @@ def test_evidence_of_wrong_and_unknown_triples_is_wrong():
     )
     assert counts.documents == (Counts(correct=1, predicted=3, gold=2),)
     assert counts.unknown == 2
+
+
+def test_the_evidence_of_a_repeated_prediction_is_that_of_its_first_row():
+    rows = [
+        Prediction("a", 0, 1, "P1", (0, 1)),
+        Prediction("a", 0, 1, "P1", (2,)),
+        Prediction("a", 1, 0, "P1"),
+        Prediction("a", 1, 0, "P1", (0,)),
+    ]
+    assert evidence_of(rows) == {("a", 0, 1, "P1"): (0, 1), ("a", 1, 0, "P1"): ()}
+    counts = evidence_counts(evidence_of(rows), [document("a", Label(0, 1, "P1", (0, 1)))]).total
+    assert counts == Counts(correct=2, predicted=2, gold=2)

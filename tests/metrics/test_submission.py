@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
 
@@ -118,3 +119,43 @@ def test_a_zip_is_what_the_server_takes(tmp_path):
         archive.extract("result.json", tmp_path)
     assert read_submission(tmp_path / "result.json") == predictions
     assert (tmp_path / "result.zip").read_bytes() == (tmp_path / "again.zip").read_bytes()
+
+
+def archive_of(path, **files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_an_archive_and_a_gzipped_file_are_read_whatever_they_are_called(tmp_path):
+    rows = [Prediction("a", 0, 1, "P1", (0,), 0.5)]
+    write_submission(tmp_path / "out.zip", rows)
+    (tmp_path / "out.zip").rename(tmp_path / "submission")
+    assert read_submission(tmp_path / "submission") == rows
+    (tmp_path / "out").write_bytes(gzip.compress(json.dumps([GOOD]).encode()))
+    assert read_submission(tmp_path / "out") == [Prediction("a", 0, 1, "P1")]
+
+
+def test_an_archive_of_a_folder_made_on_a_mac_is_read(tmp_path):
+    files = {"mine/result.json": json.dumps([GOOD]), "__MACOSX/mine/._result.json": "x", "mine/notes.txt": "x"}
+    assert read_submission(archive_of(tmp_path / "a.zip", **files)) == [Prediction("a", 0, 1, "P1")]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"dev.json": "[]"}, "no result.json in the archive, which holds 'dev.json'; expected one"),
+        ({}, "no result.json in the archive, which holds nothing; expected one"),
+        ({"a/result.json": "[]", "b/result.json": "[]"}, "several result.json in the archive"),
+        ({"result.json": "[{]"}, "line 1, column 3: not JSON"),
+    ],
+)
+def test_an_archive_that_is_no_submission_says_what_it_holds(files, expected, tmp_path):
+    assert expected in message(archive_of(tmp_path / "a.zip", **files))
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and no more", gzip.compress(b"[" * 999)[:-12], b"\x1f\x8b\x08\x00x"])
+def test_a_damaged_archive_is_named_not_a_traceback(content, tmp_path):
+    (tmp_path / "a.zip").write_bytes(content)
+    assert "a.zip: cannot be unpacked" in message(tmp_path / "a.zip")

@@ -15,8 +15,10 @@ from bench.analysis.aggregate import load_cells
 from bench.analysis.published import read_published
 from bench.report.figures import collect, draw, style
 from bench.report.figures.memory import principal
-from bench.report.figures.series import Curve, Points, Strip
+from bench.report.figures.series import Curve, Points, Strip, ranked
 from bench.report.material import gather
+from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import SplitScores, scores_path, write_scores
 
 
 def test_the_interval_of_a_strip_is_students():
@@ -122,3 +124,27 @@ def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):
     assert {f"{name}.{form}" for name in names for form in ("pdf", "png")} == {
         path.name for path in (tmp_path / "figures").iterdir()
     }
+
+
+def test_curves_that_runs_kept_are_drawn_with_their_area_and_runs_without_one_are_left_out(tmp_path: Path):
+    curve = np.array([[10.0, 100.0, 2.0], [50.0, 40.0, -1.0]])
+    nothing = np.zeros((0, 4), dtype=np.int32), np.zeros((0, 2), dtype=np.float32)
+    for model, areas in (("one", (30.0, 32.0)), ("two", (None, None))):
+        for seed, area in enumerate(areas):
+            of = plan(model, seed)
+            write(tmp_path, of, [[60, 100, 100, 5]])
+            if area is not None:
+                folder = RunFolder.of(tmp_path, of)
+                test = folder.record().splits["test"]
+                scored = test.model_copy(update={"scores": test.scores.model_copy(update={"auc": area})})
+                splits = {**folder.record().splits, "test": scored}
+                folder.write_record(folder.record().model_copy(update={"splits": splits}))
+                about = SplitScores("the threshold class", True, {}, curve)
+                write_scores(scores_path(folder.path, "test"), *nothing, None, about)
+    material = gather(tmp_path, load_cells(tmp_path), read_published())
+    (shown,) = ranked(material.shown, tmp_path)
+    assert (shown.name, shown.auc, len(shown.curves)) == ("one", 31.0, 2)
+    assert shown.curves[0].tolist() == curve[:, :2].tolist()
+    figure = dict(collect.figures(material, tmp_path))["ranking"]
+    assert {"one", "AUC 31.0"} <= set(texts(figure.svg))
+    assert figure.alt == "one: AUC 31.0"

@@ -103,3 +103,36 @@ def test_scores_of_evidence_are_averaged_over_seeds_like_all_others():
         score.metric: score.mean for score in scores_of([cell]) if score.split == "test" and "evidence" in score.metric
     }
     assert means == {"evidence_f1": 31.0, "evidence_precision": 32.0, "evidence_recall": 30.0}
+
+
+def zero(seed: int, predicted: int, relations: dict[str, tuple[int, int, int]], margin: float | None) -> RunRecord:
+    """A record with an F1 of 0 on test, of one document with two labels."""
+    counts = DocumentCounts(titles=["d"], correct=[0], predicted=[predicted], gold=[2], correct_in_facts=[0])
+    of = record(seed, 0.0)
+    test = of.splits["test"].model_copy(update={"documents": counts, "relations": relations, "highest_margin": margin})
+    return of.model_copy(update={"splits": {"test": test}})
+
+
+def test_an_f1_of_zero_has_its_reason_under_the_table():
+    records = (
+        zero(0, 0, {"P1": (0, 0, 2)}, -0.03125),
+        zero(1, 0, {"P1": (0, 0, 2)}, None),
+        zero(2, 7, {"P1": (0, 0, 2), "country": (0, 7, 0)}, 2.0),
+        zero(3, 7, {"P1": (0, 6, 2), "country": (0, 1, 0)}, 2.0),
+    )
+    (table,) = overview_tables([Cell(tuple(map(plan, range(4))), records, ())], ("test",))
+    assert table.notes == (
+        "m with e, seed 0: test F1 is 0.00: nothing was predicted, after 1 epoch of the last stage the highest margin "
+        "over its threshold is -0.0312",
+        "m with e, seed 1: test F1 is 0.00: nothing was predicted, after 1 epoch of the last stage",
+        "m with e, seed 2: test F1 is 0.00: all 7 predicted triples are of relations that have no label there "
+        "(country)",
+        "m with e, seed 3: test F1 is 0.00: none of 7 predicted triples is labelled",
+    )
+
+
+def test_seeds_with_the_same_reason_share_a_note_and_others_have_none():
+    records = (zero(0, 0, {}, None), zero(1, 0, {}, None), record(2, 50.0))
+    (table,) = overview_tables([Cell(tuple(map(plan, range(3))), records, ())], ("test",))
+    (note,) = table.notes
+    assert note.startswith("m with e, seeds 0, 1: test F1 is 0.00: nothing was predicted")

@@ -99,15 +99,28 @@ def test_latex_escapes_everything_that_means_something_to_it():
     assert escape(HOSTILE) == (
         r"50\% of a\_b \& \{x\} \#1 \$y\$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
         r"\textless{}b\textgreater{}"
-        r"\textbar{}\textquotedbl{}'` [z]*"
+        r"\textbar{}\textquotedbl{}'\textasciigrave{} [z]*"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a--b", "a-{}-b"), ("---", "-{}-{}-"), ("it''s", "it'{}'s"), ("'''", "'{}'{}'"), ("a\0b", "a[U+FFFD]b"),
+        (",,x", ",{},x"), ("3–5", "3--5"), ("a — b", "a --- b"), ("–-", "--{}-"), ("'x'", "'x'"), ("-1, 2", "-1, 2"),
+        ("``x", r"\textasciigrave{}\textasciigrave{}x"), ("<<x", r"\textless{}\textless{}x"),
+        ("!`?`", r"!\textasciigrave{}?\textasciigrave{}"),
+    ],
+)  # fmt: skip
+def test_latex_shows_signs_one_by_one_that_tex_would_draw_as_another(text, escaped):
+    assert escape(text) == escaped
 
 
 @given(st.text())
 def test_latex_is_ascii_and_latin_letters_with_no_special_character_unescaped(text):
     escaped = escape(text)
     assert re.fullmatch(r"[\x20-\x7eÀ-ž]*", escaped)
-    without_commands = re.sub(r"\\[a-zA-Z]+(\{\})?|\$\\[a-z]+\$|\$-\$|\\[{}$&#%_]", "", escaped)
+    without_commands = re.sub(r"\\[a-zA-Z]+(\{\})?|\$\\[a-z]+\$|\$-\$|\\[{}$&#%_]|(?<=[-',])\{\}", "", escaped)
     assert not set("\\{}$&#%_^") & set(without_commands)
 
 
@@ -136,6 +149,11 @@ def test_the_latex_document_declares_what_its_tables_need():
     text = document([to_latex(table_of())])
     assert text.index(r"\usepackage{booktabs}") < text.index(r"\begin{document}") < text.index(r"\toprule")
     assert text.count(r"\begin{") == text.count(r"\end{")
+
+
+def test_markdown_says_that_numbers_stand_right_and_texts_left():
+    lines = [line for line in to_markdown(table_of()).splitlines() if line.startswith("|")]
+    assert re.fullmatch(r"\|:-+\|-+:\|-+:\|", lines[1])
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "two\nlines", "<script>alert(1)</script>", "a|b|c"])
@@ -170,7 +188,27 @@ def test_csv_has_numbers_unrounded_and_what_belongs_to_them_in_columns_of_their_
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r\x00")))
 def test_csv_gives_back_any_text(text):
     (row, _) = csv.DictReader(io.StringIO(to_csv(table_of(text)), newline=""))
-    assert row["Model"] == text
+    assert row["Model"] in (text, f"'{text}")
+
+
+FORMULAS = ["=HYPERLINK(1)", "+x", "-lr", "@SUM(A1)", "-", "--", "-1+cmd|' /C calc'!A0", "-1e"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_csv_has_no_formulas_in_cells_sections_headers_or_notes(text):
+    cell = TableCell(text, notes=(text,), data={text: text})
+    table = table_of(columns=(Column(text), Column("F1", "Test")), rows=(TableRow((cell, TableCell("x")), text),))
+    header, line = csv.reader(io.StringIO(to_csv(table), newline=""))
+    assert header == ["section", f"'{text}", f"'{text} {text}", "Test F1", "notes"]
+    assert line == [f"'{text}"] * 3 + ["x", f"'{text}"]
+
+
+@pytest.mark.parametrize("number", [-0.25, "-0.25", "+3", "-1e-05", "-.5"])
+def test_csv_leaves_negative_numbers_numbers(number):
+    cell = TableCell("−0.25", number) if isinstance(number, float) else TableCell(number)
+    table = table_of(columns=(Column("F1"),), rows=(TableRow((cell,)),))
+    _, (value, _) = csv.reader(io.StringIO(to_csv(table)))
+    assert value == str(number)
 
 
 def test_the_page_shows_every_text_as_it_is_and_nothing_of_it_as_markup():

@@ -315,3 +315,14 @@ def test_a_row_scored_on_other_documents_is_not_among_the_claims(tmp_path):
         write(tmp_path, plan(model, test=test), GOOD)
     (table,) = claims_tables([(HERE, systems(tmp_path))])
     assert [one.cells[1].text for one in table.rows] == ["b"]
+
+
+def test_an_f1_of_zero_has_its_reason_under_the_papers_table(tmp_path):
+    write(tmp_path, plan(**paper()), [[0, 0, 100, 0]])
+    write(tmp_path, plan(**paper("ssrpu")), GOOD)
+    notes = [note for table in tables(tmp_path).values() for note in table.notes]
+    (why,) = {note for note in notes if "F1 is 0.00" in note and "test" in note}
+    assert (
+        why
+        == "ttmre with roberta-large, seed 0: test F1 is 0.00: nothing was predicted, after 1 epoch of the last stage"
+    )

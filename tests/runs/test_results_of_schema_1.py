@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.data.documents import Document
+from bench.nn.encoder_source import EncoderSource
 from bench.runs.run_folder import run_folders
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "schema-1"
@@ -76,14 +79,17 @@ def test_the_tables_of_the_report_are_the_same(results, bench):
 
 
 def test_running_it_again_does_nothing(results, bench, monkeypatch):
-    from bench.nn import encoder_source
+    # Imported before the patch: what these import must not keep the patched function.
+    from bench.cli import run_experiments
 
     planned = next(run_folders(results)).plan()
-    found = encoder_source.find_encoder
+    find_encoder = run_experiments.encoder_source.find_encoder
     fingerprint = planned.stages[0].encoder_fingerprint  # of files that the libraries write: it changes with them
-    monkeypatch.setattr(
-        encoder_source, "find_encoder", lambda *a, **k: replace(found("tiny", *a[1:], **k), fingerprint=fingerprint)
-    )
+
+    def with_that_fingerprint(name: str, documents: Sequence[Document], download: bool = False) -> EncoderSource:
+        return replace(find_encoder(name, documents, download), fingerprint=fingerprint)
+
+    monkeypatch.setattr(run_experiments.encoder_source, "find_encoder", with_that_fingerprint)
     before = {path: path.read_bytes() for path in results.rglob("*.json")}
     status, out, _ = bench(*RUN)
     assert status == 0

@@ -8,9 +8,10 @@ from fake_slurm import write_plan
 from bench.filesystem import write_json
 from bench.runs.outline import outlines
 from bench.slurm import ended
+from bench.slurm.attempts import Attempt, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.profiles import make_profile
-from bench.slurm.submissions import submissions
+from bench.slurm.submissions import note_cancellation, submissions
 from bench.slurm.submit import submit
 
 KILLED = 128 + 9
@@ -60,6 +61,21 @@ def test_a_job_that_was_cancelled_or_requeued_by_another_is_left_alone(state, en
     assert slurm.commands("scontrol") == []
 
 
+def test_a_job_that_bench_cancelled_does_not_go_back_into_the_queue(end, slurm, out):
+    note_cancellation(out, ["100_0"])
+    assert end(STOPPED) == STOPPED
+    assert slurm.commands("scontrol") == []
+
+
+@pytest.mark.parametrize("status", [STOPPED, KILLED])
+def test_an_attempt_that_counts_no_more_requeues_nothing_and_counts_no_kill(status, end, slurm, out):
+    (submission,) = submissions(out)
+    start_attempt(out, submission.tasks[0], Attempt(submission.name, 1))
+    assert end(status) == status
+    assert slurm.commands("scontrol") == []
+    assert not (out / "slurm" / "kills").exists()
+
+
 @pytest.mark.parametrize(
     "printed",
     [
@@ -101,3 +117,38 @@ def test_a_controller_that_is_down_is_tried_again(end, slurm):
     )
     end(STOPPED)
     assert slurm.commands("scontrol") == ["requeue 100_0"] * 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Requested operation is presently disabled for job 100_0", "Access/permission denied", "Invalid job id specified"],
+)
+def test_a_job_that_may_not_go_back_fails_with_the_reason_after_one_try(words, end, slurm, out):
+    slurm.scontrol_fails(words)
+    assert end(STOPPED) == FAILED
+    assert slurm.commands("scontrol") == ["requeue 100_0"]
+    assert words in error(out, end.run)
+    assert "bench retry" in error(out, end.run)
+
+
+def test_a_job_that_another_has_requeued_meanwhile_is_left_alone(end, slurm, out, monkeypatch):
+    slurm.scontrol_fails("Job/step already completing or completed")
+    monkeypatch.setattr("bench.slurm.ended.time.sleep", lambda seconds: slurm.state("COMPLETING"))
+    assert end(STOPPED) == STOPPED
+    assert error(out, end.run) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "slurm_requeue error: Unable to contact slurm controller (connect failure)",
+        "Socket timed out on send/recv operation",
+        "Zero Bytes were transmitted or received",
+        "Resource temporarily unavailable",
+    ],
+)
+def test_a_controller_that_does_not_answer_for_long_leaves_the_job_as_it_is(words, end, slurm, out, monkeypatch):
+    monkeypatch.setattr("bench.slurm.ended.PATIENCE_SECONDS", -1)
+    slurm.scontrol_fails(words)
+    assert end(STOPPED) == STOPPED
+    assert error(out, end.run) is None

@@ -10,6 +10,7 @@ from bench.runs.interrupt import Interrupt
 from bench.runs.outline import outline_of, outlines
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.slurm.attempts import Attempt, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.job import ArrayJob, carry_out
 from bench.slurm.profiles import make_profile
@@ -101,6 +102,20 @@ def test_the_call_that_submitit_pickles_asks_the_folder_for_its_task(tmp_path, m
         with pytest.raises(SystemExit) as leaving:
             ArrayJob(str(tmp_path), "x")()
         assert leaving.value.code == status
+
+
+def test_a_call_whose_attempt_counts_no_more_ends_before_it_does_anything(tmp_path, monkeypatch, capsys):
+    planned = plans()
+    (task,) = tasks(tmp_path, planned)
+    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: task}).write(tmp_path)
+    start_attempt(tmp_path, task, Attempt("x", 2))
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with pytest.raises(SystemExit) as leaving:
+        ArrayJob(str(tmp_path), "x")()
+    assert leaving.value.code == STOPPED
+    assert "a newer attempt of this job has started" in capsys.readouterr().out
+    assert not list(tmp_path.glob("stages/*"))
 
 
 def test_a_signal_before_the_call_has_taken_over_leaves_the_call_as_it_was():

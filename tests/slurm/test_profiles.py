@@ -16,6 +16,11 @@ def profile(folder: Path, text: str):
     return load_profile(str(path))
 
 
+def test_a_profile_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(b'\xef\xbb\xbfpartition = "gpu"\n')
+    assert load_profile(str(tmp_path / "mine.toml")).resources("plain").partition == "gpu"
+
+
 @pytest.mark.parametrize("name", [path.stem for path in SHIPPED.glob("*.toml")])
 def test_the_profiles_that_come_with_it_are_valid(name):
     resources = load_profile(name, (SHIPPED,)).resources("distant")

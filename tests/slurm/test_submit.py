@@ -7,6 +7,7 @@ from fake_slurm import finish_run, finish_stage, stage_of, write_plan
 
 from bench.errors import BenchError, UsageError
 from bench.runs.outline import outlines
+from bench.runs.run_folder import RunFolder
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import submissions
@@ -118,6 +119,32 @@ def test_the_same_again_submits_nothing_that_is_in_the_queue(slurm, out):
     assert len(slurm.submitted()) == 2
 
 
+def test_what_accounting_calls_live_is_not_submitted_again_although_the_queue_is_silent(slurm, out):
+    write_plan(out, "m", "human+distant", 0, "distant", "human")
+    send(out)
+    slurm.accounts("100_0|RUNNING|0:0|n1", "101_[0]|PENDING|0:0|None assigned")
+    again = send(out)
+    assert (again.arrays, again.before, again.unknown) == ([], 2, 0)
+    assert len(slurm.submitted()) == 2
+
+
+def test_nothing_is_submitted_for_what_cannot_be_known_nor_for_what_builds_on_it(slurm, out):
+    write_plan(out, "m", "human+distant", 0, "distant", "human")
+    send(out)
+    write_plan(out, "n", "human", 0, "human")
+    slurm.accounting_fails()
+    again = send(out)
+    assert (len(again.arrays), again.before, again.unknown) == (1, 0, 2)
+    assert [task.run for task in submissions(out)[-1].tasks.values()] == ["n-human-s0"]
+
+
+def test_the_error_of_a_try_before_goes_when_the_run_is_submitted_again(slurm, out):
+    name = write_plan(out, "m", "human", 0, "human")
+    RunFolder(out, name).write_error("no luck", "")
+    send(out)
+    assert RunFolder(out, name).error() is None
+
+
 def test_what_left_the_queue_undone_is_submitted_again_after_what_is_still_in_it(slurm, out):
     write_plan(out, "m", "human+distant", 0, "distant", "human")
     send(out)
@@ -141,6 +168,24 @@ def test_an_array_whose_id_was_never_written_is_known_by_its_name(slurm, out):
     submission.job = None  # the process died between sbatch and this
     submission.write(out)
     slurm.queue_submitted()
+    assert send(out).arrays == []
+
+
+def test_an_array_is_called_by_what_its_runs_are_of(slurm, out):
+    for model, setting, seed in [("m", "human", 0), ("m", "human", 2), ("n", "human", 1)]:
+        write_plan(out, model, setting, seed, "human")
+    send(out)
+    (submission,) = submissions(out)
+    assert slurm.submitted()["100"]["job-name"] == f"m+n-human-s0-2.{submission.name}"
+
+
+def test_an_array_of_an_older_version_whose_id_was_never_written_is_known_by_its_name(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    (submission,) = submissions(out)
+    submission.job = None
+    submission.write(out)
+    slurm.queue(f"100|0|PENDING||Resources|{submission.name}")
     assert send(out).arrays == []
 
 

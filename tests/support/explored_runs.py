@@ -88,9 +88,10 @@ def predictions(of: Sequence[Document], every: int) -> list[Prediction]:
 
 
 def write_run(
-    out: Path, dataset: Dataset, model: str, every: int, seed: int = 0, scored: bool = True, inference: str = ""
-) -> RunPlan:
-    """A finished run in `out`. scored: with scores beside its predictions."""
+    out: Path, dataset: Dataset, model: str, every: int, seed: int = 0, scored: bool = True, inference: str = "",
+    logit: float | None = None,
+) -> RunPlan:  # fmt: skip
+    """A finished run in `out`. scored: with scores beside its predictions.   logit: of all triples, if given."""
     test, relations = dataset.documents("test"), dataset.relations
     plan = made_records.plan(model, seed, dataset=dataset.name, test=dataset.checksum("test"), encoder="tiny")
     own = InferencePlan(reference=model, class_name=inference, code="x") if inference else None
@@ -101,7 +102,7 @@ def write_run(
     found = predictions(test, every)
     write_submission(folder.path / "predictions-test.json", found)
     if scored:
-        write_scores(folder.path, test, relations, found, decides=not inference)
+        write_scores(folder.path, test, relations, found, not inference, logit)
     record = made_records.record(plan, [[1, 1, 1, 0]])
     judged = split_record(found, test, dataset.facts(), None, 0, predicts_evidence=True)
     record = record.model_copy(update={"splits": {"dev": record.splits["dev"], "test": judged}})
@@ -110,9 +111,14 @@ def write_run(
 
 
 def write_scores(
-    run: Path, of: Sequence[Document], relations: Sequence[str], found: Sequence[Prediction], decides: bool
+    run: Path,
+    of: Sequence[Document],
+    relations: Sequence[str],
+    found: Sequence[Prediction],
+    decides: bool,
+    logit: float | None = None,
 ) -> None:
-    """Logits that the predictions would follow from."""
+    """Logits that the predictions would follow from, or those that are given."""
     random = np.random.default_rng(0)
     predicted = {prediction.triple: prediction.evidence for prediction in found}
     keeper = ScoreKeeper(Ranked(), of, relations, decides)
@@ -123,6 +129,8 @@ def write_scores(
         chosen = np.array([[triple in predicted for triple in row] for row in triples])
         distance = random.uniform(0.1, 5, size=chosen.shape)
         logits = np.column_stack([np.full(len(pairs), 0.5), 0.5 + np.where(chosen, distance, -distance)])
+        if logit is not None:
+            logits[:, 1:] = logit
         evidence = np.zeros((len(pairs), len(document.sentences)), dtype=bool)
         for p, of_pair in enumerate(triples):
             for triple in of_pair:

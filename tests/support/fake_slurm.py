@@ -25,14 +25,20 @@ SCRIPTS = {
         [ -e "$FAKE/down" ] && { echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1; }
         case "$*" in *--jobs=*) cat "$FAKE/state" ;; *) cat "$FAKE/queue" ;; esac""",
     "sacct": """
+        [ -e "$FAKE/sacct_fails" ] && { cat "$FAKE/sacct_fails" >&2; exit 1; }
         [ -e "$FAKE/accounts" ] || { echo "Slurm accounting storage is disabled" >&2; exit 1; }
         cat "$FAKE/accounts" """,
     "scontrol": """
         [ -e "$FAKE/down" ] && { rm "$FAKE/down"; exit 1; }
+        [ -e "$FAKE/scontrol_fails" ] && { cat "$FAKE/scontrol_fails" >&2; exit 1; }
         exit 0""",
-    "scancel": "",
+    "scancel": """
+        [ -e "$FAKE/scancel_fails" ] && { cat "$FAKE/scancel_fails" >&2; exit 1; }
+        exit 0""",
     "srun": "",
 }
+
+NOTE_ENVIRONMENT = 'env | grep -aE "^(S[A-Z]+_|FOR_THE_JOB=)" | sed "s/^/{name} /" >> "$FAKE/environments"'
 
 
 class FakeSlurm:
@@ -44,7 +50,8 @@ class FakeSlurm:
         (folder / "bin").mkdir()
         for name, body in SCRIPTS.items():
             script = folder / "bin" / name
-            script.write_text(f'#!/bin/sh\nFAKE="{folder}"\necho "{name} $*" >> "$FAKE/commands"\n{body}\n')
+            note = f'echo "{name} $*" >> "$FAKE/commands"\n{NOTE_ENVIRONMENT.format(name=name)}'
+            script.write_text(f'#!/bin/sh\nFAKE="{folder}"\n{note}\n{body}\n')
             script.chmod(0o755)
         self.queue()
         self.accounts()
@@ -68,6 +75,18 @@ class FakeSlurm:
     def without_accounting(self) -> None:
         (self.folder / "accounts").unlink()
 
+    def scontrol_fails(self, error: str) -> None:
+        """scontrol refuses, with these words."""
+        (self.folder / "scontrol_fails").write_text(error + "\n")
+
+    def cancelling_fails(self, error: str) -> None:
+        """scancel refuses, with these words."""
+        (self.folder / "scancel_fails").write_text(error + "\n")
+
+    def accounting_fails(self, error: str = "sacct: error: slurm_persist_conn_open: Connection refused") -> None:
+        """There is accounting, and it does not answer."""
+        (self.folder / "sacct_fails").write_text(error + "\n")
+
     def state(self, state: str) -> None:
         """The answer of squeue for one job."""
         (self.folder / "state").write_text(state + "\n")
@@ -89,6 +108,12 @@ class FakeSlurm:
         path = self.folder / "commands"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.removeprefix(name).strip() for line in lines if line.split()[0] == name]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The variables that a command was called with, of those that may be SLURM's, and FOR_THE_JOB."""
+        lines = (self.folder / "environments").read_text().splitlines()
+        seen = (line.removeprefix(name + " ") for line in lines if line.startswith(name + " "))
+        return {variable: value for variable, _, value in (line.partition("=") for line in seen)}
 
     def submitted(self) -> dict[str, dict[str, str]]:
         """The options of each array that sbatch took, by its id."""

@@ -32,6 +32,16 @@ def load(path: Path) -> tuple[Document, ...]:
     )
 
 
+@functools.cache
+def facts_in(path: Path) -> frozenset[Fact]:
+    return read_facts(path)
+
+
+@functools.cache
+def triples_in(path: Path) -> tuple[Triple, ...]:
+    return tuple(row.triple for row in read_submission(path))
+
+
 @pytest.fixture
 def revised_test(shared_file: Callable[[str], Path]) -> tuple[Document, ...]:
     return load(shared_file("data/redocred-small/test.json"))
@@ -39,17 +49,17 @@ def revised_test(shared_file: Callable[[str], Path]) -> tuple[Document, ...]:
 
 @pytest.fixture
 def annotated_facts(shared_file: Callable[[str], Path]) -> frozenset[Fact]:
-    return read_facts(shared_file("data/official/train_annotated.fact"))
+    return facts_in(shared_file("data/official/train_annotated.fact"))
 
 
 @pytest.fixture
 def distant_facts(shared_file: Callable[[str], Path]) -> frozenset[Fact]:
-    return read_facts(shared_file("golden/i_distant_small.fact"))
+    return facts_in(shared_file("golden/i_distant_small.fact"))
 
 
 @pytest.fixture
 def predictions(shared_file: Callable[[str], Path]) -> Callable[[str], list[Triple]]:
-    return lambda kind: [row.triple for row in read_submission(shared_file(f"golden/i_pred_{kind}_titles.json"))]
+    return lambda kind: list(triples_in(shared_file(f"golden/i_pred_{kind}_titles.json")))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from sample_documents import sample_splits
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -43,7 +44,7 @@ class ReadingBack(TorchDispatchMode):
 @pytest.mark.parametrize("share", [1.0, 0.7], ids=["one window", "two windows"])
 @pytest.mark.parametrize("name", ["atlop", "ssrpu", "kd_docre", "dreeam", "ttmre", "ttmre-released", *TOKEN_MODELS])
 def test_no_step_waits_for_the_device(name, share):
-    documents = sample.generate(seed=0)["train"][:3]
+    documents = sample_splits()["train"][:3]
     source = find_encoder("tiny", documents)
     batch = collate(list(build_features(documents, source.words(), RELATIONS, 512)), len(RELATIONS), source.pad_id)
     cls = find(name).cls

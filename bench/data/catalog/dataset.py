@@ -58,6 +58,11 @@ class Dataset:
         """The form of its files, and what its benchmark has: sentences, Ign F1."""
         return self._registration.form
 
+    @property
+    def uneven_labels(self) -> str:
+        """That train, dev and test differ several-fold in labels per document; '' where they do not."""
+        return self._registration.uneven_labels
+
     def is_derived(self, split: str) -> bool:
         """Whether the labels of this split are drawn by the ext rule, not read from a file."""
         source = self._registration.splits.get(_DERIVED_FROM.get(split, ""))

@@ -15,7 +15,7 @@ from bench.data.catalog.registration import Registration, registration_path
 from bench.data.catalog.releases import OFFICIAL, TABLE, Entry, OfficialFile, wrong_in
 from bench.data.formats.detect import scan
 from bench.data.formats.pubtator import read_table
-from bench.data.formats.scan import SHOWN_PROBLEMS, Scan
+from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, plural
 from bench.errors import BenchError, UsageError, unknown
 from bench.filesystem import home, sha256_of
 
@@ -186,7 +186,7 @@ def _incomplete(entry: Entry, folder: Path, absent: list[OfficialFile], failures
 
 
 def _where(folder: Path, file: OfficialFile) -> str:
-    what = [f"{file.documents:,} documents"] if file.documents else []
+    what = [plural(file.documents, "document")] if file.documents else []
     if file.triples:
         what.append(f"{file.triples} triples per document")
     facts = f" ({', '.join(what)})" if what else ""

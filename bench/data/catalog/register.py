@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from bench.data.catalog.leaks import Identities, identities, named, named_pairs, titles_alike, under_other_titles
 from bench.data.catalog.registration import SPLITS, FileRecord, Registration, SplitFile
 from bench.data.formats.detect import Format, detect, scan
 from bench.data.formats.docred import read_facts, titles
 from bench.data.formats.json_stream import kind_of, read_json
-from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source
+from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source, plural
 from bench.errors import UsageError, unknown
 from bench.filesystem import sha256_of
 
@@ -41,7 +44,7 @@ class FileFacts:
     """What registering needs of a file once it is read; the documents themselves are let go."""
 
     record: SplitFile
-    titles: frozenset[str]
+    identities: Identities
     relations: Counter[str]
     notes: tuple[str, ...]
 
@@ -57,9 +60,9 @@ def register(
 
     Raises one UsageError with the problems of all files together.
 
-    Leaks: no file but test's may hold a document of test, by title, unless `force`. SSR-PU's `dev_ext.json` covers all
-    of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of dev: the rest
-    is left out, counted, and said in a note. What remains is held to the same rule.
+    Leaks: no file but test's may hold a document of test, by title or by text, unless `force`. SSR-PU's `dev_ext.json`
+    covers all of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of
+    dev: the rest is left out, counted, and said in a note. What remains is held to the same rule.
     """
     _check_splits(files.splits)
     reading = _Reading(files.form or detect(files.splits["train"]), check)
@@ -81,7 +84,8 @@ def register(
         ext_seed=files.ext_seed,
         format=reading.form.name,
     )
-    notes = [note for of_file in reading.facts_of.values() for note in of_file.notes]
+    notes = [*reading.notes, *(note for of_file in reading.facts_of.values() for note in of_file.notes)]
+    notes += [registration.uneven_labels] if registration.uneven_labels else []
     return registration, notes + _overlaps(reading.facts_of, force)
 
 
@@ -98,12 +102,14 @@ def _check_splits(splits: Mapping[str, Path]) -> None:
 class _Reading:
     """What is known of a data set while its files are read, one after another.
 
-    complaints: what is wrong, with the file's name.   facts_of: by split, of the files that nothing is wrong with.
+    complaints: what is wrong, with the file's name.   notes: what is worth knowing of the files of relations.
+    facts_of: by split, of the files that nothing is wrong with.
     """
 
     form: Format
     check: Check
     complaints: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     facts_of: dict[str, FileFacts] = field(default_factory=dict)
     relations: tuple[str, ...] | None = None
     names: dict[str, str] = field(default_factory=dict)
@@ -114,7 +120,7 @@ class _Reading:
         self.names = {relation: self.form.relation_names.get(relation, relation) for relation in self.relations or ()}
         try:
             if paths:
-                self.relations, self.names = read_relations(paths)
+                self.relations, self.names, self.notes = read_relations(paths)
         except UsageError as error:
             self.complaints.append(str(error))
 
@@ -153,29 +159,52 @@ class _Reading:
         return order, {relation: relation for relation in order}
 
 
-def read_relations(paths: Sequence[Path]) -> tuple[tuple[str, ...], dict[str, str]]:
+class Relations(NamedTuple):
+    """What files of relations say. order: column r + 1 of a model's logits is the relation `order[r]`.
+
+    names: of each relation.   notes: how a file was read that is not quite as it should be.
+    """
+
+    order: tuple[str, ...]
+    names: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def read_relations(paths: Sequence[Path]) -> Relations:
     """The relations, in order, and their names, from files in two forms.
 
     rel2id, `{"P1": 3, ..., "Na": 0}`, gives the order (by number; "Na", the threshold class, is no relation);
-    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Raises UsageError.
+    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Numbers that are written as
+    strings are numbers, with a note. Raises UsageError.
     """
     order: tuple[str, ...] | None = None
     names: dict[str, str] = {}
+    notes = []
     for path in paths:
         value = read_json(path)
         if not isinstance(value, dict) or not value:
             raise UsageError(f"{path}: expected an object of relations, found {kind_of(value) if value else 'none'}")
-        if all(type(number) is int for number in value.values()):
-            if len(set(value.values())) < len(value):
+        numbers = {relation: number for relation, entry in value.items() if (number := _number(entry)) is not None}
+        if len(numbers) == len(value):
+            if len(set(numbers.values())) < len(value):
                 raise UsageError(f"{path}: two relations have the same number")
-            order = tuple(r for r in sorted(value, key=lambda r: value[r]) if r.casefold() not in NO_RELATION)
+            order = tuple(r for r in sorted(numbers, key=lambda r: numbers[r]) if r.casefold() not in NO_RELATION)
+            if any(isinstance(number, str) for number in value.values()):
+                notes.append(f"{path}: its numbers are written as strings, and read as the numbers that they are")
         elif all(isinstance(name, str) for name in value.values()):
             names.update(value)
         else:
             raise UsageError(f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info)')
     if order is None:
         order = tuple(sorted(names))
-    return order, {relation: names.get(relation, relation) for relation in order}
+    return Relations(order, {relation: names.get(relation, relation) for relation in order}, tuple(notes))
+
+
+def _number(value: object) -> int | None:
+    """The whole number that a value is or, as a string, stands for; None for any other value."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value) else None
+    return value if type(value) is int else None
 
 
 def _absolute(path: Path) -> Path:
@@ -203,17 +232,18 @@ def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) 
     notes = []
     for what, counts in (("kept as they are", result.notes), ("changed", result.changes)):
         if counts:
-            oddities = "; ".join(f"{count:,} {oddity}" for oddity, count in sorted(counts.items()))
+            oddities = "; ".join(oddity.of(count) for oddity, count in sorted(counts.items()))
             notes.append(f"{result.path}: {what}: {oddities}")
     documents = result.documents
     if split == "dev_ext" and "dev" in facts_of:
-        documents = tuple(document for document in documents if document.title in facts_of["dev"].titles)
-        left_out = titles(result.documents) - facts_of["dev"].titles
+        in_dev = facts_of["dev"].identities.titles
+        documents = tuple(document for document in documents if document.title in in_dev)
+        left_out = titles(result.documents) - in_dev
         if left_out:
-            of_test = len(left_out & facts_of["test"].titles) if "test" in facts_of else 0
+            of_test = left_out & facts_of["test"].identities.titles if "test" in facts_of else frozenset()
             notes.append(
-                f"{result.path}: {len(left_out):,} of {result.count:,} documents are not in dev and are left out"
-                + (f" ({of_test:,} of them are test documents)" if of_test else "")
+                f"{result.path}: {len(left_out):,} of {plural(result.count, 'document')} {_are(left_out)} not in dev "
+                f"and {_are(left_out)} left out" + (f" ({len(of_test):,} of them in test)" if of_test else "")
             )
     own, *others = map(_record, result.sources)
     record = SplitFile(
@@ -225,19 +255,36 @@ def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) 
         left_out=result.count - len(documents),
     )
     relations = Counter(label.relation for document in documents for label in document.labels)
-    return FileFacts(record, titles(documents), relations, tuple(notes))
+    return FileFacts(record, identities(documents), relations, tuple(notes))
 
 
 def _leaks(facts_of: Mapping[str, FileFacts]) -> list[str]:
+    """What stands in other files of the documents of test, by title or by text."""
     if "test" not in facts_of:
         return []
-    return [
-        f"{item.record.path} ({split}): {len(shared):,} of {len(item.titles):,} documents are also in the test file, "
-        f"{facts_of['test'].record.path}: what is trained or selected on them leaks the test labels\n{_named(shared)}\n"
-        "  Leave them out of that file (--force accepts them, and no number on this test file means anything then)"
-        for split, item in facts_of.items()
-        if split != "test" and (shared := item.titles & facts_of["test"].titles)
-    ]
+    test = facts_of["test"]
+    leaks = []
+    for split, item in facts_of.items():
+        if split == "test":
+            continue
+        where = f"{item.record.path} ({split})"
+        count = plural(item.record.documents, "document")
+        if shared := item.identities.titles & test.identities.titles:
+            leaks.append(
+                f"{where}: {len(shared):,} of {count} {_are(shared)} also in the test file, {test.record.path}: "
+                f"{_LEAK}\n{named(shared)}\n{_LEAVE_OUT}"
+            )
+        if renamed := under_other_titles(item.identities, test.identities):
+            leaks.append(
+                f"{where}: {len(renamed):,} of {count} {'has' if len(renamed) == 1 else 'have'} the text of a test "
+                f"document under another title, compared without case and white space ({test.record.path}): "
+                f"{_LEAK}\n{named_pairs(renamed)}\n{_LEAVE_OUT}"
+            )
+    return leaks
+
+
+_LEAK = "what is trained or selected on them leaks the test labels"
+_LEAVE_OUT = "  Leave them out of that file (--force accepts them, and no number on this test file means anything then)"
 
 
 def _overlaps(facts_of: Mapping[str, FileFacts], force: bool) -> list[str]:
@@ -245,18 +292,30 @@ def _overlaps(facts_of: Mapping[str, FileFacts], force: bool) -> list[str]:
     notes = []
     if force:
         notes += [f"forced although: {leak}" for leak in _leaks(facts_of)]
-    for split in ("train", "ext", "distant"):
-        shared = facts_of[split].titles & facts_of["dev"].titles if split in facts_of else frozenset()
-        if shared:
+    dev, test = facts_of["dev"].identities, facts_of["test"].identities
+    for split in (split for split in ("train", "ext", "distant") if split in facts_of):
+        own = facts_of[split].identities
+        if shared := own.titles & dev.titles:
             notes.append(
-                f"{split} and dev share {len(shared):,} documents: selection on dev sees them\n{_named(shared)}"
+                f"{split} and dev share {plural(len(shared), 'document')}: selection on dev sees them\n{named(shared)}"
             )
-    if "ext" in facts_of and (others := facts_of["ext"].titles - facts_of["train"].titles):
-        notes.append(f"{len(others):,} documents of ext are not in train")
+        if renamed := under_other_titles(own, dev):
+            notes.append(
+                f"{plural(len(renamed), 'document')} of {split} with the text of a dev document under another title: "
+                f"selection on dev sees them\n{named_pairs(renamed)}"
+            )
+    for split in (split for split in facts_of if split != "test"):
+        own = facts_of[split].identities
+        same_text = under_other_titles(own, test)
+        if alike := {t: other for t, other in titles_alike(own, test).items() if t not in same_text}:
+            notes.append(
+                f"{plural(len(alike), 'title')} of {split} in test but for case or white space, with another text: "
+                f"see that they are other documents\n{named_pairs(alike)}"
+            )
+    if "ext" in facts_of and (others := facts_of["ext"].identities.titles - facts_of["train"].identities.titles):
+        notes.append(f"{len(others):,} of {plural(facts_of['ext'].record.documents, 'document')} of ext not in train")
     return notes
 
 
-def _named(some: frozenset[str], at_most: int = 20) -> str:
-    names = [repr(title) for title in sorted(some)]
-    more = f" and {len(names) - at_most:,} more" if len(names) > at_most else ""
-    return f"  {', '.join(names[:at_most])}{more}"
+def _are(some: Sized) -> str:
+    return "is" if len(some) == 1 else "are"

@@ -20,6 +20,9 @@ from bench.data.formats.detect import FORMATS, Format
 from bench.errors import UsageError
 from bench.filesystem import home, sha256_of, write_atomically
 
+SEVERAL_FOLD = 2.5
+"""How much train, dev and test differ in labels per document before it is said: Re-DocRED's test has 2.8 times as many
+as DocRED's train."""
 SPLITS = ("train", "dev", "test", "distant", "ext", "dev_ext")
 
 
@@ -91,6 +94,24 @@ class Registration(BaseModel):
     def form(self) -> Format:
         """The form of its files."""
         return FORMATS[self.format]
+
+    @property
+    def uneven_labels(self) -> str:
+        """That train, dev and test differ several-fold in labels per document, with the figures; '' where they do not.
+
+        So do DocRED, where most triples that hold are not labelled, and Re-DocRED, where they are: a model that is
+        trained on one and evaluated on the other finds too few, or too many.
+        """
+        files = {split: self.splits[split] for split in ("train", "dev", "test") if split in self.splits}
+        rates = {split: file.labels / file.documents for split, file in files.items() if file.labels and file.documents}
+        if not rates or max(rates.values()) < SEVERAL_FOLD * min(rates.values()):
+            return ""
+        figures = ", ".join(f"{split} {rate:.1f}" for split, rate in rates.items())
+        times = max(rates.values()) / min(rates.values())
+        return (
+            f"labels per document differ {times:.1f}-fold ({figures}): were these files labelled by the same rules, as "
+            "DocRED's and Re-DocRED's were not? What is trained on few labels finds few"
+        )
 
     @property
     def what_to_do(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.data.formats.detect import FORMATS, Format
-from bench.data.formats.scan import Scan
+from bench.data.formats.scan import Scan, plural
 
 _RE_DOCRED = "https://raw.githubusercontent.com/tonytan48/Re-DocRED/main/data"
 _DOCRED_DRIVE = "DocRED's release, https://drive.google.com/drive/folders/1c5-0YwnoJx8NS6CV2f-NoTHR__BdkNqw"
@@ -63,7 +63,7 @@ def wrong_in(file: OfficialFile, relations: int, result: Scan) -> list[str]:
     if file.sha256 is not None and result.sources[0].sha256 != file.sha256:
         wrong.append(f"sha256 {result.sources[0].sha256}, expected {file.sha256}")
     if file.documents is not None and result.count != file.documents:
-        wrong.append(f"{result.count:,} documents, expected {file.documents:,}")
+        wrong.append(f"{plural(result.count, 'document')}, expected {file.documents:,}")
     # Abstracts come without their triples, which are in tables of their own.
     if file.triples is not None and result.count and not result.no_labels:
         average = result.labels / result.count
@@ -72,7 +72,7 @@ def wrong_in(file: OfficialFile, relations: int, result: Scan) -> list[str]:
             wrong.append(f"{average:.2f} labelled triples per document, expected {file.triples}")
     used = {label.relation for document in result.documents for label in document.labels}
     if len(used) > relations:
-        wrong.append(f"{len(used)} relations, expected at most {relations}")
+        wrong.append(f"{plural(len(used), 'relation')}, expected at most {relations}")
     return wrong
 
 

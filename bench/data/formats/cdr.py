@@ -15,7 +15,8 @@ stands above another of the document in MeSH, and the corpus labels the more spe
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from typing import NamedTuple
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.document_checks import EMPTY_LABELS, NAME_DIFFERS, SHARED_SPANS
 from bench.data.formats.json_stream import BrokenJson, decode
-from bench.data.formats.scan import Checker, Problem, Scan, nothing_read, plural, read_source, shown
+from bench.data.formats.scan import Checker, Note, Problem, Scan, nothing_read, plural, read_source, shown
 
 RELATIONS = ("CID",)
 
@@ -31,8 +32,13 @@ LABELS = {"1:CID:2": True, "1:NR:2": True, "not_include": False}
 """Column 1 of a pair -> whether the pair is a candidate."""
 
 COLUMNS = 17
-NOT_INCLUDED = "pairs marked not_include, left out of the candidates"
+NOT_INCLUDED = Note(
+    "pair marked not_include, left out of the candidates", "pairs marked not_include, left out of the candidates"
+)
+HEADER = Note("header line, left out", "header lines, left out")
 
+_LABEL = re.compile(r"[0-9]+:[A-Za-z_]+:[0-9]+")
+"""What column 1 of a pair looks like in any corpus of this form: GDA's has 1:GDA:2."""
 _NUMBERS = re.compile(r"[0-9]{1,9}(:[0-9]{1,9})*")
 _COLUMN = {"id": 6, "names": 7, "type": 8, "first words": 9, "words past the end": 10, "sentences": 11}
 
@@ -57,10 +63,15 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
         return Scan(path, 0, (), (Problem(None, "", *text),), checker.notes, False, (source,))
     documents = []
     count = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line.strip():
-            continue
+    lines = [(number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if _is_header(*(line for _, line in lines[:2])):
+        checker.changes[HEADER] += 1
+        del lines[0]
+        if not lines:
+            checker.problems.append(
+                Problem(None, "", "", "expected a document in each line, found a header line alone")
+            )
+    for number, line in lines:
         document = checker.check(count, number, line)
         if document is not None:
             documents.append(document)
@@ -69,8 +80,39 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     return Scan(path, count, sound, tuple(problems), +checker.notes, checker.labelled, (source,), +checker.changes)
 
 
+def in_this_form(lines: Iterable[str]) -> bool:
+    """Whether one of these lines has a pair in its first 17 columns, be it of another corpus than BC5CDR."""
+    rows = (line.split("\t", 3) for line in lines)
+    return any(len(row) > 2 and (row[2] in LABELS or _LABEL.fullmatch(row[2])) for row in rows)
+
+
+def _is_header(first: str, second: str = "1") -> bool:
+    """Whether the first of two lines names columns: no PMID and no pair, where the second has a PMID."""
+    pmids = [line.partition("\t")[0].strip() for line in (first, second)]
+    return not pmids[0].isdecimal() and pmids[1].isdecimal() and not in_this_form([first])
+
+
 class PairLineChecker(Checker):
-    """Turns lines into Documents and collects problems and notes over one file."""
+    """Turns lines into Documents and collects problems and notes over one file.
+
+    A file all of whose pairs are of another corpus in the same form has one problem, which says so.
+    """
+
+    def __init__(self, relations: frozenset[str] | None, repeated_titles: bool = False) -> None:
+        super().__init__(relations, repeated_titles)
+        self._pairs = 0
+        self._other_pairs: Counter[str] = Counter()
+
+    def finish(self, documents: Sequence[Document]) -> tuple[tuple[Document, ...], list[Problem]]:
+        """As of any file; where the corpus is another than BC5CDR, nothing but that."""
+        if self._pairs or not self._other_pairs:
+            return super().finish(documents)
+        self.notes.clear()
+        self.changes.clear()
+        pairs = ", ".join(f"{plural(count, 'pair')} {kind}" for kind, count in self._other_pairs.items())
+        found = f"looks like GDA, or another corpus in BC5CDR's form of {COLUMNS} columns ({pairs})"
+        expected = "expected 1:CID:2 or 1:NR:2 between a Chemical and a Disease; bring it into DocRED's JSON form"
+        return (), [Problem(None, "", found, expected)]
 
     def check(self, index: int, number: int, line: str) -> Document | None:
         """The document of a line, or None after noting its problems."""
@@ -131,6 +173,10 @@ class PairLineChecker(Checker):
         """(label, chemical id, disease id) of a pair, whose entities are added to `entities`."""
         before = len(self.problems)
         label, types = columns[0], (columns[7], columns[13])
+        if (other := _of_another_corpus(label, types)) is not None:
+            self._other_pairs[other] += 1
+        else:
+            self._pairs += 1
         if label not in LABELS:
             self.problem(shown(f"{field}, column 1", label), f"expected one of {', '.join(LABELS)}")
         if sorted(types) != ["Chemical", "Disease"]:
@@ -180,7 +226,11 @@ class PairLineChecker(Checker):
         mentions = []
         for name, start, end, sentence in zip(names, starts, ends, places, strict=True):
             if sentence >= len(sentences):
-                wrong("sentences", numbers[2], f"{sentence} is outside the document ({len(sentences)} sentences)")
+                wrong(
+                    "sentences",
+                    numbers[2],
+                    f"{sentence} is outside the document ({plural(len(sentences), 'sentence')})",
+                )
                 return None
             if not before[sentence] <= start < end <= before[sentence + 1]:
                 span = f"words {start} to {end}, expected start < end inside of sentence {sentence}"
@@ -200,3 +250,11 @@ class PairLineChecker(Checker):
                 self.notes[NAME_DIFFERS] += mention.name != " ".join(words)
         self.notes[SHARED_SPANS] += sum(len(entities) > 1 for entities in owners.values())
         self.notes[EMPTY_LABELS] += not document.labels
+
+
+def _of_another_corpus(label: str, types: tuple[str, str]) -> str | None:
+    """What shows that a pair is of another corpus, its label or its types; None where nothing does."""
+    if label not in LABELS and _LABEL.fullmatch(label):
+        return f"marked {label}"
+    known = set(types) & {"Chemical", "Disease"}
+    return f"of {' and '.join(sorted(types))}" if len(known) == 1 and types[0] != types[1] and all(types) else None

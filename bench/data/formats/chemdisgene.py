@@ -11,6 +11,7 @@ for sentences (intra and inter, evidence) has no answer here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.json_stream import checked
 from bench.data.formats.offsets import latin_letters, words_of
-from bench.data.formats.scan import Checker, Scan, encodable, nothing_read, open_source, short, shown
+from bench.data.formats.scan import Checker, Note, Scan, encodable, nothing_read, open_source, short, shown
 
 RELATIONS = (
     "chem_disease:marker/mechanism",
@@ -56,21 +57,44 @@ ARGUMENTS = {
 UNLINKED = frozenset({"-", ""})
 """Ids of mentions whose concept was not found."""
 
-NO_PAIRS = "documents without candidate pairs"
-NO_CANDIDATE = "triples whose head or tail has no mention: no candidates, so always missed"
-SEVERAL_IDS = "mentions of several concepts at once (id a|b), an entity of their own"
-UNLINKED_MENTIONS = "mentions whose concept is not known (id '-'), in no candidate pair"
-INVISIBLE = "mentions of which nothing is left as ASCII"
-NO_TRIPLES = "documents without triples"
-TURNED = "triples given from object to subject, turned round"
-RELATION_LEFT_OUT = "triples of relations outside of the benchmark, left out"
-REPEATED = "triples given again in their document, left out"
+NO_PAIRS = Note("document without candidate pairs", "documents without candidate pairs")
+NO_CANDIDATE = Note(
+    "triple whose head or tail has no mention: no candidate, so always missed",
+    "triples whose head or tail has no mention: no candidates, so always missed",
+)
+SEVERAL_IDS = Note(
+    "mention of several concepts at once (ids joined by |, ; or ,), an entity of its own",
+    "mentions of several concepts at once (ids joined by |, ; or ,), an entity of their own",
+)
+UNLINKED_MENTIONS = Note(
+    "mention whose concept is not known (id '-'), in no candidate pair",
+    "mentions whose concept is not known (id '-'), in no candidate pair",
+)
+INVISIBLE = Note("mention of which nothing is left as ASCII", "mentions of which nothing is left as ASCII")
+NO_TRIPLES = Note("document without triples", "documents without triples")
+TURNED = Note("triple given from object to subject, turned round", "triples given from object to subject, turned round")
+RELATION_LEFT_OUT = Note(
+    "triple of a relation outside of the benchmark, left out", "triples of relations outside of the benchmark, left out"
+)
+REPEATED = Note("triple given again in its document, left out", "triples given again in their document, left out")
 
 Place = Callable[[str, int, str], str]
 """(part of the document, number in it, field) -> how a message calls it: `entity[4].start`."""
 
 Key = tuple[str, str]
 """What identifies an entity: (type, id). Not the id alone: 10090 is a species (the mouse) and a human gene."""
+
+
+_JOINED = re.compile(r"[|;,]")
+_CONCEPT = re.compile(r"([A-Za-z_]+:)?[A-Za-z_]{0,6}[0-9]+(\(.*\))?")
+
+
+def several_concepts(id_: str) -> bool:
+    """Whether an id names several concepts: `5|6` (curated files), `5;6` (those derived from CTD), `5,6` (BioRED).
+
+    A variant is one concept though its id has such marks: `c|SUB|G|1234|A`, `p.E472K;RS#:779698260`, `p.K1E,N`.
+    """
+    return bool(_JOINED.search(id_)) and all(map(_CONCEPT.fullmatch, _JOINED.split(id_)))
 
 
 class _RawMention(NamedTuple):
@@ -93,10 +117,18 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     blocks = open_source(path)
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
-    documents, count, broken = checked(blocks, checker.check)
+    documents, count, broken = checked(blocks, checker)
     sound, problems = checker.finish(documents)
     return Scan(
-        path, count, sound, (*broken, *problems), +checker.notes, checker.labelled, (blocks.finish(),), +checker.changes
+        path,
+        count,
+        sound,
+        (*broken, *problems),
+        +checker.notes,
+        checker.labelled,
+        (blocks.finish(),),
+        +checker.changes,
+        checker.why_no_labels(),
     )
 
 
@@ -108,6 +140,7 @@ class AbstractChecker(Checker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
 
     labels_field = "relation"
+    required = ("docid", "title", "abstract", "entity")
 
     def __init__(self, relations: Collection[str] | None, repeated_titles: bool = False) -> None:
         super().__init__(frozenset(RELATIONS if relations is None else relations), repeated_titles)
@@ -128,6 +161,7 @@ class AbstractChecker(Checker):
         if not isinstance(item, dict):
             self.problem(shown("", item), "expected an object with docid, title, abstract, entity")
             return None
+        self.note_keys(item)
         docid = self.title(self.get(item, "docid", str, "docid", "a string"), "docid")
         title = self.get(item, "title", str, "title", "a string")
         abstract = self.get(item, "abstract", str, "abstract", "a string ('' where there is a title alone)")
@@ -239,7 +273,7 @@ class AbstractChecker(Checker):
             # Curators give the triples of a|b by a and by b, which then have no mention of their own. The published
             # programs keep a|b as an entity, and so do we, since other pairs would be another benchmark; the triples
             # of a and of b count as missed, which they leave out.
-            self.notes[SEVERAL_IDS] += "|" in mention.entity[1]
+            self.notes[SEVERAL_IDS] += several_concepts(mention.entity[1])
             self.notes[UNLINKED_MENTIONS] += mention.entity == _UNLINKED
             self.notes[INVISIBLE] += words[start] == ""
         order = {key: index for index, key in enumerate(entities)}

@@ -10,17 +10,20 @@ from pathlib import Path
 from bench.data.documents import Document
 from bench.data.formats import cdr, chemdisgene, docred, pubtator
 from bench.data.formats.chunks import Sound
-from bench.data.formats.scan import Scan
+from bench.data.formats.json_stream import first_keys
+from bench.data.formats.scan import Scan, open_source
 from bench.errors import unknown
 
 _BEGINNING = 1 << 16
-"""Bytes of a file that tell its form: the first document's keys may come after a long list of sentences."""
+"""Bytes of a file whose first lines tell its form, or that it is JSON."""
+_JSON = ("[", "{")
+"""With what a file of JSON begins that may hold documents."""
 
 Scanner = Callable[[Path, Collection[str] | None, bool], Scan]
 
 
 def _scan_chemdisgene(path: Path, relations: Collection[str] | None, repeated_titles: bool) -> Scan:
-    module = chemdisgene if _beginning(path).lstrip()[:1] in ("[", "{", "") else pubtator
+    module = chemdisgene if _beginning(path).lstrip()[:1] in (*_JSON, "") else pubtator
     return module.scan(path, relations, repeated_titles)
 
 
@@ -60,17 +63,34 @@ def format_of(name: str) -> Format:
 
 
 def detect(path: Path) -> Format:
-    """The form of a file, from how it begins; DocRED's where that tells nothing (its reader says what is wrong)."""
+    """The form of a file, from how it begins; DocRED's where that tells nothing (its reader says what is wrong).
+
+    What begins as JSON is JSON, and the keys of its first document tell its form: never its text.
+    """
     text = _beginning(path).lstrip()
-    first = text.partition("\n")[0]
+    if text.startswith(_JSON):
+        return FORMATS["chemdisgene" if _is_chemdisgene(_first_keys(path)) else "docred"]
+    lines = text.split("\n", 3)[:3]
+    if cdr.in_this_form(lines):
+        return FORMATS["cdr"]
+    first = lines[0]
     # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
     if first.partition("|")[2].startswith("t|") or first.count("\t") == 3:
         return FORMATS["chemdisgene"]
-    if len(columns := first.split("\t")) > 2 and columns[2] in cdr.LABELS:
-        return FORMATS["cdr"]
-    if text.startswith("[") and '"vertexSet"' not in text and any(f'"{key}"' in text for key in ("docid", "abstract")):
-        return FORMATS["chemdisgene"]
     return FORMATS["docred"]
+
+
+def _is_chemdisgene(keys: frozenset[str]) -> bool:
+    return bool(keys & {"docid", "abstract"}) and not keys & {"sents", "vertexSet"}
+
+
+def _first_keys(path: Path) -> frozenset[str]:
+    blocks = open_source(path)
+    if isinstance(blocks, str):
+        return frozenset()
+    keys = first_keys(blocks)
+    blocks.close()
+    return keys
 
 
 def scan(

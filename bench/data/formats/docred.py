@@ -35,9 +35,18 @@ def scan(path: Path | str, relations: Collection[str] | None = None, repeated_ti
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
     checker = DocumentChecker(None if relations is None else frozenset(relations), repeated_titles)
-    documents, count, broken = checked(blocks, checker.check)
+    documents, count, broken = checked(blocks, checker)
     sound, problems = checker.finish(documents)
-    return Scan(path, count, sound, (*broken, *problems), checker.notes, checker.labelled, (blocks.finish(),))
+    return Scan(
+        path,
+        count,
+        sound,
+        (*broken, *problems),
+        checker.notes,
+        checker.labelled,
+        (blocks.finish(),),
+        no_labels=checker.why_no_labels(),
+    )
 
 
 def read_documents(path: Path | str, relations: Collection[str] | None = None) -> list[Document]:
@@ -89,7 +98,9 @@ def read_facts(path: Path | str) -> frozenset[Fact]:
     ]
     if wrong:
         shown = wrong[:SHOWN_PROBLEMS] + ([f"  and {len(wrong) - SHOWN_PROBLEMS} more"] * (len(wrong) > SHOWN_PROBLEMS))
-        raise UsageError("\n".join([f"{path}: {plural(len(wrong), 'problem')} in {len(value):,} facts", *shown]))
+        raise UsageError(
+            "\n".join([f"{path}: {plural(len(wrong), 'problem')} in {plural(len(value), 'fact')}", *shown])
+        )
     return frozenset((head, tail, relation) for head, tail, relation in value)
 
 

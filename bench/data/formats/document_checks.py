@@ -11,20 +11,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.data.documents import Document, Label, Mention
-from bench.data.formats.scan import Checker, encodable, short, shown
+from bench.data.formats.scan import Checker, Note, encodable, plural, short, shown
 
-EMPTY_LABELS = "documents without labels"
-DUPLICATE_LABELS = "labels given more than once"
-DUPLICATE_MENTIONS = "mentions given more than once in their entity"
-SHARED_SPANS = "spans that belong to more than one entity"
-NAME_DIFFERS = "mentions whose name is not the words they span"
-MIXED_TYPES = "entities whose mentions differ in type"
-BLANK_WORDS = "words without a visible character"
-FEW_ENTITIES = "documents with fewer than two entities (no pairs)"
+EMPTY_LABELS = Note("document without labels", "documents without labels")
+DUPLICATE_LABELS = Note("label given more than once", "labels given more than once")
+DUPLICATE_MENTIONS = Note("mention given more than once in its entity", "mentions given more than once in their entity")
+SHARED_SPANS = Note("span that belongs to more than one entity", "spans that belong to more than one entity")
+NAME_DIFFERS = Note("mention whose name is not the words it spans", "mentions whose name is not the words they span")
+MIXED_TYPES = Note("entity whose mentions differ in type", "entities whose mentions differ in type")
+BLANK_WORDS = Note("word without a visible character", "words without a visible character")
+FEW_ENTITIES = Note(
+    "document with fewer than two entities (no pairs)", "documents with fewer than two entities (no pairs)"
+)
 
 
 class DocumentChecker(Checker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
+
+    required = ("title", "sents", "vertexSet")
 
     def check(self, index: int, item: Any) -> Document | None:
         """The document of a decoded element, or None after noting its problems."""
@@ -33,6 +37,7 @@ class DocumentChecker(Checker):
         if not isinstance(item, dict):
             self.problem(shown("", item), "expected an object with title, sents, vertexSet")
             return None
+        self.note_keys(item)
         title = self.title(self.get(item, "title", str, "title", "a string"), "title")
         sentences = self._check_sentences(item)
         lengths = None if sentences is None else [None if words is None else len(words) for words in sentences]
@@ -102,7 +107,9 @@ class DocumentChecker(Checker):
         sentence = self.get(item, "sent_id", int, f"{field}.sent_id", "a sentence number (an integer)")
         pos = self.get(item, "pos", list, f"{field}.pos", "two integers, [start, end)")
         if sentence is not None and lengths is not None and not 0 <= sentence < len(lengths):
-            self.problem(f"{field}.sent_id = {short(sentence)}", f"outside the document ({len(lengths)} sentences)")
+            self.problem(
+                f"{field}.sent_id = {short(sentence)}", f"outside the document ({plural(len(lengths), 'sentence')})"
+            )
             sentence = None
         if pos is not None:
             length = lengths[sentence] if lengths is not None and sentence is not None else None
@@ -131,7 +138,9 @@ class DocumentChecker(Checker):
         tail = self.get(item, "t", int, f"{field}.t", "an entity number (an integer)")
         for key, value in (("h", head), ("t", tail)):
             if value is not None and entities is not None and not 0 <= value < entities:
-                self.problem(f"{field}.{key} = {short(value)}", f"not an entity of this document ({entities} entities)")
+                self.problem(
+                    f"{field}.{key} = {short(value)}", f"not an entity of this document ({_entities(entities)})"
+                )
         if head is not None and head == tail:
             self.problem(f"{field}.h = {field}.t = {short(head)}", "head and tail are the same entity")
         relation = self.get(item, "r", str, f"{field}.r", "a relation (a string)")
@@ -146,7 +155,7 @@ class DocumentChecker(Checker):
                 self.problem(shown(f"{field}.evidence[{at}]", value), "expected a sentence number (an integer)")
             elif sentences is not None and not 0 <= value < sentences:
                 place = f"{field}.evidence[{at}] = {short(value)}"
-                self.problem(place, f"outside the document ({sentences} sentences)")
+                self.problem(place, f"outside the document ({plural(sentences, 'sentence')})")
         if len(self.problems) > before:
             return None
         return Label(head, tail, self.interned(relation), tuple(evidence))
@@ -157,7 +166,7 @@ class DocumentChecker(Checker):
             self.notes[EMPTY_LABELS] += 1
 
 
-def _oddities(document: Document) -> Iterator[str]:
+def _oddities(document: Document) -> Iterator[Note]:
     """The notes on a sound document, one per occurrence: all of these are in the published files."""
     if len(document.entities) < 2:
         yield FEW_ENTITIES
@@ -179,12 +188,16 @@ def _oddities(document: Document) -> Iterator[str]:
     yield from [DUPLICATE_LABELS] * (len(document.labels) - len({label[:3] for label in document.labels}))
 
 
+def _entities(count: int) -> str:
+    return Note("entity", "entities").of(count)
+
+
 def _span_problem(pos: list[Any], length: int | None) -> str:
     """What is wrong with [start, end) in a sentence of `length` words (None: not known), '' for nothing."""
     if len(pos) != 2 or any(type(value) is not int for value in pos):
         return "expected two integers, [start, end)"
     start, end = pos
-    words = "" if length is None else f" ({length} words)"
+    words = "" if length is None else f" ({plural(length, 'word')})"
     if start < 0:
         return f"starts before the sentence{words}"
     if end == start:

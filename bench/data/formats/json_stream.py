@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from bench.data.documents import Document, no_cycle_search
-from bench.data.formats.scan import Problem
+from bench.data.formats.scan import DamagedGzipError, Problem, listed, read_source
 from bench.errors import UsageError
 
 
@@ -20,20 +21,66 @@ class BrokenJson(NamedTuple):
     expected: str
 
 
+class RepeatedKey(NamedTuple):
+    """A key that stands more than once in an object, of whose values JSON readers keep the last."""
+
+    object: dict[str, Any]
+    key: str
+
+
+TWICE = "given twice in one object, of which only the last would be read"
+
+
+class JsonChecker(Protocol):
+    """What makes documents of the elements of a JSON list, one after the other."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The keys that every document has."""
+
+    def check(self, index: int, item: Any, /) -> Document | None:
+        """The document of an element, or None after noting its problems."""
+
+    def problem(self, field: str, expected: str) -> None:
+        """Note a problem of the current document."""
+
+
 def read_json(path: Path | str) -> Any:
-    """A whole JSON file. Raises UsageError with the line for what is not UTF-8 or not JSON."""
-    try:
-        raw = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    text = decode(raw, "JSON")
+    """A whole JSON file, gzipped or not. Raises UsageError with the line for what is not UTF-8 or not JSON.
+
+    So does a key that stands twice in one object: which of its values was meant nobody knows.
+    """
+    content = read_source(Path(path))
+    if isinstance(content, str):
+        raise UsageError(f"{path}: {content}")
+    text = decode(content[0], "JSON")
     if isinstance(text, BrokenJson):
         raise UsageError(f"{path}: {text.field}: {text.expected}")
+    repeated: list[RepeatedKey] = []
     try:
-        return json.loads(text)
+        value = json.loads(text, object_pairs_hook=_noting(repeated))
     except (ValueError, RecursionError) as error:
         broken = _not_json(error, text)
         raise UsageError(f"{path}: {broken.field}: {broken.expected}") from None
+    if repeated:
+        raise UsageError("\n".join(f"{path}: {place}: {TWICE}" for place in _places(value, repeated)))
+    return value
+
+
+def first_keys(blocks: Iterable[bytes]) -> frozenset[str]:
+    """The keys of the first document in a file of JSON: of the first object of a list, or of the object it begins with.
+
+    Empty where there is none, or where the file is no JSON until then. Reads no further than that document.
+    """
+    text = _Text(blocks)
+    try:
+        if text.skip_space() == "[":
+            text.at += 1
+            text.skip_space()
+        value = text.take(json.JSONDecoder().raw_decode)[0]
+    except (ValueError, RecursionError, DamagedGzipError):
+        return frozenset()
+    return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
 def kind_of(value: object) -> str:
@@ -53,14 +100,18 @@ def decode(raw: bytes, expected: str) -> str | BrokenJson:
     return text if text.strip(" \t\r\n") else BrokenJson("", f"empty file: expected {expected}")
 
 
-def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
+def elements(
+    blocks: Iterable[bytes], repeated: list[RepeatedKey] | None = None, required: Iterable[str] = ()
+) -> Iterator[tuple[Any, str]]:
     """The elements of the list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
 
     blocks: the bytes of the file, in pieces of any size. One document is decoded, checked and let go before the next,
     and of the text no more than a block and an element is held: the distant file of DocRED has half a gigabyte.
+    repeated: where to note the keys that stand twice in an object (None: not noticed); whoever passes it empties it.
+    required: the keys of a document, for the message about a file that is no list.
     """
     text = _Text(blocks)
-    decode_one = json.JSONDecoder().raw_decode
+    decode_one = json.JSONDecoder(object_pairs_hook=None if repeated is None else _noting(repeated)).raw_decode
     try:
         if not text.skip_space():
             yield BrokenJson("", "empty file: expected a JSON list of documents"), ""
@@ -68,8 +119,12 @@ def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
         if text.next() != "[":
             value = text.take(decode_one)[0]
             several = bool(text.skip_space())
-            hint = " (one document per line? put them in one list)" if several and isinstance(value, dict) else ""
-            yield BrokenJson("", f"expected a JSON list of documents, found {kind_of(value)}{hint}"), ""
+            found = kind_of(value)
+            if isinstance(value, dict):
+                found += f" with the keys {listed(value)}" if value else ""
+                found += f", where a document has {', '.join(required)}" if not value.keys() >= set(required) else ""
+                found += " (one document per line? put them in one list)" if several else ""
+            yield BrokenJson("", f"expected a JSON list of documents, found {found}"), ""
             return
         text.at += 1
         if text.skip_space() == "]":
@@ -86,6 +141,8 @@ def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
         text.at += 1
         if text.skip_space():
             raise json.JSONDecodeError("Extra data after the list", text.held, text.at)
+    except DamagedGzipError as error:
+        yield BrokenJson("", str(error)), ""
     except UnicodeDecodeError as error:
         line = text.lines + text.held.count("\n") + error.object.count(b"\n", 0, error.start) + 1
         yield BrokenJson(f"line {line}", f"not UTF-8 (byte 0x{error.object[error.start]:02x})"), ""
@@ -93,23 +150,68 @@ def elements(blocks: Iterable[bytes]) -> Iterator[tuple[Any, str]]:
         yield _not_json(error, text.held, text.at, text.lines, text.columns), ""
 
 
-def checked(
-    blocks: Iterable[bytes], check: Callable[[int, Any], Document | None]
-) -> tuple[list[Document], int, list[Problem]]:
-    """The documents that `check` makes of a list's elements, how many elements there are, and what is no JSON."""
+def checked(blocks: Iterable[bytes], checker: JsonChecker) -> tuple[list[Document], int, list[Problem]]:
+    """The documents that a checker makes of a list's elements, how many elements there are, and what is no JSON.
+
+    A key that stands twice in an object of a document is a problem of it, which the checker is told.
+    """
     documents: list[Document] = []
     count = 0
     broken: list[Problem] = []
+    repeated: list[RepeatedKey] = []
     with no_cycle_search():
-        for item, _ in elements(blocks):
+        for item, _ in elements(blocks, repeated, checker.required):
             if isinstance(item, BrokenJson):
                 broken.append(Problem(None, "", item.field, item.expected))
                 continue
-            document = check(count, item)
+            document = checker.check(count, item)
             if document is not None:
                 documents.append(document)
+            if repeated:
+                for place in _places(item, repeated):
+                    checker.problem(place, TWICE)
+                repeated.clear()
             count += 1
     return documents, count, broken
+
+
+def _noting(repeated: list[RepeatedKey]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """Makes objects of their pairs as `json` does by itself, and notes in `repeated` the keys that come again."""
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            repeated.extend(RepeatedKey(value, key) for key, count in counts.items() if count > 1)
+        return value
+
+    return object_of
+
+
+def _places(value: Any, repeated: Iterable[RepeatedKey]) -> list[str]:
+    """Where in `value` the keys stand that are given twice: `labels[3].r`."""
+    keys: dict[int, list[str]] = {}
+    for object_, key in repeated:
+        keys.setdefault(id(object_), []).append(key)
+    # An object that is itself a value which was overwritten by a repeated key is no part of `value` any more.
+    return [_join(place, key) for place, inner in _objects("", value) for key in keys.get(id(inner), ())]
+
+
+def _objects(place: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object within `value`, with its place, in the order of the file; JSON may be nested a thousand deep."""
+    pending = [(place, value)]
+    while pending:
+        place, value = pending.pop()
+        if isinstance(value, dict):
+            yield place, value
+            pending += reversed([(_join(place, key), inner) for key, inner in value.items()])
+        elif isinstance(value, list):
+            pending += reversed([(f"{place}[{index}]", inner) for index, inner in enumerate(value)])
+
+
+def _join(place: str, key: str) -> str:
+    name = listed([key])
+    return f"{place}.{name}" if place else name
 
 
 class _Text:

@@ -10,14 +10,12 @@ data set names the file of abstracts; its tables are found beside it (`tables_of
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.data.documents import Document
 from bench.data.formats.chemdisgene import AbstractChecker
@@ -30,6 +28,13 @@ _CURATED = ("approved_relns_ctd_v1.tsv", "approved_relns_new_v1.tsv")
 _MENTION_COLUMNS = ("docid", "start", "end", "mention", "type", "id")
 _TRIPLE_COLUMNS = ("docid", "relation", "subject id", "object id")
 _NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+class _Line(NamedTuple):
+    """A line of a file, numbered from 1."""
+
+    number: int
+    text: str
 
 
 @dataclass
@@ -62,7 +67,7 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     if isinstance(content, str):
         return nothing_read(path, content)
     raw, source = content
-    text = _unzipped(raw, "abstracts in PubTator's form")
+    text = decode(raw, "abstracts in PubTator's form")
     if isinstance(text, BrokenJson):
         return Scan(path, 0, (), (Problem(None, "", *text),), checker.notes, False, (source,))
     tables = []
@@ -74,7 +79,8 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     documents: list[Document] = []
     count = 0
     seen = set()
-    for part in _abstracts(text):
+    relation_lines: list[_Line] = []
+    for part in _abstracts(text, relation_lines):
         if isinstance(part, Problem):
             checker.problems.append(part)
             continue
@@ -83,6 +89,8 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
         if document is not None:
             documents.append(document)
         count += 1
+    if relation_lines:
+        return Scan(path, count, (), (_another_corpus(relation_lines),), Counter(), False, (source,))
     for table in tables:
         for docid in sorted(table.triples.keys() - seen):
             expected = f"document {short(docid)} is not among the abstracts"
@@ -116,16 +124,6 @@ def _table_names(path: Path) -> Sequence[str]:
     return [f"{before}relationships.tsv"] if before or not middle else _CURATED
 
 
-def _unzipped(raw: bytes, expected: str) -> str | BrokenJson:
-    """The text of a file, gzipped or not; or what is wrong with it."""
-    if raw.startswith(b"\x1f"):  # no text does; one byte may be all that is left of a gzip file
-        try:
-            raw = gzip.decompress(raw)
-        except (EOFError, OSError, zlib.error) as error:
-            return BrokenJson("", f"damaged or cut off, not a whole gzip file ({error})")
-    return decode(raw, expected)
-
-
 def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
     """A table of triples and what is wrong with it. None where it could not be read at all."""
     content = read_source(path)
@@ -133,7 +131,7 @@ def read_table(path: Path) -> tuple[_Table | None, list[Problem]]:
         return None, [Problem(None, "", path.name, content)]
     raw, source = content
     table = _Table(source)
-    text = _unzipped(raw, "a table of triples")
+    text = decode(raw, "a table of triples")
     if isinstance(text, BrokenJson):
         return table, [Problem(None, "", ", ".join(part for part in (path.name, text.field) if part), text.expected)]
     problems = []
@@ -175,8 +173,26 @@ def _as_json(part: _Abstract, tables: Sequence[_Table]) -> tuple[dict[str, Any],
     return item, place
 
 
-def _abstracts(text: str) -> Iterator[_Abstract | Problem]:
-    """The documents of the text, and problems of its form. A document that breaks off is a problem, and left out."""
+def _another_corpus(lines: Sequence[_Line]) -> Problem:
+    """That a file has relations among its mentions, as the PubTator files of other corpora do: one problem for all."""
+    number, first = lines[0]
+    found = plural(len(lines), "line") + " of relations among the mentions, as BC5CDR and BioRED have them"
+    expected = f"another corpus ({found}): ChemDisGene's triples are in a table beside the abstracts"
+    todo = "BC5CDR is read in its form of 17 columns (`bench data fetch cdr`), other corpora in DocRED's JSON"
+    return Problem(None, "", f"line {number} = {short(first)}", f"{expected}; {todo}")
+
+
+def _is_relation(line: str) -> bool:
+    """Whether a line is a relation in the PubTator form of BC5CDR (4 columns) or BioRED (5), without offsets."""
+    columns = line.split("\t")
+    return len(columns) in (4, 5) and all(columns) and not re.match(r"[-0-9]", columns[1])
+
+
+def _abstracts(text: str, relation_lines: list[_Line]) -> Iterator[_Abstract | Problem]:
+    """The documents of the text, and problems of its form. A document that breaks off is a problem, and left out.
+
+    relation_lines: where to note lines that are relations of another corpus, which are no problems of their own.
+    """
     current: _Abstract | None = None
     index = 0
     skipping = False
@@ -200,6 +216,9 @@ def _abstracts(text: str) -> Iterator[_Abstract | Problem]:
                 skipping = True
         else:
             problem = _add(current, line, number)
+            if problem and _is_relation(line):
+                relation_lines.append(_Line(number, line))
+                continue
         if problem:
             document, title = (None, "") if current is None else (index, current.docid)
             yield Problem(document, title, f"line {number} = {short(line)}", problem)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
-from collections import Counter, deque
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,8 @@ from bench.errors import UsageError
 
 BLOCK = 1 << 20
 """Bytes of a file read at once."""
+GZIPPED = b"\x1f"
+"""How a gzip file begins and no text does: the first byte of its mark, which may be all that is left of a file."""
 SHOWN_PROBLEMS = 50
 """How many problems of one file an error shows; `bench data validate` shows all."""
 
@@ -35,6 +40,17 @@ class Problem(NamedTuple):
         return ": ".join(part for part in parts if part)
 
 
+class Note(NamedTuple):
+    """What is counted of a file, as it is said of one and of several: `document without labels`."""
+
+    one: str
+    several: str
+
+    def of(self, count: int) -> str:
+        """`1 document without labels`, `1,521 documents without labels`."""
+        return f"{count:,} {self.one if count == 1 else self.several}"
+
+
 @dataclass(frozen=True)
 class Source:
     """A file that was read: where, how long, and the sha256 (hex) of its bytes."""
@@ -53,13 +69,13 @@ class Scan:
     """Documents found in the file, sound or not."""
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
-    notes: Counter[str]
+    notes: Counter[Note]
     """Oddities of real files that are kept as they are, with how often they occur."""
     labelled: bool
     """False where no document has labels at all (a blind test file)."""
     sources: tuple[Source, ...]
     """The bytes read: of the file itself, then of those that belong to it. Empty if it could not be read."""
-    changes: Counter[str] = field(default_factory=Counter)
+    changes: Counter[Note] = field(default_factory=Counter)
     """What the reader left out or turned round, with how often: the rules of the form, never a repair."""
     no_labels: str = ""
     """Why there are no labels, where the form has a reason to give."""
@@ -93,35 +109,91 @@ def nothing_read(path: Path, expected: str) -> Scan:
     return Scan(path, 0, (), (Problem(None, "", "", expected),), Counter(), False, ())
 
 
+class DamagedGzipError(Exception):
+    """A file that begins as a gzip file and is none, or not a whole one."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"damaged or cut off, not a whole gzip file ({reason})")
+
+
 def read_source(path: Path) -> tuple[bytes, Source] | str:
-    """The bytes of a file and what they are; or why it cannot be read."""
+    """The content of a file, unzipped where it is gzipped, and what lies on disk; or why it cannot be read."""
+    reader = open_source(path)
+    if isinstance(reader, str):
+        return reader
     try:
-        raw = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-    return raw, Source(path, len(raw), hashlib.sha256(raw).hexdigest())
+        content = b"".join(reader)
+    except DamagedGzipError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return content, reader.finish()
 
 
 class SourceReader:
-    """The bytes of a file, block by block, and at the end what they were. Raises OSError, ValueError."""
+    """The content of a file, block by block, unzipped where it is gzipped; at the end, what lies on disk.
+
+    Raises OSError and ValueError where the file cannot be read, DamagedGzipError while its content is read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("rb")
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self._file = _HashedFile(path)
 
     def __iter__(self) -> Iterator[bytes]:
-        while block := self._file.read(BLOCK):
-            self._hash.update(block)
-            self._size += len(block)
+        if not self._file.peek().startswith(GZIPPED):
+            while block := self._file.read(BLOCK):
+                yield block
+            return
+        unzipped = gzip.GzipFile(fileobj=self._file)
+        while True:
+            try:
+                block = unzipped.read(BLOCK)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise DamagedGzipError(error) from None
+            if not block:
+                return
             yield block
 
     def finish(self) -> Source:
-        """What the file is; reads what has not been read of it."""
-        deque(self, maxlen=0)
+        """What the file is, as it lies on disk; reads what has not been read of it."""
+        while self._file.read(BLOCK):
+            pass
+        self.close()
+        return Source(self._path, self._file.size, self._file.sha256.hexdigest())
+
+    def close(self) -> None:
+        """Leave the rest of the file unread."""
         self._file.close()
-        return Source(self._path, self._size, self._hash.hexdigest())
+
+
+class _HashedFile(io.RawIOBase):
+    """A file whose bytes are counted and hashed as they are read, each once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def peek(self) -> bytes:
+        """Some bytes that come next, left to be read."""
+        return self._file.peek(1)
+
+    def readable(self) -> bool:
+        """It can be read, and nothing else."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, `size` at most."""
+        block = self._file.read(size)
+        self.sha256.update(block)
+        self.size += len(block)
+        return block
+
+    def close(self) -> None:
+        """Close the file on disk with it."""
+        self._file.close()
+        super().close()
 
 
 def open_source(path: Path) -> SourceReader | str:
@@ -136,23 +208,28 @@ class Checker:
     """Collects the problems and notes of one file while its documents are made, one after the other.
 
     A part that is not what it should be is named once, and the parts that depend on it are left alone: one mistake is
-    one line. `repeated_titles`: whether several documents may have one title, which is then a note.
+    one line. A file of which no document has a key that the form needs, but keys the form does not know, is in another
+    form: that is one problem, and the only one. `repeated_titles`: whether several documents may have one title, which
+    is then a note.
     """
 
-    REPEATED_TITLES = "documents whose title another one has"
+    REPEATED_TITLES = Note("document whose title another one has", "documents whose title another one has")
     labels_field = "labels"
     """What the form calls the labels of a document."""
+    required: tuple[str, ...] = ()
+    """The keys that every document of a JSON form has, beside that of the labels."""
 
     def __init__(self, relations: frozenset[str] | None, repeated_titles: bool = False) -> None:
         self.relations = relations
         self.repeated_titles = repeated_titles
         self.problems: list[Problem] = []
-        self.notes: Counter[str] = Counter()
-        self.changes: Counter[str] = Counter()
+        self.notes: Counter[Note] = Counter()
+        self.changes: Counter[Note] = Counter()
         self.passed: list[int] = []
         self.labelled = False
         self._unlabelled: list[tuple[int, str]] = []
         self._titles: dict[str, int] = {}
+        self._keys: dict[str, None] = {}
         self._index = 0
         self._title = ""
         # The words of 100,000 documents are the same few hundred thousand strings: keep each once.
@@ -160,6 +237,10 @@ class Checker:
 
     def finish(self, documents: Sequence[Document]) -> tuple[tuple[Document, ...], list[Problem]]:
         """The sound ones of the documents that passed, and all problems in order, after what needs the whole file."""
+        if (other := self._another_form()) is not None:
+            self.notes.clear()
+            self.changes.clear()
+            return (), [other]
         if self.labelled:
             # A file labelled in part is a mistake: as "no labels" the rest would count as negatives.
             for index, title in self._unlabelled:
@@ -170,6 +251,25 @@ class Checker:
         wrong = {problem.document for problem in problems}
         sound = [document for index, document in zip(self.passed, documents, strict=True) if index not in wrong]
         return tuple(sound), problems
+
+    def note_keys(self, item: dict[str, Any]) -> None:
+        """Note which keys the current document has."""
+        self._keys.update(dict.fromkeys(item))
+
+    def why_no_labels(self) -> str:
+        """Where no document has labels, but keys that the form does not know: which, since they may be the labels."""
+        other = self._other_keys()
+        return f"labels would be in {self.labels_field!r}, found {listed(other)}" if other and not self.labelled else ""
+
+    def _other_keys(self) -> list[str]:
+        return [key for key in self._keys if key not in (*self.required, self.labels_field)]
+
+    def _another_form(self) -> Problem | None:
+        absent = [key for key in self.required if key not in self._keys]
+        if not absent or not self._other_keys():
+            return None
+        expected = f"expected {', '.join(self.required)} (and {self.labels_field}): no document has {', '.join(absent)}"
+        return Problem(None, "", f"documents with the keys {listed(self._keys)}", expected)
 
     def problem(self, field: str, expected: str) -> None:
         """Note a problem of the current document."""
@@ -228,7 +328,14 @@ class Checker:
 
 def plural(count: int, noun: str) -> str:
     """`1 document`, `1,521 documents`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return Note(noun, f"{noun}s").of(count)
+
+
+def listed(keys: Iterable[str], at_most: int = 12) -> str:
+    """Keys of an object for a message: `title, sents, vertexSet`, those beyond `at_most` counted."""
+    names = [key if len(key) <= 40 and encodable(key) else short(key) for key in keys]
+    more = [f"{len(names) - at_most:,} more"] if len(names) > at_most else []
+    return ", ".join([*names[:at_most], *more])
 
 
 def encodable(text: str) -> bool:

@@ -26,11 +26,13 @@ function unpack([title, sentences, entities, flat, labelled, said], row) {
     const [head, tail, relation, flags] = flat.slice(at * FIELDS, at * FIELDS + FIELDS);
     const gold = Boolean(flags & GOLD);
     const runs = said.map(([state, margins, thresholds, evidence]) => {
-      const known = margins.length > 0 && margins[at] !== null;
+      const unknown = margins[at] === "?";
+      const known = margins.length > 0 && margins[at] !== null && !unknown;
       return {
         verdict: verdict(gold, state[at] === "1"),
         margin: known ? margins[at] / 100 : null,
         threshold: known ? thresholds[at] / 100 : null,
+        unknown,
         evidence: evidence[at] || [],
       };
     });

@@ -2,6 +2,7 @@
 
 const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}`;
 const NO_SCORE = "no score kept: neither predicted nor labelled, nor among the nearest";
+const NO_NUMBER = "unknown: the model's score is not a finite number";
 
 function shownTriples(shown, filters) {
   const name = (id) => shown.entities[id].name;
@@ -47,7 +48,8 @@ function tripleRow(shown, triple) {
     const cell = make("td", { class: `verdict ${said.verdict}` },
       make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[said.verdict]),
       make("span", { class: DATA.runs.length > 2 ? "word unseen" : "word" }, ` ${WORDS[said.verdict]} `));
-    cell.append(said.margin === null ? make("span", { class: "number quiet", title: NO_SCORE }, "–") : make("span", { class: "number" }, signed(said.margin)));
+    const none = said.unknown ? [NO_NUMBER, "?"] : [NO_SCORE, "–"];
+    cell.append(said.margin === null ? make("span", { class: "number quiet", title: none[0] }, none[1]) : make("span", { class: "number" }, signed(said.margin)));
     return cell;
   });
   return make("tr", { "data-triple": key }, make("td", {}, open), make("td", {}, chip(shown.entities[triple.head])),
@@ -99,6 +101,7 @@ function inWords(sentences) {
 // Logit, what it is compared with, and the difference: in words.
 function scoreOf(said, run) {
   const evidence = said.evidence.length ? `; its evidence: ${inWords(said.evidence)}` : "";
+  if (said.unknown) return NO_NUMBER + evidence;
   if (said.margin === null) return (run.unscored ? `no scores (${run.unscored})` : NO_SCORE) + evidence;
   const logit = (said.margin + said.threshold).toFixed(2).replace("-", "−");
   const bar = said.threshold.toFixed(2).replace("-", "−");

@@ -11,7 +11,7 @@ from typing import TypeVar
 from matplotlib.figure import Figure as Drawing
 
 from bench.report.figures import draw, style
-from bench.report.figures.series import ablation_points, by_condition, curves, relation_points, strips
+from bench.report.figures.series import ablation_points, by_condition, curves, ranked, relation_points, strips
 from bench.report.material import Material
 from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
@@ -73,6 +73,14 @@ def planned(material: Material) -> Iterator[Drawn]:
                 "; ".join(f"{c.name} from {c.mean[0]:.1f} to {c.mean[-1]:.1f}" for c in some if c.mean),
                 partial(draw.learning_curves, some),
             )  # fmt: skip
+        for part, of_part in enumerate(_parts(ranked(systems, material.out), draw.PANELS)):
+            yield Drawn(
+                "ranking", f"precision-recall-{condition.heading}-{part}", f"Precision and recall: {condition.heading}",
+                "Test, all candidate triples ranked by how far their logit is above its threshold; a line per seed. "
+                "Labels on pairs that are no candidates cannot be reached.",
+                "; ".join(f"{r.name}: AUC {_area(r.auc)}" for r in of_part),
+                partial(draw.precision_recall, of_part),
+            )  # fmt: skip
         scores = relation_points(systems)[: draw.PANELS]
         if scores:
             yield Drawn(
@@ -130,6 +138,10 @@ def _labels(material: Material) -> Iterator[Drawn]:
 def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     for first in range(0, len(items), size):
         yield items[first : first + size]
+
+
+def _area(auc: float | None) -> str:
+    return "unknown" if auc is None else f"{auc:.1f}"
 
 
 def _listed(values: Sequence[float]) -> str:

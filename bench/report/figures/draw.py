@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from bench.analysis.stats import Array
-from bench.report.figures.series import Curve, Points, Strip
+from bench.report.figures.series import Curve, Points, Ranked, Strip
 from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
 from bench.report.tables.relations import RelationScores
 
@@ -99,6 +99,24 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
         axes.set_xlabel("epoch of the last stage")
         axes.set_ylabel("dev F1 (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        drawing.legend(loc="outside right upper")
+    return drawing
+
+
+def precision_recall(systems: Sequence[Ranked]) -> Figure:
+    """Precision over recall as fewer and fewer triples are predicted: a line for each seed, in its system's colour."""
+    with figure(3.2) as (drawing, (axes,)):
+        for index, system in enumerate(systems):
+            style = look(index)
+            line = {name: style[name] for name in ("color", "linestyle")}
+            for curve in system.curves:
+                axes.plot(curve[:, 0], curve[:, 1], linewidth=0.9, alpha=0.8, **line)
+            area = "" if system.auc is None else f"\nAUC {system.auc:.1f}"
+            axes.plot([], [], label=in_lines(system.name) + area, **line)  # for the legend
+        axes.set_xlim(-2, 102)
+        axes.set_ylim(-2, 102)
+        axes.set_xlabel("recall (%)")
+        axes.set_ylabel("precision (%)")
         drawing.legend(loc="outside right upper")
     return drawing
 

@@ -6,14 +6,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scipy import stats as scipy_stats
 
 from bench.analysis import stats
+from bench.analysis.stats import Array
 from bench.analysis.systems import Condition, System
 from bench.report.tables.ablations import Ablation
 from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.relations import RelationScores, relation_scores
+from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import load_curve
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,18 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """Precision-recall curves of a system's seeds. curves: of each [k, 2], recall and precision in percent.
+
+    auc: the mean of their areas in percent, None where the records lack it.
+    """
+
+    name: str
+    curves: tuple[Array, ...]
+    auc: float | None
+
+
+@dataclass(frozen=True)
 class Points:
     """Scores by the value of a hyperparameter: mean and deviation (None: not told) in percent."""
 
@@ -83,6 +99,19 @@ def curves(systems: Sequence[System]) -> list[Curve]:
 def strips(systems: Sequence[System], split: str = "test") -> list[Strip]:
     """A strip of F1 for each system that has scores of the split."""
     return [Strip.of(system.name, values) for system in systems if (values := system.values(split, "f1"))]
+
+
+def ranked(systems: Sequence[System], out: Path, split: str = "test") -> list[Ranked]:
+    """The precision-recall curves of each system whose runs in the output folder kept any."""
+    shown = []
+    for system in systems:
+        finished = {record.key for record in system.cell.records}
+        folders = [RunFolder.of(out, plan).path for plan in system.cell.plans if plan.key in finished]
+        kept = [curve[:, :2] for folder in folders if (curve := load_curve(folder, split)) is not None]
+        values = system.values(split, "auc")
+        if kept:
+            shown.append(Ranked(system.name, tuple(kept), sum(values) / len(values) if values else None))
+    return shown
 
 
 def relation_points(systems: Sequence[System]) -> list[RelationScores]:

@@ -23,6 +23,7 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
     "±": r"$\pm$",
     "−": r"$-$",
     "×": r"$\times$",
@@ -42,6 +43,8 @@ _SPECIAL = {
     "\n": " ",
 }
 _PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+_LIGATURE = re.compile(r"[-–—](?=[-–—])|'(?=')|,(?=,)")
+"""What TeX would draw as one sign with the character after it: `--` as an en dash."""
 SENTENCE = 45
 """Characters of a text that is broken into lines."""
 TALL = 50
@@ -93,7 +96,8 @@ def document(tables: Sequence[str]) -> str:
 
 def escape(text: str) -> str:
     """Text as LaTeX shows it; what pdflatex has no glyph for is given by its code, so that it compiles."""
-    escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], text)
+    apart = _LIGATURE.sub("\\g<0>\0", text.replace("\0", "\ufffd"))
+    escaped = _PATTERN.sub(lambda match: _SPECIAL[match[0]], apart).replace("\0", "{}")
     return re.sub(
         r"[^\x20-\x7e\u00c0-\u017e]|[\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167]",
         lambda match: f"[U+{ord(match[0]):04X}]",

@@ -20,7 +20,7 @@ def to_markdown(table: Table, level: int = 2) -> str:
             lines += _lines(row, letters)
     header = [escape(column.name) for column in table.columns]
     align = ["right" if column.numeric else "left" for column in table.columns]
-    body = tabulate(lines, headers=header, tablefmt="github", disable_numparse=True, colalign=align if lines else None)
+    body = tabulate(lines, headers=header, tablefmt="pipe", disable_numparse=True, colalign=align if lines else None)
     notes = [f"<sup>{letter}</sup> {escape(note)}" for note, letter in letters.items()]
     notes += [escape(note) for note in (*table.notes, *table.legend)]
     parts = [f"{'#' * level} {escape(table.title)}", escape(table.caption), body, *notes]

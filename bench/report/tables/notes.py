@@ -1,10 +1,13 @@
-"""What stands below a table of what no model could get right."""
+"""What stands below a table: what no model could get right, and why a score is 0.00."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.aggregate import Cell
+from bench.analysis.systems import System
+from bench.runs.record import RunRecord
 
 
 def documents_notes(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
@@ -46,3 +49,34 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
                     f"{record.gold_outside:,} of {gold:,} labelled triples of {split} are on pairs that are no "
                     "candidates: counted as missed"
                 )
+
+
+def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
+    """Why seeds of a system have an F1 of 0: nothing was predicted, relations that have no label, or nothing right."""
+    for split in splits:
+        seeds: dict[str, list[int]] = defaultdict(list)
+        for record in system.cell.records:
+            if split in record.splits and record.splits[split].scores.f1 == 0:
+                seeds[_why_zero(record, split)].append(record.seed)
+        for why, of in seeds.items():
+            numbers = ", ".join(map(str, of))
+            yield f"{system.name} with {system.encoder}, seed{'s' * (len(of) > 1)} {numbers}: {split} F1 is 0.00: {why}"
+
+
+def _why_zero(record: RunRecord, split: str) -> str:
+    scored = record.splits[split]
+    predicted, gold = sum(scored.documents.predicted), sum(scored.documents.gold)
+    if not gold:
+        return f"{split} has no labelled triple"
+    if predicted:
+        unlabelled = [r for r, (_, of_relation, labels) in scored.relations.items() if of_relation and not labels]
+        if sum(scored.relations[relation][1] for relation in unlabelled) == predicted:
+            named = ", ".join(unlabelled[:5]) + (f" and {len(unlabelled) - 5} more" if len(unlabelled) > 5 else "")
+            return f"all {predicted:,} predicted triples are of relations that have no label there ({named})"
+        return f"none of {predicted:,} predicted triples is labelled"
+    epochs = len(record.stages[-1].dev_f1)
+    trained = f"after {epochs} epoch{'s' * (epochs != 1)} of the last stage"
+    if scored.highest_margin is None:
+        return f"nothing was predicted, {trained}"
+    # Three digits that matter: a margin of -0.0004 and one of -12 call for different things.
+    return f"nothing was predicted, {trained} the highest margin over its threshold is {scored.highest_margin:.3g}"

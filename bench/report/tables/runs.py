@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from bench.analysis.metrics import METRICS
+from bench.analysis.metrics import METRICS, Metric
 from bench.analysis.systems import System
+from bench.report.spreadsheet import as_text
 from bench.report.table import MISSING, Column, Table, TableCell, TableRow
 from bench.runs.names import model_name
 from bench.runs.plan import RunPlan
@@ -15,9 +16,9 @@ from bench.runs.record import RunRecord
 
 RUNS = "runs"
 FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
-TIDY = (
-    *FIELDS, "configuration", "key", "folder", "status", "error", "split", *METRICS, "documents", "gold", "predicted",
-    "correct", "gold_outside", "mentions_cut", "epochs", "selected_epoch",
+ABOUT = (*FIELDS, "configuration", "key", "folder", "status", "error", "split")
+COUNTS = (
+    "documents", "gold", "predicted", "correct", "gold_outside", "mentions_cut", "epochs", "selected_epoch",
 )  # fmt: skip
 
 
@@ -49,26 +50,33 @@ def runs_table(systems: Sequence[System]) -> Table:
 def runs_csv(systems: Sequence[System]) -> str:
     """One row per run and split, unrounded: `pandas.read_csv` reads it as it is. A run without a record is one row."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, TIDY, lineterminator="\n", restval="")
+    splits = [split for system in systems for record in system.cell.records for split in record.splits.values()]
+    metrics = [m for m in METRICS.values() if not m.later or any(m.of_split(split) is not None for split in splits)]
+    columns = (*ABOUT, *(metric.name for metric in metrics), *COUNTS)
+    writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
     writer.writeheader()
     for plan, record, error in _runs(systems):
         line: dict[str, object] = {field: getattr(plan, field) for field in FIELDS}
-        line |= {"configuration": plan.configuration, "key": plan.key, "folder": plan.folder, "error": error}
+        line |= {"configuration": plan.configuration_name, "key": plan.key, "folder": plan.folder, "error": error}
         if record is None:
-            writer.writerow(line | {"status": "failed" if error else "not finished"})
+            writer.writerow(_as_texts(line | {"status": "failed" if error else "not finished"}))
             continue
         last = record.stages[-1]
         line |= {"status": "finished", "epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
         for split in record.splits:
-            writer.writerow(line | _scores(record, split))
+            writer.writerow(_as_texts(line | _scores(record, split, metrics)))
     return file.getvalue()
 
 
-def _scores(record: RunRecord, split: str) -> dict[str, object]:
+def _as_texts(line: Mapping[str, object]) -> dict[str, object]:
+    return {name: as_text(value) for name, value in line.items()}
+
+
+def _scores(record: RunRecord, split: str, metrics: Sequence[Metric]) -> dict[str, object]:
     scored = record.splits[split]
     documents = scored.documents
     return {
-        "split": split, **{metric.name: metric.of_split(scored) for metric in METRICS.values()},
+        "split": split, **{metric.name: metric.of_split(scored) for metric in metrics},
         "documents": len(documents.titles), "gold": sum(documents.gold), "predicted": sum(documents.predicted),
         "correct": sum(documents.correct), "gold_outside": scored.gold_outside, "mentions_cut": scored.mentions_cut,
     }  # fmt: skip

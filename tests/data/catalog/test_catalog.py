@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bench.data.catalog import dataset as catalog
 from bench.data.catalog.dataset import Dataset, add_dataset, dataset_names, home, open_dataset
 from bench.data.catalog.ext_labels import extremely_unlabeled
+from bench.data.catalog.leaks import identities, under_other_titles
 from bench.data.catalog.registration import registration_path
 from bench.data.documents import Document, Label, Mention, facts_of
 from bench.data.formats.docred import read_documents, write_documents
@@ -90,6 +93,111 @@ def test_only_a_test_file_may_be_without_labels(files: dict[str, Path]) -> None:
     assert "no labels (only a test file may be without)" in refusal("mine2", files)
 
 
+TEXT = ["Ada", "met", "Bob", "in", "Café", "Zürich", "before", "he", "left", "."]
+
+
+def long_document(title: str, words: Sequence[str] = (*TEXT, *TEXT)) -> Document:
+    entities = ((Mention(0, 0, 1, "a", "PER"),), (Mention(0, 1, 2, "b", "LOC"),))
+    return Document(title, (tuple(words[:10]), tuple(words[10:])), entities, (Label(0, 1, "P1"), Label(1, 0, "P2")))
+
+
+SAME_TEXT = {
+    "a trailing space in the title": long_document("Loud Tour "),
+    "the title in another case": long_document("LOUD tour"),
+    "another title": long_document("Something else"),
+    "the text in another case": long_document("Something else", [word.upper() for word in (*TEXT, *TEXT)]),
+    "more white space in the text": long_document("Something else", [f" {word}\u00a0" for word in (*TEXT, *TEXT)]),
+    "other words of the same text": long_document("Something else", [*"Adamet", *TEXT[2:], *TEXT]),
+    "letters and accents of their own": long_document(
+        "Something else", [unicodedata.normalize("NFD", word) for word in (*TEXT, *TEXT)]
+    ),
+}
+
+
+@pytest.mark.parametrize("split", ["train", "dev", "distant", "ext"])
+@pytest.mark.parametrize("what", SAME_TEXT)
+def test_a_file_with_the_text_of_a_test_document_under_another_title_is_refused_naming_both(
+    files: dict[str, Path], tmp_path: Path, split: str, what: str
+) -> None:
+    title = SAME_TEXT[what].title
+    write_documents(files["test"], [document("test 0"), long_document("Loud Tour")])
+    write_documents(tmp_path / "leak.json", [document("fine"), SAME_TEXT[what]])
+    leaking = {**files, split: tmp_path / "leak.json"}
+    message = refusal("mine", leaking)
+    assert f"leak.json ({split}): 1 of 2 documents has the text of a test document under another title" in message
+    assert f"\n  {title!r} is 'Loud Tour'\n" in message
+    _, notes = add_dataset("mine", leaking, force=True)
+    assert any(f"{title!r} is 'Loud Tour'" in note for note in notes)
+
+
+def test_a_short_text_leaks_under_a_title_that_differs_in_case_or_white_space_alone(files: dict[str, Path]) -> None:
+    write_documents(files["train"], [document("Test  0"), document("test 9")])
+    message = refusal("mine", files)
+    assert "1 of 2 documents has the text of a test document under another title" in message
+    assert "'Test  0' is 'test 0'" in message
+
+
+def test_documents_of_train_that_dev_has_under_another_title_are_a_note(files: dict[str, Path]) -> None:
+    write_documents(files["train"], [document("train 0"), long_document("Loud Tour")])
+    write_documents(files["dev"], [document("dev 0"), long_document("Loud tour")])
+    _, notes = add_dataset("mine", files)
+    (note,) = (note for note in notes if "under another title" in note)
+    assert note.startswith("1 document of train with the text of a dev document")
+    assert note.endswith("  'Loud Tour' is 'Loud tour'")
+
+
+def test_a_title_of_test_in_another_case_over_another_text_is_a_note(files: dict[str, Path]) -> None:
+    write_documents(files["train"], [long_document("TEST 0 ")])
+    _, notes = add_dataset("mine", files)
+    assert any("1 title of train in test but for case or white space, with another text" in note for note in notes)
+
+
+def test_documents_that_share_nothing_but_a_few_words_are_told_apart(files: dict[str, Path]) -> None:
+    write_documents(files["train"], [long_document("a", [*TEXT, *TEXT[:-1], "!"])])
+    write_documents(files["test"], [long_document("b")])
+    _, notes = add_dataset("mine", files)
+    assert not [note for note in notes if "title" in note]
+
+
+@pytest.mark.parametrize("many", ["train", "dev", "test"])
+def test_splits_that_differ_several_fold_in_labels_per_document_are_a_note(files: dict[str, Path], many: str) -> None:
+    few = replace(document("x"), labels=document("x").labels[:1])
+    for split, path in files.items():
+        write_documents(path, [replace(document("") if split == many else few, title=f"{split} {i}") for i in range(4)])
+    dataset, notes = add_dataset("mine", files)
+    figures = ", ".join(f"{split} {3 if split == many else 1}.0" for split in files)
+    assert notes == [dataset.uneven_labels]
+    assert notes[0].startswith(
+        f"labels per document differ 3.0-fold ({figures}): were these files labelled by the same"
+    )
+
+
+def test_labels_that_differ_less_or_are_few_by_design_are_no_note(files: dict[str, Path], tmp_path: Path) -> None:
+    few = replace(document("x"), labels=document("x").labels[:1])
+    two = replace(document("x"), labels=document("x").labels[:2])
+    write_documents(files["train"], [replace(two, title="train 0")])
+    write_documents(tmp_path / "ext.json", [replace(few, title="train 0")])
+    dataset, _ = add_dataset("mine", {**files, "ext": tmp_path / "ext.json"})
+    assert dataset.uneven_labels == ""
+    write_documents(files["train"], [replace(few, title="train 0")])
+    write_documents(files["dev"], [replace(few, title="dev 0")])
+    write_documents(files["test"], [document("test 0")], labelled=False)
+    assert add_dataset("blind", files)[0].uneven_labels == ""
+
+
+def test_documents_of_docred_and_of_redocred_are_labelled_by_other_rules(shared_file: Callable[[str], Path]) -> None:
+    real = {split: shared_file(f"data/redocred-small/{split}.json") for split in ("train", "dev", "test")}
+    assert add_dataset("redocred-style", real)[0].uneven_labels == ""
+    mixed, _ = add_dataset("mixed", {**real, "train": shared_file("data/official/docred_train_200.json")})
+    assert "2.7-fold (train 12.7, dev 32.4, test 34.9)" in mixed.uneven_labels
+
+
+def test_the_real_files_share_no_text(shared_file: Callable[[str], Path]) -> None:
+    splits = ("train", "dev", "test", "train_distant")
+    known = [identities(read_documents(shared_file(f"data/redocred-small/{split}.json"))) for split in splits]
+    assert all(not under_other_titles(one, other) for one in known for other in known)
+
+
 @pytest.mark.parametrize("split", ["train", "dev", "distant", "ext"])
 def test_a_file_that_shares_documents_with_test_is_refused_naming_them_unless_forced(
     files: dict[str, Path], tmp_path: Path, split: str
@@ -97,7 +205,7 @@ def test_a_file_that_shares_documents_with_test_is_refused_naming_them_unless_fo
     write_documents(tmp_path / "leak.json", [document("fine"), document("test 1")])
     leaking = {**files, split: tmp_path / "leak.json"}
     message = refusal("mine", leaking)
-    assert f"leak.json ({split}): 1 of 2 documents are also in the test file" in message
+    assert f"leak.json ({split}): 1 of 2 documents is also in the test file" in message
     assert "'test 1'" in message
     _, notes = add_dataset("mine", leaking, force=True)
     assert any("'test 1'" in note for note in notes)
@@ -108,7 +216,7 @@ def test_dev_ext_is_cut_to_the_dev_documents_and_the_rest_counted(files: dict[st
     dataset, notes = add_dataset("mine", {**files, "dev_ext": tmp_path / "e.json"})
     assert [d.title for d in dataset.documents("dev_ext")] == ["dev 1"]
     assert (dataset.count("dev_ext"), dataset.left_out("dev_ext")) == (1, 2)
-    assert any("2 of 3 documents are not in dev and are left out (1 of them are test documents)" in n for n in notes)
+    assert any("2 of 3 documents are not in dev and are left out (1 of them in test)" in n for n in notes)
     write_documents(tmp_path / "e.json", [document("elsewhere")])
     assert "none of its documents is in dev" in refusal("other", {**files, "dev_ext": tmp_path / "e.json"})
 
@@ -154,6 +262,8 @@ def test_facts_are_those_of_the_human_training_documents_if_no_file_gives_them(f
         ({"P2": 1, "P1": 2, "Na": 0}, ("P2", "P1")),
         ({"P2": 0, "P1": 1}, ("P2", "P1")),
         ({"P2": "two", "P1": "one"}, ("P1", "P2")),
+        ({"P2": "10", "P1": "9", "Na": "0"}, ("P1", "P2")),
+        ({"P2": 1, "P1": "2", "Na": 0}, ("P2", "P1")),
     ],
 )
 def test_a_relations_file_gives_the_columns(
@@ -165,9 +275,21 @@ def test_a_relations_file_gives_the_columns(
     assert dataset.relations == expected
 
 
+def test_numbers_of_relations_that_are_strings_are_read_as_numbers_and_told(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "rel2id.json"
+    path.write_text('{"Na": "0", "P2": "1", "P1": "2"}')
+    dataset, notes = add_dataset("mine", files, relations=[path])
+    assert dataset.relations == ("P2", "P1")
+    assert dataset.relation_names == {"P1": "P1", "P2": "P2"}
+    assert notes[0] == f"{path}: its numbers are written as strings, and read as the numbers that they are"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ({"P1": "1", "P2": " 01"}, "two relations have the same number"),
         ({"P1": "one"}, "'P2': not a relation of this data set (1 known)"),
         ({"P1": 1, "P2": 1}, "two relations have the same number"),
         ({"P1": 1, "P2": "two"}, "(rel2id) or"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats import cdr
 from bench.data.formats import document_checks as checks
+from bench.data.formats.detect import detect
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -72,6 +73,53 @@ def test_a_document_without_pairs_has_no_candidates(tmp_path: Path) -> None:
     result = scan(tmp_path, line())
     assert result.documents[0].candidates == ()
     assert result.notes == {checks.EMPTY_LABELS: 1}
+
+
+HEADERS = ["pmid\ttext", "PMID\ttext\tlabel\tdirection", "pmid", "# pmid\ttext\t" + "\t".join(["column"] * 17)]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_line_is_no_document_and_is_told(tmp_path: Path, header: str) -> None:
+    result = scan(tmp_path, header, SMALL)
+    assert not result.problems
+    assert (result.count, [document.title for document in result.documents]) == (1, ["77"])
+    assert result.changes == {cdr.HEADER: 1}
+    assert detect(result.path).name == "cdr"
+
+
+@pytest.mark.parametrize("first", [line(pmid="PMC7"), line(("1:CID:2", ASPIRIN, ASTHMA), pmid="train")])
+def test_a_document_is_no_header_whatever_its_id(tmp_path: Path, first: str) -> None:
+    assert scan(tmp_path, first, line(pmid="PMC8")).count == 2
+    assert scan(tmp_path, SMALL, "pmid\ttext").count == 2  # not in the first line
+
+
+GENE = ["9001", "Aspirin|It", "Gene", "0:4", "1:5", "0:1"]
+GDA = {
+    "positive first": ([("1:GDA:2", GENE, ASTHMA), ("1:NR:2", GENE, PAIN)], "1 pair marked 1:GDA:2, 1 pair of Disease"),
+    "negative first": (
+        [("1:NR:2", PAIN, GENE), ("1:GDA:2", GENE, ASTHMA)],
+        "1 pair of Disease and Gene, 1 pair marked",
+    ),
+    "no positives": ([("1:NR:2", GENE, ASTHMA), ("1:NR:2", GENE, PAIN)], "2 pairs of Disease and Gene"),
+}
+
+
+@pytest.mark.parametrize("which", GDA)
+def test_another_corpus_in_the_same_columns_is_one_problem_that_names_the_form(tmp_path: Path, which: str) -> None:
+    pairs, found = GDA[which]
+    path = scan(tmp_path, line(*pairs)).path
+    assert detect(path).name == "cdr"
+    result = cdr.scan(path)
+    (problem,) = result.problems
+    assert str(problem).startswith("looks like GDA, or another corpus in BC5CDR's form of 17 columns")
+    assert found in str(problem)
+    assert "bring it into DocRED's JSON form" in str(problem)
+    assert not +result.notes
+
+
+def test_one_pair_of_another_corpus_in_a_file_of_bc5cdr_is_named_by_its_line(tmp_path: Path) -> None:
+    (problem,) = scan(tmp_path, SMALL, line(("1:GDA:2", ASPIRIN, ASTHMA), pmid="78")).problems
+    assert str(problem).startswith("document 1 '78': line 2, pair 1, column 1 = '1:GDA:2'")
 
 
 def changed(entity: list[str], at: int, value: str) -> list[str]:

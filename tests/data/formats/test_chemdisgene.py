@@ -68,6 +68,34 @@ def test_a_document_is_the_words_mentions_pairs_and_triples_of_its_abstract(tmp_
     }
 
 
+IDS = {
+    "5|6": True, "901;902": True, "1234,5678": True, "5595;5594;5595": True, "MESH:D1|MESH:D2": True, "D001|D002": True,
+    "6347(Tax:9606);6348(Tax:9606)": True, "OMIM:1|MESH:C2": True,
+    "5": False, "MESH:D1": False, "": False, "-": False, "c|SUB|G|1234|A": False, "p|SUB|V|600|E": False,
+    "tmVar:c|SUB|C|1|T;HGVS:c.1C>T;VariantGroup:0;CorrespondingGene:672;RS#:80357": False,
+    "p.E472K;RS#:779698260": False, "c.362C>T;RS#:770229881": False, "p.K1E,N;CorrespondingGene:24476": False,
+    "p.L98,104_K": False, "p.K1E;CorrespondingGene:3375": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_mentions_of_several_concepts_are_counted_however_their_ids_are_joined_and_variants_are_not(
+    tmp_path: Path, id_: str
+) -> None:
+    item = small()
+    item["entity"] = [{"start": 0, "end": 7, "mention": "Aspirin", "type": "Gene", "id": id_}]
+    result = scan(tmp_path, item)
+    assert result.notes[chemdisgene.SEVERAL_IDS] == IDS[id_]
+    assert len(result.documents[0].entities[0]) == 1
+
+
+@pytest.mark.parametrize(("name", "count"), [("train.json", 399), ("valid.json", 51), ("test.anno_all.json", 78)])
+def test_mentions_of_several_genes_are_counted_in_the_real_files(
+    shared_file: Callable[[str], Path], name: str, count: int
+) -> None:
+    assert chemdisgene.scan(shared_file(f"data/chemdisgene-small/{name}")).notes[chemdisgene.SEVERAL_IDS] == count
+
+
 def test_a_species_and_a_gene_of_one_number_are_two_entities(tmp_path: Path) -> None:
     item = small()
     del item["entity"][1]  # the gene 10090

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.data.catalog.register import read_relations
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats import document_checks as checks
 from bench.data.formats import scan as scanning
@@ -24,7 +25,7 @@ from bench.data.formats.docred import (
     sound_document,
     write_documents,
 )
-from bench.data.formats.json_stream import elements
+from bench.data.formats.json_stream import RepeatedKey, elements
 from bench.errors import UsageError
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -219,6 +220,58 @@ def test_oddities_of_real_files_are_counted_and_kept(tmp_path: Path) -> None:
     }
     assert len(result.documents[0].labels) == 2
     assert len(result.documents[0].entities[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("once", "twice", "place"),
+    [
+        ('"labels": [', '"labels": [], "labels": [', "labels"),
+        ('"h": 0', '"h": 1, "h": 0', "labels[0].h"),
+        ('"sent_id": 1, "pos": [3, 4]', '"sent_id": 0, "pos": [0, 1], "pos": [3, 4], "sent_id": 1', None),
+        ('"title": "Loud', '"title": "x", "title": "y", "title": "Loud', "title"),
+    ],
+)
+def test_a_key_given_twice_is_a_problem_of_its_document_with_its_place(
+    tmp_path: Path, once: str, twice: str, place: str | None
+) -> None:
+    path = saved(tmp_path, [{**valid(), "title": "other"}, valid(), {**valid(), "title": "third"}])
+    before, separator, after = path.read_text().partition('"Loud Tour"')
+    text = f"{before}{separator}{after}"
+    at = text.rindex(once, 0, text.index('"third"'))
+    path.write_text(text[:at] + twice + text[at + len(once) :])
+    result = scan(path)
+    places = [place] if place else ["vertexSet[1][0].sent_id", "vertexSet[1][0].pos"]
+    assert [str(problem) for problem in result.problems] == [
+        f"document 1 'Loud Tour': {name}: given twice in one object, of which only the last would be read"
+        for name in places
+    ]
+    assert [document.title for document in result.documents] == ["other", "third"]
+
+
+def test_a_key_given_twice_is_noticed_wherever_the_file_is_cut_into_blocks(tmp_path: Path) -> None:
+    text = json.dumps([valid(), {**valid(), "title": "other"}]).replace('"h": 0', '"h": 0, "h": 0').encode()
+    for size in (1, 7, 300):
+        repeated: list[RepeatedKey] = []
+        blocks = [text[at : at + size] for at in range(0, len(text), size)]
+        seen = []
+        for item, _ in elements(blocks, repeated):
+            seen.append(sum(any(r.object is label for label in item["labels"]) for r in repeated))
+            repeated.clear()
+        assert seen == [1, 1]
+
+
+def test_a_relation_or_key_given_twice_in_a_whole_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rel2id.json"
+    path.write_text('{"P1": 1, "P2": 2, "P1": 3}')
+    with pytest.raises(UsageError, match=r"rel2id\.json: P1: given twice in one object"):
+        read_relations([path])
+
+
+def test_a_key_given_twice_is_named_however_deep_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("[" * 400 + '{"a": 1, "a": 2}' + "]" * 400)
+    with pytest.raises(UsageError, match=r"\[0\]\.a: given twice in one object"):
+        read_facts(path)
 
 
 def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from bench.data.catalog.registration import Registration, registration_path
 from bench.data.catalog.releases import OFFICIAL, TABLE
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.chemdisgene import RELATIONS
-from bench.data.formats.detect import FORMATS, detect, format_of, read_documents
-from bench.data.formats.docred import write_documents
+from bench.data.formats.detect import FORMATS, detect, format_of, read_documents, scan
+from bench.data.formats.docred import document_as_json, read_facts, write_documents
 from bench.errors import UsageError
 
 CDR_LINE = (
@@ -74,6 +76,122 @@ def test_the_form_is_found_from_the_content(tmp_path: Path, chem: dict[str, Path
     assert detect(tmp_path / "d.json").name == "docred"
 
 
+def as_json(document: Document, **changes: object) -> dict[str, Any]:
+    return {**document_as_json(document), **changes}
+
+
+def said_by(document: Document, word: str) -> Document:
+    return replace(document, sentences=(*document.sentences, (word,)))
+
+
+DOCRED_TEXTS = {
+    "the mark of PubTator's titles": json.dumps([as_json(said_by(docred_document("T"), "a|t|b"))]),
+    "three tabs in its first line": '[\t{"title":\t"T",\t"sents": [["a", "b"]],\n"vertexSet": [], "labels": []}]',
+    "a long first document with a key of ChemDisGene's as a word": json.dumps(
+        [as_json(docred_document("T"), sents=[["a", "b"], *[["abstract", "docid", "word"]] * 8_000])], indent=4
+    ),
+    "a word of its text as a title": json.dumps([as_json(docred_document('"docid"'))]),
+    "keys in another order": json.dumps([dict(reversed(as_json(docred_document("T")).items()))]),
+    "a key of ChemDisGene's": json.dumps([as_json(docred_document("T"), docid="7")]),
+    "keys that are escaped": json.dumps([as_json(docred_document("T"))]).replace("vertexSet", r"vertex\u0053et"),
+}
+
+
+@pytest.mark.parametrize("what", DOCRED_TEXTS)
+def test_json_is_known_by_its_keys_whatever_its_text_says(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(DOCRED_TEXTS[what])
+    assert detect(path).name == "docred"
+    assert len(read_documents(path)) == 1
+
+
+def test_a_long_first_abstract_is_chemdisgenes_by_the_keys_that_come_after_it(tmp_path: Path) -> None:
+    item = {"abstract": "word " * 30_000, **{key: value for key, value in small().items() if key != "abstract"}}
+    assert detect(save_json(tmp_path / "x.json", [{**item, "entity": []}])).name == "chemdisgene"
+
+
+def test_any_file_may_be_gzipped_and_counts_as_it_lies_on_disk(
+    tmp_path: Path, chem: dict[str, Path], cdr: dict[str, Path]
+) -> None:
+    write_documents(tmp_path / "d.json", [docred_document("T"), docred_document("U")])
+    for plain in (tmp_path / "d.json", chem["dev"], cdr["train"]):
+        zipped = plain.with_name("no suffix tells it")
+        raw = gzip.compress(plain.read_bytes()[:100]) + gzip.compress(plain.read_bytes()[100:])  # as bgzip writes them
+        zipped.write_bytes(raw)
+        assert detect(zipped) == detect(plain)
+        result = scan(zipped)
+        assert result.documents == scan(plain).documents
+        assert [(s.size, s.sha256) for s in result.sources] == [(len(raw), hashlib.sha256(raw).hexdigest())]
+
+
+def test_a_gzipped_data_set_gives_the_documents_chunks_and_facts_of_the_plain_one(tmp_path: Path) -> None:
+    plain, zipped = {}, {}
+    for split in ("train", "dev", "test"):
+        plain[split], zipped[split] = tmp_path / f"{split}.json", tmp_path / f"{split}.json.gz"
+        write_documents(plain[split], [docred_document(f"{split} {i}") for i in range(3)])
+        zipped[split].write_bytes(gzip.compress(plain[split].read_bytes()))
+    facts = tmp_path / "x.fact.gz"
+    facts.write_bytes(gzip.compress(b'[["a", "b", "P1"]]'))
+    relations = tmp_path / "rel2id.json.gz"
+    relations.write_bytes(gzip.compress(b'{"P1": 1, "P2": 2}'))
+    first, _ = add_dataset("plain", plain)
+    second, _ = add_dataset("zipped", zipped, facts=facts, relations=[relations])
+    assert second.documents("train") == first.documents("train")
+    assert [c.digest for c in second.chunks("train")] == [c.digest for c in first.chunks("train")]
+    assert second.facts() == {("a", "b", "P1")}
+    assert second.relations == ("P1", "P2")
+    zipped["train"].write_bytes(gzip.compress(plain["dev"].read_bytes()))
+    with pytest.raises(UsageError, match="has changed since it was registered"):
+        open_dataset("zipped").checksum("train")
+
+
+@pytest.mark.parametrize("kept", [1, 2, 9, 30, -1])
+def test_gzipped_json_that_is_cut_off_is_refused_as_such(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(gzip.compress(json.dumps([as_json(docred_document("T"))]).encode())[:kept])
+    for read in (read_documents, read_facts):
+        with pytest.raises(UsageError, match="damaged or cut off, not a whole gzip file"):
+            read(path)
+
+
+OTHER_CORPORA: dict[str, tuple[str, list[str]]] = {
+    "one document per line, with other keys": (
+        '{"id": 1, "text": "x", "sents_char": [["x"]], "vertex_char": [], "labels_char": []}\n' * 2,
+        ["found an object with the keys id, text, sents_char, vertex_char, labels_char",
+         "where a document has title, sents, vertexSet (one document per line? put them in one list)"],
+    ),
+    "entities and relations under other keys": (
+        json.dumps([{"title": str(i), "sents": [["x"]], "entities": [], "relations": []} for i in range(300)]),
+        ["documents with the keys title, sents, entities, relations: expected title, sents, vertexSet (and labels): "
+         "no document has vertexSet"],
+    ),
+    "predictions": (
+        json.dumps([{"title": "T", "h_idx": 0, "t_idx": 1, "r": "P1"}] * 300),
+        ["documents with the keys title, h_idx, t_idx, r", "no document has sents, vertexSet"],
+    ),
+    "relations": ('{"Na": 0, "P1": 1}', ["found an object with the keys Na, P1, where a document has title, sents"]),
+    "many keys": (json.dumps([{f"k{i}": i for i in range(40)}]), ["keys k0, k1, k2", "k11, 28 more: expected"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", OTHER_CORPORA)
+def test_a_file_of_another_corpus_is_one_problem_that_names_its_keys_and_those_expected(
+    tmp_path: Path, what: str
+) -> None:
+    content, messages = OTHER_CORPORA[what]
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    (problem,) = scan(path).problems
+    for message in messages:
+        assert message in str(problem)
+
+
+def test_a_file_without_labels_that_has_keys_of_its_own_says_which(tmp_path: Path) -> None:
+    item = as_json(docred_document("T"), relations=[])
+    path = save_json(tmp_path / "x.json", [{key: value for key, value in item.items() if key != "labels"}])
+    assert "predict only; labels would be in 'labels', found relations" in run("validate", path).output
+
+
 EMPTY_GZIP = gzip.compress(b"", mtime=0)  # a time in it would be a test of another name in every process
 
 
@@ -87,7 +205,7 @@ def test_what_tells_no_form_is_left_to_the_reader_of_docred(tmp_path: Path, cont
 
 
 def test_the_form_chosen_is_the_one_read(chem: dict[str, Path]) -> None:
-    with pytest.raises(UsageError, match="sents: missing"):
+    with pytest.raises(UsageError, match="expected title, sents, vertexSet \\(and labels\\)"):
         add_dataset("mine", {**chem, "train": chem["dev"]}, form=FORMATS["docred"])
     with pytest.raises(UsageError, match="Did you mean 'chemdisgene'"):
         format_of("chemdisgen")
@@ -111,7 +229,7 @@ def test_a_chemdisgene_data_set_is_registered_and_counted(chem: dict[str, Path])
 
 
 def test_a_cdr_data_set_is_registered_without_saying_its_form(cdr: dict[str, Path]) -> None:
-    assert "registered 'mine': 1 relations" in run("add", "mine", *options(cdr)).output
+    assert "registered 'mine': 1 relation\n" in run("add", "mine", *options(cdr)).output
     dataset = open_dataset("mine")
     assert dataset.relations == ("CID",)
     assert dataset.relation_names == {"CID": "chemical-induced disease"}
@@ -190,7 +308,7 @@ def test_validate_knows_every_form_and_names_what_is_wrong(
     sound = run("validate", chem["train"], chem["dev"], cdr["train"])
     assert sound.exit_code == 0
     assert sound.output.count("no problems") == 3
-    assert "1 triples given from object to subject, turned round" in sound.output
+    assert "1 triple given from object to subject, turned round" in sound.output
     cdr["train"].write_text(CDR_LINE.replace("1:CID:2", "?"))
     table = run("validate", cdr["train"], tmp_path / "train_relationships.tsv.gz", "--format", "cdr")
     assert table.exit_code == 1

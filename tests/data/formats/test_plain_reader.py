@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from plain.reader import PlainDocument, read
 from recombined import recombined
+from sample_documents import sample_splits
 
-from bench.data import sample
 from bench.data.batching import collate
 from bench.data.features.build import Features, WordPieces, build_features
 from bench.data.formats.docred import read_documents, write_documents
@@ -43,7 +43,7 @@ def test_features_of_real_documents_are_those_of_the_plain_reader(words, shared_
 
 
 def test_features_of_recombined_documents_are_those_of_the_plain_reader(words, tmp_path: Path):
-    documents = list(recombined(sample.generate(seed=0)["train"][:20], 30))
+    documents = list(recombined(sample_splits()["train"][:20], 30))
     path = tmp_path / "documents.json"
     write_documents(path, documents)
     relations = sorted({label.relation for d in documents for label in d.labels})

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bench.data.formats import chemdisgene, pubtator
+from bench.data.formats.detect import scan
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -111,6 +112,32 @@ def test_a_line_that_is_not_as_expected_is_named(tmp_path: Path, lines: list[str
     result = pubtator.scan(path)
     assert message in result.report()
     assert not [document for document in result.documents if document.title != "77"]
+
+
+RELATION_LINES = {
+    "BC5CDR": "{}\tCID\tD000001\tD000002",
+    "BioRED": "{}\tAssociation\tD000001\t1234\tNovel",
+    "BioRED without novelty": "{}\tPositive_Correlation\tD000001\t1234",
+}
+
+
+@pytest.mark.parametrize("corpus", RELATION_LINES)
+def test_relations_among_the_mentions_are_one_problem_that_says_another_corpus(tmp_path: Path, corpus: str) -> None:
+    documents = []
+    for docid in range(1_000, 1_300):
+        # What else such files have: mentions of several concepts with a column more.
+        mentions = f"{docid}\t0\t7\tZorinol\tChemical\tD1|D2\tZor|inol"
+        relation = RELATION_LINES[corpus].format(docid)
+        documents.append(
+            f"{docid}|t|Zorinol and palkitis.\n{docid}|a|It was seen.\n{mentions}\n{relation}\n{relation}\n"
+        )
+    path = tmp_path / "x.PubTator"
+    path.write_text("\n".join(documents))
+    result = scan(path)
+    (problem,) = result.problems
+    assert str(problem).startswith(f"line 4 = {json.dumps(RELATION_LINES[corpus].format(1_000))}: another corpus (600 ")
+    assert "ChemDisGene's triples are in a table beside the abstracts" in str(problem)
+    assert (result.count, result.documents, sum(result.notes.values())) == (300, (), 0)
 
 
 @pytest.mark.parametrize(

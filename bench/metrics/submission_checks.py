@@ -1,0 +1,134 @@
+"""What of a submission cannot be right, or does not count, beside the labelled documents it is of.
+
+Nothing is repaired and nothing refused: scores are what they are. But a file of relation names where the labels have
+ids scores 0.00 like a bad model, and whoever looks at the number has to be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from bench.data.documents import Document, Fact
+from bench.metrics.official import is_seen
+from bench.metrics.submission import Prediction
+
+EXAMPLES = 5
+"""So many titles or relations are named."""
+
+
+@dataclass(frozen=True)
+class SubmissionChecks:
+    """Counts of what is odd about a submission: of distinct triples, where it does not say rows.
+
+    rows: all rows.   duplicates: rows that repeat the triple of one before them.   unknown_titles: triples of documents
+    that the labelled file lacks.   unknown_relations: of relations that it has no label of.   unknown_entities: of
+    entities that their document lacks.   self_pairs: of an entity with itself; right_self_pairs: those that are
+    labelled.   repeated_evidence: rows whose evidence names a sentence twice.   unknown_evidence: rows whose evidence
+    names sentences that their document lacks.   repeated_gold_evidence: labels whose evidence names a sentence twice.
+    """
+
+    rows: int
+    duplicates: int
+    unknown_titles: int
+    unknown_relations: int
+    unknown_entities: int
+    self_pairs: int
+    right_self_pairs: int
+    repeated_evidence: int
+    unknown_evidence: int
+    repeated_gold_evidence: int
+
+    def as_json(self) -> dict[str, int]:
+        """All counts by name."""
+        return asdict(self)
+
+
+def check(predictions: Sequence[Prediction], documents: Sequence[Document]) -> SubmissionChecks:
+    """Look through a submission and the labelled documents that it is scored against."""
+    by_title = {document.title: document for document in documents}
+    relations, gold = labelled_relations(documents), {t for document in documents for t in document.triples()}
+    distinct = {prediction.triple for prediction in predictions}
+    known = [triple for triple in distinct if triple[0] in by_title]
+    themselves = {triple for triple in distinct if triple[1] == triple[2]}
+    evidence = [(by_title.get(p.title), p.evidence) for p in predictions if p.evidence]
+    labels = [label.evidence for document in documents for label in document.labels]
+    return SubmissionChecks(
+        rows=len(predictions),
+        duplicates=len(predictions) - len(distinct),
+        unknown_titles=len(distinct) - len(known),
+        unknown_relations=sum(triple[3] not in relations for triple in distinct),
+        unknown_entities=sum(max(head, tail) >= len(by_title[title].entities) for title, head, tail, _ in known),
+        self_pairs=len(themselves),
+        right_self_pairs=len(themselves & gold),
+        repeated_evidence=sum(_repeats(sentences) for _, sentences in evidence),
+        unknown_evidence=sum(of is not None and max(named) >= len(of.sentences) for of, named in evidence),
+        repeated_gold_evidence=sum(map(_repeats, labels)),
+    )
+
+
+def notes(
+    checks: SubmissionChecks, predictions: Sequence[Prediction], documents: Sequence[Document], gold: str
+) -> Iterator[str]:
+    """The checks as sentences, of what there is. gold: what the labelled file is called."""
+    if not checks.rows:
+        yield "there are no predictions: every score is 0"
+    if checks.duplicates:
+        yield f"{checks.duplicates:,} duplicate predictions are counted once; the evidence of the first row counts"
+    if checks.unknown_titles:
+        titles = {document.title for document in documents}
+        named = _named({p.title for p in predictions} - titles)
+        yield f"{checks.unknown_titles:,} predictions are of documents that {gold} lacks: {named}; all wrong"
+    if checks.unknown_relations:
+        yield _unknown_relations(checks, predictions, labelled_relations(documents), gold)
+    if checks.unknown_entities:
+        yield f"{checks.unknown_entities:,} predictions name entities that their document does not have; all wrong"
+    if checks.self_pairs:
+        right = (
+            f"{checks.right_self_pairs:,} of them labelled" if checks.right_self_pairs else "none labelled, all wrong"
+        )
+        yield f"{checks.self_pairs:,} predictions have the same entity as head and tail: {right}"
+    if checks.repeated_evidence:
+        yield f"the evidence of {checks.repeated_evidence:,} predictions names a sentence twice; it is counted once"
+    if checks.unknown_evidence:
+        yield f"the evidence of {checks.unknown_evidence:,} predictions names a sentence that their document lacks"
+    if checks.repeated_gold_evidence:
+        yield (
+            f"the evidence of {checks.repeated_gold_evidence:,} labels of {gold} names a sentence twice; it is counted "
+            "once (the published script counts it twice in the recall of evidence)"
+        )
+
+
+def labelled_relations(documents: Iterable[Document]) -> set[str]:
+    """The relations that have a label."""
+    return {label.relation for document in documents for label in document.labels}
+
+
+def facts_note(facts: Collection[Fact], documents: Sequence[Document], source: str, metric: str) -> str | None:
+    """Why facts change nothing, where they do not: there are none, or none is a labelled triple. source: their file."""
+    if not facts:
+        return f"{source} has no facts: {metric} leaves nothing out and equals F1"
+    if any(is_seen(document, triple, facts) for document in documents for triple in document.triples()):
+        return None
+    return (
+        f"none of the {len(facts):,} facts of {source} is a labelled triple: {metric} leaves nothing out and equals F1"
+    )
+
+
+def _unknown_relations(
+    checks: SubmissionChecks, predictions: Sequence[Prediction], labelled: Collection[str], gold: str
+) -> str:
+    unknown = {prediction.relation for prediction in predictions} - set(labelled)
+    text = f"{checks.unknown_relations:,} predictions are of relations that {gold} has no label of: {_named(unknown)}"
+    if any(prediction.relation in labelled for prediction in predictions):
+        return f"{text}; all wrong"
+    return f"{text}; these are all predictions, so every score is 0: {gold} calls its relations {_named(labelled)}"
+
+
+def _named(names: Collection[str]) -> str:
+    named = ", ".join(map(repr, sorted(names)[:EXAMPLES]))
+    return named + (f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else "")
+
+
+def _repeats(sentences: Sequence[int]) -> bool:
+    return len(set(sentences)) < len(sentences)
