@@ -11,7 +11,8 @@ from typing import Any
 from baselines.kd_docre import KdDocRe
 from bench.data.batching import Batch
 from bench.inference.document_model import DocumentModel
-from bench.nn.encoder import Encoder, plan_windows
+from bench.nn.encoder import Encoder
+from bench.nn.windows import plan_windows
 from ttmre.model import TtmRe
 from ttmre.released import TtmReReleased
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench.data.batching import Batch
 from bench.inference.document_model import DocumentModel
-from bench.nn.encoder import DocumentEncoding
 from bench.nn.pooling import Pairs, pool
+from bench.nn.windows import DocumentEncoding
 
 Clock = Callable[[], float]
 PARTS = ("encoder", "pooling", "head", "loss", "backward")

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from bench.data.batching import Batch
 from bench.interface import PairModel
-from bench.nn.encoder import DocumentEncoding, Encoder
+from bench.nn.encoder import Encoder
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.pooling import Pairs, pool
 from bench.nn.tokens import Tokens
+from bench.nn.windows import DocumentEncoding
 
 
 class DocumentModel(nn.Module):

@@ -8,8 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bench.data.batching import Batch
 from bench.errors import UsageError
 from bench.nn.encoder_traits import PLAIN, Traits
+from bench.nn.windows import DocumentEncoding, Window, merge, plan_windows, rows_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,27 +30,6 @@ UNFRAMED = range(5)
 """Word pieces to try a model with for which nothing opens and closes a window: any vocabulary has them."""
 GRAPH_LENGTHS = 64
 """Where CUDA graphs are recorded, windows are this many word pieces long, or twice as many, or three times ..."""
-
-
-class DocumentEncoding(NamedTuple):
-    """One encoded document: l word pieces, m surviving mentions, d wide, A heads.
-
-    states: [l, d].   attention: [m, A, l], each row the attention from a mention's opening marker; [m, 0, l] from an
-    encoder without `attention`.
-    """
-
-    states: Tensor
-    attention: Tensor
-
-
-@dataclass(frozen=True)
-class Window:
-    """Pieces `start` to `stop` of document `document`; `skip` pieces of special tokens stand before them."""
-
-    document: int
-    start: int
-    stop: int
-    skip: int
 
 
 class Encoder(nn.Module):
@@ -126,7 +105,7 @@ class Encoder(nn.Module):
         """Encode every document of the batch. Raises UsageError, with the reason, where compiling does not work."""
         windows = plan_windows([d.length for d in batch.documents], self.window, len(self.start_ids), len(self.end_ids))
         pieces = [self._pieces(batch, w) for w in windows]
-        rows = _rows_at(batch, windows)
+        rows = rows_at(batch, windows)
         states: list[Tensor] = []
         attention: list[Tensor] = []
         lengths = [len(ids) for ids in pieces]
@@ -135,7 +114,7 @@ class Encoder(nn.Module):
             own_states, own_attention = self._encode(input_ids, mask, rows[some])
             states += own_states.unbind(0)
             attention += own_attention
-        return _merge(batch, windows, states, attention, rows)
+        return merge(batch, windows, states, attention, rows)
 
     def _pieces(self, batch: Batch, w: Window) -> Tensor:
         """The word pieces of a window, with the special tokens it was cut off from: [length of the window]."""
@@ -203,67 +182,3 @@ def _together(lengths: Sequence[int], device: torch.device) -> list[slice]:
 
 def _one_by_one(lengths: Sequence[int]) -> list[slice]:
     return [slice(w, w + 1) for w in range(len(lengths))]
-
-
-def plan_windows(lengths: Sequence[int], window: int, start: int, end: int) -> list[Window]:
-    """One window for a document that fits, else the first and the last `window` pieces, with others between them.
-
-    start, end: how many special tokens open and close a window that is cut out of a document.
-    As in the reference programs, a document of almost `2 * window` pieces leaves start + end pieces in its middle that
-    neither window covers; they get zeros. A longer one has as many windows as cover it, each overlapping the next by
-    about the same. Raises ValueError for a window that the special tokens fill.
-    """
-    if window <= start + end:
-        raise ValueError(f"a window of {window} word pieces has no room beside {start + end} special tokens")
-    windows = []
-    for b, length in enumerate(lengths):
-        if length <= window:
-            windows.append(Window(b, 0, length, 0))
-            continue
-        first, last = window - end, length - window + start  # where the first window stops and the last one starts
-        inner, gap = window - start - end, last - first
-        count = -(-gap // inner) if length > 2 * window else 0
-        starts = [first - inner + (i + 1) * (gap + inner) // (count + 1) for i in range(count)]
-        windows.append(Window(b, 0, first, 0))
-        windows += [Window(b, at, at + inner, start) for at in starts]
-        windows.append(Window(b, last, length, start))
-    return windows
-
-
-def _rows_at(batch: Batch, windows: Sequence[Window]) -> list[Tensor]:
-    """For each window the positions in it of its document's mention markers; -1 becomes 0 for those outside it.
-
-    Every window has a row for every mention of its document, so that sizes never depend on values on the device.
-    """
-    rows = []
-    for w in windows:
-        at = batch.documents[w.document].mention_position - w.start + w.skip
-        inside = (at >= w.skip) & (at < w.stop - w.start + w.skip)
-        rows.append(torch.where(inside, at, torch.zeros_like(at)))
-    return rows
-
-
-def _merge(
-    batch: Batch, windows: Sequence[Window], states: list[Tensor], attention: list[Tensor], rows: list[Tensor]
-) -> list[DocumentEncoding]:
-    """Back to documents: states averaged where windows overlap, attention added and renormalised."""
-    by_document: list[list[tuple[Window, Tensor, Tensor]]] = [[] for _ in batch.documents]
-    for w, window_states, weights in zip(windows, states, attention, strict=True):
-        span = slice(w.skip, w.skip + w.stop - w.start)
-        by_document[w.document].append((w, window_states[span], weights[..., span]))
-    merged = []
-    for document, parts in zip(batch.documents, by_document, strict=True):
-        if len(parts) == 1:
-            merged.append(DocumentEncoding(parts[0][1], parts[0][2]))
-            continue
-        state_sum = covered = attention_sum = torch.zeros((), device=batch.input_ids.device)
-        for w, window_states, weights in parts:
-            after = document.length - w.stop
-            at = document.mention_position
-            inside = ((at >= w.start) & (at < w.stop)).to(weights.dtype)
-            state_sum = state_sum + F.pad(window_states, (0, 0, w.start, after))
-            covered = covered + F.pad(window_states.new_ones(w.stop - w.start), (w.start, after))
-            attention_sum = attention_sum + F.pad(weights * inside[:, None, None], (w.start, after))
-        total = attention_sum.sum(-1, keepdim=True) + 1e-10
-        merged.append(DocumentEncoding(state_sum / covered.clamp(min=1)[:, None], attention_sum / total))
-    return merged

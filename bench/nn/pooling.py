@@ -11,8 +11,8 @@ from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.nn.contraction import contract
-from bench.nn.encoder import DocumentEncoding
 from bench.nn.segments import segment_logsumexp
+from bench.nn.windows import DocumentEncoding
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from bench.data.features.build import WordPieces, build_features
 from bench.data.formats.docred import read_documents
 from bench.inference.document_model import document_model
 from bench.interface import Task
-from bench.nn.encoder import DocumentEncoding
 from bench.nn.encoder_source import find_encoder
 from bench.nn.pooling import Pairs, pool
+from bench.nn.windows import DocumentEncoding
 from bench.registry import find
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}

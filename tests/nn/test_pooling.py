@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.batching import Batch, DocumentLayout
-from bench.nn.encoder import DocumentEncoding
 from bench.nn.pooling import entity_attention, pair_attention, pool
+from bench.nn.windows import DocumentEncoding
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}
 

@@ -14,7 +14,8 @@ from transformers import DebertaV2Config, RobertaConfig
 
 from bench.data.batching import Batch
 from bench.nn.attention_rows import ATTENTION, _remembering_sdpa
-from bench.nn.encoder import Encoder, plan_windows
+from bench.nn.encoder import Encoder
+from bench.nn.windows import plan_windows
 
 pytestmark = pytest.mark.usefixtures("windows")
 
