@@ -60,7 +60,11 @@ def test_documents_of_many_windows_go_through_training_dev_and_prediction(window
     path = shared_file("cases/files/long-document/dev_long_1200_words.json")
     long = list(read_documents(path))
     relations = [replace(d, labels=(*d.labels, *few.labels)) for d, few in zip(long, documents("x", 2), strict=True)]
-    small = {split: [replace(d, title=f"{split} {d.title}") for d in relations] for split in ("train", "dev", "test")}
+    # No two of them may hold the same text.
+    small = {
+        split: [replace(d, title=f"{split} {d.title}", sentences=(*d.sentences, (split,))) for d in relations]
+        for split in ("train", "dev", "test")
+    }
     register(tmp_path, "long", distant=0, **small)
     folder = encoder(tmp_path / "encoder", BertConfig(**BERT_LIKE | {"max_position_embeddings": 128}), long)
     changes = [f"window={window}"] if window else []
