@@ -10,7 +10,6 @@ import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
 from bench.runs.names import model_name
-from bench.runs.status import SETTLED
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -77,6 +76,8 @@ def pause() -> None:
 
 def _is_under_way(view: RunView) -> bool:
     """Whether some process or job will carry the run further by itself."""
+    from bench.runs.status import SETTLED
+
     return view.state not in SETTLED and (view.state != "waiting" or bool(view.job))
 
 
