@@ -13,8 +13,9 @@ from bench.registry import find, registered
 @pytest.fixture(scope="module", autouse=True)
 def documents_made_once():
     """The checks are about models: the documents they are tried on are the same each time."""
+    splits = sample_splits()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checking.sample, "generate", lambda seed: sample_splits())
+        patch.setattr(checking.sample, "generate", lambda seed: splits)
         yield
 
 
