@@ -16,6 +16,11 @@ pytest_plugins = ["slurm_fixtures", "golden_scores"]
 SHARED = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data")).parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait come first: beside them other processes have the others to do, at the end there is nothing."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
 @pytest.fixture
 def shared_file() -> Callable[[str], Path]:
     """A function giving the path of a shared file (`shared_file("golden/x.json")`); skips the test without it."""

@@ -23,7 +23,7 @@ from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
 from bench.runs.status import RunStatus
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.waits]
 
 LONG, ENDLESS = "epochs=25", "epochs=100000"
 """Enough updates to be stopped in the middle of them."""

@@ -33,6 +33,8 @@ from bench.training.team import LOST, StageGroup, joined
 
 RELATIONS = ("knows", "leads")
 TASK = Task(128, RELATIONS, (0.05, 0.1), vocabulary=200)
+pytestmark = pytest.mark.waits
+
 LONG = "epochs=15"
 
 

@@ -28,6 +28,7 @@ class RepeatedKey(NamedTuple):
     key: str
 
 
+IN_NUMBERS = "0123456789.eE+-"
 TWICE = "given twice in one object, of which only the last would be read"
 
 
@@ -260,8 +261,9 @@ class _Text:
                 if self.ended or not _may_be_cut(error):
                     raise
             else:
-                # A number may go on in the next block.
-                if end < len(self.held) or self.ended:
+                # A number may go on in the next block: of "1.5e3" the first characters are 1, or 1.5.
+                whole = self.held[end:].strip(IN_NUMBERS) if isinstance(value, int | float) else end < len(self.held)
+                if whole or self.ended:
                     text, self.at = self.held[self.at : end], end
                     return value, text
             self.more()

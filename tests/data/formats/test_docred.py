@@ -356,6 +356,16 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path, some: list[Document]
     assert [sound_document(item) for item in json.loads(path.read_text(encoding="utf-8"))] == some
 
 
+@pytest.mark.parametrize("text", ["[null, 0.0", "[12.5e+3, 4]", "[-1e5}", "[0.0e", "[10.25 7]", "[1.5"])
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+def test_a_number_is_read_whole_wherever_a_block_ends(tmp_path: Path, text: str, block: int, monkeypatch) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    whole = scan(path)
+    monkeypatch.setattr(scanning, "BLOCK", block)
+    assert scan(path) == whole
+
+
 @PER_EXAMPLE
 @given(JSON | st.lists(documents_as_json()), st.data())
 def test_a_file_is_read_and_refused_the_same_whatever_the_size_of_its_blocks(
