@@ -27,3 +27,8 @@ def unknown(kind: str, name: str, valid: Iterable[str], hint: str = "") -> Usage
     if hint:
         lines.append(hint)
     return UsageError("\n".join(lines))
+
+
+def plural(count: int, noun: str) -> str:
+    """A number of things as a person reads it: `1 document`, `1,521 documents`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -139,7 +139,7 @@ def validate(
     """Check files; print every problem of each. Exit status 1 if there is any."""
     from bench.data.catalog.register import read_relations
     from bench.data.formats.detect import format_of, scan
-    from bench.data.formats.scan import plural
+    from bench.errors import plural
 
     chosen = None if form is None else format_of(form)
     known = None
@@ -205,7 +205,7 @@ def stats(
 
 
 def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -> None:
-    from bench.data.formats.scan import plural
+    from bench.errors import plural
 
     table = _table("statistics", *(f"{s} (derived)" if dataset.is_derived(s) else s for s in dataset.splits))
     rows = {
@@ -234,7 +234,7 @@ def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -
 
 
 def _say_registered(dataset: Dataset, notes: list[str]) -> None:
-    from bench.data.formats.scan import plural
+    from bench.errors import plural
 
     for note in notes:
         typer.echo(f"note: {note}")

@@ -122,7 +122,8 @@ def print_outline(
         console.print(name, soft_wrap=True)
         console.print(_table(cells, common, costs) if cells else "the same runs as above", "")
     runs = [plan for _, plans in planned for plan in plans]
-    console.print(f"{describe(runs)}; {done} runs already have their record in {out}", soft_wrap=True)
+    already = "1 run already has its record" if done == 1 else f"{done} runs already have their record"
+    console.print(f"{describe(runs)}; {already} in {out}", soft_wrap=True)
     if costs:
         console.print(*costs.lines(), sep="\n", soft_wrap=True)
     if missing:

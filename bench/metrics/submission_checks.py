@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from bench.data.documents import Document, Fact
+from bench.errors import plural
 from bench.metrics.official import is_seen
 from bench.metrics.submission import Prediction
 
@@ -74,28 +75,30 @@ def notes(
     if not checks.rows:
         yield "there are no predictions: every score is 0"
     if checks.duplicates:
-        yield f"{checks.duplicates:,} duplicate predictions are counted once; the evidence of the first row counts"
+        yield f"{plural(checks.duplicates, 'duplicate prediction')}, counted once; the evidence of the first row counts"
     if checks.unknown_titles:
         titles = {document.title for document in documents}
         named = _named({p.title for p in predictions} - titles)
-        yield f"{checks.unknown_titles:,} predictions are of documents that {gold} lacks: {named}; all wrong"
+        yield f"{plural(checks.unknown_titles, 'prediction')} of documents that {gold} lacks: {named}; all wrong"
     if checks.unknown_relations:
         yield _unknown_relations(checks, predictions, labelled_relations(documents), gold)
     if checks.unknown_entities:
-        yield f"{checks.unknown_entities:,} predictions name entities that their document does not have; all wrong"
+        yield f"{plural(checks.unknown_entities, 'prediction')} with entities that the document lacks; all wrong"
     if checks.self_pairs:
         right = (
             f"{checks.right_self_pairs:,} of them labelled" if checks.right_self_pairs else "none labelled, all wrong"
         )
-        yield f"{checks.self_pairs:,} predictions have the same entity as head and tail: {right}"
+        yield f"{plural(checks.self_pairs, 'prediction')} with the same entity as head and tail: {right}"
     if checks.repeated_evidence:
-        yield f"the evidence of {checks.repeated_evidence:,} predictions names a sentence twice; it is counted once"
+        evidence = f"the evidence of {plural(checks.repeated_evidence, 'prediction')}"
+        yield f"{evidence} names a sentence twice; it is counted once"
     if checks.unknown_evidence:
-        yield f"the evidence of {checks.unknown_evidence:,} predictions names a sentence that their document lacks"
+        evidence = f"the evidence of {plural(checks.unknown_evidence, 'prediction')}"
+        yield f"{evidence} names a sentence that the document lacks"
     if checks.repeated_gold_evidence:
         yield (
-            f"the evidence of {checks.repeated_gold_evidence:,} labels of {gold} names a sentence twice; it is counted "
-            "once (the published script counts it twice in the recall of evidence)"
+            f"the evidence of {plural(checks.repeated_gold_evidence, 'label')} of {gold} names a sentence twice, "
+            "counted once (the published script counts it twice in the recall of evidence)"
         )
 
 
@@ -119,7 +122,9 @@ def _unknown_relations(
     checks: SubmissionChecks, predictions: Sequence[Prediction], labelled: Collection[str], gold: str
 ) -> str:
     unknown = {prediction.relation for prediction in predictions} - set(labelled)
-    text = f"{checks.unknown_relations:,} predictions are of relations that {gold} has no label of: {_named(unknown)}"
+    text = (
+        f"{plural(checks.unknown_relations, 'prediction')} of relations that {gold} has no label of: {_named(unknown)}"
+    )
     if any(prediction.relation in labelled for prediction in predictions):
         return f"{text}; all wrong"
     return f"{text}; these are all predictions, so every score is 0: {gold} calls its relations {_named(labelled)}"

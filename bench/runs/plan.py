@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.errors import plural
 from bench.filesystem import digest
 from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
 from bench.runs.recipe import Setting, Signal, Source, Training
@@ -151,7 +152,7 @@ def describe(runs: Sequence[RunPlan]) -> str:
     """One line on the size of a plan."""
     stages, asked = len(distinct_stages(runs)), sum(len(run.stages) for run in runs)
     shared = f" ({asked - stages} shared between runs)" if asked > stages else ""
-    return f"{len(runs)} runs, {stages} stages{shared}"
+    return f"{plural(len(runs), 'run')}, {plural(stages, 'stage')}{shared}"
 
 
 def step_seed(seed: int, position: int, step: int) -> int:

@@ -115,7 +115,7 @@ def test_a_dry_run_shows_the_stages_and_writes_nothing(bench, tmp_path):
 
 def test_a_dry_run_tells_what_is_done(bench, finished):
     _, printed, _ = bench(*RUN, *CHANGES, "--set", "epochs=12", "--out", finished, "--dry-run")
-    assert "1 runs already have their record" in printed
+    assert "1 run already has its record" in printed
     assert " done" in printed
 
 

@@ -51,7 +51,7 @@ def test_what_is_done_begun_and_to_do_is_told_for_all_seeds_together(bench, fini
     stage_folder(out, begun).mkdir(parents=True)
     _, printed, _ = bench(*RUN, *CHANGES, "--settings", "distant,human+distant", "--seeds", "3", "--out", out)
     assert "1 done, 1 begun of 3" in printed
-    assert "6 runs, 6 stages (3 shared between runs); 1 runs already have their record" in printed
+    assert "6 runs, 6 stages (3 shared between runs); 1 run already has its record" in printed
 
 
 def test_a_run_without_its_record_is_trained_but_not_done(finished, tmp_path):
@@ -137,7 +137,7 @@ def test_a_cell_that_a_model_does_not_have_is_left_out_and_told(bench, tmp_path)
     status, out, _ = bench(*RUN, *arguments)
     assert status == 0
     assert out.startswith("left out: dreeam has no setting distant: ")
-    assert "1 runs, 1 stages" in out
+    assert "1 run, 1 stage" in out
 
 
 @pytest.mark.parametrize(

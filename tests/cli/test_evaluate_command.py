@@ -100,8 +100,8 @@ def test_ign_f1_is_null_without_facts_not_a_copy_of_f1(files):
 def test_notes_about_the_predictions_leave_stdout_alone(files):
     result = run("--gold", files["gold"], "--pred", files["pred"], "--json")
     assert json.loads(result.stdout)
-    assert "1 duplicate predictions are counted once" in result.stderr
-    assert "1 predictions are of documents that gold.json lacks: 'no such'" in result.stderr
+    assert "1 duplicate prediction, counted once" in result.stderr
+    assert "1 prediction of documents that gold.json lacks: 'no such'" in result.stderr
     assert "--train-facts" in result.stderr
 
 
@@ -109,7 +109,7 @@ def test_predictions_of_entities_the_document_lacks_are_noted_not_refused(files,
     path = tmp_path / "impossible.json"
     path.write_text('[{"title": "a", "h_idx": 0, "t_idx": 3, "r": "P27"}]', encoding="utf-8")
     result = run("--gold", files["gold"], "--pred", path, "--json")
-    assert "1 predictions name entities that their document does not have" in result.stderr
+    assert "1 prediction with entities that the document lacks" in result.stderr
     assert json.loads(result.stdout)["f1"] == 0.0
 
 

@@ -29,7 +29,7 @@ def test_a_sound_submission_has_counts_of_nothing_and_no_note_but_those_of_the_l
 def test_relations_without_a_label_are_counted_and_named():
     rows = [Prediction("a", 0, 1, "P1"), *(Prediction("a", 0, i, f"country {i}") for i in (1, 2))]
     assert check(rows, GOLD).unknown_relations == 2
-    assert "2 predictions are of relations that gold.json has no label of: 'country 1', 'country 2'; all wrong" in (
+    assert "2 predictions of relations that gold.json has no label of: 'country 1', 'country 2'; all wrong" in (
         text(*rows)
     )
 
@@ -43,8 +43,8 @@ def test_self_pairs_are_counted_and_those_that_are_labelled_are_right():
     rows = [Prediction("a", 2, 2, "P2"), Prediction("a", 0, 0, "P1"), Prediction("a", 0, 0, "P1")]
     checks = check(rows, GOLD)
     assert (checks.self_pairs, checks.right_self_pairs, checks.duplicates) == (2, 1, 1)
-    assert "2 predictions have the same entity as head and tail: 1 of them labelled" in text(*rows)
-    assert "1 predictions have the same entity as head and tail: none labelled, all wrong" in text(rows[1])
+    assert "2 predictions with the same entity as head and tail: 1 of them labelled" in text(*rows)
+    assert "1 prediction with the same entity as head and tail: none labelled, all wrong" in text(rows[1])
 
 
 def test_titles_entities_and_sentences_that_do_not_exist_are_counted():
@@ -55,7 +55,7 @@ def test_titles_entities_and_sentences_that_do_not_exist_are_counted():
     ]
     checks = check(rows, GOLD)
     assert (checks.unknown_titles, checks.unknown_entities, checks.unknown_evidence) == (1, 1, 1)
-    assert "the evidence of 1 predictions names a sentence that their document lacks" in text(*rows)
+    assert "the evidence of 1 prediction names a sentence that the document lacks" in text(*rows)
 
 
 def test_evidence_with_a_sentence_twice_is_counted_in_predictions_and_labels():
@@ -63,7 +63,7 @@ def test_evidence_with_a_sentence_twice_is_counted_in_predictions_and_labels():
     checks = check(rows, GOLD)
     assert (checks.repeated_evidence, checks.repeated_gold_evidence) == (2, 1)
     assert "the evidence of 2 predictions names a sentence twice; it is counted once" in text(*rows)
-    assert "the evidence of 1 labels of gold.json names a sentence twice" in text(*rows)
+    assert "the evidence of 1 label of gold.json names a sentence twice" in text(*rows)
 
 
 def test_no_predictions_are_told():

@@ -15,8 +15,8 @@ from bench.data.catalog.registration import Registration, registration_path
 from bench.data.catalog.releases import OFFICIAL, TABLE, Entry, OfficialFile, wrong_in
 from bench.data.formats.detect import scan
 from bench.data.formats.pubtator import read_table
-from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, plural
-from bench.errors import BenchError, UsageError, unknown
+from bench.data.formats.scan import SHOWN_PROBLEMS, Scan
+from bench.errors import BenchError, UsageError, plural, unknown
 from bench.filesystem import home, sha256_of
 
 TIMEOUT = 30.0

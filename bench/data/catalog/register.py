@@ -15,8 +15,8 @@ from bench.data.catalog.registration import SPLITS, FileRecord, Registration, Sp
 from bench.data.formats.detect import Format, detect, scan
 from bench.data.formats.docred import read_facts, titles
 from bench.data.formats.json_stream import kind_of, read_json
-from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source, plural
-from bench.errors import UsageError, unknown
+from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source
+from bench.errors import UsageError, plural, unknown
 from bench.filesystem import sha256_of
 
 NO_RELATION = frozenset({"na", "n/a", "no_relation"})

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.data.formats.detect import FORMATS, Format
-from bench.data.formats.scan import Scan, plural
+from bench.data.formats.scan import Scan
+from bench.errors import plural
 
 _RE_DOCRED = "https://raw.githubusercontent.com/tonytan48/Re-DocRED/main/data"
 _DOCRED_DRIVE = "DocRED's release, https://drive.google.com/drive/folders/1c5-0YwnoJx8NS6CV2f-NoTHR__BdkNqw"

@@ -24,7 +24,8 @@ from typing import NamedTuple
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.document_checks import EMPTY_LABELS, NAME_DIFFERS, SHARED_SPANS
 from bench.data.formats.json_stream import BrokenJson, decode
-from bench.data.formats.scan import Checker, Note, Problem, Scan, nothing_read, plural, read_source, shown
+from bench.data.formats.scan import Checker, Note, Problem, Scan, nothing_read, read_source, shown
+from bench.errors import plural
 
 RELATIONS = ("CID",)
 
@@ -61,6 +62,9 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     text = decode(raw, "a document in each line: PMID, text, 17 columns a pair")
     if isinstance(text, BrokenJson):
         return Scan(path, 0, (), (Problem(None, "", *text),), checker.notes, False, (source,))
+    if text.lstrip().startswith(("[", "{")):
+        expected = "a document in each line, found JSON: it is of another form (`--format docred`, or leave it out)"
+        return Scan(path, 0, (), (Problem(None, "", "", f"expected {expected}"),), checker.notes, False, (source,))
     documents = []
     count = 0
     lines = [(number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]

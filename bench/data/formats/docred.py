@@ -19,8 +19,8 @@ from typing import Any
 from bench.data.documents import Document, Fact, Label, Mention
 from bench.data.formats.document_checks import DocumentChecker
 from bench.data.formats.json_stream import checked, kind_of, read_json
-from bench.data.formats.scan import SHOWN_PROBLEMS, Problem, Scan, nothing_read, open_source, plural
-from bench.errors import UsageError
+from bench.data.formats.scan import SHOWN_PROBLEMS, Problem, Scan, nothing_read, open_source
+from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.data.documents import Document, Label, Mention
-from bench.data.formats.scan import Checker, Note, encodable, plural, short, shown
+from bench.data.formats.scan import Checker, Note, encodable, short, shown
+from bench.errors import plural
 
 EMPTY_LABELS = Note("document without labels", "documents without labels")
 DUPLICATE_LABELS = Note("label given more than once", "labels given more than once")

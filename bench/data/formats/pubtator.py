@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from bench.data.documents import Document
 from bench.data.formats.chemdisgene import AbstractChecker
 from bench.data.formats.json_stream import BrokenJson, decode
-from bench.data.formats.scan import Problem, Scan, Source, nothing_read, plural, read_source, short
+from bench.data.formats.scan import Problem, Scan, Source, nothing_read, read_source, short
+from bench.errors import plural
 
 _CURATED = ("approved_relns_ctd_v1.tsv", "approved_relns_new_v1.tsv")
 """The tables beside the curated abstracts: the triples of CTD that curators approved, and those they added."""

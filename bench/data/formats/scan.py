@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.data.documents import Document
-from bench.errors import UsageError
+from bench.errors import UsageError, plural
 
 BLOCK = 1 << 20
 """Bytes of a file read at once."""
@@ -324,11 +324,6 @@ class Checker:
         """The one copy of each."""
         keep = self._words.setdefault
         return tuple([keep(text, text) for text in texts])
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 document`, `1,521 documents`."""
-    return Note(noun, f"{noun}s").of(count)
 
 
 def listed(keys: Iterable[str], at_most: int = 12) -> str:

@@ -78,6 +78,13 @@ def test_a_document_without_pairs_has_no_candidates(tmp_path: Path) -> None:
 HEADERS = ["pmid\ttext", "PMID\ttext\tlabel\tdirection", "pmid", "# pmid\ttext\t" + "\t".join(["column"] * 17)]
 
 
+@pytest.mark.parametrize("text", ['[{"title": "T"}]', '\n  {"title": "T"}\n{"title": "U"}'])
+def test_json_is_named_where_lines_of_columns_were_expected(tmp_path: Path, text: str) -> None:
+    (problem,) = scan(tmp_path, *text.split("\n")).problems
+    assert "found JSON" in problem.expected
+    assert not scan(tmp_path, *text.split("\n")).changes
+
+
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_header_line_is_no_document_and_is_told(tmp_path: Path, header: str) -> None:
     result = scan(tmp_path, header, SMALL)
