@@ -8,7 +8,7 @@
 # saying block_sparse.
 #
 #   first long input again after another long one: same states
-#   first long input again after a short one:      other states (largest difference 0.9 with these weights)
+#   first long input again after a short one:      other states (largest difference 1.5 with these weights)
 #   attention_type of the configuration, of the model: block_sparse, original_full
 #
 # What it means here: rows and scores of a document would depend on the documents before it. The probe of encoders sees
