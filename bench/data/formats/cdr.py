@@ -114,9 +114,9 @@ class PairLineChecker(Checker):
         self.notes.clear()
         self.changes.clear()
         pairs = ", ".join(f"{plural(count, 'pair')} {kind}" for kind, count in self._other_pairs.items())
-        found = f"looks like GDA, or another corpus in BC5CDR's form of {COLUMNS} columns ({pairs})"
+        field = f"looks like GDA, or another corpus in BC5CDR's form of {COLUMNS} columns ({pairs})"
         expected = "expected 1:CID:2 or 1:NR:2 between a Chemical and a Disease; bring it into DocRED's JSON form"
-        return (), [Problem(None, "", found, expected)]
+        return (), [Problem(None, "", field, expected)]
 
     def check(self, index: int, number: int, line: str) -> Document | None:
         """The document of a line, or None after noting its problems."""

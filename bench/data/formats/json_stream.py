@@ -120,12 +120,12 @@ def elements(
         if text.next() != "[":
             value = text.take(decode_one)[0]
             several = bool(text.skip_space())
-            found = kind_of(value)
+            kind = kind_of(value)
             if isinstance(value, dict):
-                found += f" with the keys {listed(value)}" if value else ""
-                found += f", where a document has {', '.join(required)}" if not value.keys() >= set(required) else ""
-                found += " (one document per line? put them in one list)" if several else ""
-            yield BrokenJson("", f"expected a JSON list of documents, found {found}"), ""
+                kind += f" with the keys {listed(value)}" if value else ""
+                kind += f", where a document has {', '.join(required)}" if not value.keys() >= set(required) else ""
+                kind += " (one document per line? put them in one list)" if several else ""
+            yield BrokenJson("", f"expected a JSON list of documents, found {kind}"), ""
             return
         text.at += 1
         if text.skip_space() == "]":

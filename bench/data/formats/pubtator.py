@@ -177,8 +177,8 @@ def _as_json(part: _Abstract, tables: Sequence[_Table]) -> tuple[dict[str, Any],
 def _another_corpus(lines: Sequence[_Line]) -> Problem:
     """That a file has relations among its mentions, as the PubTator files of other corpora do: one problem for all."""
     number, first = lines[0]
-    found = plural(len(lines), "line") + " of relations among the mentions, as BC5CDR and BioRED have them"
-    expected = f"another corpus ({found}): ChemDisGene's triples are in a table beside the abstracts"
+    relation_lines = plural(len(lines), "line") + " of relations among the mentions, as BC5CDR and BioRED have them"
+    expected = f"another corpus ({relation_lines}): ChemDisGene's triples are in a table beside the abstracts"
     todo = "BC5CDR is read in its form of 17 columns (`bench data fetch cdr`), other corpora in DocRED's JSON"
     return Problem(None, "", f"line {number} = {short(first)}", f"{expected}; {todo}")
 

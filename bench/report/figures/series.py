@@ -107,10 +107,10 @@ def ranked(systems: Sequence[System], out: Path, split: str = "test") -> list[Ra
     for system in systems:
         finished = {record.key for record in system.cell.records}
         folders = [RunFolder.of(out, plan).path for plan in system.cell.plans if plan.key in finished]
-        kept = [curve[:, :2] for folder in folders if (curve := load_curve(folder, split)) is not None]
+        of_seeds = [curve[:, :2] for folder in folders if (curve := load_curve(folder, split)) is not None]
         values = system.values(split, "auc")
-        if kept:
-            shown.append(Ranked(system.name, tuple(kept), sum(values) / len(values) if values else None))
+        if of_seeds:
+            shown.append(Ranked(system.name, tuple(of_seeds), sum(values) / len(values) if values else None))
     return shown
 
 
