@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import torch
 from bench.data.catalog.dataset import open_dataset
 from bench.data.features.feature_file import FeatureFile
 from bench.execution.inputs import Inputs
-from bench.execution.provenance import slurm_job
+from bench.execution.provenance import provenance, slurm_job
+from bench.filesystem import write_json
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
@@ -55,6 +57,11 @@ class Context:
         status = RunStatus(time=time.time(), pid=os.getpid(), host=platform.node(), **slurm_job(), **fields)
         run.write_status(status)
         self.listener(run, status)
+
+    def write_provenance(self, folder: Path, started: datetime) -> None:
+        """Write down beside a result where and when it was computed, since `started`."""
+        processes = self.team.size if self.team else 1
+        write_json(folder / "provenance.json", provenance(self.device, processes, started), 1)
 
     def inputs(self, plan: RunPlan) -> Inputs:
         """The documents, features and encoder of a run; those of runs that share them are read once."""

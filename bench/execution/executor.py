@@ -15,9 +15,7 @@ from filelock import FileLock, Timeout
 from bench.execution.context import POLL_SECONDS, Context, Listener
 from bench.execution.evaluate import evaluate_run
 from bench.execution.inputs import check_unchanged
-from bench.execution.provenance import provenance
 from bench.execution.stages import complete_stage, help_with_stage
-from bench.filesystem import write_json
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
@@ -108,7 +106,6 @@ class Executor:
             if stage.folder == until:
                 return
         record = evaluate_run(context, plan, stages)
-        processes = context.team.size if context.team else 1
-        write_json(folder.path / "provenance.json", provenance(context.device, processes, started), 1)
+        context.write_provenance(folder.path, started)
         folder.write_record(record)
         context.report(folder, state="done", result=record.headline, seconds=time.monotonic() - began)

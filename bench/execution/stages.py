@@ -16,7 +16,6 @@ from filelock import FileLock
 from bench.errors import BenchError
 from bench.execution.context import POLL_SECONDS, Context
 from bench.execution.inputs import Inputs, check_unchanged
-from bench.execution.provenance import provenance
 from bench.filesystem import write_json
 from bench.inference.document_model import document_model
 from bench.inference.load import build_model, signal_folder, task_of
@@ -100,8 +99,7 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
         )
         trainer = _trainer(context, run, stage, data, surroundings, run_folder)
         finish_stage(stage, folder, trainer.run(), data)
-    processes = context.team.size if context.team else 1
-    write_json(folder / "provenance.json", provenance(context.device, processes, started), 1)
+    context.write_provenance(folder, started)
 
 
 def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Progress], None]:

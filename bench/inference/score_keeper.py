@@ -85,8 +85,8 @@ class ScoreKeeper:
     def _rank(
         self, row: int, pairs: NDArray[np.int64], margins: NDArray[np.float32], labelled: NDArray[np.bool_]
     ) -> None:
-        """Keep all margins [p, R] of the document `row` for the ranking, where the split has labels to rank."""
-        if not self._gold:
+        """Keep all margins [p, R] of the document `row`, where there will be a ranking (`ranking`)."""
+        if not (self._gold and self._decides):
             return
         # A threshold that is NaN is exceeded by nothing.
         margins = np.where(np.isnan(margins), np.float32(-np.inf), margins)

@@ -54,7 +54,7 @@ def is_superseded(out: Path, task: Task, attempt: Attempt) -> bool:
 
 
 def _path(out: Path, task: Task) -> Path:
-    return out / "slurm" / "attempts" / f"{task.key.replace('/', '-')}.json"
+    return out / "slurm" / "attempts" / task.file_name
 
 
 class Fence(Interrupt):

@@ -64,7 +64,7 @@ def why_not_again(out: Path, job: Job, status: int) -> str | None:
     """Why a killed job should not go back into the queue, if it should not. Counts its kills."""
     if ran_out_of_memory(log_path(out, job)):
         return OUT_OF_MEMORY
-    path = out / "slurm" / "kills" / f"{job.task.key.replace('/', '-')}.json"
+    path = out / "slurm" / "kills" / job.task.file_name
     before = read_json(path) or {"progress": None, "kills": 0}
     progress = _progress(out, job.task)
     kills = before["kills"] + 1 if before["progress"] == progress else 1

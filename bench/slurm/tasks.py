@@ -34,6 +34,11 @@ class Task:
         """The name of what this task produces and no other does: a stage, or where it finishes a run, a record."""
         return task_of_run(self.run) if self.finishes else task_of_stage(self.stage or "")
 
+    @property
+    def file_name(self) -> str:
+        """What a JSON file about the task is called."""
+        return f"{self.key.replace('/', '-')}.json"
+
 
 def task_of_run(run: str) -> str:
     """The key of the task that finishes a run."""

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.data.documents import Document, Label, Mention
-from bench.data.formats.json_stream import checked
+from bench.data.formats.json_stream import JsonChecker, scan_list
 from bench.data.formats.offsets import latin_letters, words_of
-from bench.data.formats.scan import Checker, Note, Scan, encodable, nothing_read, open_source, short, shown
+from bench.data.formats.scan import Note, Scan, encodable, short, shown
 
 RELATIONS = (
     "chem_disease:marker/mechanism",
@@ -113,30 +113,14 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
     `relations`: those kept (None: the 14); others of the 18 are left out, and any further one is a problem.
     Raises UsageError where the package Unidecode is not installed.
     """
-    checker = AbstractChecker(relations, repeated_titles)
-    blocks = open_source(path)
-    if isinstance(blocks, str):
-        return nothing_read(path, blocks)
-    documents, count, broken = checked(blocks, checker)
-    sound, problems = checker.finish(documents)
-    return Scan(
-        path,
-        count,
-        sound,
-        (*broken, *problems),
-        +checker.notes,
-        checker.labelled,
-        (blocks.finish(),),
-        +checker.changes,
-        checker.why_no_labels(),
-    )
+    return scan_list(path, AbstractChecker(relations, repeated_titles))
 
 
 def _place_in_json(part: str, at: int, field: str) -> str:
     return f"{part}[{at}].{field}" if field else f"{part}[{at}]"
 
 
-class AbstractChecker(Checker):
+class AbstractChecker(JsonChecker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
 
     labels_field = "relation"

@@ -18,8 +18,8 @@ from typing import Any
 
 from bench.data.documents import Document, Fact, Label, Mention
 from bench.data.formats.document_checks import DocumentChecker
-from bench.data.formats.json_stream import checked, kind_of, read_json
-from bench.data.formats.scan import SHOWN_PROBLEMS, Problem, Scan, nothing_read, open_source
+from bench.data.formats.json_stream import kind_of, read_json, scan_list
+from bench.data.formats.scan import SHOWN_PROBLEMS, Problem, Scan
 from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically
 
@@ -30,23 +30,7 @@ def scan(path: Path | str, relations: Collection[str] | None = None, repeated_ti
     `relations`: the relations a label may have; None accepts any. `repeated_titles`: whether documents may share a
     title. Predictions name documents by title, so only those that are never predicted on may: distant training data.
     """
-    path = Path(path)
-    blocks = open_source(path)
-    if isinstance(blocks, str):
-        return nothing_read(path, blocks)
-    checker = DocumentChecker(None if relations is None else frozenset(relations), repeated_titles)
-    documents, count, broken = checked(blocks, checker)
-    sound, problems = checker.finish(documents)
-    return Scan(
-        path,
-        count,
-        sound,
-        (*broken, *problems),
-        checker.notes,
-        checker.labelled,
-        (blocks.finish(),),
-        no_labels=checker.why_no_labels(),
-    )
+    return scan_list(Path(path), DocumentChecker(None if relations is None else frozenset(relations), repeated_titles))
 
 
 def read_documents(path: Path | str, relations: Collection[str] | None = None) -> list[Document]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.data.documents import Document, Label, Mention
-from bench.data.formats.scan import Checker, Note, encodable, short, shown
+from bench.data.formats.json_stream import JsonChecker
+from bench.data.formats.scan import Note, encodable, short, shown
 from bench.errors import plural
 
 EMPTY_LABELS = Note("document without labels", "documents without labels")
@@ -26,7 +27,7 @@ FEW_ENTITIES = Note(
 )
 
 
-class DocumentChecker(Checker):
+class DocumentChecker(JsonChecker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
 
     required = ("title", "sents", "vertexSet")

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import codecs
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from bench.data.documents import Document, no_cycle_search
-from bench.data.formats.scan import DamagedGzipError, Problem, listed, read_source
+from bench.data.formats.scan import (
+    Checker,
+    DamagedGzipError,
+    Problem,
+    Scan,
+    listed,
+    nothing_read,
+    open_source,
+    read_source,
+)
 from bench.errors import UsageError
 
 
@@ -32,18 +42,12 @@ IN_NUMBERS = "0123456789.eE+-"
 TWICE = "given twice in one object, of which only the last would be read"
 
 
-class JsonChecker(Protocol):
+class JsonChecker(Checker, ABC):
     """What makes documents of the elements of a JSON list, one after the other."""
 
-    @property
-    def required(self) -> tuple[str, ...]:
-        """The keys that every document has."""
-
+    @abstractmethod
     def check(self, index: int, item: Any, /) -> Document | None:
         """The document of an element, or None after noting its problems."""
-
-    def problem(self, field: str, expected: str) -> None:
-        """Note a problem of the current document."""
 
 
 def read_json(path: Path | str) -> Any:
@@ -151,7 +155,27 @@ def elements(
         yield _not_json(error, text.held, text.at, text.lines, text.columns), ""
 
 
-def checked(blocks: Iterable[bytes], checker: JsonChecker) -> tuple[list[Document], int, list[Problem]]:
+def scan_list(path: Path, checker: JsonChecker) -> Scan:
+    """Read and check a file of JSON, gzipped or not. Never raises for what it is or contains: it is in the result."""
+    blocks = open_source(path)
+    if isinstance(blocks, str):
+        return nothing_read(path, blocks)
+    documents, count, broken = _checked(blocks, checker)
+    sound, problems = checker.finish(documents)
+    return Scan(
+        path,
+        count,
+        sound,
+        (*broken, *problems),
+        +checker.notes,
+        checker.labelled,
+        (blocks.finish(),),
+        +checker.changes,
+        checker.why_no_labels(),
+    )
+
+
+def _checked(blocks: Iterable[bytes], checker: JsonChecker) -> tuple[list[Document], int, list[Problem]]:
     """The documents that a checker makes of a list's elements, how many elements there are, and what is no JSON.
 
     A key that stands twice in an object of a document is a problem of it, which the checker is told.
