@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -16,11 +17,17 @@ from bench.inference.document_model import DocumentModel
 from bench.nn.encoder_source import find_encoder
 from bench.runs.plan import RunPlan
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = pytest.mark.usefixtures("small", "nothing_probed")
 
 TRAIN, DEV, TEST, DISTANT = 5, 2, 3, 4
 """Documents of the data set `small`."""
 RUN = ["run", "--models", "atlop", "--dataset", "small", "--encoder", "tiny", "--dry-run", "--estimate"]
+
+
+@pytest.fixture
+def nothing_probed(small) -> None:
+    """No pace that another test measured is kept: all tests of a process share the home of `small`."""
+    shutil.rmtree(small / "probes", ignore_errors=True)
 
 
 def estimated(runs: Sequence[RunPlan], pace_of=lambda stage, teacher: Pace(1.0, 0.1), trained=(), done=()) -> Estimate:
