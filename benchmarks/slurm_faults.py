@@ -1,10 +1,12 @@
 """Twenty runs on a real SLURM cluster of this machine, undisturbed and then with a fault every few seconds.
 
-    python benchmarks/slurm_faults.py --faults 12 --every 8
+    python benchmarks/slurm_faults.py --faults 24 --every 5
 
 Two models, two settings, five seeds on a dozen generated documents. The faults: preemption by a higher partition, an
-operator's `scontrol requeue`, kill -9 of a job's process, of all of a job, of a node's daemon, of the controller, and a
-node that is taken for dead. At the end every record, prediction, log and model must be the same to the byte.
+operator's `scontrol requeue`, kill -9 of a job's process, of all of a job, of a node's daemon and of the controller, a
+node that is taken for dead, a job that is suspended, a pending one that is held, one that is cancelled by itself, a
+`squeue` that says nothing, and a time limit that an operator shortens. At the end every record, prediction, log and
+model must be the same to the byte.
 """
 
 from __future__ import annotations
@@ -14,13 +16,14 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -118,18 +121,37 @@ class Saboteur(threading.Thread):
         self.done: list[str] = []
         self.random = random.Random(0)
         self.over = threading.Event()
+        self.silence = self._squeue_that_can_be_silenced()
+
+    def _squeue_that_can_be_silenced(self) -> Path:
+        """Put one before SLURM's in the path of all commands and jobs; the file that silences it while it is there."""
+        folder = self.cluster.folder / "bin"
+        folder.mkdir()
+        real, silence = shutil.which("squeue", path=self.cluster.environment["PATH"]), folder / "silence"
+        script = folder / "squeue"
+        script.write_text(f'#!/bin/sh\n[ -e {silence} ] && exit 0\nexec {real} "$@"\n')
+        script.chmod(0o755)
+        self.cluster.environment["PATH"] = f"{folder}{os.pathsep}{self.cluster.environment['PATH']}"
+        return silence
 
     def run(self) -> None:
-        kinds = (self.preempt, self.requeue, self.kill_process, self.kill_job, self.kill_node, self.kill_controller,
-                 self.lose_node)  # fmt: skip
+        # First those of pending jobs, of which there are none at the end.
+        of_pending = (self.hold, self.cancel_pending)
+        of_others = (self.preempt, self.requeue, self.kill_process, self.silence_squeue, self.kill_job, self.suspend,
+                     self.kill_node, self.shorten_limit, self.kill_controller, self.lose_node)  # fmt: skip
+        kinds = deque((*of_pending, *of_others))
         while len(self.done) < self.faults and not self.over.wait(self.every):
-            training = self.training()
-            if not training:
-                continue
-            kind = kinds[len(self.done) % len(kinds)]
-            job = self.random.choice(sorted(training))
-            self.done.append(f"{kind.__name__} {kind(job)}")
-            print(f"  {time.strftime('%T')} {self.done[-1]}", flush=True)
+            kind = kinds[0]
+            jobs = self.pending() if kind in of_pending else sorted(self.training())
+            if jobs:
+                self.done.append(f"{kind.__name__} {kind(self.random.choice(jobs))}")
+                print(f"  {time.strftime('%T')} {self.done[-1]}", flush=True)
+            if jobs or kind in of_pending:
+                kinds.rotate(-1)
+
+    def pending(self) -> list[str]:
+        """The jobs that wait for their turn, or for another."""
+        return sorted((self.cluster.says("squeue", "--me", "-h", "-r", "-t", "PD", "-o", "%F_%K") or "").split())
 
     def training(self) -> dict[str, int]:
         """The jobs that have taken a step since they were started last, with their processes."""
@@ -173,6 +195,35 @@ class Saboteur(threading.Thread):
         self.cluster.says("scontrol", "update", f"nodename={node}", "state=resume")
         return f"{job} on {node}"
 
+    def suspend(self, job: str) -> str:
+        self.cluster.says("scontrol", "suspend", job)
+        self.over.wait(3)
+        self.cluster.says("scontrol", "resume", job)
+        return job
+
+    def hold(self, job: str) -> str:
+        self.cluster.says("scontrol", "hold", job)
+        self.over.wait(6)
+        self.cluster.says("scontrol", "release", job)
+        return job
+
+    def cancel_pending(self, job: str) -> str:
+        """Somebody cancels one element of an array, of which SLURM keeps no trace."""
+        self.cluster.says("scancel", job)
+        return job
+
+    def silence_squeue(self, job: str) -> str:
+        """`squeue` has nothing to say, and says that all is well."""
+        self.silence.touch()
+        self.over.wait(8)
+        self.silence.unlink()
+        return "for 8 s"
+
+    def shorten_limit(self, job: str) -> str:
+        """An operator gives a job a time limit that is over."""
+        self.cluster.says("scontrol", "update", f"jobid={job}", "timelimit=0-00:00:01")
+        return job
+
     def kill_controller(self, job: str) -> str:
         self.cluster.kill("slurmctld")
         self.over.wait(3)
@@ -207,8 +258,8 @@ def _processes(cluster: Cluster, job: str) -> list[int]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--faults", type=int, default=12)
-    parser.add_argument("--every", type=float, default=8.0, help="seconds between two faults")
+    parser.add_argument("--faults", type=int, default=24)
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two faults")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=40)
     options = parser.parse_args()

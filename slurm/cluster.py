@@ -217,9 +217,8 @@ class Cluster:
         self._until("the nodes", self._nodes_are_up)
 
     def _make_database(self) -> None:
-        scripts = [
-            Path("/usr/share/mysql") / name for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql")
-        ]
+        # mysql/mysql_system_tables.sql in Debian 12, mariadb/mariadb_system_tables.sql in Debian 13.
+        scripts = [next(Path("/usr/share").glob(f"m*/m*_system_tables{part}.sql")) for part in ("", "_data")]
         statements = "create database if not exists mysql;\nuse mysql;\n" + "".join(s.read_text() for s in scripts)
         arguments = ["--no-defaults", f"--user={getpass.getuser()}", "--bootstrap", f"--datadir={self.folder}/database"]
         with (self.folder / "bootstrap.log").open("wb") as log:
