@@ -56,13 +56,12 @@ def evaluate(
         raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {chosen.name}; leave them out")
     documents = _labelled(gold, chosen)
     predictions = read_submission(pred)
-    of_facts = chosen if form else None
-    facts = None if train_facts is None else _facts(train_facts, of_facts)
-    distant = None if distant_facts is None else _facts(distant_facts, of_facts)
+    facts = None if train_facts is None else _facts(train_facts)
+    distant = None if distant_facts is None else _facts(distant_facts)
 
     triples = [prediction.triple for prediction in predictions]
     evaluation = official.evaluate(triples, documents, facts, distant)
-    sliced = slices.evaluate_slices(triples, documents, facts)
+    sliced = slices.evaluate_slices(evaluation.judged, documents)
     ranking = rank_predictions(predictions, documents, facts)
     checks = submission_checks.check(predictions, documents)
 
@@ -103,27 +102,23 @@ def _print_tables(*tables: Table) -> None:
         console.print(table)
 
 
-def _labelled(path: Path, form: Format | None) -> tuple[Document, ...]:
-    """The documents of a file in the given form, or the one it begins with. Raises UsageError where none has labels."""
+def _labelled(path: Path, form: Format) -> tuple[Document, ...]:
+    """The documents of a file in the given form. Raises UsageError where none has labels."""
     from bench.data.formats.detect import scan
+    from bench.data.formats.docred import no_labels
     from bench.errors import UsageError
 
     result = scan(path, form)
     result.refuse_problems()
-    documents = result.documents
-    if not any(document.labels for document in documents):
-        raise UsageError(
-            f"{path}: none of its {len(documents)} documents has labels. Expected a labelled file "
-            "(DocRED's own test.json is published without labels: use its dev file, or Re-DocRED's test_revised.json)"
-        )
-    return documents
+    if not any(document.labels for document in result.documents):
+        raise UsageError(no_labels(path, result.count))
+    return result.documents
 
 
-def _facts(path: Path, form: Format | None) -> frozenset[Fact]:
-    from bench.data.documents import facts_of
-    from bench.data.formats.docred import read_facts
+def _facts(path: Path) -> frozenset[Fact]:
+    from bench.data.formats.docred import read_facts, read_labelled_facts
 
-    return read_facts(path) if _holds_facts(path) else facts_of(_labelled(path, form))
+    return read_facts(path) if _holds_facts(path) else read_labelled_facts(path)
 
 
 def _holds_facts(path: Path) -> bool:
@@ -137,7 +132,7 @@ def _holds_facts(path: Path) -> bool:
 
 
 def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None) -> Iterable[str]:
-    from bench.execution.evaluate import gold_outside
+    from bench.metrics.official import gold_outside
 
     if outside := gold_outside(documents):
         yield f"{outside:,} labelled triples are on pairs that are no candidates; they count as missed"
@@ -189,7 +184,7 @@ def _slices_json(sliced: SlicedEvaluation, protocol: Protocol, has_facts: bool) 
 
     groups: dict[str, dict[str, dict[str, Any]]] = {}
     for part in sliced.slices:
-        total = part.counts(protocol).total
+        total = part.total(protocol)
         entry: dict[str, Any] = {
             **{metric.name: getattr(total, metric.name) for metric in COUNTED},
             **({} if has_facts else {"ign_f1": None}),
@@ -248,7 +243,7 @@ def _slice_table(sliced: SlicedEvaluation, has_facts: bool) -> Table:
         table.add_column(name, justify="right")
     shown = [part for part in sliced.slices if part.group != "relation"]
     for index, part in enumerate(shown):
-        strict, released = part.strict.total, part.released.total
+        strict, released = part.total("strict"), part.total("released")
         scores: list[float | None] = [part.share, strict.recall]
         for total in (strict, released):
             scores += [total.precision, total.f1, total.ign_f1 if has_facts else None]

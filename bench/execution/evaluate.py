@@ -8,7 +8,7 @@ from bench.data.documents import Document, Fact, names_in
 from bench.execution.context import Context
 from bench.inference.predictor import Predictor
 from bench.inference.reader import reading
-from bench.metrics.official import Counts, evaluate, evidence_counts, evidence_of
+from bench.metrics.official import Counts, evaluate, evidence_counts, evidence_of, gold_outside
 from bench.metrics.ranking import Ranking
 from bench.metrics.slices import PROTOCOLS, evaluate_slices
 from bench.metrics.submission import Prediction, write_submission
@@ -80,7 +80,7 @@ def split_record(
     """
     triples = [prediction.triple for prediction in predictions]
     evaluation = evaluate(triples, documents, facts, distant_facts)
-    sliced = evaluate_slices(triples, documents, facts)
+    sliced = evaluate_slices(evaluation.judged, documents)
     rows = evaluation.counts.documents
     return SplitRecord(
         scores=Scores(
@@ -95,7 +95,7 @@ def split_record(
         macro_f1=evaluation.macro_f1,
         slices={
             protocol: {
-                part.name: _scores(part.counts(protocol).total, facts is not None)
+                part.name: _scores(part.total(protocol), facts is not None)
                 for part in sliced.slices
                 if part.group != "relation"
             }
@@ -117,16 +117,6 @@ def split_record(
         evidence=_evidence_scores(predictions, documents) if predicts_evidence else None,
         highest_margin=ranking.highest if ranking else None,
     )
-
-
-def gold_outside(documents: Sequence[Document]) -> int:
-    """Labelled triples on pairs that are no candidates: no model can predict them, the metrics count them as missed."""
-    outside = 0
-    for document in documents:
-        if document.candidates is not None:
-            candidates = frozenset(document.candidates)
-            outside += sum((head, tail) not in candidates for _, head, tail, _ in document.triples())
-    return outside
 
 
 def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from bench.data.documents import Document, Fact
 from bench.errors import plural
-from bench.metrics.official import is_seen
+from bench.metrics.official import seen_among
 from bench.metrics.submission import Prediction
 
 EXAMPLES = 5
@@ -111,7 +111,7 @@ def facts_note(facts: Collection[Fact], documents: Sequence[Document], source: s
     """Why facts change nothing, where they do not: there are none, or none is a labelled triple. source: their file."""
     if not facts:
         return f"{source} has no facts: {metric} leaves nothing out and equals F1"
-    if any(is_seen(document, triple, facts) for document in documents for triple in document.triples()):
+    if any(seen_among(document, document.triples(), facts) for document in documents):
         return None
     return (
         f"none of the {len(facts):,} facts of {source} is a labelled triple: {metric} leaves nothing out and equals F1"

@@ -17,7 +17,7 @@ from bench.errors import BenchError, UsageError
 from bench.explorer.encoding import GOLD, INTRA, NO_CANDIDATE, RARE, SEEN, UNKNOWN, encode
 from bench.explorer.page import render
 from bench.explorer.runs import explore
-from bench.metrics.official import is_seen
+from bench.metrics.official import seen_among
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import scores_path
 
@@ -131,7 +131,7 @@ def test_a_fact_of_training_is_one_whether_it_is_labelled_here_or_not(made, data
     for document, (_, _, _, triples, _, _) in zip(exploration.documents, data["documents"], strict=True):
         for head, tail, relation, flags in zip(*(triples[i::4] for i in range(4)), strict=True):
             triple = (document.title, head, tail, index[relation])
-            assert bool(flags & SEEN) == is_seen(document, triple, exploration.facts)
+            assert bool(flags & SEEN) == bool(seen_among(document, [triple], exploration.facts))
             seen[bool(flags & GOLD), bool(flags & SEEN)] += 1
     assert seen[True, True] > 0
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.documents import Document
+from bench.data.documents import Document, entity_count, have_sentences
 from bench.filesystem import digest, home, read_json, write_json
 
 STATISTICS_VERSION = 1
@@ -33,22 +33,6 @@ class SplitStatistics:
     relations: int
     """How many relations its labels use."""
     pairs_with_relation: float
-
-
-def entity_count(document: Document) -> int:
-    """The entities of a document that take part in a candidate pair; all of them where no candidates are named.
-
-    So ChemDisGene's averages are the published ones: mentions without a concept, entities of other types (species) and
-    those known from a triple alone are in no pair.
-    """
-    if document.candidates is None:
-        return len(document.entities)
-    return len({entity for pair in document.candidates for entity in pair})
-
-
-def have_sentences(documents: Sequence[Document]) -> bool:
-    """Whether any document has more than one sentence: else the data set does not split its texts (ChemDisGene)."""
-    return any(len(document.sentences) > 1 for document in documents)
 
 
 def _pair_count(document: Document) -> int:

@@ -21,7 +21,8 @@ from bench.data.features.build import Features, WordPieces, build_features
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats import chunks
 from bench.data.formats.chunks import DocumentChunks, FileChunks
-from bench.data.formats.docred import sound_document, write_documents
+from bench.data.formats.docred import write_documents
+from bench.data.formats.sound import sound_document
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "*", *"abc", *(f"##{c}" for c in "abc")]
 RELATIONS = ["p", "q"]
