@@ -97,11 +97,15 @@ def have_sentences(documents: Sequence[Document]) -> bool:
 
 @contextmanager
 def no_cycle_search() -> Iterator[None]:
-    """Within this block nobody looks for cycles: documents have none, and looking took more time than reading them."""
+    """Within this block nobody looks for cycles: documents have none, and looking took more time than reading them.
+
+    What there is at its end is not looked through later either.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            gc.freeze()
             gc.enable()

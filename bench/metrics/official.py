@@ -9,14 +9,19 @@ ratio over nothing is 0.0.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import itemgetter
+from typing import TypeVar
 
 from bench.data.documents import Document, Fact, Mention, Triple
 from bench.errors import UsageError
 from bench.metrics import arithmetic
 from bench.metrics.submission import Prediction
+
+T = TypeVar("T")
+_RELATION: Callable[[Triple], str] = itemgetter(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class DocumentCounts:
         return [(c.correct, c.predicted, c.gold, c.correct_in_facts) for c in self.documents]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JudgedDocument:
     """The distinct triples of a document: predicted, labelled (gold), both (right), and of these the seen ones.
 
@@ -109,6 +114,16 @@ class JudgedDocument:
     def counts(self) -> Counts:
         """How many there are of each."""
         return Counts(*map(len, self.parts))
+
+    @cached_property
+    def by_relation(self) -> dict[str, Counts]:
+        """The counts of every relation that is predicted or labelled."""
+        return self.counts_by(_RELATION)
+
+    def counts_by(self, name_of: Callable[[Triple], T]) -> dict[T, Counts]:
+        """The counts of the triples of each name, of whatever `name_of` names them by."""
+        right, predicted, gold, seen = (Counter(map(name_of, triples)) for triples in self.parts)
+        return {name: Counts(right[name], predicted[name], gold[name], seen[name]) for name in predicted | gold}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +227,13 @@ def relation_counts(judged: Judged) -> dict[str, Counts]:
 
     A prediction of an unknown title is a wrong prediction of its relation.
     """
-    counters = [Counter[str]() for _ in range(4)]
+    counts: dict[str, Counts] = defaultdict(Counts)
     for document in judged.documents:
-        for counter, triples in zip(counters, document.parts, strict=True):
-            counter.update([triple[3] for triple in triples])
-    _, predicted, gold, _ = counters
-    predicted.update([triple[3] for triple in judged.unknown])
-    return {relation: Counts(*(counter[relation] for counter in counters)) for relation in sorted(predicted | gold)}
+        for relation, of_document in document.by_relation.items():
+            counts[relation] += of_document
+    for _, _, _, relation in judged.unknown:
+        counts[relation] += Counts(predicted=1)
+    return dict(sorted(counts.items()))
 
 
 def macro_f1(relations: Mapping[str, Counts]) -> float:

@@ -17,12 +17,11 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Literal
 
 from bench.data.documents import Document, Triple, entity_count, have_sentences
 from bench.metrics.arithmetic import percent
-from bench.metrics.official import Counts, DocumentCounts, Judged
+from bench.metrics.official import Counts, DocumentCounts, Judged, JudgedDocument
 
 Protocol = Literal["strict", "released"]
 PROTOCOLS: tuple[Protocol, ...] = ("strict", "released")
@@ -40,17 +39,39 @@ class Group:
 
     slicer: of a document, what names the slice of each of its triples (None: of none); the document is None where no
     gold document has the triple's title.   slices: the names, in the order of a table.   relations: the members of a
-    slice defined by listing relations.
+    slice defined by listing relations.   of_relation: names the slice by the relation, where that is enough.
     """
 
     name: str
     slices: tuple[str, ...]
     slicer: Callable[[Document | None], SliceOf]
     relations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    of_relation: Callable[[str], str] | None = None
+
+    @classmethod
+    def of_relations(
+        cls,
+        name: str,
+        slices: Sequence[str],
+        of_relation: Callable[[str], str],
+        relations: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Group:
+        """A group in which the relation alone decides, also where nothing is known of the document."""
+        return cls(name, tuple(slices), lambda _: lambda triple: of_relation(triple[3]), relations or {}, of_relation)
 
     def slice_of(self, document: Document | None, triple: Triple) -> str | None:
         """The slice of one triple of a document, or None."""
         return self.slicer(document)(triple)
+
+    def counts(self, document: Document, judged: JudgedDocument) -> Mapping[str | None, Counts]:
+        """The counts of each slice within a document, and under None of the triples of none."""
+        if self.of_relation is None:
+            return judged.counts_by(self.slicer(document))
+        counts: dict[str | None, Counts] = {}
+        for relation, of_relation in judged.by_relation.items():
+            name = self.of_relation(relation)
+            counts[name] = counts[name] + of_relation if name in counts else of_relation
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +124,8 @@ def by_relations(name: str, inside: str, outside: str, relations: Iterable[str])
     """
     listed = tuple(relations)
     members = frozenset(listed)
-    return Group(
-        name,
-        (inside, outside),
-        lambda _: lambda triple: inside if triple[3] in members else outside,
-        {inside: listed},
+    return Group.of_relations(
+        name, (inside, outside), lambda relation: inside if relation in members else outside, {inside: listed}
     )
 
 
@@ -128,10 +146,10 @@ def rare_relations(frequency: Mapping[str, int]) -> Group:
     threshold = statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else float(sum(values))
     rare = tuple(sorted(relation for relation, value in frequency.items() if 0 < value < threshold))
     below, rest = "below_25th_percentile", "not_below_25th_percentile"
-    return Group(
+    return Group.of_relations(
         "rarity",
         (below, rest),
-        lambda _: lambda triple: below if frequency.get(triple[3], 0) < threshold else rest,
+        lambda relation: below if frequency.get(relation, 0) < threshold else rest,
         {below: rare},
     )
 
@@ -180,7 +198,7 @@ def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
 
 def each_relation(relations: Iterable[str]) -> Group:
     """The group with one slice per relation."""
-    return Group("relation", tuple(relations), lambda _: itemgetter(3))
+    return Group.of_relations("relation", tuple(relations), lambda relation: relation)
 
 
 def default_groups(documents: Sequence[Document], judged: Judged) -> tuple[Group, ...]:
@@ -208,13 +226,11 @@ def slice_counts(judged: Judged, documents: Sequence[Document], group: Group) ->
     """Strict per-document counts of each slice of a group, in the order of `documents` (those that were judged)."""
     rows = {name: [Counts()] * len(documents) for name in group.slices}
     for index, (document, parts) in enumerate(zip(documents, judged.documents, strict=True)):
-        slice_of = group.slicer(document)
-        right, predicted, gold, seen = (Counter(map(slice_of, triples)) for triples in parts.parts)
-        for name in predicted.keys() | gold.keys():
+        for name, counts in group.counts(document, parts).items():
             if name in rows:
-                rows[name][index] = Counts(right[name], predicted[name], gold[name], seen[name])
+                rows[name][index] = counts
     unknown = Counter(map(group.slicer(None), judged.unknown))
-    return {name: DocumentCounts(tuple(counts), unknown[name]) for name, counts in rows.items()}
+    return {name: DocumentCounts(tuple(of_slice), unknown[name]) for name, of_slice in rows.items()}
 
 
 def evaluate_slices(

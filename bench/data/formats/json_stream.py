@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,7 @@ class RepeatedKey(NamedTuple):
     key: str
 
 
+_SPACE = re.compile(r"[ \t\n\r]*")
 IN_NUMBERS = "0123456789.eE+-"
 TWICE = "given twice in one object, of which only the last would be read"
 
@@ -144,7 +146,7 @@ def list_items(
     no_list: Callable[[Any, bool], str],
     hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
 ) -> Iterator[tuple[Any, str]]:
-    """The items of the JSON list in a UTF-8 file, one at a time, each with its text; at last a `BrokenJson` if it ends so.
+    """The items of the JSON list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is none.
 
     blocks: as in `elements`.   expected: what is missing in an empty file.   no_list: what is wrong with a file that
     holds one value of another kind, or several such.   hook: makes objects of their pairs.
@@ -299,9 +301,11 @@ class _Text:
 
     def skip_space(self) -> str:
         """Go on to the next character that is no white space; that character, '' at the end of the file."""
-        while (character := self.next()) in (" ", "\t", "\n", "\r"):
-            self.at += 1
-        return character
+        while True:
+            self.at = _SPACE.match(self.held, self.at).end()  # type: ignore[union-attr]  # nothing matches too
+            if self.at < len(self.held) or self.ended:
+                return self.held[self.at : self.at + 1]
+            self.more()
 
     def take(self, decode_one: Callable[[str, int], tuple[Any, int]]) -> tuple[Any, str]:
         """The value that begins here, with its text. Raises JSONDecodeError and the like, without reading on."""
@@ -312,8 +316,10 @@ class _Text:
                 if self.ended or not _may_be_cut(error):
                     raise
             else:
-                # A number may go on in the next block: of "1.5e3" the first characters are 1, or 1.5.
-                whole = self.held[end:].strip(IN_NUMBERS) if isinstance(value, int | float) else end < len(self.held)
+                whole = end < len(self.held)
+                if isinstance(value, int | float):
+                    # A number may go on in the next block: of "1.5e3" the first characters are 1, or 1.5.
+                    whole = bool(self.held[end:].strip(IN_NUMBERS))
                 if whole or self.ended:
                     text, self.at = self.held[self.at : end], end
                     return value, text
