@@ -15,9 +15,12 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from bench.errors import UsageError, unknown
-from bench.interface import PairModel
+
+if TYPE_CHECKING:
+    from bench.interface import PairModel
 
 GROUP = "docre_bench.models"
 HINT = 'Your own: --models ./my_model.py:MyModel (see "Add your own model" in the README)'
@@ -96,6 +99,8 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _checked(cls: object, reference: str) -> type[PairModel]:
+    from bench.interface import PairModel  # with torch, which names alone do not need
+
     if not (inspect.isclass(cls) and issubclass(cls, PairModel)):
         raise UsageError(f"model {reference!r} is not a subclass of bench.interface.PairModel")
     if not hasattr(cls, "recipe"):
