@@ -23,6 +23,7 @@ from bench.cli.run import run
 from bench.cli.status import status
 from bench.cli.table import table
 from bench.errors import BenchError
+from bench.filesystem import explain_disk
 
 app = typer.Typer(
     help="Document-level relation extraction, compared: one encoder, one data layer, one trainer, one metric.",
@@ -57,5 +58,5 @@ def main() -> None:
         sys.exit(0)  # `bench table | head`
     except OSError as error:
         where = f"{Path(error.filename)}: " if error.filename else ""
-        print(f"bench: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"bench: {explain_disk(error) or f'{where}{error.strerror or error}'}", file=sys.stderr)
         sys.exit(1)
