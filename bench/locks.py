@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.errors import BenchError
+from bench.filesystem import naming
 from bench.processes import machine
 
 try:
@@ -152,7 +153,7 @@ class Lock:
             self._remove(holder)
         self._mine = Holder.of_this_process()
         try:
-            with open(self._holder_path, "x", encoding="utf-8") as file:
+            with naming(self._holder_path), open(self._holder_path, "x", encoding="utf-8") as file:
                 json.dump(asdict(self._mine), file)
         except FileExistsError:  # another machine's process was first
             raise LockHeldError(self.path, _read(self._holder_path)[0]) from None

@@ -104,6 +104,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     """
     from bench.analysis.aggregate import load_cells
     from bench.errors import BenchError
+    from bench.filesystem import explain_disk
     from bench.leftovers import remove_leftovers
     from bench.locks import LockHeldError
     from bench.report.write import print_tables, write_tables
@@ -115,7 +116,12 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
         return
     cells = load_cells(out)
     print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
-    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
+    try:
+        console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
+    except OSError as error:
+        if not failed:
+            raise
+        console.print(f"tables not written: {explain_disk(error) or error}", soft_wrap=True)
     if failed:
         listed = "\n".join(f"  {run}: {why}" for run, why in failed)
         what = "are not done" if any(isinstance(why, LockHeldError) for _, why in failed) else "failed"
