@@ -26,7 +26,7 @@ from types import TracebackType
 
 from bench.errors import BenchError
 from bench.filesystem import naming
-from bench.processes import machine
+from bench.processes import machine, writers_mark
 
 try:
     import fcntl
@@ -175,7 +175,8 @@ class Lock:
 
     def _remove(self, judged: Holder | None) -> None:
         """Remove the file of a dead holder: that one, should another process have done so and taken the lock."""
-        aside = self._holder_path.with_name(f"{self._holder_path.name}.{uuid.uuid4().hex}")
+        # A name by which it is known as left behind, should this process die here (`bench.leftovers`).
+        aside = self._holder_path.with_name(f".{self._holder_path.name}.{writers_mark()}-{uuid.uuid4().hex[:8]}.tmp")
         try:
             self._holder_path.rename(aside)
         except FileNotFoundError:

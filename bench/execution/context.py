@@ -74,7 +74,9 @@ class Context:
         except OSError as error:
             if run.name not in self._without_status:
                 self._without_status.add(run.name)
-                print(f"bench: {error}: its run goes on without", file=sys.stderr, flush=True)
+                print(
+                    f"bench: {error.filename}: {error.strerror}; the run goes on without", file=sys.stderr, flush=True
+                )
         self.listener(run, status)
 
     def write_provenance(self, folder: Path, started: datetime) -> None:

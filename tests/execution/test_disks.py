@@ -102,7 +102,7 @@ def test_a_status_that_cannot_be_written_fails_no_run_and_is_told_once(tmp_path,
     assert execute(tmp_path, planned) == []
     said = capsys.readouterr().err.splitlines()
     path = RunFolder.of(tmp_path, planned[0]).path / "status.json"
-    assert said == [f"bench: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}: '{path}': its run goes on without"]
+    assert said == [f"bench: {path}: {os.strerror(errno.ENOSPC)}; the run goes on without"]
     assert [view.state for view in run_views(tmp_path)] == ["done"]
 
 
@@ -112,3 +112,12 @@ def test_a_command_that_meets_a_read_only_home_says_what_to_do(bench, home, tmp_
     assert status == 1
     assert error.startswith(f"bench: {home / 'sample'}")
     assert "set BENCH_HOME to a folder of your own" in error
+
+
+def test_runs_that_failed_are_told_though_there_is_no_room_for_the_tables_either(bench, tmp_path, monkeypatch):
+    fill_disk(monkeypatch, "/stages/", "/tables/")
+    options = ("--dataset", "small", "--models", "atlop", "--encoder", "tiny", "--seeds", "1", "--launcher", "inline")
+    status, printed, error = bench("run", *options, "--out", tmp_path / "out")
+    assert status == 1
+    assert error.startswith("bench: 1 of 1 runs failed:\n")
+    assert "tables not written: the disk is full (no space left on " in printed

@@ -50,12 +50,13 @@ def make_read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         guarded(name)
 
 
-def fill_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """There is no room for files whose path has `name` in it, nor for their temporary ones."""
+def fill_disk(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """There is no room for files whose path, while they are written, has one of `names` in it."""
     plain = os.fsync
 
     def fsync(descriptor: int) -> None:
-        if name in os.readlink(f"/proc/self/fd/{descriptor}"):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        if any(name in path for name in names):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         plain(descriptor)
 
