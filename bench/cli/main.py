@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench.errors import BenchError
+from bench.filesystem import explain_disk
 
 COMMANDS = (
     "run", "status", "logs", "cancel", "retry", "table", "report", "compare", "audit", "explore", "evaluate", "predict",
@@ -61,5 +62,5 @@ def main() -> None:
         sys.exit(0)  # `bench table | head`
     except OSError as error:
         where = f"{Path(error.filename)}: " if error.filename else ""
-        print(f"bench: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"bench: {explain_disk(error) or f'{where}{error.strerror or error}'}", file=sys.stderr)
         sys.exit(1)

@@ -24,6 +24,15 @@ GpusPerRunOption = Annotated[
     typer.Option(min=1, help="Processes of the local launcher that train a run together, a GPU or a core each."),
 ]
 
+WaitForLocksOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="At most so many seconds for runs that other commands are at, which are then told; 0: not at all. "
+        "Default: until they are done.",
+    ),
+]
+
 PublishedOption = Annotated[
     Path | None, typer.Option(help="A folder of published numbers. Default: those that come with the project.")
 ]

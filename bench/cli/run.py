@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_OUT, GpusPerRunOption, JobsOption, Launch, OutOption, ProfileOption, WaitOption
+from bench.cli.options import (
+    DEFAULT_OUT,
+    GpusPerRunOption,
+    JobsOption,
+    Launch,
+    OutOption,
+    ProfileOption,
+    WaitForLocksOption,
+    WaitOption,
+)
 
 
 def run(
@@ -49,6 +58,7 @@ def run(
     wait: WaitOption = False,
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
+    wait_for_locks: WaitForLocksOption = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
     download: Annotated[bool, typer.Option("--download", help="Fetch the encoder from the hub if needed.")] = False,
     dry_run: Annotated[
@@ -82,7 +92,7 @@ def run(
             config=config,
         ),
         out,
-        launching(LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds)),
+        launching(LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)),
         download,
         DryRun(dry_run, with_estimate, as_json),
     )

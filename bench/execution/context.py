@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from bench.filesystem import write_json
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
+from bench.locks import Waiting
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import find_encoder
 from bench.runs.interrupt import Interrupt
@@ -41,7 +43,8 @@ class Context:
     """What all runs of one process share.
 
     out: the output folder.   team: the processes that train with this one, if it does not train alone.
-    checkpoint_seconds: at least so long between two checkpoints of a stage.
+    checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
+    for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
     """
 
     out: Path
@@ -49,13 +52,31 @@ class Context:
     listener: Listener
     checkpoint_seconds: float = 60.0
     team: Team | None = None
+    wait_for_locks: float | None = None
+    siblings: int | None = None
     device: torch.device = field(default_factory=this_device)
     _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
+    _without_status: set[str] = field(default_factory=set)
+
+    @property
+    def waiting(self) -> Waiting:
+        """How to wait for what another process is making."""
+        return Waiting(self.interrupt.check, self.wait_for_locks, self.siblings)
 
     def report(self, run: RunFolder, **fields: Any) -> None:
-        """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when."""
+        """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when.
+
+        A status that cannot be written fails no run: it is said once, and the run goes on.
+        """
         status = RunStatus(time=time.time(), pid=os.getpid(), host=platform.node(), **slurm_job(), **fields)
-        run.write_status(status)
+        try:
+            run.write_status(status)
+        except OSError as error:
+            if run.name not in self._without_status:
+                self._without_status.add(run.name)
+                print(
+                    f"bench: {error.filename}: {error.strerror}; the run goes on without", file=sys.stderr, flush=True
+                )
         self.listener(run, status)
 
     def write_provenance(self, folder: Path, started: datetime) -> None:
@@ -69,7 +90,7 @@ class Context:
         if key not in self._inputs:
             dataset = open_dataset(plan.dataset)
             source = find_encoder(plan.encoder, dataset.documents("train"))
-            self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length)
+            self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length, self.waiting)
         return self._inputs[key]
 
     def reader(self, stage: StagePlan, inputs: Inputs) -> Reader:
@@ -88,4 +109,4 @@ class Context:
             if run is not None:
                 self.report(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
 
-        return encoded(features, reader, on_progress)
+        return encoded(features, reader, on_progress, waiting=self.waiting)

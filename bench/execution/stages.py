@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from bench.errors import BenchError
 from bench.execution.context import POLL_SECONDS, Context
 from bench.execution.inputs import Inputs, check_unchanged
@@ -21,6 +19,7 @@ from bench.inference.document_model import document_model
 from bench.inference.load import build_model, signal_folder, task_of
 from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
+from bench.leftovers import remove_leftovers_of
 from bench.nn.weights import load_tensors
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.record import StageRecord
@@ -41,11 +40,11 @@ from bench.training.trainer import (
 def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRecord:
     """Train a stage of a run unless it has been: it may be another run's, too.
 
-    Raises `filelock.Timeout` where another process is at it, and whatever training raises.
+    Raises LockHeldError where another process is at it, and whatever training raises.
     """
     folder = stage_folder(context.out, stage)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock", blocking=False):
+    with context.interrupt.guarding(folder / "lock"):
+        remove_leftovers_of(folder)
         if stage_result(folder) is None or not selected_is_intact(folder):
             _train(context, run, stage, folder)
         result = stage_result(folder)
@@ -156,10 +155,10 @@ def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: I
     signals_of = partial(reader.signals, features, student.signal)
 
     def on_progress(done: int) -> None:
+        context.interrupt.check()
         status = {"step": done, "steps": len(features), "doing": f"{student.signal} of the teacher"}
         context.report(run, state="running", stage=student.data, **status)
 
     folder = signal_folder(context.out, student)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock", blocking=False), reading(f"signals of {teacher.model} for {student.data}"):
+    with context.interrupt.guarding(folder / "lock"), reading(f"signals of {teacher.model} for {student.data}"):
         return make_signals(folder, features, signals_of, on_progress)

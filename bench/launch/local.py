@@ -6,6 +6,7 @@ taken up again by running the same command.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -39,19 +40,21 @@ def launch(
     display: RunDisplay,
     checkpoint_seconds: float,
     gpus_per_run: int = 1,
+    wait_for_locks: float | None = None,
 ) -> list[RunFolder]:
     """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
     jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
-    cores, for `gpus_per_run` processes each.
+    cores, for `gpus_per_run` processes each.   wait_for_locks: at most so many seconds for runs that other commands are
+    at, which then are among those returned; None for as long as it takes.
     """
     with handling_signals() as interrupt, display:
         if launcher == "inline":
-            executor = Executor(out, interrupt, display.update, checkpoint_seconds)
+            executor = Executor(out, interrupt, display.update, checkpoint_seconds, wait_for_locks=wait_for_locks)
             executor.execute(plans)
         else:
             jobs = min(jobs or default_jobs(len(plans), gpus_per_run), len(plans))
-            _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds)
+            _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds, wait_for_locks)
     return [folder for folder in (RunFolder.of(out, plan) for plan in plans) if folder.record() is None]
 
 
@@ -71,10 +74,11 @@ def _run_locally(
     display: RunDisplay,
     interrupt: Interrupt,
     checkpoint_seconds: float,
+    wait_for_locks: float | None,
 ) -> None:
     folders = [RunFolder.of(out, plan) for plan in plans]
     began = time.time()
-    teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds) for i in range(jobs)]
+    teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds, wait_for_locks) for i in range(jobs)]
     try:
         stopping = False
         while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
@@ -101,11 +105,20 @@ class WorkerTeam:
     """Team `index` of `jobs`: `size` worker processes that train one run at a time together."""
 
     def __init__(
-        self, index: int, jobs: int, size: int, folders: Sequence[RunFolder], out: Path, checkpoint_seconds: float
+        self,
+        index: int,
+        jobs: int,
+        size: int,
+        folders: Sequence[RunFolder],
+        out: Path,
+        checkpoint_seconds: float,
+        wait_for_locks: float | None = None,
     ) -> None:
         self.first, self.size, self.out = index * size, size, out
         self.began = time.time()
-        self.settings = [str(max(1, (os.cpu_count() or 1) // (jobs * size))), str(checkpoint_seconds)]
+        threads = max(1, (os.cpu_count() or 1) // (jobs * size))
+        seconds = [checkpoint_seconds, math.inf if wait_for_locks is None else wait_for_locks]
+        self.settings = [str(threads), *map(str, seconds)]
         # Each team begins at another run; the locks see to it that none is done twice.
         self.folders = [*folders[index:], *folders[:index]]
         self._start()

@@ -5,11 +5,9 @@ Nothing here needs the process that started the runs, or its machine.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bench.locks import held
 from bench.runs.outline import RunOutline, outlines
 from bench.runs.record import read_record
 from bench.runs.run_folder import RunFolder
@@ -45,15 +43,8 @@ class OutputFolder:
         return record.headline if record else ""
 
     def is_locked(self, run: str) -> bool:
-        """Whether a process is at the run: its lock is held as long as it lives. Not to be seen in another's folder."""
-        path = self.run(run).path / "lock"
-        if not os.access(path, os.W_OK):
-            return False
-        try:
-            with FileLock(path, blocking=False):
-                return False
-        except Timeout:
-            return True
+        """Whether a process is at the run: its lock is held as long as it lives."""
+        return held(self.run(run).path / "lock") is not None
 
     def missing_shared_stage(self, run: RunOutline) -> str | None:
         """The first stage a run lacks, if it is a job of its own: one that several runs share, or others build on.

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 from bench.data.documents import Document
 from bench.data.features.build import MARKER, WordPieces
 from bench.errors import UsageError
-from bench.filesystem import digest, home, read_json, read_sealed, write_json, write_sealed
+from bench.filesystem import digest, home, read_json, read_sealed, write_atomically, write_json, write_sealed
 from bench.nn.encoder import Encoder
 from bench.nn.encoder_tokenizer import read_tokenizer
 from bench.nn.encoder_traits import PLAIN, Traits, traits_of
@@ -151,9 +152,15 @@ class EncoderSource:
         return Encoder(model, words.start, end, window or self.window, layers, attention, self.traits)
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer and configuration, so that a trained run can be used without this source."""
-        self.tokenizer.save_pretrained(folder)
-        self.config.save_pretrained(folder)
+        """Write tokenizer and configuration, so that a trained run can be used without this source.
+
+        Every file appears whole or not at all. Raises OSError.
+        """
+        with tempfile.TemporaryDirectory() as scratch:  # transformers writes in place
+            self.tokenizer.save_pretrained(scratch)
+            self.config.save_pretrained(scratch)
+            for path in Path(scratch).iterdir():
+                write_atomically(folder / path.name, path.read_bytes())
         if self.window > WINDOW:  # runs of the first release have none such, and were trained with shorter windows
             write_json(folder / READING, {"window": self.window})
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from filelock import FileLock
-
+from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outlines
 from bench.runs.run_folder import RunFolder
 from bench.slurm.queue import SchedulerError, command
@@ -25,7 +24,7 @@ def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
     """
     if not (out / "slurm" / "submissions").is_dir():
         return []
-    with FileLock(out / "slurm" / "lock"):  # not between the arrays of a submission
+    with waiting_for(out / "slurm" / "lock"):  # not between the arrays of a submission
         scheduler = Scheduler(out)
         if not scheduler.answered:
             raise SchedulerError(scheduler.trouble)

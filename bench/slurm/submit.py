@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError
+from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
@@ -54,7 +54,7 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
             "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
         )
     (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
-    with FileLock(out / "slurm" / "lock"):  # two commands at once would submit everything twice
+    with waiting_for(out / "slurm" / "lock"):  # two commands at once would submit everything twice
         scheduler = Scheduler(out)
         if not scheduler.answered:
             raise BenchError(_stopped([], SchedulerError(scheduler.trouble)))

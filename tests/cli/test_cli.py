@@ -376,5 +376,6 @@ def test_a_full_disk_is_one_message(bench, tmp_path, monkeypatch):
     status, out, err = bench(*RUN, *CHANGES, "--out", tmp_path / "o")
     assert status == 1
     assert err.count("\n") == 1
-    assert "No space left on device" in err
+    assert "the disk is full (no space left on " in err
+    assert "run.json" in err
     assert "Traceback" not in out + err

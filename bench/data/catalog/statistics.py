@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset
 from bench.data.documents import Document, entity_count, have_sentences
-from bench.filesystem import digest, home, read_json, write_json
+from bench.filesystem import digest, home, read_sealed, write_sealed
 
 STATISTICS_VERSION = 1
 """Of what is kept: raise it when documents would be counted otherwise."""
@@ -81,13 +82,14 @@ def describe(dataset: Dataset, split: str) -> Described:
     if described is None:
         documents = dataset.documents(split)
         described = Described(split_statistics(documents), relation_counts(documents, dataset.relations))
-        write_json(_path(dataset, split), asdict(described))
+        with suppress(OSError):  # where BENCH_HOME cannot be written, they are counted again next time
+            write_sealed(_path(dataset, split), "statistics", asdict(described))
     return described
 
 
 def described_before(dataset: Dataset, split: str) -> Described | None:
     """The same without reading a document: None where they were never counted."""
-    stored = read_json(_path(dataset, split))
+    stored = read_sealed(_path(dataset, split), "statistics")
     try:
         return Described(SplitStatistics(**stored["statistics"]), dict(stored["relations"]))
     except (KeyError, TypeError, ValueError):
