@@ -44,7 +44,7 @@ def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
         if names:
             raise UsageError(message)
         print(message)
-    return wanted if names else [view for view in wanted if view.state in SETTLED and view.state != "done"]
+    return wanted if names else [v for v in wanted if v.state in SETTLED and v.state not in ("done", "newer")]
 
 
 def _submission_before(wanted: Sequence[RunView], submitted: Sequence[Submission]) -> Submission | None:

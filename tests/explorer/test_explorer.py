@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import explored_runs
+import made_records
 import pytest
 from explored_runs import EMOJI, KNOWS, RIGHT_TO_LEFT, SCRIPT
 from small_experiments import documents, execute, plans
@@ -178,7 +179,7 @@ def test_runs_on_different_documents_are_not_put_on_one_page(made, tmp_path):
     other = folders[0].plan().model_copy(update={"test_checksum": "0" * 64, "seed": 9})
     folder = RunFolder.of(tmp_path, other)
     folder.announce(other)
-    folder.write_record(folders[0].record())
+    folder.write_record(made_records.record(other, [[1, 1, 1, 0]]))
     with pytest.raises(UsageError, match="different test documents"):
         explore([folders[0], folder], "test")
     with pytest.raises(UsageError, match="are not those that these runs were evaluated on"):
@@ -198,7 +199,7 @@ def test_a_test_file_without_labels_has_no_errors_to_look_at(made, tmp_path):
     )
     folder = RunFolder.of(tmp_path, plan)
     folder.announce(plan)
-    folder.write_record(folders[0].record())
+    folder.write_record(made_records.record(plan, [[1, 1, 1, 0]]))
     with pytest.raises(UsageError, match="no labels to compare with: try --split dev"):
         explore([folder], "test")
 
