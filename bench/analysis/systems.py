@@ -113,7 +113,7 @@ class System:
     def counts(self, split: str) -> Array | None:
         """Of each document correct, predicted, gold, correct in facts: [seeds, documents, 4].
 
-        None without a record, or where the records are of different documents.
+        None without a record, or where not all records have the split, of the same documents.
         """
         if self.titles(split) is None:
             return None
@@ -122,8 +122,9 @@ class System:
         return np.stack([np.array(of_seed, dtype=float).T for of_seed in columns])
 
     def titles(self, split: str) -> list[str] | None:
-        """The documents that all its records are of; None without a record, or where they are of different ones."""
-        titles = [record.splits[split].documents.titles for record in self.cell.records]
+        """The documents of a split, where all records have the same; else, and without a record, None."""
+        records = self.cell.records
+        titles = [record.splits[split].documents.titles if split in record.splits else None for record in records]
         return titles[0] if titles and all(of_seed == titles[0] for of_seed in titles) else None
 
     def as_json(self, split: str, metric: str) -> dict[str, Any]:

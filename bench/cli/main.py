@@ -17,6 +17,7 @@ from bench.cli.evaluate import evaluate
 from bench.cli.explore import explore
 from bench.cli.logs import logs
 from bench.cli.predict import predict
+from bench.cli.remove import remove
 from bench.cli.report import report
 from bench.cli.retry import retry
 from bench.cli.run import run
@@ -30,7 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, logs, cancel, retry, table, report, compare, audit, explore, evaluate, predict, doctor):
+for command in (
+    run, status, logs, cancel, retry, remove, table, report, compare, audit, explore, evaluate, predict, doctor,
+):  # fmt: skip
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

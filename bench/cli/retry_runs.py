@@ -28,7 +28,8 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions) -> None:
         return
     how = launching(options, _submission_before(wanted, submissions(out)))
     for folder in folders:
-        folder.clear_error()
+        if not folder.verdict().is_closed:
+            folder.clear_error()
     start(plans, out, how, make_console())
 
 

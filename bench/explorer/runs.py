@@ -14,7 +14,7 @@ from bench.errors import BenchError, UsageError
 from bench.metrics.submission import Prediction, read_submission
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, not_finished
 from bench.runs.triple_scores import SplitScores, has_newer_scores, load_scores
 
 Split = Literal["dev", "test"]
@@ -80,11 +80,10 @@ def explore(
 
 
 def _finished(folder: RunFolder) -> tuple[RunPlan, RunRecord]:
-    plan, record = folder.plan(), folder.record()
-    if plan is None or record is None:
-        out = folder.path.parent.parent
-        raise UsageError(f"{folder.name} is not a finished run (`bench status --out {out}` says where it stands)")
-    return plan, record
+    found = folder.verdict()
+    if found.plan is None or found.record is None:
+        raise UsageError(f"{folder.name} is not a finished run: {not_finished(folder)}")
+    return found.plan, found.record
 
 
 def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bench.filesystem import last_text
 from bench.launch.output_folder import OutputFolder
+from bench.runs.names import made_anew
 from bench.runs.outline import RunOutline
 from bench.runs.status import RunStatus, State
-from bench.runs.verdict import anew
 from bench.slurm.exit_status import was_killed
 from bench.slurm.queue import OUT_OF_MEMORY, Accounted, Queued
 from bench.slurm.scheduler import Scheduler
@@ -105,7 +105,7 @@ class _Viewer:
         found = self.folder.run(name).verdict()
         state: State = "newer" if found.newer else "damaged"
         detail = found.newer or f"{found.damage}; {WITHOUT_PLAN}"
-        return RunView(name, "?", "", "?", "?", "?", -1, state, detail)
+        return RunView(name, "?", "", "?", "?", "?", -1, state, f"{name}: {detail}")
 
     def view(self, run: RunOutline) -> RunView:
         """The view of a run. Its record comes first, then the queue, then what its process has left."""
@@ -115,8 +115,6 @@ class _Viewer:
             return _view(run, "done", found.record.headline)
         if newer := found.newer or self.folder.newer_stage(run):
             return _view(run, "newer", newer)
-        if found.plan is None:
-            return _view(run, "damaged", f"{found.damage}; {WITHOUT_PLAN}")
         job = self.job(run)
         if job and (queued := self.scheduler.in_queue(job)):
             return self._in_queue(run, job, queued)
@@ -131,7 +129,7 @@ class _Viewer:
         if job:
             return self._out_of_queue(run, job)
         if found.damage:
-            return _view(run, "damaged", f"{found.damage}; {anew(files.path)}")
+            return _view(run, "damaged", f"{found.damage}; {made_anew(self.folder.out, run.folder)}")
         if status.state in ("running", "interrupted"):
             return _view(run, "interrupted", ADVICE)
         return _view(run, "waiting", "")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.errors import NewerVersionError
 from bench.filesystem import DamagedFileError, read_json, read_sealed, write_json, write_sealed
+from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord, read_record
 from bench.runs.stage_folder import newer_stage, stage_folder
@@ -132,6 +133,14 @@ def kept_from_newer(out: Path, plan: RunPlan) -> str:
     if found.record is not None or found.newer:
         return found.newer
     return next((why for stage in plan.stages if (why := newer_stage(stage_folder(out, stage)))), "")
+
+
+def not_finished(folder: RunFolder) -> str:
+    """Why a run has no record that can be used, and what to do about that: a part of a sentence."""
+    found, out = folder.verdict(), folder.path.parent.parent
+    if found.damage and found.plan is not None:
+        return f"{found.why}; {made_anew(out, folder.name)}"
+    return found.why or f"`bench status --out {out}` says where it stands"
 
 
 def announce(out: Path, plans: Iterable[RunPlan]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SELECTED = "selected.safetensors"
 """The model of the epoch that was selected."""
 ENCODER = "encoder"
-"""The folder with the tokenizer and the configuration of its encoder."""
+"""The folder of the tokenizer and configuration that the model reads documents with."""
 RESULT = "result.json"
 """What a finished stage left, written last."""
 STAGE_SCHEMA = 1

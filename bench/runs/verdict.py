@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import gt
-from pathlib import Path
 
 from bench.filesystem import DamagedFileError
 from bench.runs.plan import RunPlan
@@ -44,12 +42,6 @@ class Verdict:
         if self.newer:
             return f"{NEWER}{self.newer}"
         return f"{DAMAGED}{self.damage}" if self.damage else ""
-
-
-def anew(run: Path) -> str:
-    """How a run, of which something is damaged, is made anew: a part of a sentence. run: its folder."""
-    words = ["bench", "run", "--again", run.name, "--out", str(run.parent.parent)]
-    return f"`{shlex.join(words)}` makes it anew"
 
 
 def check_record(record: RunRecord, plan: RunPlan) -> None:
@@ -93,11 +85,15 @@ def _problems_of_split(split: SplitRecord) -> Iterator[str]:
         return
     if not documents.titles:
         yield "documents: there are none"
-    correct = documents.correct
-    held = (("predicted", correct, documents.predicted), ("gold", correct, documents.gold))
-    for name, few, many in (*held, ("correct", documents.correct_in_facts, correct)):
-        for at, more in enumerate(map(gt, few, many)):  # in C: `bench status` does it for every document of every run
-            if more:
-                yield f"documents: {few[at]} of {many[at]} {name} in {documents.titles[at]!r}"
+    yield from _too_many(documents.titles, documents.correct, documents.predicted, "predicted")
+    yield from _too_many(documents.titles, documents.correct, documents.gold, "labelled")
+    yield from _too_many(documents.titles, documents.correct_in_facts, documents.correct, "correct")
     if split.gold_outside > sum(documents.gold):
         yield f"gold_outside: {split.gold_outside} of {sum(documents.gold)} labelled"
+
+
+def _too_many(titles: list[str], part: list[int], whole: list[int], what: str) -> Iterator[str]:
+    """Documents of which a part is more than the whole."""
+    if any(map(gt, part, whole)):  # without a loop in Python: `bench status` does it for every run
+        at = next(i for i in range(len(part)) if part[i] > whole[i])
+        yield f"documents: {part[at]} of {whole[at]} {what} in {titles[at]!r}"
