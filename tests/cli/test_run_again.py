@@ -163,6 +163,13 @@ def test_what_cannot_be_made_anew_is_left_as_it_is(spoil, said, out, both, bench
     assert {path: path.read_bytes() for path in both.path.iterdir()} == before
 
 
+def test_a_copy_by_another_name_is_not_taken_for_the_run(out, both, bench):
+    shutil.copytree(both.path, both.path.with_name("copied"))
+    status, _, error = bench("run", "--again", "copied", "--out", out, *AGAIN)
+    assert status == 2
+    assert f"is a copy, by another name, of {both.name}" in error
+
+
 @pytest.mark.parametrize("option", [("--models", "atlop"), ("--seeds", "3"), ("--set", "epochs=3"), ("--config", "x")])
 def test_a_run_is_made_as_it_was_planned_and_no_other_way(option, out, both, bench):
     status, _, error = bench("run", "--again", both.name, *option, "--out", out)
