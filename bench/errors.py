@@ -18,6 +18,12 @@ class UsageError(BenchError):
     exit_status = 2
 
 
+class NewerVersionError(BenchError):
+    """A file that a newer version of the program has made: it is kept as it is, and not made again (exit status 3)."""
+
+    exit_status = 3
+
+
 def unknown(kind: str, name: str, valid: Iterable[str], hint: str = "") -> UsageError:
     """An error naming the nearest and all valid choices: `raise unknown("model", "tmre", names)`."""
     choices = sorted(valid)

@@ -181,12 +181,12 @@ def digest(value: Any) -> str:
 
 
 class DamagedFileError(Exception):
-    """Tensors that are not what was written: truncated, changed, or without their description."""
+    """A file that is not what was written, or cannot be what the program writes: truncated, changed, incomplete."""
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """The `state` that `save_tensors` wrote for `path`, with `tensors_sha256`. Raises DamagedFileError."""
-    state: dict[str, Any] | None = read_sealed(path.with_suffix(".json"), "state")
-    if state is None:
+    state = read_sealed(path.with_suffix(".json"), "state")
+    if not isinstance(state, dict) or "tensors_sha256" not in state:
         raise DamagedFileError(f"{path}: no readable description beside it")
     return state

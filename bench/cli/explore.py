@@ -35,6 +35,7 @@ def explore(
     opens without a server and loads nothing.
     """
     from bench.cli.chosen_runs import chosen
+    from bench.errors import plural
     from bench.explorer.page import write_page
     from bench.explorer.runs import explore as collect
     from bench.launch.status import run_views
@@ -43,6 +44,9 @@ def explore(
     views = run_views(out)
     picked = list({view.run: view for view in chosen(views, runs, out)}.values()) if runs else _one_of_each(views, out)
     folders = [RunFolder(out, view.run) for view in picked]
+    for state, what in (("newer", "made by a newer version of docre-bench"), ("damaged", "damaged")):
+        if not runs and (count := sum(view.state == state for view in views)):
+            typer.echo(f"{what}, and not looked at: {plural(count, 'run')}", err=True)
     exploration = collect(folders, split, make_scores, on_message=lambda note: typer.echo(note, err=True))
     path = to or out / "report" / "explorer.html"
     size = write_page(exploration, path)

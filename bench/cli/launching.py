@@ -100,32 +100,47 @@ def _check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> None:
 def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
     """Carry out `plans`, which are announced, and print their table; on SLURM only if asked to wait for it.
 
-    done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal.
+    done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal; without
+    those NewerVersionError, after all else, for runs that a newer version of the program has made: they are left alone.
     """
     from bench.analysis.aggregate import load_cells
-    from bench.errors import BenchError
+    from bench.errors import BenchError, NewerVersionError, plural
     from bench.filesystem import explain_disk
     from bench.leftovers import remove_leftovers
     from bench.locks import LockHeldError
     from bench.report.write import print_tables, write_tables
+    from bench.runs.run_folder import kept_from_newer
 
     if removed := remove_leftovers(out):
         console.print(removed, soft_wrap=True)
-    failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
-    if failed is None:
-        return
-    cells = load_cells(out)
-    print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
-    try:
-        console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
-    except OSError as error:
-        if not failed:
-            raise
-        console.print(f"tables not written: {explain_disk(error) or error}", soft_wrap=True)
+    kept = {plan.folder: why for plan in plans if (why := kept_from_newer(out, plan))}
+    left = [plan for plan in plans if plan.folder not in kept]
+    if kept:
+        name, why = next(iter(kept.items()))
+        more = f" and {plural(len(kept) - 1, 'more run')}" if len(kept) > 1 else ""
+        console.print(f"left as a newer version of docre-bench has made it: {name} ({why}){more}", soft_wrap=True)
+    carry_out = _here if how.profile is None else _on_slurm
+    failed = carry_out(left, out, how, console, done) if left else []
+    if failed is not None:
+        cells = load_cells(out)
+        print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
+        try:
+            console.print(
+                f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True
+            )
+        except OSError as error:
+            if not failed:
+                raise
+            console.print(f"tables not written: {explain_disk(error) or error}", soft_wrap=True)
     if failed:
         listed = "\n".join(f"  {run}: {why}" for run, why in failed)
         what = "are not done" if any(isinstance(why, LockHeldError) for _, why in failed) else "failed"
-        raise BenchError(f"{len(failed)} of {len(plans)} runs {what}:\n{listed}")
+        raise BenchError(f"{len(failed)} of {plural(len(plans), 'run')} {what}:\n{listed}")
+    if kept:
+        raise NewerVersionError(
+            f"{len(kept)} of {plural(len(plans), 'run')} not done, and not failed: a newer version of docre-bench has "
+            "made them, and reads them. `bench remove` removes them, should nobody want them"
+        )
 
 
 def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[Failure]:

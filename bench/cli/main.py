@@ -16,8 +16,8 @@ from bench.errors import BenchError
 from bench.filesystem import explain_disk
 
 COMMANDS = (
-    "run", "status", "logs", "cancel", "retry", "table", "report", "compare", "audit", "explore", "evaluate", "predict",
-    "doctor",
+    "run", "status", "logs", "cancel", "retry", "remove", "table", "report", "compare", "audit", "explore", "evaluate",
+    "predict", "doctor",
 )  # fmt: skip
 """Each is a function of the module of its name in `bench.cli`."""
 GROUPS = ("models", "data")

@@ -24,16 +24,13 @@ def report(
     ] = True,
 ) -> None:
     """Build report.html, and its tables as Markdown, LaTeX and CSV, from the records of finished runs."""
-    from bench.analysis.aggregate import load_cells
+    from bench.analysis.aggregate import existing_cells
     from bench.analysis.published import read_published
-    from bench.errors import UsageError
     from bench.report.build import make_page, make_results
     from bench.report.material import gather
     from bench.report.write import write_report
 
-    cells = load_cells(out)
-    if not cells:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    cells = existing_cells(out)
     material = gather(out, cells, read_published(published))
     to = to or out / "report"
     explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []

@@ -28,7 +28,8 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions) -> None:
         return
     how = launching(options, _submission_before(wanted, submissions(out)))
     for folder in folders:
-        folder.clear_error()
+        if not folder.verdict().is_closed:
+            folder.clear_error()
     start(plans, out, how, make_console())
 
 
@@ -44,7 +45,7 @@ def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
         if names:
             raise UsageError(message)
         print(message)
-    return wanted if names else [view for view in wanted if view.state in SETTLED and view.state != "done"]
+    return wanted if names else [v for v in wanted if v.state in SETTLED and v.state not in ("done", "newer")]
 
 
 def _submission_before(wanted: Sequence[RunView], submitted: Sequence[Submission]) -> Submission | None:

@@ -47,6 +47,14 @@ def run(
         bool,
         typer.Option("--freeze-encoder", help="Train the new layers alone, on encoder outputs that are computed once."),
     ] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN",
+            help="Make a run anew, as it was planned, of which something is damaged, or whose results are not wanted: "
+            "throws away its record, predictions and scores, and of its stages what is damaged. Once for each run.",
+        ),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="A TOML file with any of these options, or a published table: table3.")
     ] = None,
@@ -74,11 +82,29 @@ def run(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The plan of --dry-run as JSON, for a script.")] = False,
 ) -> None:
-    """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
+    """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption.
+
+    Exit status 0: all runs are done. 1: some failed, or it was stopped. 2: this cannot be run. 3: all are done but
+    those that a newer version of the program has made, which are left as they are.
+    """
     from bench.cli.launching import LaunchOptions, launching
     from bench.cli.run_experiments import DryRun, run_experiments
     from bench.experiment.config import CommandLine
 
+    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)
+    if again:
+        from bench.cli.run_again import run_again
+        from bench.errors import UsageError
+
+        planning = {
+            "--models": models, "--seeds": seeds, "--dataset": dataset, "--settings": settings, "--encoder": encoder,
+            "--max-length": max_length, "--set": changes, "--freeze-encoder": freeze_encoder, "--config": config,
+            "--download": download, "--estimate": with_estimate, "--json": as_json,
+        }  # fmt: skip
+        if given := [name for name, value in planning.items() if value]:
+            raise UsageError(f"--again makes runs as they were planned: not with {', '.join(given)}")
+        run_again(again, out, launching(how), dry_run)
+        return
     changes = [*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())]
     run_experiments(
         CommandLine(
@@ -92,7 +118,7 @@ def run(
             config=config,
         ),
         out,
-        launching(LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)),
+        launching(how),
         download,
         DryRun(dry_run, with_estimate, as_json),
     )

@@ -6,9 +6,9 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ import torch
 from bench.data.catalog.dataset import open_dataset
 from bench.data.features.feature_file import FeatureFile
 from bench.execution.inputs import Inputs
-from bench.execution.provenance import provenance, slurm_job
-from bench.filesystem import write_json
+from bench.execution.provenance import Execution, slurm_job
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
@@ -57,6 +56,7 @@ class Context:
     device: torch.device = field(default_factory=this_device)
     _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
+    _accounted: list[Execution] = field(default_factory=list)
 
     @property
     def waiting(self) -> Waiting:
@@ -77,12 +77,33 @@ class Context:
                 print(
                     f"bench: {error.filename}: {error.strerror}; the run goes on without", file=sys.stderr, flush=True
                 )
+        for execution in self._accounted:
+            execution.at_work = True
+            execution.write_if_due(self.checkpoint_seconds)
         self.listener(run, status)
 
-    def write_provenance(self, folder: Path, started: datetime) -> None:
-        """Write down beside a result where and when it was computed, since `started`."""
-        processes = self.team.size if self.team else 1
-        write_json(folder / "provenance.json", provenance(self.device, processes, started), 1)
+    @contextmanager
+    def accounted(self, folder: Path) -> Iterator[None]:
+        """Account for what is done within the block in `provenance.json` of `folder`, however it ends.
+
+        Until then it is written down every `checkpoint_seconds`, so that of an execution that is killed no more is
+        missing than of its training. One that ends before it has reported anything, since another process is at the
+        work, is none.
+        """
+        execution = Execution(folder, self.device, self.team.size if self.team else 1)
+        self._accounted.append(execution)
+        try:
+            yield
+        except BaseException as error:
+            try:
+                execution.write_if_due(0.0)
+            except OSError as unwritten:  # a full disk, say, which may be what it ended of
+                error.add_note(f"{execution.path} was not written: {unwritten}")
+            raise
+        else:
+            execution.write()
+        finally:
+            self._accounted.remove(execution)
 
     def inputs(self, plan: RunPlan) -> Inputs:
         """The documents, features and encoder of a run; those of runs that share them are read once."""

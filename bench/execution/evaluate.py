@@ -15,7 +15,7 @@ from bench.metrics.submission import Prediction, write_submission
 from bench.runs.plan import RunPlan
 from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
-from bench.runs.triple_scores import scores_path
+from bench.runs.triple_scores import has_newer_scores, scores_path
 
 
 def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> RunRecord:
@@ -43,7 +43,8 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
             predictions = predictor.predict(documents, features, decision, keeper)
         ranking = keeper.ranking(facts)
         write_submission(folder.path / f"predictions-{split}.json", predictions)
-        keeper.write(scores_path(folder.path, split), ranking)
+        if not has_newer_scores(folder.path, split):
+            keeper.write(scores_path(folder.path, split), ranking)
         if dataset.is_labelled(split):
             splits[split] = split_record(
                 predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence, ranking

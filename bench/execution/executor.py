@@ -7,12 +7,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import BenchError
+from bench.errors import BenchError, NewerVersionError
 from bench.execution.context import POLL_SECONDS, Context, Listener
 from bench.execution.evaluate import evaluate_run
 from bench.execution.inputs import check_unchanged
@@ -24,8 +23,11 @@ from bench.runs.run_folder import RunFolder
 from bench.training.failures import explain
 from bench.training.team import Group, PeerLostError, Team
 
-Outcome = Literal["done", "failed"] | LockHeldError
-"""What became of an attempt at a run; LockHeldError: another process is at it, or at something that it needs."""
+Outcome = Literal["closed", "failed"] | LockHeldError
+"""What became of an attempt at a run; LockHeldError: another process is at it, or at something that it needs.
+
+closed: nothing is left to do for it here. It is done, or a newer version of the program has made it or a stage of it.
+"""
 
 
 class Executor:
@@ -51,6 +53,8 @@ class Executor:
 
     def execute(self, plans: Sequence[RunPlan], until: str | None = None) -> list[RunPlan]:
         """Do every run that nobody has done; those that failed, or are held. Raises `Interrupted`, or PeerLostError.
+
+        What a newer version of the program has made is left as it is.
 
         until: the folder of a stage after which to stop, without evaluating.
         A failure that breaks the team is the last thing it does.
@@ -97,19 +101,21 @@ class Executor:
 
     def _attempt(self, plan: RunPlan, until: str | None) -> Outcome:
         folder = RunFolder.of(self.context.out, plan)
-        if folder.record() is not None:
-            return "done"
+        if folder.verdict().is_closed:
+            return "closed"
         try:
             with self.context.interrupt.guarding(folder.path / "lock"):
                 if self.context.team:
                     self.context.team.give_up = partial(self._give_up, folder)
-                if folder.record() is None:  # not finished by another process since
+                if not folder.verdict().is_closed:  # by another process since
                     self._run(plan, folder, until)
-                return "done"
+                return "closed"
         except LockHeldError as held:
             return held
         except LostLockError as lost:  # while this process was stopped, or cut off
             return LockHeldError(Path(str(lost)), None)
+        except NewerVersionError:
+            return "closed"
         except (Interrupted, PeerLostError):
             self.context.report(folder, state="interrupted")
             raise
@@ -133,14 +139,14 @@ class Executor:
     def _run(self, plan: RunPlan, folder: RunFolder, until: str | None) -> None:
         context = self.context
         folder.clear_error()
-        began, started = time.monotonic(), datetime.now(UTC)
-        check_unchanged(plan, context.inputs(plan))
-        stages = []
-        for stage in plan.stages:
-            stages.append(complete_stage(context, plan, stage))
-            if stage.folder == until:
-                return
-        record = evaluate_run(context, plan, stages)
-        context.write_provenance(folder.path, started)
+        began = time.monotonic()
+        with context.accounted(folder.path):
+            check_unchanged(plan, context.inputs(plan))
+            stages = []
+            for stage in plan.stages:
+                stages.append(complete_stage(context, plan, stage))
+                if stage.folder == until:
+                    return
+            record = evaluate_run(context, plan, stages)
         folder.write_record(record)
         context.report(folder, state="done", result=record.headline, seconds=time.monotonic() - began)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from bench.nn.weights import load_tensors
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.record import StageRecord
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import SELECTED, stage_folder, stage_result
+from bench.runs.stage_folder import ENCODER, SELECTED, stage_folder, stage_result
 from bench.training.checkpoint import Checkpoints
 from bench.training.team import Alone, Group
 from bench.training.trainer import (
@@ -40,13 +39,17 @@ from bench.training.trainer import (
 def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRecord:
     """Train a stage of a run unless it has been: it may be another run's, too.
 
-    Raises LockHeldError where another process is at it, and whatever training raises.
+    Raises LockHeldError where another process is at it, NewerVersionError where a newer version was, and whatever
+    training raises.
     """
     folder = stage_folder(context.out, stage)
     with context.interrupt.guarding(folder / "lock"):
         remove_leftovers_of(folder)
         if stage_result(folder) is None or not selected_is_intact(folder):
-            _train(context, run, stage, folder)
+            with context.accounted(folder):
+                _train(context, run, stage, folder)
+        elif not (folder / ENCODER).is_dir():
+            context.inputs(run).source.save(folder / ENCODER)
         result = stage_result(folder)
         if result is None:
             raise BenchError(f"the model of {folder} could not be read back after training")
@@ -54,10 +57,10 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
     return StageRecord(
         key=stage.key,
         data=stage.data,
-        dev_f1=result["dev_f1"],
-        selected_epoch=result["selected_epoch"],
-        documents=result["documents"],
-        mentions_cut=result["mentions_cut"],
+        dev_f1=result.dev_f1,
+        selected_epoch=result.selected_epoch,
+        documents=result.documents,
+        mentions_cut=result.mentions_cut,
     )
 
 
@@ -83,14 +86,13 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
 
 
 def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> None:
-    started = datetime.now(UTC)
     run_folder, inputs = RunFolder.of(context.out, run), context.inputs(run)
     context.report(run_folder, state="running", stage=stage.data, doing="reading documents")
     teacher = run.stage_before(stage) if stage.signal else None
     signals = _signals(context, stage, teacher, inputs, run_folder) if teacher else None
     data = inputs.stage_data(stage, signals)
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
-    inputs.source.save(folder / "encoder")
+    inputs.source.save(folder / ENCODER)
     work = {"run": run_folder.name, "stage": stage.key}
     with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
         surroundings = Surroundings(
@@ -98,7 +100,6 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
         )
         trainer = _trainer(context, run, stage, data, surroundings, run_folder)
         finish_stage(stage, folder, trainer.run(), data)
-    context.write_provenance(folder, started)
 
 
 def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Progress], None]:

@@ -14,8 +14,8 @@ from bench.errors import BenchError, UsageError
 from bench.metrics.submission import Prediction, read_submission
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
-from bench.runs.run_folder import RunFolder
-from bench.runs.triple_scores import SplitScores, load_scores
+from bench.runs.run_folder import RunFolder, not_finished
+from bench.runs.triple_scores import SplitScores, has_newer_scores, load_scores
 
 Split = Literal["dev", "test"]
 CHECKSUMS: dict[Split, str] = {"dev": "dev_checksum", "test": "test_checksum"}
@@ -69,7 +69,9 @@ def explore(
         scores, why = load_scores(folder.path, split), ""
         if scores is None:
             why = "none were kept"
-            if make_scores:
+            if has_newer_scores(folder.path, split):
+                why = "a newer version of docre-bench has kept them"
+            elif make_scores:
                 why = _made_scores(folder, plan, split, documents, predictions, on_message)
             scores = load_scores(folder.path, split)
         runs.append(ExploredRun(folder.name, plan, record, by_row, scores, why))
@@ -78,11 +80,10 @@ def explore(
 
 
 def _finished(folder: RunFolder) -> tuple[RunPlan, RunRecord]:
-    plan, record = folder.plan(), folder.record()
-    if plan is None or record is None:
-        out = folder.path.parent.parent
-        raise UsageError(f"{folder.name} is not a finished run (`bench status --out {out}` says where it stands)")
-    return plan, record
+    found = folder.verdict()
+    if found.plan is None or found.record is None:
+        raise UsageError(f"{folder.name} is not a finished run: {not_finished(folder)}")
+    return found.plan, found.record
 
 
 def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:

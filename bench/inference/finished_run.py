@@ -19,7 +19,7 @@ from bench.metrics.submission import Prediction, write_submission
 from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupted, handling_signals
 from bench.runs.plan import RunPlan
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, not_finished
 from bench.runs.triple_scores import scores_path
 
 
@@ -32,9 +32,10 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     """
     out = run.resolve().parent.parent
     folder = RunFolder(out, run.resolve().name)
-    plan, record = folder.plan(), folder.record()
+    found = folder.verdict()
+    plan, record = found.plan, found.record
     if plan is None or record is None:
-        raise UsageError(f"{run} is not a finished run (`bench status --out {out}`)")
+        raise UsageError(f"{run} is not a finished run: {not_finished(folder)}")
     # A label need not be of a relation the model knows: it is of no use here.
     read = [replace(document, labels=()) for document in read_documents(documents)]
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:

@@ -21,7 +21,7 @@ from bench.nn.weights import load_tensors
 from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan, step_seed
-from bench.runs.stage_folder import SELECTED, stage_folder
+from bench.runs.stage_folder import ENCODER, SELECTED, stage_folder
 
 MODEL_STREAM = 1 << 32
 """Where the randomness of a model's first weights comes from: no update of a stage has this number."""
@@ -64,7 +64,7 @@ class UnusableModelError(BenchError):
 def predictor_of(out: Path, plan: RunPlan, interrupt: Interrupt) -> Predictor:
     """The trained model of a run. Raises `UnusableModelError`."""
     stage = plan.stages[-1]
-    encoder = stage_folder(out, stage) / "encoder"
+    encoder = stage_folder(out, stage) / ENCODER
     if not encoder.is_dir():
         raise UnusableModelError(
             f"the model of {out / 'runs' / plan.folder} is gone: it was trained in {encoder.parent}"

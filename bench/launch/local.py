@@ -25,7 +25,7 @@ from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.plan import RunPlan
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, kept_from_newer
 from bench.training.team import PATIENCE_SECONDS
 
 Launcher = Literal["inline", "local"]
@@ -44,6 +44,8 @@ def launch(
 ) -> list[RunFolder]:
     """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
+    Those of a newer version of the program are left as they are, and have not failed.
+
     jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
     cores, for `gpus_per_run` processes each.   wait_for_locks: at most so many seconds for runs that other commands are
     at, which then are among those returned; None for as long as it takes.
@@ -55,7 +57,8 @@ def launch(
         else:
             jobs = min(jobs or default_jobs(len(plans), gpus_per_run), len(plans))
             _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds, wait_for_locks)
-    return [folder for folder in (RunFolder.of(out, plan) for plan in plans) if folder.record() is None]
+    undone = [plan for plan in plans if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
+    return [RunFolder.of(out, plan) for plan in undone]
 
 
 def default_jobs(runs: int, gpus_per_run: int = 1) -> int:
@@ -96,7 +99,7 @@ def _run_locally(
     died = [f"process {w.pid}: {_how_it_ended(w.returncode)}" for w in workers if w.returncode not in (0, 1)]
     if died:
         message = f"{len(died)} of {len(workers)} worker processes ended early ({'; '.join(died)})"
-        if any(folder.record() is None and folder.error() is None for folder in folders):
+        if any(not folder.verdict().is_closed and folder.error() is None for folder in folders):
             raise BenchError(f"{message}. Run the same command again to go on from the last checkpoints")
         display.say(f"{message}; the others did its work")
 
@@ -162,7 +165,7 @@ class WorkerTeam:
 
     def _is_over(self, folder: RunFolder) -> bool:
         status = folder.status()
-        return (status.state == "failed" and status.is_since(self.began)) or folder.record() is not None
+        return (status.state == "failed" and status.is_since(self.began)) or folder.verdict().is_closed
 
 
 def free_port() -> int:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from bench.locks import held
 from bench.runs.outline import RunOutline, outlines
-from bench.runs.record import read_record
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.runs.stage_folder import newer_stage, stage_folder, stage_is_done
 from bench.slurm.tasks import finishing_stages
 
 
@@ -26,21 +25,11 @@ class OutputFolder:
         self.runs: list[RunOutline | str] = list(outlines(out))
         self._finishing = finishing_stages([run for run in self.runs if isinstance(run, RunOutline)])
         self._stages_done: dict[str, bool] = {}
+        self._newer_stages: dict[str, str] = {}
 
     def run(self, name: str) -> RunFolder:
         """The folder of a run."""
         return RunFolder(self.out, name)
-
-    def headline(self, run: str) -> str | None:
-        """The number to show of a finished run (`RunRecord.headline`); None for a run that is not finished.
-
-        Empty where this version of the program cannot read the record although it is what was written.
-        """
-        content = self.run(run).stored_record()
-        if content is None:
-            return None
-        record = read_record(content)
-        return record.headline if record else ""
 
     def is_locked(self, run: str) -> bool:
         """Whether a process is at the run: its lock is held as long as it lives."""
@@ -56,6 +45,15 @@ class OutputFolder:
             if not self._is_done(stage.folder) and stage.folder not in self._finishing:
                 return stage.folder
         return None
+
+    def newer_stage(self, run: RunOutline) -> str:
+        """What of the stages of a run only a newer version of the program can read, in words; empty for none."""
+        return next((why for stage in run.stages if (why := self._newer(stage.folder))), "")
+
+    def _newer(self, stage: str) -> str:
+        if stage not in self._newer_stages:
+            self._newer_stages[stage] = newer_stage(stage_folder(self.out, stage))
+        return self._newer_stages[stage]
 
     def _is_done(self, stage: str) -> bool:
         if stage not in self._stages_done:

@@ -18,8 +18,11 @@ from bench.report.tables.elsewhere import elsewhere_tables
 from bench.report.tables.findings import counts_table, findings_table
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
-from bench.report.tables.runs import runs_table
+from bench.report.tables.runs import runs_table, without_record
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
+
+UNUSUAL = {"damaged": "Damaged", "newer": "Made by a newer version"}
+"""Kinds of runs without a record that the top of the page counts only where there are any."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,14 @@ def make_page(
     counts: Counter[str] = Counter()
     for system in material.systems:
         counts["finished"] += len(system.cell.records)
-        counts["failed"] += len(system.cell.errors)
+        for error in system.cell.errors:
+            counts[without_record(error.partition(": ")[2])] += 1
         counts["planned"] += system.cell.expected
     plans = [system.plan for system in material.systems]
     facts = [
         ("Runs finished", f"{counts['finished']:,} of {counts['planned']:,}"),
         ("Failed", f"{counts['failed']:,}"),
+        *((title, f"{counts[kind]:,}") for kind, title in UNUSUAL.items() if counts[kind]),
         ("Rows with missing seeds", f"{sum(system.partial for system in material.systems):,}"),
         ("Models", f"{len({plan.model for plan in plans}):,}"),
         ("Data sets", ", ".join(dict.fromkeys(plan.dataset for plan in plans))),

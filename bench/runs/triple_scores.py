@@ -93,14 +93,21 @@ def load_curve(run: Path, split: str) -> NDArray[np.float64] | None:
     return _read(run, split)[0].get("curve")
 
 
+def has_newer_scores(run: Path, split: str) -> bool:
+    """Whether a newer version of the program has kept the scores of a split: they are not to be written over."""
+    state = read_sealed(scores_path(run, split).with_suffix(".json"), "state")
+    version = state.get("version") if isinstance(state, dict) else None
+    return isinstance(version, int) and version > SCORES_VERSION
+
+
 def _read(run: Path, split: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any] | None]:
     """What is kept of a split, and what is written of it; nothing and None where it cannot be used."""
     path = scores_path(run, split)
     state = read_sealed(path.with_suffix(".json"), "state")
-    if state is None or state["version"] != SCORES_VERSION or not path.is_file():
+    if not isinstance(state, dict) or state.get("version") != SCORES_VERSION or not path.is_file():
         return {}, None
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != state["tensors_sha256"]:
+    if hashlib.sha256(content).hexdigest() != state.get("tensors_sha256"):
         return {}, None
     return safetensors.numpy.load(content), state
 

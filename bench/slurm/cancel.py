@@ -38,7 +38,8 @@ def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
 
 def _jobs_to_cancel(out: Path, runs: Set[str], scheduler: Scheduler) -> list[Job]:
     planned = [run for run in outlines(out) if isinstance(run, RunOutline)]
-    unfinished = [run for run in planned if run.folder not in runs and not RunFolder(out, run.folder).is_done()]
+    others = [run for run in planned if run.folder not in runs]
+    unfinished = [run for run in others if not RunFolder(out, run.folder).verdict().is_closed]
     needed = {task_of_stage(stage.folder) for run in unfinished for stage in run.stages}
     wanted = {task_of_stage(stage.folder) for run in planned if run.folder in runs for stage in run.stages}
     return [

@@ -90,7 +90,7 @@ def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
     return tasks_of(
         runs,
         finishing_stages(planned),
-        run_is_done=lambda run: RunFolder(out, run).is_done(),
+        run_is_done=lambda run: RunFolder(out, run).verdict().is_closed,
         stage_is_done=lambda stage: stage_is_done(stage_folder(out, stage)),
     )
 

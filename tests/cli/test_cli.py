@@ -46,7 +46,9 @@ def test_help_loads_nothing_heavy():
     assert python(show_help + loaded).splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("command", ["run", "status", "table", "evaluate", "predict", "doctor", "models", "data"])
+@pytest.mark.parametrize(
+    "command", ["run", "status", "remove", "table", "evaluate", "predict", "doctor", "models", "data"]
+)
 def test_every_command_explains_itself(command, bench):
     status, out, _ = bench(command, "--help")
     assert status == 0

@@ -119,5 +119,5 @@ def test_runs_that_failed_are_told_though_there_is_no_room_for_the_tables_either
     options = ("--dataset", "small", "--models", "atlop", "--encoder", "tiny", "--seeds", "1", "--launcher", "inline")
     status, printed, error = bench("run", *options, "--out", tmp_path / "out")
     assert status == 1
-    assert error.startswith("bench: 1 of 1 runs failed:\n")
+    assert error.startswith("bench: 1 of 1 run failed:\n")
     assert "tables not written: the disk is full (no space left on " in printed

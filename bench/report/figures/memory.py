@@ -32,7 +32,7 @@ from bench.report.figures import draw
 from bench.report.figures.collect import Drawn
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
-from bench.runs.stage_folder import stage_folder
+from bench.runs.stage_folder import ENCODER, stage_folder
 
 DOCUMENTS = 20
 HEADS = 2_000
@@ -106,7 +106,7 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
             pass  # damaged: made again
     stage = plan.stages[-1]
     try:
-        source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
+        source = saved_encoder(plan.encoder, stage_folder(out, stage) / ENCODER)
         device = this_device()
         system = load_system(out, stage, source, device)
     except (DamagedFileError, RuntimeError, OSError) as error:
