@@ -30,8 +30,12 @@ class RunFolder:
         return cls(out, plan.folder)
 
     def announce(self, plan: RunPlan) -> None:
-        """Write the plan down, so that tables know what to expect before any of it is there."""
-        if self.plan() is None:
+        """Write the plan down, so that tables know what to expect before any of it is there.
+
+        In the place of another: what has no part in the key, such as the file that the model is in, was that of then,
+        and whoever carries the plan out reads it here.
+        """
+        if self.plan() != plan:
             write_json(self.path / "run.json", plan.model_dump(mode="json"))
 
     def plan(self) -> RunPlan | None:

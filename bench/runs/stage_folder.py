@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SELECTED = "selected.safetensors"
 """The model of the epoch that was selected."""
+ENCODER = "encoder"
+"""The folder of the tokenizer and configuration that the model reads documents with."""
 RESULT = "result.json"
 """What a finished stage left, written last."""
 

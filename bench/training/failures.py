@@ -6,7 +6,7 @@ import errno
 
 import torch
 
-from bench.errors import BenchError
+from bench.errors import BenchError, in_words
 
 
 def explain(error: Exception | SystemExit) -> str:
@@ -23,6 +23,4 @@ def explain(error: Exception | SystemExit) -> str:
             f"out of {kind}: lower batch_size (--set batch_size=..., and raise accumulate for the same update) or use "
             f"a device with more{f' ({message})' if message else ''}"
         )
-    if isinstance(error, SystemExit):
-        return f"the model's code ended the program: sys.exit({error.code if error.code is not None else ''})"
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)
