@@ -11,6 +11,7 @@ import typer
 from bench.cli import data, models
 from bench.cli.audit import audit
 from bench.cli.cancel import cancel
+from bench.cli.command import Command
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.evaluate import evaluate
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (run, status, logs, cancel, retry, table, report, compare, audit, explore, evaluate, predict, doctor):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.command import Command
+
 app = typer.Typer(help="Models: what there is, what each can be told, whether your own holds.")
 
 
@@ -16,7 +18,7 @@ def models(context: typer.Context) -> None:
         list_models()
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models() -> None:
     """The registered models, one line each."""
     from rich.table import Table
@@ -32,7 +34,7 @@ def list_models() -> None:
     make_console().print(table)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """A model's hyperparameters and the stages of each setting, with their defaults."""
     import inspect
@@ -62,7 +64,7 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
     console.print(table)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """Train a model a few steps on a handful of generated documents and say what holds and what does not."""
     from rich.text import Text

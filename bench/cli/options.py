@@ -20,11 +20,15 @@ WaitOption = Annotated[
     bool, typer.Option("--wait", help="With SLURM: stay until all is done, then print the table. Others always do.")
 ]
 
-JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs that the local launcher carries out at once.")]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, max=4096, help="Runs that the local launcher carries out at once.")
+]
 
 GpusPerRunOption = Annotated[
     int,
-    typer.Option(min=1, help="Processes of the local launcher that train a run together, a GPU or a core each."),
+    typer.Option(
+        min=1, max=64, help="Processes of the local launcher that train a run together, a GPU or a core each."
+    ),
 ]
 
 PublishedOption = Annotated[

@@ -9,10 +9,7 @@ from bench.errors import UsageError
 
 
 def check_file(path: Path, option: str) -> None:
-    """Raise UsageError where no file can be written to `path`, which the user gave as `option`; its folder must be there.
-
-    A file that is there is replaced.
-    """
+    """Raise UsageError where no file can be written to `path`, given as `option`; its folder is to be there."""
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder; expected the name of a file")
     if not path.parent.is_dir():

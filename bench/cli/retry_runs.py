@@ -31,9 +31,9 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions, trust: T
         print("nothing to try again")
         return
     before = _submission_before(wanted, submissions(out))
-    if before and not options.profile and not trust.everything:
-        _check_setup(before, out)
     how = launching(options, before)
+    if before and how.profile and not (options.profile or trust.everything):
+        _check_setup(before, out)
     announce(out, plans)
     for folder in folders:
         folder.clear_error()
@@ -70,7 +70,7 @@ def _check_setup(before: Submission, out: Path) -> None:
         raise UsageError(
             f"the jobs before were submitted with shell commands (setup) that no profile {profile.name!r} here has: "
             f"{commands[0]!r} in {submission_path(out, before.name)}\n"
-            "Say which profile to use: --profile; or run what the folder says, if you trust whoever wrote it: --trust-code"
+            "Say which profile to use (--profile); or, if you trust whoever wrote the folder, run them: --trust-code"
         )
 
 
