@@ -36,6 +36,6 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def plural(count: int, noun: str) -> str:
-    """A number of things as a person reads it: `1 document`, `1,521 documents`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, several: str = "") -> str:
+    """A number of things as a person reads it: `1 document`, `1,521 documents`. several: where that is not noun + s."""
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"

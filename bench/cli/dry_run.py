@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.errors import plural
 from bench.execution.estimate import Estimate, in_time
 from bench.experiment.config import Experiment
 from bench.runs.plan import RunPlan, StagePlan, describe
@@ -89,7 +90,7 @@ class Costs:
         if estimate.saved:
             said.append(f"sharing stages between runs saves {in_time(estimate.saved)}")
         if estimate.unknown:
-            said.append(f"not in these figures: {estimate.unknown} stages whose pace is not known")
+            said.append(f"not in these figures: {plural(estimate.unknown, 'stage')} whose pace is not known")
         return said
 
     def as_json(self) -> dict[str, Any]:

@@ -106,14 +106,14 @@ def _print_tables(*tables: Table) -> None:
 def _labelled(path: Path, form: Format | None) -> tuple[Document, ...]:
     """The documents of a file in the given form, or the one it begins with. Raises UsageError where none has labels."""
     from bench.data.formats.detect import scan
-    from bench.errors import UsageError
+    from bench.errors import UsageError, plural
 
     result = scan(path, form)
     result.refuse_problems()
     documents = result.documents
     if not any(document.labels for document in documents):
         raise UsageError(
-            f"{path}: none of its {len(documents)} documents has labels. Expected a labelled file "
+            f"{path}: none of its {plural(len(documents), 'document')} has labels. Expected a labelled file "
             "(DocRED's own test.json is published without labels: use its dev file, or Re-DocRED's test_revised.json)"
         )
     return documents
@@ -137,15 +137,21 @@ def _holds_facts(path: Path) -> bool:
 
 
 def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None) -> Iterable[str]:
+    from bench.errors import plural
     from bench.execution.evaluate import gold_outside
 
     if outside := gold_outside(documents):
-        yield f"{outside:,} labelled triples are on pairs that are no candidates; they count as missed"
+        are, they = (
+            ("is on a pair that is no candidate", "it counts")
+            if outside == 1
+            else ("are on pairs that are no candidates", "they count")
+        )
+        yield f"{plural(outside, 'labelled triple')} {are}; {they} as missed"
     if _predicts_evidence(predictions) and not _has_evidence(documents):
         yield "no evidence F1: no label has evidence to compare with"
     scored = sum(prediction.score is not None for prediction in predictions)
     if ranking is not None:
-        yield f"AUC is of the {len(predictions):,} predictions listed; that of a model ranks all its candidates"
+        yield f"AUC is of the {plural(len(predictions), 'prediction')} listed; that of a model ranks all its candidates"
     elif scored:
         yield f"no AUC: only {scored:,} of {len(predictions):,} predictions have a score"
 

@@ -37,21 +37,18 @@ def explore(
     opens without a server and loads nothing.
     """
     from bench.cli.chosen_runs import chosen
-    from bench.cli.output_paths import check_file, check_folder
+    from bench.cli.output_paths import check_file
     from bench.errors import plural
     from bench.explorer.page import write_page
     from bench.explorer.runs import explore as collect
     from bench.launch.status import run_views
     from bench.runs.run_folder import RunFolder
 
+    path = to or out / "report" / "explorer.html"
     views = run_views(out)
-    if to is not None:
-        check_file(to, "--to")
     picked = list({view.run: view for view in chosen(views, runs, out)}.values()) if runs else _one_of_each(views, out)
     folders = [RunFolder(out, view.run) for view in picked]
-    path = to or out / "report" / "explorer.html"
-    if to is None:
-        check_folder(path.parent, "--out")
+    check_file(path, "--to")
     trust = trust_of(trust_code, models)
     exploration = collect(folders, split, make_scores, lambda note: typer.echo(note, err=True), trust)
     size = write_page(exploration, path)

@@ -90,7 +90,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal.
     """
     from bench.analysis.aggregate import load_cells
-    from bench.errors import BenchError
+    from bench.errors import BenchError, plural
     from bench.report.write import print_tables, write_tables
 
     failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
@@ -101,7 +101,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
     if failed:
         listed = "\n".join(f"  {line}" for line in failed)
-        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{listed}")
+        raise BenchError(f"{len(failed)} of {plural(len(plans), 'run')} failed:\n{listed}")
 
 
 def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str]:
@@ -153,6 +153,7 @@ def submit_runs(
     runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
 ) -> None:
     """Submit what is missing of `runs` to SLURM, and say what was submitted."""
+    from bench.errors import plural
     from bench.slurm.environment import overriding_variables
     from bench.slurm.submit import submit
     from bench.slurm.tasks import Array
@@ -176,6 +177,7 @@ def submit_runs(
     if submitted.unknown:
         before += f", left out {submitted.unknown} of which SLURM does not say whether it still has them"
     console.print(
-        f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
+        f"submitted {plural(jobs, 'job')} with the profile {profile.name!r}{before}; bench status --out {out} shows "
+        f"{'it' if jobs == 1 else 'them'}",
         soft_wrap=True,
     )

@@ -9,22 +9,23 @@ from bench.errors import UsageError
 
 
 def check_file(path: Path, option: str) -> None:
-    """Raise UsageError where no file can be written to `path`, given as `option`; its folder is to be there."""
+    """Raise UsageError where no file can be written to `path`, which the user gave as `option`.
+
+    A file that is there is replaced, and a folder that is not there is made.
+    """
     if path.is_dir():
-        raise UsageError(f"{option} {path} is a folder; expected the name of a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
-    _check_writable(path.parent, f"{option} {path}")
+        raise UsageError(f"{option} {path}: it is a folder; expected the name of a file")
+    _check(path.parent, f"{option} {path}")
 
 
 def check_folder(path: Path, option: str) -> None:
     """Raise UsageError where no files can be written to the folder `path`, which is made if it is not there."""
-    there = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
+    _check(path, f"{option} {path}")
+
+
+def _check(folder: Path, given: str) -> None:
+    there = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
     if not there.is_dir():
-        raise UsageError(f"{option} {path}: {there} is no folder")
-    _check_writable(there, f"{option} {path}")
-
-
-def _check_writable(folder: Path, given: str) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{given}: nothing can be written in {folder} (permission denied)")
+        raise UsageError(f"{given}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{given}: nothing can be written in {there} (permission denied)")

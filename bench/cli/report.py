@@ -40,13 +40,13 @@ def report(
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
     to = to or out / "report"
     check_folder(to, "--to")
+    trust = trust_of(trust_code, models)
     material = gather(out, cells, read_published(published))
     explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
     drawn = []
     if figures:
         from bench.report.figures.collect import figures as draw_all
 
-        trust = trust_of(trust_code, models)
         memories, problems = _memories(material, trust) if memory else ([], [])
         drawn = draw_all(material, to, memories)
         for problem in problems:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from bench.errors import UsageError, unknown
 from bench.experiment.overrides import check_changes, flattened, parse_changes
-from bench.experiment.values import LARGEST, SHOWN, problems
+from bench.experiment.values import SHOWN, problems
 from bench.experiment.variants import Variant, split_models, variants_of, why_not
 from bench.interface import SETTINGS, Setting
 from bench.registry import find, registered
@@ -23,10 +23,13 @@ SAMPLE = "sample"
 DEFAULT_SEEDS = "5"
 DEFAULT_MAX_LENGTH = 1024
 MOST_SEEDS = 1000
+SEED_DIGITS = 100
+"""Of a seed, which is part of the names of folders."""
 
 Name = Annotated[str, StringConstraints(pattern=r"\S")]
-Whole = Annotated[int, Field(strict=True, le=LARGEST)]
+Seed = Annotated[int, Field(strict=True)]
 """Not `true`, which pydantic would take for 1."""
+Length = Annotated[int, Field(strict=True, gt=0, le=1_000_000)]
 
 
 class Options(BaseModel):
@@ -35,11 +38,11 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     models: list[Name] | None = Field(None, min_length=1)
-    seeds: Whole | list[Whole] | None = None
+    seeds: Seed | list[Seed] | None = None
     dataset: Name | None = None
     settings: list[Name] | None = Field(None, min_length=1)
     encoder: Name | None = None
-    max_length: Annotated[Whole, Field(gt=0)] | None = None
+    max_length: Length | None = None
     set: dict[str, Any] = {}
 
 
@@ -304,16 +307,14 @@ def _seeds(asked: str | int | list[int]) -> tuple[int, ...]:
             seeds = [int(part) for part in _split(asked)]
         elif int(asked) <= MOST_SEEDS:
             seeds = list(range(int(asked)))
-        elif int(asked) > LARGEST:
-            seeds = [int(asked)]  # refused below, whatever it was meant for
         else:
             raise UsageError(f"{said} is a number of seeds; for the one seed {asked}: --seeds {asked},")
     except ValueError as error:
         raise UsageError(f"{said}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)") from error
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise UsageError(f"{said}: expected at least one seed, none negative, none twice")
-    if max(seeds) > LARGEST:
-        raise UsageError(f"{said}: a seed is at most {LARGEST}")
+    if max(seeds) >= 10**SEED_DIGITS:
+        raise UsageError(f"{said}: a seed has at most {SEED_DIGITS} digits")
     return tuple(seeds)
 
 

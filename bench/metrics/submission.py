@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bench.data.documents import Triple
 from bench.data.formats.json_stream import BrokenJson, decode, kind_of
 from bench.data.formats.scan import SHOWN_PROBLEMS
-from bench.errors import UsageError
+from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically
 
 ARCHIVED = "result.json"
@@ -130,7 +130,7 @@ def _zipped(content: bytes) -> bytes:
 
 def _report(path: Path | str, rows: int, problems: list[tuple[int, str]]) -> str:
     wrong = len({row for row, _ in problems})
-    lines = [f"{path}: {len(problems):,} problem{'s' * (len(problems) > 1)} in {wrong:,} of {rows:,} rows (from row 0)"]
+    lines = [f"{path}: {plural(len(problems), 'problem')} in {wrong:,} of {plural(rows, 'row')} (from row 0)"]
     lines += [f"  row {row}: {problem}" for row, problem in problems[:SHOWN_PROBLEMS]]
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"  and {len(problems) - SHOWN_PROBLEMS:,} more")
