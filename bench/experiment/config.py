@@ -307,6 +307,8 @@ def _seeds(asked: str | int | list[int]) -> tuple[int, ...]:
             seeds = [int(part) for part in _split(asked)]
         elif int(asked) <= MOST_SEEDS:
             seeds = list(range(int(asked)))
+        elif int(asked) >= 10**SEED_DIGITS:
+            seeds = [int(asked)]
         else:
             raise UsageError(f"{said} is a number of seeds; for the one seed {asked}: --seeds {asked},")
     except ValueError as error:

@@ -85,7 +85,7 @@ def predictor_of(
             return Predictor.of(plan, reader)
     except (DamagedFileError, UnusableModelError) as error:
         reasons = [since, str(error)] if changed else [str(error)]
-        if isinstance(error, DamagedFileError) and not changed:  # trained anew it would be by other code: another run
+        if isinstance(error, DamagedFileError) and not changed:  # of other code it would be another run
             reasons.append(made_anew(out, plan.folder))
         raise UnusableModelError("its model cannot be used: " + "\n".join(reasons)) from error
 
@@ -97,5 +97,8 @@ def _reader(out: Path, stage: StagePlan, encoder: str, interrupt: Interrupt) -> 
         raise DamagedFileError(f"it is gone: it was trained in {folder}")
     source, device = saved_encoder(encoder, folder / ENCODER), this_device()
     with model_code(f"{stage.model} cannot be built with what it was trained with"):
-        system = load_system(out, stage, source, device)
+        try:
+            system = load_system(out, stage, source, device)
+        except UsageError as error:  # it could be read with when it was trained
+            raise DamagedFileError(f"{folder / ENCODER}: {error}") from error
     return Reader(system, stage, source, device, interrupt)
