@@ -7,14 +7,14 @@ from bench.errors import UsageError
 
 
 def test_a_folder_is_no_place_for_a_file(tmp_path):
-    with pytest.raises(UsageError, match="--to .*: it is a folder; expected the name of a file"):
+    with pytest.raises(UsageError, match=r"--to .*: it is a folder; expected the name of a file"):
         check_file(tmp_path, "--to")
 
 
 @pytest.mark.parametrize("check", [check_file, check_folder])
 def test_within_a_file_there_is_no_place(check, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="--to .*file/x/y: .*file is no folder"):
+    with pytest.raises(UsageError, match=r"--to .*file/x/y: .*file is no folder"):
         check(tmp_path / "file" / "x" / "y", "--to")
 
 

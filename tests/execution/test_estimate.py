@@ -216,9 +216,9 @@ def test_a_published_data_set_that_is_not_here_is_estimated_from_figures(bench, 
 
 
 def test_a_model_that_ends_the_program_while_it_is_measured_is_told(small, tmp_path):
-    (tmp_path / "ending.py").write_text(
-        "from baselines.atlop import Atlop\n\n\nclass Ending(Atlop):\n    def loss(self, logits, labels):\n        exit(3)\n"
-    )
+    body = "    def loss(self, logits, labels):\n        exit(3)\n"
+    text = f"from baselines.atlop import Atlop\n\n\nclass Ending(Atlop):\n{body}"
+    (tmp_path / "ending.py").write_text(text)
     (plan,) = plans(f"{tmp_path}/ending.py:Ending")
     dataset = open_dataset("small")
     source = find_encoder("tiny", dataset.documents("train"))
