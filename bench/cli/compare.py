@@ -34,7 +34,7 @@ def compare(
     encoder: Annotated[str | None, typer.Option(help="Only with this encoder.")] = None,
     metric: Annotated[str, typer.Option(help=f"{', '.join(METRIC_NAMES[:-1])} or {METRIC_NAMES[-1]}.")] = "f1",
     split: Annotated[str, typer.Option(help="test or dev.")] = "test",
-    resamples: Annotated[int, typer.Option(min=100, help="Resamples of the documents.")] = 10_000,
+    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Resamples of the documents.")] = 10_000,
     out: OutOption = DEFAULT_OUT,
     published: PublishedOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,

@@ -96,7 +96,7 @@ class Costs:
         if estimate.saved:
             said.append(f"sharing stages between runs saves {in_time(estimate.saved)}")
         if estimate.unknown:
-            said.append(f"not in these figures: {estimate.unknown} stages whose pace is not known")
+            said.append(f"not in these figures: {plural(estimate.unknown, 'stage')} whose pace is not known")
         return said
 
     def as_json(self) -> dict[str, Any]:

@@ -199,12 +199,17 @@ def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ran
     from bench.metrics.official import gold_outside
 
     if outside := gold_outside(documents):
-        yield f"{outside:,} labelled triples are on pairs that are no candidates; they count as missed"
+        are, they = (
+            ("is on a pair that is no candidate", "it counts")
+            if outside == 1
+            else ("are on pairs that are no candidates", "they count")
+        )
+        yield f"{plural(outside, 'labelled triple')} {are}; {they} as missed"
     if _predicts_evidence(predictions) and not _has_evidence(documents):
         yield "no evidence F1: no label has evidence to compare with"
     scored = sum(prediction.score is not None for prediction in predictions)
     if ranking is not None:
-        yield f"AUC is of the {len(predictions):,} predictions listed; that of a model ranks all its candidates"
+        yield f"AUC is of the {plural(len(predictions), 'prediction')} listed; that of a model ranks all its candidates"
     elif scored:
         yield f"no AUC: only {scored:,} of {len(predictions):,} predictions have a score"
 

@@ -205,6 +205,7 @@ def submit_runs(
     runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
 ) -> None:
     """Submit what is missing of `runs` to SLURM, and say what was submitted."""
+    from bench.errors import plural
     from bench.slurm.environment import overriding_variables
     from bench.slurm.submit import submit
     from bench.slurm.tasks import Array
@@ -228,6 +229,7 @@ def submit_runs(
     if submitted.unknown:
         before += f", left out {submitted.unknown} of which SLURM does not say whether it still has them"
     console.print(
-        f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
+        f"submitted {plural(jobs, 'job')} with the profile {profile.name!r}{before}; bench status --out {out} shows "
+        f"{'it' if jobs == 1 else 'them'}",
         soft_wrap=True,
     )

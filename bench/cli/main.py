@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.command import Command
 from bench.errors import BenchError
 from bench.filesystem import explain_disk
 
@@ -38,7 +39,7 @@ def command_line(asked_for: str | None = None) -> typer.Typer:
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command()(getattr(module, name))
+            app.command(cls=Command)(getattr(module, name))
     return app
 
 

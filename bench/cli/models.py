@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.command import Command
+
 if TYPE_CHECKING:
     from bench.cli.model_cards import ModelCard
 
@@ -19,7 +21,7 @@ def models(context: typer.Context) -> None:
         list_models()
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models() -> None:
     """The registered models, one line each."""
     from rich.table import Table
@@ -35,7 +37,7 @@ def list_models() -> None:
     make_console().print(table)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """A model's hyperparameters and the stages of each setting, with their defaults."""
     from rich.table import Table
@@ -66,7 +68,7 @@ def _card(model: str) -> ModelCard:
     return registered_card(entries[model]) if model in entries else card_of(find(model))
 
 
-@app.command()
+@app.command(cls=Command)
 def check(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """Train a model a few steps on a handful of generated documents and say what holds and what does not."""
     from rich.text import Text

@@ -38,7 +38,9 @@ def run(
         str | None,
         typer.Option(help="tiny, minilm, a folder or a Hugging Face id. Default: roberta-large; tiny on the sample."),
     ] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Word pieces per document, specials included.")] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Word pieces per document, specials included.")
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value. For some stages alone: [MODEL.][SETTING.][DATA.]key=value."),

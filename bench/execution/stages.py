@@ -19,6 +19,7 @@ from bench.inference.load import build_model, signal_folder, task_of
 from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
 from bench.leftovers import remove_leftovers_of
+from bench.nn.encoder_seal import is_intact, seal
 from bench.nn.weights import load_tensors
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.record import StageRecord
@@ -48,8 +49,8 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
         if stage_result(folder) is None or not selected_is_intact(folder):
             with context.accounted(folder):
                 _train(context, run, stage, folder)
-        elif not (folder / ENCODER).is_dir():
-            context.inputs(run).source.save(folder / ENCODER)
+        elif not is_intact(folder / ENCODER):
+            _save_encoder(context, run, folder)
         result = stage_result(folder)
         if result is None:
             raise BenchError(f"the model of {folder} could not be read back after training")
@@ -92,7 +93,7 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
     signals = _signals(context, stage, teacher, inputs, run_folder) if teacher else None
     data = inputs.stage_data(stage, signals)
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
-    inputs.source.save(folder / ENCODER)
+    _save_encoder(context, run, folder)
     work = {"run": run_folder.name, "stage": stage.key}
     with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
         surroundings = Surroundings(
@@ -100,6 +101,12 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
         )
         trainer = _trainer(context, run, stage, data, surroundings, run_folder)
         finish_stage(stage, folder, trainer.run(), data)
+
+
+def _save_encoder(context: Context, run: RunPlan, folder: Path) -> None:
+    """Put beside a stage's model what reads documents for it, under seal: predicting needs nothing else."""
+    context.inputs(run).source.save(folder / ENCODER)
+    seal(folder / ENCODER)
 
 
 def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Progress], None]:

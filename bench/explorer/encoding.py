@@ -48,6 +48,7 @@ def encode(exploration: Exploration) -> dict[str, Any]:
         "types": types,
         "relations": _relations(exploration),
         "runs": [_run(run) for run in exploration.runs],
+        "left_out": [{"folder": run.folder, "why": run.why} for run in exploration.left_out],
         "documents": _documents(exploration, {name: i for i, name in enumerate(types)}),
     }
 

@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.inference.load import signal_folder
 from bench.launch.status import Observation, RunView
 from bench.locks import Lock, LockHeldError
-from bench.nn.encoder_source import saved_encoder
+from bench.nn.encoder_seal import is_intact
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder, run_folders
 from bench.runs.stage_folder import ENCODER, RESULT, stage_folder, stage_result
@@ -127,25 +127,16 @@ def _made_for(out: Path, plan: RunPlan) -> Iterator[Path]:
 def damaged_and_results(out: Path, plan: RunPlan) -> list[Discarded]:
     """What of a run is thrown away for it to be made anew: the stages that are damaged, and all results of the run."""
     run = RunFolder.of(out, plan).path
-    stages = [damaged for stage in plan.stages for damaged in _damaged(out, plan, stage)]
+    stages = [damaged for stage in plan.stages for damaged in _damaged(out, stage)]
     own = [path for path in sorted(run.iterdir()) if path.name not in ("run.json", *LOCKS)]
     return [*stages, *(Discarded(path, "made again", run) for path in own)]
 
 
-def _damaged(out: Path, plan: RunPlan, stage: StagePlan) -> Iterator[Discarded]:
+def _damaged(out: Path, stage: StagePlan) -> Iterator[Discarded]:
     folder = stage_folder(out, stage)
     if not (folder / RESULT).exists():
         return  # not finished: training goes on from its checkpoint
     if stage_result(folder) is None or not selected_is_intact(folder):
         yield Discarded(folder, "its model is damaged: trained again", folder)
-    elif (folder / ENCODER).exists() and not _reads(plan.encoder, folder / ENCODER):
+    elif (folder / ENCODER).exists() and not is_intact(folder / ENCODER):
         yield Discarded(folder / ENCODER, "damaged: written again", folder)
-
-
-def _reads(name: str, folder: Path) -> bool:
-    """Whether an encoder can be read from where it was saved."""
-    try:
-        saved_encoder(name, folder)
-    except Exception:  # whatever the libraries raise of a file that they did not write
-        return False
-    return True

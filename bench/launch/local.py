@@ -19,7 +19,7 @@ from typing import Literal, get_args
 
 import torch
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, plural
 from bench.execution.executor import Executor
 from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
@@ -98,7 +98,8 @@ def _run_locally(
     # 1 is a worker with failed runs, which their folders tell of; anything else is a worker that died.
     died = [f"process {w.pid}: {_how_it_ended(w.returncode)}" for w in workers if w.returncode not in (0, 1)]
     if died:
-        message = f"{len(died)} of {len(workers)} worker processes ended early ({'; '.join(died)})"
+        of = plural(len(workers), "worker process", "worker processes")
+        message = f"{len(died)} of {of} ended early ({'; '.join(died)})"
         if any(not folder.verdict().is_closed and folder.error() is None for folder in folders):
             raise BenchError(f"{message}. Run the same command again to go on from the last checkpoints")
         display.say(f"{message}; the others did its work")

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from bench.data.documents import Document, Fact, Mention, Triple
-from bench.errors import UsageError
+from bench.errors import UsageError, plural
 from bench.metrics import arithmetic
 from bench.metrics.submission import Prediction
 
@@ -165,9 +165,10 @@ def refuse_repeated_titles(documents: Sequence[Document]) -> None:
     titles = Counter(document.title for document in documents)
     repeated = sorted(title for title, times in titles.items() if times > 1)
     if repeated:
+        belong = "belongs" if len(repeated) == 1 else "belong"
         raise UsageError(
-            f"{len(repeated)} titles belong to several gold documents, so predictions cannot be told apart: "
-            + ", ".join(map(repr, repeated))
+            f"{plural(len(repeated), 'title')} {belong} to several gold documents, so that predictions cannot be told "
+            "apart: " + ", ".join(map(repr, repeated))
         )
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 from bench.data.documents import Triple, no_cycle_search
 from bench.data.formats.json_stream import BrokenJson, kind_of, list_items
 from bench.data.formats.scan import BLOCK, SHOWN_PROBLEMS
-from bench.errors import UsageError
+from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically
 
 ARCHIVED = "result.json"
@@ -189,9 +189,9 @@ class _Problems:
 
     def report(self, path: Path | str) -> str:
         """All of it, a line for each of the first problems."""
-        of = f"in {self.wrong:,} of {self.rows:,} rows (from row 0)"
+        of = f"in {self.wrong:,} of {plural(self.rows, 'row')} (from row 0)"
         more = [f"  and {self.count - len(self.shown):,} more"] if self.count > len(self.shown) else []
-        return "\n".join([f"{path}: {self.count:,} problem{'s' * (self.count > 1)} {of}", *self.shown, *more])
+        return "\n".join([f"{path}: {plural(self.count, 'problem')} {of}", *self.shown, *more])
 
 
 def _prediction_problems(row: Any) -> Iterator[str]:

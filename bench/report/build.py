@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.analysis.audit import audit_published
 from bench.analysis.audit.records import audit_cells, record_rows
 from bench.analysis.systems import Condition, System
+from bench.errors import plural
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
 from bench.report.table import Table
@@ -133,9 +134,13 @@ def audit_section(material: Material) -> Section:
         ),
         folded=(
             findings_table(
-                "audit-published", "All findings in the published tables", f"{count} published rows", published
+                "audit-published", "All findings in the published tables", plural(count, "published row"), published
             ),
-            *([findings_table("audit-own", "All findings in these runs", f"{len(own_rows)} rows", own)] if own else []),
+            *(
+                [findings_table("audit-own", "All findings in these runs", plural(len(own_rows), "row"), own)]
+                if own
+                else []
+            ),
         ),
         notes=() if own else ("Nothing was found in these runs.",),
     )

@@ -38,12 +38,13 @@ class RunFolder:
     def announce(self, plan: RunPlan) -> None:
         """Write the plan down, so that tables know what to expect before any of it is there.
 
-        One that is there stays if it is of a newer version, or if there is a record that was made by it.
+        In the place of another: what has no part in the key, such as the file that the model is in, was that of then,
+        and whoever carries the plan out reads it here. One stays if it is of a newer version, or if there is a record
+        that was made by it.
         """
         found = self.verdict()
-        content = plan.model_dump(mode="json")
-        if not found.is_closed and (found.plan is None or found.plan.model_dump(mode="json") != content):
-            write_json(self.path / "run.json", content)
+        if not found.is_closed and found.plan != plan:
+            write_json(self.path / "run.json", plan.model_dump(mode="json"))
 
     def plan(self) -> RunPlan | None:
         """The run's plan, or None where the file is damaged or of a newer version."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from bench.filesystem import read_sealed, write_atomically, write_sealed
 
@@ -109,7 +110,22 @@ def _read(run: Path, split: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != state.get("tensors_sha256"):
         return {}, None
-    return safetensors.numpy.load(content), state
+    try:
+        arrays = safetensors.numpy.load(content)
+    except SafetensorError:
+        return {}, None
+    # A checksum says that it is what somebody wrote, not that it is what this program writes.
+    return (arrays, state) if _are_scores(arrays) else ({}, None)
+
+
+def _are_scores(arrays: dict[str, NDArray[Any]]) -> bool:
+    """Whether the arrays have the shapes that `write_scores` gives them."""
+    triples, scores, evidence = (arrays.get(name) for name in ("triples", "scores", "evidence"))
+    if triples is None or scores is None or triples.ndim != 2 or scores.shape != (len(triples), 2):
+        return False
+    of = np.empty((0, 2)) if evidence is None else evidence
+    within = of.ndim == 2 and of.shape[1] == 2 and ((of[:, 0] >= 0) & (of[:, 0] < len(triples))).all()
+    return triples.shape[1] == 4 and bool(within)
 
 
 def _split_scores(arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> SplitScores:

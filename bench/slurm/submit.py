@@ -15,7 +15,7 @@ from pathlib import Path
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, plural
 from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
@@ -179,4 +179,8 @@ def _stopped(arrays: Sequence[Array], error: Exception) -> str:
         )
     tasks = sum(len(array.tasks) for array in done)
     ids = ", ".join(str(array.job) for array in done)
-    return message + f"{tasks} jobs were submitted before ({ids}). Run the same command again to submit the rest"
+    were = "was" if tasks == 1 else "were"
+    return (
+        message
+        + f"{plural(tasks, 'job')} {were} submitted before ({ids}). Run the same command again to submit the rest"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bench.errors import BenchError
+from bench.errors import BenchError, in_words
 from bench.filesystem import explain_disk
 
 
@@ -21,6 +21,4 @@ def explain(error: Exception | SystemExit) -> str:
             f"out of {kind}: lower batch_size (--set batch_size=..., and raise accumulate for the same update) or use "
             f"a device with more{f' ({message})' if message else ''}"
         )
-    if isinstance(error, SystemExit):
-        return f"the model's code ended the program: sys.exit({error.code if error.code is not None else ''})"
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)

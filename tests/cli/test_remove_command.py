@@ -104,7 +104,7 @@ def test_what_another_process_is_at_is_not_removed(held, pair, tmp_path, bench):
     with FileLock(folder / "lock"):
         status, _, error = bench("remove", pair[0].folder, "--yes", "--out", tmp_path)
     assert status == 2
-    assert f"{folder}: held by another process; nothing was thrown away" in error
+    assert f"{folder / 'lock'}: held by another process; nothing was thrown away" in error
     assert left(tmp_path) == before
 
 

@@ -289,4 +289,4 @@ def test_runs_that_nobody_named_and_that_cannot_be_shown_are_counted(kind, told,
     status, printed, error = bench("explore", "--out", tmp_path)
     assert status == 0
     assert told in error
-    assert ", 1 runs, " in printed
+    assert ", 1 run, " in printed

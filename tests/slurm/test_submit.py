@@ -214,7 +214,7 @@ def test_half_a_submission_is_told_and_the_same_again_submits_the_rest(slurm, ou
     slurm.limit(1)
     with pytest.raises(BenchError, match="QOSMaxSubmitJobPerUserLimit") as error:
         send(out)
-    assert "1 jobs were submitted before (100)" in str(error.value)
+    assert "1 job was submitted before (100)" in str(error.value)
     slurm.limit(None)
     slurm.queue_submitted()
     assert len(send(out).arrays) == 1

@@ -104,7 +104,7 @@ class _FactCollector(DocumentChecker):
 def no_labels(path: Path, count: int) -> str:
     """What to say of a file of so many documents without any label, where labels are needed."""
     return (
-        f"{path}: none of its {count} documents has labels. Expected a labelled file "
+        f"{path}: none of its {plural(count, 'document')} has labels. Expected a labelled file "
         "(DocRED's own test.json is published without labels: use its dev file, or Re-DocRED's test_revised.json)"
     )
 
