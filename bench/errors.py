@@ -18,6 +18,12 @@ class UsageError(BenchError):
     exit_status = 2
 
 
+class NewerVersionError(BenchError):
+    """A file that a newer version of the program has made: it is kept as it is, and not made again (exit status 3)."""
+
+    exit_status = 3
+
+
 def unknown(kind: str, name: str, valid: Iterable[str], hint: str = "") -> UsageError:
     """An error naming the nearest and all valid choices: `raise unknown("model", "tmre", names)`."""
     choices = sorted(valid)
@@ -29,6 +35,13 @@ def unknown(kind: str, name: str, valid: Iterable[str], hint: str = "") -> Usage
     return UsageError("\n".join(lines))
 
 
-def plural(count: int, noun: str) -> str:
-    """A number of things as a person reads it: `1 document`, `1,521 documents`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def in_words(error: BaseException) -> str:
+    """What a model's code raised, with its kind. `sys.exit` is an error like any other: a model ends no command."""
+    if isinstance(error, SystemExit):
+        return f"the model's code ended the program: sys.exit({'' if error.code is None else error.code})"
+    return f"{type(error).__name__}: {error}"
+
+
+def plural(count: int, noun: str, several: str = "") -> str:
+    """A number of things as a person reads it: `1 document`, `1,521 documents`. several: where that is not noun + s."""
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"

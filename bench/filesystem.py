@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from bench.processes import writers_mark
 
 
 def home() -> Path:
@@ -26,10 +32,17 @@ def home() -> Path:
 def write_atomically(path: Path, content: bytes) -> None:
     """Put `content` at `path`, in one step: a reader sees the old file or the new one, never a part.
 
-    Makes the folder. Raises OSError (full disk, no permission); the old file is then as it was.
+    Makes the folder. Raises OSError (full disk, no permission) with the path; the old file is then as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # What a killed process leaves is known by this name (`bench.leftovers`).
+        prefix = f".{path.name}.{writers_mark()}-"
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
+        _write_and_replace(handle, temporary, path, content)
+
+
+def _write_and_replace(handle: int, temporary: str, path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -45,10 +58,79 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name `path` in an OSError of this block: what fails while bytes are written does not say of which file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def explain_disk(error: OSError) -> str | None:
+    """What to do about a full disk or a folder that cannot be written; None for an error of another kind."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" (no space left on {error.filename})" if error.filename else ""
+        return f"the disk is full{where}: what was saved before is intact; make room, then run the same command again"
+    if error.filename and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if Path(error.filename).is_relative_to(home()):
+            return (
+                f"{error.filename}: {error.strerror}. What BENCH_HOME ({home()}) lacks is made there: run this once as "
+                "somebody who can write to it, or set BENCH_HOME to a folder of your own"
+            )
+        if error.errno == errno.EROFS:
+            return f"{error.filename}: {error.strerror}. Choose a folder that can be written to"
+    return None
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 (hex) of a file's bytes. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """The sha256 (hex) of a file's bytes, read the first time that this process asks and when it has changed since.
+
+    The time of an inode's change counts, too, which nobody can set. Raises OSError.
+    """
+    stat = path.stat()
+    return _sha256(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@cache
+def _sha256(path: Path, *state: int) -> str:
+    return sha256_of(path)
+
+
+PartState = Literal["intact", "damaged", "absent"]
+"""Of a part: what was written; something else; not there, or without its checksum."""
+
+
+def write_part(path: Path, content: bytes, **more: Any) -> None:
+    """Write a part of an artifact and then, in a JSON file beside it, its checksum and `more`: a reader needs both."""
+    write_atomically(path, content)
+    write_sealed(path.with_suffix(".json"), "part", {"sha256": hashlib.sha256(content).hexdigest(), **more})
+
+
+def part_state(path: Path) -> PartState:
+    """Whether a part is what `write_part` wrote. All of it is read the first time that this process asks."""
+    seal = read_sealed(path.with_suffix(".json"), "part")
+    try:
+        if seal is None or not path.exists():
+            return "absent"
+        return "intact" if sha256_once(path) == seal["sha256"] else "damaged"
+    except OSError:  # it cannot be read, so it is not what was written
+        return "damaged"
+
+
+def tell_made_again(damaged: Sequence[Path]) -> None:
+    """Say in one line on standard error that these parts were damaged."""
+    if damaged:
+        others = f" and {len(damaged) - 1:,} more there" if len(damaged) > 1 else ""
+        print(f"bench: {damaged[0]}{others}: not what was written (checksum); made again", file=sys.stderr, flush=True)
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
@@ -99,12 +181,12 @@ def digest(value: Any) -> str:
 
 
 class DamagedFileError(Exception):
-    """Tensors that are not what was written: truncated, changed, or without their description."""
+    """A file that is not what was written, or cannot be what the program writes: truncated, changed, incomplete."""
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """The `state` that `save_tensors` wrote for `path`, with `tensors_sha256`. Raises DamagedFileError."""
-    state: dict[str, Any] | None = read_sealed(path.with_suffix(".json"), "state")
-    if state is None:
+    state = read_sealed(path.with_suffix(".json"), "state")
+    if not isinstance(state, dict) or "tensors_sha256" not in state:
         raise DamagedFileError(f"{path}: no readable description beside it")
     return state

@@ -15,9 +15,12 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, unknown
-from bench.interface import PairModel
+from bench.errors import UsageError, in_words, unknown
+
+if TYPE_CHECKING:
+    from bench.interface import PairModel
 
 GROUP = "docre_bench.models"
 HINT = 'Your own: --models ./my_model.py:MyModel (see "Add your own model" in the README)'
@@ -44,8 +47,17 @@ def registered() -> dict[str, EntryPoint]:
     return entries
 
 
+def is_installed(reference: str) -> bool:
+    """Whether finding `reference` runs no code but that of packages which were installed to bring models.
+
+    So it is with a name, which only such packages register, and with a class in a module that they register one of.
+    """
+    place, colon, _ = reference.rpartition(":")
+    return not colon or place in {entry.module for entry in registered().values()}
+
+
 def find(reference: str) -> ModelEntry:
-    """The model called `reference`. Raises UsageError naming the choices."""
+    """The model called `reference`; runs the code it is in. Raises UsageError naming the choices."""
     if ":" in reference:
         return _by_class(reference)
     entries = registered()
@@ -53,14 +65,16 @@ def find(reference: str) -> ModelEntry:
         raise unknown("model", reference, entries, HINT)
     try:
         cls = entries[reference].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         value = entries[reference].value
-        raise UsageError(f"model {reference!r}: loading {value} failed: {type(error).__name__}: {error}") from error
+        raise UsageError(f"model {reference!r}: loading {value} failed: {in_words(error)}") from error
     return ModelEntry(reference, reference, _checked(cls, reference))
 
 
 def _by_class(reference: str) -> ModelEntry:
     place, _, name = reference.rpartition(":")
+    if not (place.strip() and name.strip()):
+        raise UsageError(f"model {reference!r}: expected a file or module, a colon and a class\n{HINT}")
     if place.endswith(".py"):
         path = Path(place).expanduser().resolve()
         if not path.is_file():
@@ -70,10 +84,8 @@ def _by_class(reference: str) -> ModelEntry:
     else:
         try:
             module = importlib.import_module(place)
-        except Exception as error:
-            raise UsageError(
-                f"model {reference!r}: importing {place} failed: {type(error).__name__}: {error}\n{HINT}"
-            ) from error
+        except (Exception, SystemExit) as error:
+            raise UsageError(f"model {reference!r}: importing {place} failed: {in_words(error)}\n{HINT}") from error
     if not hasattr(module, name):
         classes = [n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__]
         raise unknown(f"class in {place}", name, classes)
@@ -90,12 +102,15 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pydantic look a class's module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"importing {path} failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UsageError(f"importing {path} failed: {in_words(error)}") from error
     return module
 
 
 def _checked(cls: object, reference: str) -> type[PairModel]:
+    from bench.interface import PairModel  # with torch, which names alone do not need
+
     if not (inspect.isclass(cls) and issubclass(cls, PairModel)):
         raise UsageError(f"model {reference!r} is not a subclass of bench.interface.PairModel")
     if not hasattr(cls, "recipe"):

@@ -116,6 +116,37 @@ def test_a_module_that_fails_to_import_says_why(write, monkeypatch, tmp_path, te
         find("failing_module:Mine")
 
 
+@pytest.mark.parametrize("arguments", [("models", "check"), ("models", "show"), ("run", "--dry-run", "--models")])
+def test_a_file_that_ends_the_program_when_imported_ends_no_command(arguments, write, bench):
+    path = write("import sys\nsys.exit(0)", "ending.py")
+    status, _, error = bench(*arguments, f"{path}:Mine")
+    assert status == 2
+    assert error == f"bench: importing {path} failed: the model's code ended the program: sys.exit(0)\n"
+
+
+def test_an_installed_model_that_ends_the_program_when_loaded_is_told(write, monkeypatch, tmp_path):
+    write("raise SystemExit('no licence')", "docre_bench_test_ending.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    install(monkeypatch, ("ending", "docre_bench_test_ending:A"))
+    with pytest.raises(UsageError, match=r"loading docre_bench_test_ending:A failed: .*sys\.exit\(no licence\)"):
+        find("ending")
+    with pytest.raises(UsageError, match=r"importing docre_bench_test_ending failed: .*sys\.exit\(no licence\)"):
+        find("docre_bench_test_ending:A")
+
+
+def test_a_file_is_imported_anew_after_it_failed(write):
+    path = write("raise OSError('no disk')")
+    with pytest.raises(UsageError, match="no disk"):
+        find(f"{path}:Mine")
+    write(MODEL)
+    assert find(f"{path}:Mine").name == "Mine"
+
+
+def test_an_interrupt_while_a_file_is_imported_is_an_interrupt(write):
+    with pytest.raises(KeyboardInterrupt):
+        find(f"{write('raise KeyboardInterrupt')}:Mine")
+
+
 def test_an_unknown_class_names_those_of_the_file(write):
     with pytest.raises(UsageError, match=r"(?s)Did you mean 'Mine'\?.*Choices: Mine"):
         find(f"{write(MODEL)}:Mien")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.metrics import COUNTED, METRICS, Metric
+from bench.errors import UsageError, plural
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import run_folders
@@ -75,7 +76,8 @@ class Cell:
             return tuple(_score(self, split, ALL, metric, {}) for split in ("dev", "test") for metric in COUNTED)
         scores = []
         for split, part, metric in _recorded(self.records[0].splits):
-            values = {str(record.seed): _value(record.splits[split], part, metric) for record in self.records}
+            scored = {str(record.seed): record.splits[split] for record in self.records if split in record.splits}
+            values = {seed: _value(of_split, part, metric) for seed, of_split in scored.items()}
             seeds = {seed: value for seed, value in values.items() if value is not None}
             scores.append(_score(self, split, part, metric, seeds))
         return tuple(scores)
@@ -105,28 +107,48 @@ def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
     return list(dict.fromkeys(absent))
 
 
+def existing_cells(out: Path) -> list[Cell]:
+    """`load_cells`, where there are any. Raises UsageError."""
+    cells = load_cells(out)
+    if not cells and next(run_folders(out), None) is not None:
+        raise UsageError(f"no run in {out} can be read (`bench status --out {out}` says why)")
+    if not cells:
+        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    return cells
+
+
 def load_cells(out: Path) -> list[Cell]:
-    """Every cell ever planned in `out`, in the order of setting and model."""
+    """Every cell ever planned in `out`, in the order of setting and model. Tells what is left out on standard error."""
     plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
     records: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
     errors: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
+    damaged = newer = 0
     for folder in run_folders(out):
-        plan = folder.plan()
+        found = folder.verdict()
+        plan = found.plan
+        damaged, newer = damaged + bool(found.damage), newer + bool(found.newer)
         if plan is None:
             # Neither its model nor its seed is known: no mean could be marked as partial for it.
             print(
-                f"{folder.path / 'run.json'} is unreadable: this run is left out, and not counted as planned",
+                f"{folder.path / 'run.json'} cannot be read ({found.why}): this run is left out, and not counted as "
+                "planned",
                 file=sys.stderr,
             )
             continue
         cell = (plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder, plan.configuration)
         # By seed: a run's folder that someone copied is still one run.
         plans[cell][plan.seed] = plan
-        record = folder.record()
-        if record is not None and record.key == plan.key:
-            records[cell][plan.seed] = record
-        elif error := folder.error():
-            errors[cell][plan.seed] = f"seed {plan.seed}: {error}"
+        if found.record is not None:
+            records[cell][plan.seed] = found.record
+        elif why := found.why if found.newer else folder.error() or found.why:
+            errors[cell][plan.seed] = f"seed {plan.seed}: {why}"
+    if newer:
+        print(f"made by a newer version of docre-bench, and in no mean: {plural(newer, 'run')}", file=sys.stderr)
+    if damaged:
+        print(
+            f"damaged, and in no mean: {plural(damaged, 'run')} (`bench status --out {out}` says which)",
+            file=sys.stderr,
+        )
     return [
         Cell(
             plans=tuple(plans[cell][seed] for seed in sorted(plans[cell])),

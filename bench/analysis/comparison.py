@@ -99,7 +99,8 @@ def compare(condition: Condition, question: Question, a: System, b: System) -> C
     if min(len(of_a), len(of_b)) > 1:
         comparison = replace(comparison, permutation=stats.permutation(of_a, of_b))
     counts_a, counts_b = a.counts(question.split), b.counts(question.split)
-    if counts_a is not None and counts_b is not None and counts_a.shape[1] > 1:
+    same_documents = a.titles(question.split) == b.titles(question.split)
+    if counts_a is not None and counts_b is not None and same_documents and counts_a.shape[1] > 1:
         comparison = replace(
             comparison,
             bootstrap=stats.paired_bootstrap(counts_a, counts_b, question.metric, question.resamples),

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from bench.analysis.aggregate import ALL
 from bench.analysis.metrics import PRINTED
-from bench.errors import UsageError
+from bench.errors import UsageError, plural
 from bench.runs.names import model_name
 
 SOURCES = "sources.toml"
@@ -187,7 +187,7 @@ def read_published(folder: Path | None = None) -> Published:
     unused = sorted(name for name in sources if not (folder / f"{name}.csv").is_file())
     problems += [f"{SOURCES}: [{name}]: there is no {name}.csv" for name in unused]
     if problems:
-        raise UsageError(f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}\n  " + "\n  ".join(problems))
+        raise UsageError(f"{folder}: {plural(len(problems), 'problem')}\n  " + "\n  ".join(problems))
     return Published(folder, tuple(rows), tuple(sources.values()))
 
 

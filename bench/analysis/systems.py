@@ -111,10 +111,21 @@ class System:
         return Summary(float(printed.mean), None if printed.std is None else float(printed.std), self.row.seeds or 0)
 
     def counts(self, split: str) -> Array | None:
-        """Of each document correct, predicted, gold, correct in facts: [seeds, documents, 4]. None without a record."""
+        """Of each document correct, predicted, gold, correct in facts: [seeds, documents, 4].
+
+        None without a record, or where not all records have the split, of the same documents.
+        """
+        if self.titles(split) is None:
+            return None
         documents = [record.splits[split].documents for record in self.cell.records]
         columns = [(of.correct, of.predicted, of.gold, of.correct_in_facts) for of in documents]
-        return np.stack([np.array(of_seed, dtype=float).T for of_seed in columns]) if columns else None
+        return np.stack([np.array(of_seed, dtype=float).T for of_seed in columns])
+
+    def titles(self, split: str) -> list[str] | None:
+        """The documents of a split, where all records have the same; else, and without a record, None."""
+        records = self.cell.records
+        titles = [record.splits[split].documents.titles if split in record.splits else None for record in records]
+        return titles[0] if titles and all(of_seed == titles[0] for of_seed in titles) else None
 
     def as_json(self, split: str, metric: str) -> dict[str, Any]:
         """Everything of one score but the documents' counts."""

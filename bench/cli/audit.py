@@ -27,7 +27,7 @@ def audit(
     from bench.analysis.audit import KINDS, audit_published, counted
     from bench.analysis.published import read_published
     from bench.cli.console import make_console
-    from bench.errors import UsageError, unknown
+    from bench.errors import UsageError, plural, unknown
     from bench.report.render.terminal import LISTS, to_terminal
     from bench.report.tables.findings import short_counts_table, tables_by_kind
 
@@ -37,7 +37,7 @@ def audit(
         raise UsageError("--out audits records and --published published numbers: one of them at a time")
     if out is None:
         numbers = read_published(published)
-        findings, what = audit_published(numbers), f"{len(numbers.rows)} published rows in {numbers.folder}"
+        findings, what = audit_published(numbers), f"{plural(len(numbers.rows), 'published row')} in {numbers.folder}"
     else:
         from bench.analysis.audit.records import audit_records
         from bench.runs.run_folder import run_folders
@@ -45,7 +45,7 @@ def audit(
         runs = sum(1 for _ in run_folders(out))
         if not runs:
             raise UsageError(f"nothing has been planned in {out} (`bench run` does)")
-        findings, what = audit_records(out), f"{runs} runs in {out}"
+        findings, what = audit_records(out), f"{plural(runs, 'run')} in {out}"
     shown = [finding for finding in findings if kind in (None, finding.kind)]
     if as_json:
         counts = {name: sum(of_kind.values()) for name, of_kind in counted(shown).items()}
@@ -56,5 +56,5 @@ def audit(
         console.print(to_terminal(table, LISTS), "")
     if shown:
         console.print(to_terminal(short_counts_table(shown), LISTS), "")
-    total = f"{len(shown)} finding{'s' * (len(shown) > 1)}" if shown else "nothing found"
+    total = plural(len(shown), "finding") if shown else "nothing found"
     console.print(f"{what}: {total}", soft_wrap=True)

@@ -21,7 +21,7 @@ def cancel(
     import signal
 
     from bench.cli.chosen_runs import chosen
-    from bench.errors import UsageError
+    from bench.errors import UsageError, plural
     from bench.launch.status import run_views
     from bench.runs.run_folder import RunFolder
     from bench.slurm.cancel import cancel_jobs
@@ -40,6 +40,7 @@ def cancel(
             elif status.pid not in stopped:
                 os.kill(status.pid, signal.SIGTERM)
                 stopped.add(status.pid)
-    print(f"cancelled {len(cancelled)} jobs" + (f", stopped {len(stopped)} processes here" if stopped else ""))
+    here = f", stopped {plural(len(stopped), 'process', 'processes')} here" if stopped else ""
+    print(f"cancelled {plural(len(cancelled), 'job')}{here}")
     if elsewhere:
         raise UsageError("processes of another machine are to be stopped there:\n  " + "\n  ".join(elsewhere))

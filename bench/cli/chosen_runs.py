@@ -1,4 +1,4 @@
-"""Which runs of an output folder `logs`, `cancel` and `retry` are about."""
+"""Which runs of an output folder `logs`, `cancel`, `retry`, `remove`, `explore` and `run --again` are about."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def compare(
     encoder: Annotated[str | None, typer.Option(help="Only with this encoder.")] = None,
     metric: Annotated[str, typer.Option(help=f"{', '.join(METRIC_NAMES[:-1])} or {METRIC_NAMES[-1]}.")] = "f1",
     split: Annotated[str, typer.Option(help="test or dev.")] = "test",
-    resamples: Annotated[int, typer.Option(min=100, help="Resamples of the documents.")] = 10_000,
+    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Resamples of the documents.")] = 10_000,
     out: OutOption = DEFAULT_OUT,
     published: PublishedOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
@@ -45,7 +45,7 @@ def compare(
     """
     import json
 
-    from bench.analysis.aggregate import load_cells
+    from bench.analysis.aggregate import existing_cells
     from bench.analysis.claims import claim
     from bench.analysis.comparison import Question
     from bench.analysis.pairing import PUBLISHED, Pairing
@@ -57,9 +57,7 @@ def compare(
         raise unknown("metric", metric, METRIC_NAMES)
     if against is None and len(names) != 2:
         raise UsageError("which two? bench compare ttmre ssrpu, or every model with one: bench compare --against ssrpu")
-    cells = load_cells(out)
-    if not cells:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    cells = existing_cells(out)
     asks_published = any(name.startswith(PUBLISHED) for name in (*names, against or ""))
     question = Question(metric, split, resamples)
     pairing = Pairing(cells, read_published(published) if asks_published or published else None, question)

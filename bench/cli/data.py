@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.command import Command
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -27,7 +29,7 @@ app = typer.Typer(help="Data sets: list them, add your own files, fetch publishe
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_datasets(as_json: JsonFlag = False) -> None:
     """The data sets known here, and how to get those that are not here yet."""
     from bench.data.catalog.dataset import dataset_names, home, state_of
@@ -56,7 +58,7 @@ def list_datasets(as_json: JsonFlag = False) -> None:
     typer.echo(f"kept in {home()} (BENCH_HOME)")
 
 
-@app.command()
+@app.command(cls=Command)
 def add(
     name: Annotated[str, typer.Argument(help="What to call it: bench run --dataset NAME.")],
     train: Annotated[Path, typer.Option(help="Human-labelled training documents.")],
@@ -100,7 +102,7 @@ def add(
     _say_registered(dataset, notes)
 
 
-@app.command()
+@app.command(cls=Command)
 def fetch(
     name: Annotated[str, typer.Argument(help="A published data set (`bench data list`).")],
     force: Annotated[bool, typer.Option("--force", help="Accept files that share documents with test.")] = False,
@@ -125,7 +127,7 @@ def fetch(
     _say_registered(Dataset(registration), notes)
 
 
-@app.command()
+@app.command(cls=Command)
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Files of documents.", metavar="FILE...")],
     relations: Annotated[
@@ -163,7 +165,7 @@ def validate(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def stats(
     name: Annotated[str, typer.Argument(help="A data set (`bench data list`).")],
     as_json: JsonFlag = False,

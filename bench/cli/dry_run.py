@@ -11,11 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.errors import plural
 from bench.execution.estimate import Estimate, in_time
 from bench.experiment.config import Experiment
 from bench.runs.plan import RunPlan, StagePlan, describe
-from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import stage_folder, stage_result
+from bench.runs.run_folder import RunFolder, kept_from_newer
+from bench.runs.stage_folder import stage_folder, stage_is_trained
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """What is trained and evaluated for one cell. done: how many of its runs have their record."""
+    """What is trained and evaluated for one cell. done: how many of its runs have their record.
+
+    newer: how many a newer version of the program has made, or a stage of them: they are left as they are.
+    """
 
     plans: tuple[RunPlan, ...]
     stages: tuple[PlannedStage, ...]
     done: int
+    newer: int = 0
 
 
 def planned_cells(plans: Iterable[RunPlan], out: Path, numbers: dict[str, int]) -> list[PlannedCell]:
@@ -60,11 +65,13 @@ def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> Plan
         number = numbers.setdefault(first.key, 1 + max(numbers.values(), default=0))
         numbers.update((stage.key, number) for stage in seeds if stage.key not in numbers)
         folders = [stage_folder(out, stage) for stage in seeds]
-        done = [stage_result(folder) is not None for folder in folders]
+        done = [stage_is_trained(folder) for folder in folders]
         begun = sum(folder.exists() and not finished for folder, finished in zip(folders, done, strict=True))
         before = numbers[first.after or first.teacher] if first.after or first.teacher else None
         stages.append(PlannedStage(number, shared, first, before, sum(done), begun, tuple(s.key for s in seeds)))
-    return PlannedCell(runs, tuple(stages), sum(RunFolder.of(out, run).record() is not None for run in runs))
+    with_record = sum(RunFolder.of(out, run).record() is not None for run in runs)
+    newer = sum(bool(kept_from_newer(out, run)) for run in runs)
+    return PlannedCell(runs, tuple(stages), with_record, newer)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Costs:
         if estimate.saved:
             said.append(f"sharing stages between runs saves {in_time(estimate.saved)}")
         if estimate.unknown:
-            said.append(f"not in these figures: {estimate.unknown} stages whose pace is not known")
+            said.append(f"not in these figures: {plural(estimate.unknown, 'stage')} whose pace is not known")
         return said
 
     def as_json(self) -> dict[str, Any]:
@@ -111,11 +118,12 @@ def print_outline(
     missing: what has to be fetched before any of it can be run, and how.   costs: None where nobody asked for them.
     """
     numbers: dict[str, int] = {}
-    done = 0
+    done = newer = 0
     for i, (experiment, plans) in enumerate(planned, start=1):
         number = f"{i}. " if len(planned) > 1 else ""
         cells = planned_cells(plans, out, numbers)
         done += sum(cell.done for cell in cells)
+        newer += sum(cell.newer for cell in cells)
         common = _in_all(cells)
         changes = f", all with {', '.join(common)}" if common else ""
         name = f"{number}{experiment.dataset}, {experiment.encoder}, {_seeds(experiment.seeds)}{changes}"
@@ -124,6 +132,8 @@ def print_outline(
     runs = [plan for _, plans in planned for plan in plans]
     already = "1 run already has its record" if done == 1 else f"{done} runs already have their record"
     console.print(f"{describe(runs)}; {already} in {out}", soft_wrap=True)
+    if newer:
+        console.print(f"left as a newer version of docre-bench has made it: {plural(newer, 'run')}", soft_wrap=True)
     if costs:
         console.print(*costs.lines(), sep="\n", soft_wrap=True)
     if missing:
@@ -156,6 +166,7 @@ def _cell_as_json(cell: PlannedCell, costs: Costs | None) -> dict[str, Any]:
         "configuration": plan.configuration_name,
         "runs": len(cell.plans),
         "done": cell.done,
+        "newer": cell.newer,
         "stages": [
             {
                 "training": stage.number,

@@ -13,7 +13,7 @@ from bench.execution.estimate import PaceOf, estimate, given_pace
 from bench.execution.probe import Pace, device_name, pace
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import stage_folder, stage_result
+from bench.runs.stage_folder import stage_folder, stage_is_trained
 from bench.slurm.profiles import Profile
 
 
@@ -40,10 +40,10 @@ def costs_of(
             where += ", without compile"
 
     def is_trained(stage: StagePlan) -> bool:
-        return stage_result(stage_folder(out, stage)) is not None
+        return stage_is_trained(stage_folder(out, stage))
 
     def is_done(run: RunPlan) -> bool:
-        return RunFolder.of(out, run).record() is not None
+        return RunFolder.of(out, run).verdict().is_closed
 
     runs = [(stand_ins.datasets[run.dataset], run) for _, plans in planned for run in plans]
     return Costs(estimate(runs, pace_of, is_trained, is_done), where)

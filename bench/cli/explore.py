@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bench.cli.chosen_runs import RunsArgument
-from bench.cli.options import DEFAULT_OUT, OutOption
+from bench.cli.options import DEFAULT_OUT, OutOption, OwnModelsOption, TrustCodeOption, trust_of
 
 if TYPE_CHECKING:
     from bench.launch.status import RunView
@@ -28,6 +28,8 @@ def explore(
             "--make-scores/--no-make-scores", help="Give runs that kept no scores theirs, from their weights."
         ),
     ] = True,
+    models: OwnModelsOption = None,
+    trust_code: TrustCodeOption = False,
 ) -> None:
     """Look at errors: a page of documents with their mentions, and found, missed and wrong triples with their scores.
 
@@ -35,18 +37,27 @@ def explore(
     opens without a server and loads nothing.
     """
     from bench.cli.chosen_runs import chosen
+    from bench.cli.output_paths import check_file
+    from bench.errors import plural
     from bench.explorer.page import write_page
     from bench.explorer.runs import explore as collect
     from bench.launch.status import run_views
     from bench.runs.run_folder import RunFolder
 
+    path = to or out / "report" / "explorer.html"
     views = run_views(out)
     picked = list({view.run: view for view in chosen(views, runs, out)}.values()) if runs else _one_of_each(views, out)
     folders = [RunFolder(out, view.run) for view in picked]
-    exploration = collect(folders, split, make_scores, on_message=lambda note: typer.echo(note, err=True))
     path = to or out / "report" / "explorer.html"
+    check_file(path, "--to")
+    for state, what in (("newer", "made by a newer version of docre-bench"), ("damaged", "damaged")):
+        if not runs and (count := sum(view.state == state for view in views)):
+            typer.echo(f"{what}, and not looked at: {plural(count, 'run')}", err=True)
+    trust = trust_of(trust_code, models)
+    exploration = collect(folders, split, make_scores, lambda note: typer.echo(note, err=True), trust)
     size = write_page(exploration, path)
-    typer.echo(f"{len(exploration.documents):,} documents, {len(folders)} runs, {size / 1e6:.1f} MB: {path}")
+    what = f"{plural(len(exploration.documents), 'document')}, {plural(len(exploration.runs), 'run')}"
+    typer.echo(f"{what}, {size / 1e6:.1f} MB: {path}")
 
 
 def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:

@@ -12,10 +12,14 @@ from bench.cli.options import Launch
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.locks import LockHeldError
     from bench.runs.outline import RunOutline
     from bench.runs.plan import RunPlan
     from bench.slurm.profiles import Profile
     from bench.slurm.submissions import Submission
+
+    Failure = tuple[str, str | LockHeldError]
+    """The name of a run that is not done, and why."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class LaunchOptions:
     """What the user typed of how runs are to be carried out.
 
     launcher: None for the one of last time.   profile: a name or a path.   jobs: runs at once of the local launcher, of
-    `gpus_per_run` processes each.   wait: stay until the jobs of SLURM are done.
+    `gpus_per_run` processes each.   wait: stay until the jobs of SLURM are done.   wait_for_locks: at most so many
+    seconds for runs that other commands are at; None for as long as it takes.
     """
 
     launcher: Launch | None
@@ -32,6 +37,7 @@ class LaunchOptions:
     gpus_per_run: int
     wait: bool
     checkpoint_seconds: float = 60.0
+    wait_for_locks: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,18 +53,25 @@ class Launching:
     gpus_per_run: int
     wait: bool
     checkpoint_seconds: float
+    wait_for_locks: float | None
 
 
 def launching(options: LaunchOptions, before: Submission | None = None) -> Launching:
     """How runs are to be carried out, where the options leave it open as they were `before`. Raises UsageError."""
+    from bench.errors import UsageError
+
     launcher = options.launcher or (Launch.SLURM if before or options.profile else Launch.LOCAL)
     _check_gpus_per_run(launcher, options.gpus_per_run)
+    if launcher is Launch.SLURM and options.wait_for_locks is not None:
+        raise UsageError("--wait-for-locks is for --launcher local and inline; jobs of SLURM wait for each other")
     if before and launcher is Launch.SLURM and options.profile is None:
         profile: Profile | None = before.profile
     else:
         profile = _profile_for(launcher, options.profile)
     seconds = before.checkpoint_seconds if before else options.checkpoint_seconds
-    return Launching(launcher, profile, options.jobs, options.gpus_per_run, options.wait, seconds)
+    return Launching(
+        launcher, profile, options.jobs, options.gpus_per_run, options.wait, seconds, options.wait_for_locks
+    )
 
 
 def _profile_for(launcher: Launch, name: str | None) -> Profile | None:
@@ -87,25 +100,51 @@ def _check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> None:
 def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
     """Carry out `plans`, which are announced, and print their table; on SLURM only if asked to wait for it.
 
-    done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal.
+    done: how many of them were finished before. Raises BenchError for runs that failed, and after a signal; without
+    those NewerVersionError, after all else, for runs that a newer version of the program has made: they are left alone.
     """
     from bench.analysis.aggregate import load_cells
-    from bench.errors import BenchError
+    from bench.errors import BenchError, NewerVersionError, plural
+    from bench.filesystem import explain_disk
+    from bench.leftovers import remove_leftovers
+    from bench.locks import LockHeldError
     from bench.report.write import print_tables, write_tables
+    from bench.runs.run_folder import kept_from_newer
 
-    failed = _here(plans, out, how, console, done) if how.profile is None else _on_slurm(plans, out, how, console, done)
-    if failed is None:
-        return
-    cells = load_cells(out)
-    print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
-    console.print(f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True)
+    if removed := remove_leftovers(out):
+        console.print(removed, soft_wrap=True)
+    kept = {plan.folder: why for plan in plans if (why := kept_from_newer(out, plan))}
+    left = [plan for plan in plans if plan.folder not in kept]
+    if kept:
+        name, why = next(iter(kept.items()))
+        more = f" and {plural(len(kept) - 1, 'more run')}" if len(kept) > 1 else ""
+        console.print(f"left as a newer version of docre-bench has made it: {name} ({why}){more}", soft_wrap=True)
+    carry_out = _here if how.profile is None else _on_slurm
+    failed = carry_out(left, out, how, console, done) if left else []
+    if failed is not None:
+        cells = load_cells(out)
+        print_tables(console, [c for c in cells if {p.key for p in c.plans} & {p.key for p in plans}])
+        try:
+            console.print(
+                f"also in {write_tables(out, cells)}; any time again: bench table --out {out}", soft_wrap=True
+            )
+        except OSError as error:
+            if not failed:
+                raise
+            console.print(f"tables not written: {explain_disk(error) or error}", soft_wrap=True)
     if failed:
-        listed = "\n".join(f"  {line}" for line in failed)
-        raise BenchError(f"{len(failed)} of {len(plans)} runs failed:\n{listed}")
+        listed = "\n".join(f"  {run}: {why}" for run, why in failed)
+        what = "are not done" if any(isinstance(why, LockHeldError) for _, why in failed) else "failed"
+        raise BenchError(f"{len(failed)} of {plural(len(plans), 'run')} {what}:\n{listed}")
+    if kept:
+        raise NewerVersionError(
+            f"{len(kept)} of {plural(len(plans), 'run')} not done, and not failed: a newer version of docre-bench has "
+            "made them, and reads them. `bench remove` removes them, should nobody want them"
+        )
 
 
-def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str]:
-    """Carry out `plans` on this machine; a line for each that failed."""
+def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[Failure]:
+    """Carry out `plans` on this machine; those that failed, or that another process is at."""
     from bench.errors import BenchError
     from bench.launch.display import RunDisplay
     from bench.launch.local import launch
@@ -114,16 +153,29 @@ def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     where: Literal["inline", "local"] = "inline" if how.launcher is Launch.INLINE else "local"
     try:
         display = RunDisplay(plans, console, done)
-        failed = launch(plans, out, where, how.jobs, display, how.checkpoint_seconds, how.gpus_per_run)
+        failed = launch(
+            plans, out, where, how.jobs, display, how.checkpoint_seconds, how.gpus_per_run, how.wait_for_locks
+        )
     except (Interrupted, KeyboardInterrupt) as interrupted:
         raise BenchError(
             f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
         ) from interrupted
-    return [f"{folder.name}: {folder.error() or 'not finished'}" for folder in failed]
+    plan_of = {plan.folder: plan for plan in plans}
+    return [(folder.name, _held(out, plan_of[folder.name]) or folder.error() or "not finished") for folder in failed]
 
 
-def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[str] | None:
-    """Submit `plans`; a line for each that failed, or None if nobody wants to wait for that."""
+def _held(out: Path, plan: RunPlan) -> LockHeldError | None:
+    """That another process is at a run, or at a stage of it."""
+    from bench.locks import held
+    from bench.runs.run_folder import RunFolder
+    from bench.runs.stage_folder import stage_folder
+
+    folders = [RunFolder.of(out, plan).path, *(stage_folder(out, stage) for stage in plan.stages)]
+    return next((found for folder in folders if (found := held(folder / "lock"))), None)
+
+
+def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int) -> list[Failure] | None:
+    """Submit `plans`; those that failed, or None if nobody wants to wait for that."""
     from bench.errors import BenchError
     from bench.runs.outline import outline_of
 
@@ -146,13 +198,14 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
         )
     except KeyboardInterrupt:
         raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
-    return [f"{view.run}: {view.state}: {view.detail}" for view in views if view.state != "done"]
+    return [(view.run, f"{view.state}: {view.detail}") for view in views if view.state != "done"]
 
 
 def submit_runs(
     runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
 ) -> None:
     """Submit what is missing of `runs` to SLURM, and say what was submitted."""
+    from bench.errors import plural
     from bench.slurm.environment import overriding_variables
     from bench.slurm.submit import submit
     from bench.slurm.tasks import Array
@@ -176,6 +229,7 @@ def submit_runs(
     if submitted.unknown:
         before += f", left out {submitted.unknown} of which SLURM does not say whether it still has them"
     console.print(
-        f"submitted {jobs} jobs with the profile {profile.name!r}{before}; bench status --out {out} shows them",
+        f"submitted {plural(jobs, 'job')} with the profile {profile.name!r}{before}; bench status --out {out} shows "
+        f"{'it' if jobs == 1 else 'them'}",
         soft_wrap=True,
     )

@@ -1,43 +1,49 @@
-"""`bench`: the commands. Heavy imports are inside them, so that `bench --help` is instant."""
+"""`bench`: the commands. Each is imported, and its options declared, only where it is the one that was asked for.
+
+Heavy imports are inside the commands, so that `bench --help` is instant.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli import data, models
-from bench.cli.audit import audit
-from bench.cli.cancel import cancel
-from bench.cli.compare import compare
-from bench.cli.doctor import doctor
-from bench.cli.evaluate import evaluate
-from bench.cli.explore import explore
-from bench.cli.logs import logs
-from bench.cli.predict import predict
-from bench.cli.report import report
-from bench.cli.retry import retry
-from bench.cli.run import run
-from bench.cli.status import status
-from bench.cli.table import table
+from bench.cli.command import Command
 from bench.errors import BenchError
+from bench.filesystem import explain_disk
 
-app = typer.Typer(
-    help="Document-level relation extraction, compared: one encoder, one data layer, one trainer, one metric.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (run, status, logs, cancel, retry, table, report, compare, audit, explore, evaluate, predict, doctor):
-    app.command()(command)
-app.add_typer(models.app, name="models")
-app.add_typer(data.app, name="data")
+COMMANDS = (
+    "run", "status", "logs", "cancel", "retry", "remove", "table", "report", "compare", "audit", "explore", "evaluate",
+    "predict", "doctor",
+)  # fmt: skip
+"""Each is a function of the module of its name in `bench.cli`."""
+GROUPS = ("models", "data")
+"""Each is the `app` of the module of its name, with commands of its own."""
 
 
-@app.callback()
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+def command_line(asked_for: str | None = None) -> typer.Typer:
+    """The whole command line, or of its commands only that which is asked for, where there is one of that name."""
+    app = typer.Typer(
+        help="Document-level relation extraction, compared: one encoder, one data layer, one trainer, one metric.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    for name in (asked_for,) if asked_for in (*COMMANDS, *GROUPS) else (*COMMANDS, *GROUPS):
+        module = import_module(f"bench.cli.{name}")
+        if name in GROUPS:
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(cls=Command)(getattr(module, name))
+    return app
+
+
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
     """See `bench COMMAND --help`."""
 
 
@@ -49,7 +55,7 @@ def main() -> None:
         print(f"docre-bench {version('docre-bench')}")
         return
     try:
-        app(standalone_mode=True)
+        command_line(sys.argv[1] if len(sys.argv) > 1 else None)(standalone_mode=True)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
@@ -57,5 +63,5 @@ def main() -> None:
         sys.exit(0)  # `bench table | head`
     except OSError as error:
         where = f"{Path(error.filename)}: " if error.filename else ""
-        print(f"bench: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"bench: {explain_disk(error) or f'{where}{error.strerror or error}'}", file=sys.stderr)
         sys.exit(1)

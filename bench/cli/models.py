@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bench.cli.command import Command
+
+if TYPE_CHECKING:
+    from bench.cli.model_cards import ModelCard
 
 app = typer.Typer(help="Models: what there is, what each can be told, whether your own holds.")
 
@@ -16,53 +21,54 @@ def models(context: typer.Context) -> None:
         list_models()
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models() -> None:
     """The registered models, one line each."""
     from rich.table import Table
 
     from bench.cli.console import make_console
-    from bench.registry import find, registered
+    from bench.cli.model_cards import registered_card
+    from bench.registry import registered
 
     table = Table("Model", "What it is", "Settings", "From", box=None, pad_edge=False)
     for name, entry in sorted(registered().items()):
-        cls = find(name).cls
-        summary = (cls.__doc__ or "").strip().splitlines()[:1]
-        table.add_row(name, "".join(summary), ", ".join(cls.recipe.stages), entry.value)
+        card = registered_card(entry)
+        table.add_row(name, card.description.partition("\n")[0], ", ".join(card.stages), entry.value)
     make_console().print(table)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """A model's hyperparameters and the stages of each setting, with their defaults."""
-    import inspect
-
     from rich.table import Table
     from rich.text import Text
 
     from bench.cli.console import make_console
-    from bench.interface import Training
-    from bench.registry import find
 
-    entry = find(model)
+    card = _card(model)
     console = make_console()
-    console.print(Text(entry.name, "bold") + Text(f": {inspect.getdoc(entry.cls) or ''}\n"))
-    for title, schema in (("Hyperparameters", entry.cls.Hyperparameters), ("Training of every stage", Training)):
+    console.print(Text(card.name, "bold") + Text(f": {card.description}\n"))
+    for title, fields in (("Hyperparameters", card.hyperparameters), ("Training of every stage", card.training)):
         table = Table("--set", "Default", "What it is", title=title, title_justify="left", box=None, pad_edge=False)
-        for name, field in schema.model_fields.items():
-            table.add_row(name, str(field.default), field.description or "")
+        for field in fields:
+            table.add_row(*field)
         console.print(table, "")
     table = Table("Setting", "Stages", title="Recipe", title_justify="left", box=None, pad_edge=False)
-    for setting, stages in entry.cls.recipe.stages.items():
+    for setting, stages in card.stages.items():
         for i, stage in enumerate(stages):
-            changed = {**stage.training, **stage.hyperparameters}
-            changes = "".join(f", {key}={value}" for key, value in changed.items())
-            frozen = f", frozen: {', '.join(stage.freeze)}" if stage.freeze else ""
-            table.add_row("" if i else setting, f"{i + 1}. on {stage.data}{changes}{frozen}")
+            table.add_row("" if i else setting, f"{i + 1}. {stage}")
     console.print(table)
 
 
-@app.command()
+def _card(model: str) -> ModelCard:
+    from bench.cli.model_cards import card_of, registered_card
+    from bench.registry import find, registered
+
+    entries = registered()
+    return registered_card(entries[model]) if model in entries else card_of(find(model))
+
+
+@app.command(cls=Command)
 def check(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
     """Train a model a few steps on a handful of generated documents and say what holds and what does not."""
     from rich.text import Text

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.inference.trust import Trust
 
 ProfileOption = Annotated[
     str | None,
@@ -17,16 +20,58 @@ WaitOption = Annotated[
     bool, typer.Option("--wait", help="With SLURM: stay until all is done, then print the table. Others always do.")
 ]
 
-JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs that the local launcher carries out at once.")]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, max=4096, help="Runs that the local launcher carries out at once.")
+]
 
 GpusPerRunOption = Annotated[
     int,
-    typer.Option(min=1, help="Processes of the local launcher that train a run together, a GPU or a core each."),
+    typer.Option(
+        min=1, max=64, help="Processes of the local launcher that train a run together, a GPU or a core each."
+    ),
+]
+
+WaitForLocksOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="At most so many seconds for runs that other commands are at, which are then told; 0: not at all. "
+        "Default: until they are done.",
+    ),
 ]
 
 PublishedOption = Annotated[
     Path | None, typer.Option(help="A folder of published numbers. Default: those that come with the project.")
 ]
+
+TrustCodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code", help="Run code that the results folder names. Only where you trust whoever wrote the folder."
+    ),
+]
+
+OwnModelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--models",
+        help="Your own models, ./my_model.py:MyModel, comma-separated: taken for the classes of these names that the "
+        "results folder has.",
+    ),
+]
+
+
+def trust_of(trust_code: bool, models: str | None) -> Trust:
+    """What `--trust-code` and `--models` say of the code that a results folder names. Raises UsageError."""
+    from bench.inference.trust import Trust
+
+    if models is None:
+        return Trust(trust_code)
+    from bench.experiment.variants import split_models
+    from bench.registry import find
+
+    return Trust(trust_code, tuple(find(name) for name in split_models(models)))
+
 
 DEFAULT_OUT = Path("results")
 

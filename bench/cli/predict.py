@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_OUT, OutOption
+from bench.cli.options import DEFAULT_OUT, OutOption, OwnModelsOption, TrustCodeOption
 
 
 def predict(
@@ -19,14 +19,24 @@ def predict(
         Path, typer.Option(help="Where to write the predictions; to a name in .zip, what DocRED's server takes.")
     ] = Path("result.json"),
     out: OutOption = DEFAULT_OUT,
+    models: OwnModelsOption = None,
+    trust_code: TrustCodeOption = False,
 ) -> None:
     """Predict relations in documents with a finished run."""
+    from bench.cli.options import trust_of
+    from bench.cli.output_paths import check_file
+    from bench.errors import plural
+
+    folder = _folder(run, out)
+    check_file(to, "--to")
+    trust = trust_of(trust_code, models)
     from bench.inference.finished_run import predict_file
 
-    count, titles, cut = predict_file(_folder(run, out), documents, to)
-    typer.echo(f"{count:,} triples of {titles:,} documents in {to}")
+    count, titles, cut = predict_file(folder, documents, to, trust)
+    typer.echo(f"{plural(count, 'triple')} of {plural(titles, 'document')} in {to}")
     if cut:
-        typer.echo(f"{cut:,} mentions lie past the length limit and were not seen", err=True)
+        lie = "lies past the length limit and was" if cut == 1 else "lie past the length limit and were"
+        typer.echo(f"{plural(cut, 'mention')} {lie} not seen", err=True)
 
 
 def _folder(run: str, out: Path) -> Path:

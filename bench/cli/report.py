@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_OUT, OutOption, PublishedOption
+from bench.cli.options import DEFAULT_OUT, OutOption, OwnModelsOption, PublishedOption, TrustCodeOption, trust_of
 
 if TYPE_CHECKING:
+    from bench.inference.trust import Trust
     from bench.report.figures.collect import Drawn
     from bench.report.material import Material
 
@@ -22,41 +23,44 @@ def report(
     memory: Annotated[
         bool, typer.Option(help="Draw the memory of trained models, too, where their weights are here.")
     ] = True,
+    models: OwnModelsOption = None,
+    trust_code: TrustCodeOption = False,
 ) -> None:
     """Build report.html, and its tables as Markdown, LaTeX and CSV, from the records of finished runs."""
-    from bench.analysis.aggregate import load_cells
+    from bench.analysis.aggregate import existing_cells
     from bench.analysis.published import read_published
-    from bench.errors import UsageError
+    from bench.cli.output_paths import check_folder
+    from bench.errors import plural
     from bench.report.build import make_page, make_results
     from bench.report.material import gather
     from bench.report.write import write_report
 
-    cells = load_cells(out)
-    if not cells:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
-    material = gather(out, cells, read_published(published))
+    cells = existing_cells(out)
     to = to or out / "report"
+    check_folder(to, "--to")
+    trust = trust_of(trust_code, models)
+    material = gather(out, cells, read_published(published))
     explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
     drawn = []
     if figures:
         from bench.report.figures.collect import figures as draw_all
 
-        memories, problems = _memories(material) if memory else ([], [])
+        memories, problems = _memories(material, trust) if memory else ([], [])
         drawn = draw_all(material, to, memories)
         for problem in problems:
             typer.echo(problem, err=True)
     results = make_results(material)
     write_report(make_page(material, results, drawn, explorer), material, to)
-    typer.echo(f"{to / 'report.html'}: {len(results.all)} tables of results")
+    typer.echo(f"{to / 'report.html'}: {plural(len(results.all), 'table')} of results")
     if drawn:
-        typer.echo(f"{len(drawn)} figures in {to / 'figures'} (PDF and PNG)")
+        typer.echo(f"{plural(len(drawn), 'figure')} in {to / 'figures'} (PDF and PNG)")
     typer.echo(f"also in {to}: tables.md, tables.tex, tables/ (LaTeX and CSV), runs.csv")
 
 
-def _memories(material: Material) -> tuple[list[Drawn], list[str]]:
+def _memories(material: Material, trust: Trust) -> tuple[list[Drawn], list[str]]:
     """The figures of memories; torch is loaded only where a model may have one."""
     if not any("memory" in system.plan.stages[-1].hyperparameters for system in material.shown):
         return [], []
     from bench.report.figures.memory import memory_figures
 
-    return memory_figures(material.out, material.shown)
+    return memory_figures(material.out, material.shown, trust)

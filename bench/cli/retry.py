@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from bench.cli.chosen_runs import RunsArgument
-from bench.cli.options import DEFAULT_OUT, GpusPerRunOption, JobsOption, Launch, OutOption, ProfileOption, WaitOption
+from bench.cli.options import (
+    DEFAULT_OUT,
+    GpusPerRunOption,
+    JobsOption,
+    Launch,
+    OutOption,
+    OwnModelsOption,
+    ProfileOption,
+    TrustCodeOption,
+    WaitOption,
+)
 
 
 def retry(
@@ -21,12 +31,16 @@ def retry(
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
     wait: WaitOption = False,
+    models: OwnModelsOption = None,
+    trust_code: TrustCodeOption = False,
 ) -> None:
     """Try runs again. Finished stages and checkpoints are used; nothing is done twice."""
     from bench.cli.launching import LaunchOptions
+    from bench.cli.options import trust_of
     from bench.cli.retry_runs import retry_runs
     from bench.errors import UsageError
 
     if bool(runs) == failed:
         raise UsageError("which runs? Name them (bench status shows them), or --failed for all that need it")
-    retry_runs(runs or [], out, LaunchOptions(launcher, profile, jobs, gpus_per_run, wait))
+    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait)
+    retry_runs(runs or [], out, options, trust_of(trust_code, models))

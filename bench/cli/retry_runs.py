@@ -9,26 +9,35 @@ from bench.cli.chosen_runs import chosen
 from bench.cli.console import make_console
 from bench.cli.launching import LaunchOptions, launching, start
 from bench.errors import UsageError
+from bench.inference.trust import Trust
 from bench.launch.status import RunView, observe
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, announce
 from bench.runs.status import SETTLED
-from bench.slurm.submissions import Submission, submissions
+from bench.slurm.profiles import SECTIONS, load_profile
+from bench.slurm.submissions import Submission, submission_path, submissions
 
 
-def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions) -> None:
+def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions, trust: Trust) -> None:
     """Try runs of `out` again, and print their table. names: which; without any, all that came to an end undone.
 
-    Raises UsageError, and BenchError for runs that failed again.
+    trust: whose code their models may be. Raises UsageError, and BenchError for runs that failed again.
     """
     wanted = _wanted(names, out)
     folders = [RunFolder(out, view.run) for view in wanted]
-    plans = [plan for plan in (folder.plan() for folder in folders) if plan is not None]
+    stored = [(folder, folder.plan()) for folder in folders]
+    # Before any is begun: the processes and jobs that carry them out ask nobody.
+    plans = [trust.trusted(plan, folder.path) for folder, plan in stored if plan is not None]
     if not plans:
         print("nothing to try again")
         return
-    how = launching(options, _submission_before(wanted, submissions(out)))
+    before = _submission_before(wanted, submissions(out))
+    how = launching(options, before)
+    if before and how.profile and not (options.profile or trust.everything):
+        _check_setup(before, out)
+    announce(out, plans)
     for folder in folders:
-        folder.clear_error()
+        if not folder.verdict().is_closed:
+            folder.clear_error()
     start(plans, out, how, make_console())
 
 
@@ -44,7 +53,26 @@ def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
         if names:
             raise UsageError(message)
         print(message)
-    return wanted if names else [view for view in wanted if view.state in SETTLED and view.state != "done"]
+    return wanted if names else [v for v in wanted if v.state in SETTLED and v.state not in ("done", "newer")]
+
+
+def _check_setup(before: Submission, out: Path) -> None:
+    """Refuse shell commands that a results folder has in the profile of last time, but no profile of the user's has.
+
+    Raises UsageError.
+    """
+    profile = before.profile
+    commands = [line for section in SECTIONS for line in profile.resources(section).setup]
+    try:
+        own = load_profile(profile.name)
+    except UsageError:
+        own = None
+    if commands and (own is None or any(own.resources(s).setup != profile.resources(s).setup for s in SECTIONS)):
+        raise UsageError(
+            f"the jobs before were submitted with shell commands (setup) that no profile {profile.name!r} here has: "
+            f"{commands[0]!r} in {submission_path(out, before.name)}\n"
+            "Say which profile to use (--profile); or, if you trust whoever wrote the folder, run them: --trust-code"
+        )
 
 
 def _submission_before(wanted: Sequence[RunView], submitted: Sequence[Submission]) -> Submission | None:

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_OUT, GpusPerRunOption, JobsOption, Launch, OutOption, ProfileOption, WaitOption
+from bench.cli.options import (
+    DEFAULT_OUT,
+    GpusPerRunOption,
+    JobsOption,
+    Launch,
+    OutOption,
+    ProfileOption,
+    WaitForLocksOption,
+    WaitOption,
+)
 
 
 def run(
@@ -29,7 +38,9 @@ def run(
         str | None,
         typer.Option(help="tiny, minilm, a folder or a Hugging Face id. Default: roberta-large; tiny on the sample."),
     ] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Word pieces per document, specials included.")] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Word pieces per document, specials included.")
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value. For some stages alone: [MODEL.][SETTING.][DATA.]key=value."),
@@ -38,6 +49,14 @@ def run(
         bool,
         typer.Option("--freeze-encoder", help="Train the new layers alone, on encoder outputs that are computed once."),
     ] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN",
+            help="Make a run anew, as it was planned, of which something is damaged, or whose results are not wanted: "
+            "throws away its record, predictions and scores, and of its stages what is damaged. Once for each run.",
+        ),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(help="A TOML file with any of these options, or a published table: table3.")
     ] = None,
@@ -49,6 +68,7 @@ def run(
     wait: WaitOption = False,
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
+    wait_for_locks: WaitForLocksOption = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
     download: Annotated[bool, typer.Option("--download", help="Fetch the encoder from the hub if needed.")] = False,
     dry_run: Annotated[
@@ -64,11 +84,29 @@ def run(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The plan of --dry-run as JSON, for a script.")] = False,
 ) -> None:
-    """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption."""
+    """Train and evaluate models, several seeds each. Does only what is missing: run it again after an interruption.
+
+    Exit status 0: all runs are done. 1: some failed, or it was stopped. 2: this cannot be run. 3: all are done but
+    those that a newer version of the program has made, which are left as they are.
+    """
     from bench.cli.launching import LaunchOptions, launching
     from bench.cli.run_experiments import DryRun, run_experiments
     from bench.experiment.config import CommandLine
 
+    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)
+    if again:
+        from bench.cli.run_again import run_again
+        from bench.errors import UsageError
+
+        planning = {
+            "--models": models, "--seeds": seeds, "--dataset": dataset, "--settings": settings, "--encoder": encoder,
+            "--max-length": max_length, "--set": changes, "--freeze-encoder": freeze_encoder, "--config": config,
+            "--download": download, "--estimate": with_estimate, "--json": as_json,
+        }  # fmt: skip
+        if given := [name for name, value in planning.items() if value]:
+            raise UsageError(f"--again makes runs as they were planned: not with {', '.join(given)}")
+        run_again(again, out, launching(how), dry_run)
+        return
     changes = [*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())]
     run_experiments(
         CommandLine(
@@ -82,7 +120,7 @@ def run(
             config=config,
         ),
         out,
-        launching(LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds)),
+        launching(how),
         download,
         DryRun(dry_run, with_estimate, as_json),
     )

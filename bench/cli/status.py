@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bench.launch.status import Observation, RunView
 
 WATCH_SECONDS = 2.0
+IN_COUNTS = {"newer": "made by a newer version"}
+"""How a state is called where it is counted, if not by its name."""
 
 
 def status(
@@ -24,7 +26,11 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until nothing is under way.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """Every run: done, running (stage, epoch, time left, node, job), failed (why), blocked, interrupted or waiting."""
+    """Every run: done, running (stage, epoch, time left, node, job), failed (why), blocked, interrupted or waiting.
+
+    Damaged: its files are not what was written, or cannot be right. Newer: made by a newer version of the program, and
+    left as it is.
+    """
     import json
     import sys
 
@@ -106,7 +112,7 @@ def _shown(observed: Observation) -> Group:
     for row in zip(*shown.values(), strict=True):
         table.add_row(*(Text(cell) for cell in row))
     counts = {name: sum(view.state == name for view in views) for name in dict.fromkeys(view.state for view in views)}
-    return Group(table, Text(", ".join(f"{count} {name}" for name, count in counts.items())))
+    return Group(table, Text(", ".join(f"{count} {IN_COUNTS.get(name, name)}" for name, count in counts.items())))
 
 
 def _name(view: RunView) -> str:

@@ -34,15 +34,13 @@ def table(
     """Mean ± std over seeds of everything in the output folder, with what is missing shown as missing."""
     import json
 
-    from bench.analysis.aggregate import load_cells, scores_of
+    from bench.analysis.aggregate import existing_cells, scores_of
     from bench.errors import UsageError
 
     form = "json" if as_json else form
     if form not in ("markdown", "latex") and (only or caption or label or published):
         raise UsageError("--only, --caption, --label and --published are for --format latex or markdown")
-    cells = load_cells(out)
-    if not cells:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    cells = existing_cells(out)
     if form == "json":
         print(json.dumps({"rows": [score.as_json() for score in scores_of(cells)]}))
     elif form == "csv":

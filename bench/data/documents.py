@@ -79,13 +79,33 @@ def names_in(documents: Iterable[Document]) -> frozenset[str]:
     return frozenset(m.name for document in documents for mentions in document.entities for m in mentions)
 
 
+def entity_count(document: Document) -> int:
+    """The entities of a document that take part in a candidate pair; all of them where no candidates are named.
+
+    So ChemDisGene's averages are the published ones: mentions without a concept, entities of other types (species) and
+    those known from a triple alone are in no pair.
+    """
+    if document.candidates is None:
+        return len(document.entities)
+    return len({entity for pair in document.candidates for entity in pair})
+
+
+def have_sentences(documents: Sequence[Document]) -> bool:
+    """Whether any document has more than one sentence: else the data set does not split its texts (ChemDisGene)."""
+    return any(len(document.sentences) > 1 for document in documents)
+
+
 @contextmanager
 def no_cycle_search() -> Iterator[None]:
-    """Within this block nobody looks for cycles: documents have none, and looking took more time than reading them."""
+    """Within this block nobody looks for cycles: documents have none, and looking took more time than reading them.
+
+    What there is at its end is not looked through later either.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            gc.freeze()
             gc.enable()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import torch
 from bench.data.catalog.dataset import open_dataset
 from bench.data.features.feature_file import FeatureFile
 from bench.execution.inputs import Inputs
-from bench.execution.provenance import provenance, slurm_job
-from bench.filesystem import write_json
+from bench.execution.provenance import Execution, slurm_job
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
+from bench.locks import Waiting
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import find_encoder
 from bench.runs.interrupt import Interrupt
@@ -41,7 +42,8 @@ class Context:
     """What all runs of one process share.
 
     out: the output folder.   team: the processes that train with this one, if it does not train alone.
-    checkpoint_seconds: at least so long between two checkpoints of a stage.
+    checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
+    for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
     """
 
     out: Path
@@ -49,19 +51,59 @@ class Context:
     listener: Listener
     checkpoint_seconds: float = 60.0
     team: Team | None = None
+    wait_for_locks: float | None = None
+    siblings: int | None = None
     device: torch.device = field(default_factory=this_device)
     _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
+    _without_status: set[str] = field(default_factory=set)
+    _accounted: list[Execution] = field(default_factory=list)
+
+    @property
+    def waiting(self) -> Waiting:
+        """How to wait for what another process is making."""
+        return Waiting(self.interrupt.check, self.wait_for_locks, self.siblings)
 
     def report(self, run: RunFolder, **fields: Any) -> None:
-        """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when."""
+        """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when.
+
+        A status that cannot be written fails no run: it is said once, and the run goes on.
+        """
         status = RunStatus(time=time.time(), pid=os.getpid(), host=platform.node(), **slurm_job(), **fields)
-        run.write_status(status)
+        try:
+            run.write_status(status)
+        except OSError as error:
+            if run.name not in self._without_status:
+                self._without_status.add(run.name)
+                print(
+                    f"bench: {error.filename}: {error.strerror}; the run goes on without", file=sys.stderr, flush=True
+                )
+        for execution in self._accounted:
+            execution.at_work = True
+            execution.write_if_due(self.checkpoint_seconds)
         self.listener(run, status)
 
-    def write_provenance(self, folder: Path, started: datetime) -> None:
-        """Write down beside a result where and when it was computed, since `started`."""
-        processes = self.team.size if self.team else 1
-        write_json(folder / "provenance.json", provenance(self.device, processes, started), 1)
+    @contextmanager
+    def accounted(self, folder: Path) -> Iterator[None]:
+        """Account for what is done within the block in `provenance.json` of `folder`, however it ends.
+
+        Until then it is written down every `checkpoint_seconds`, so that of an execution that is killed no more is
+        missing than of its training. One that ends before it has reported anything, since another process is at the
+        work, is none.
+        """
+        execution = Execution(folder, self.device, self.team.size if self.team else 1)
+        self._accounted.append(execution)
+        try:
+            yield
+        except BaseException as error:
+            try:
+                execution.write_if_due(0.0)
+            except OSError as unwritten:  # a full disk, say, which may be what it ended of
+                error.add_note(f"{execution.path} was not written: {unwritten}")
+            raise
+        else:
+            execution.write()
+        finally:
+            self._accounted.remove(execution)
 
     def inputs(self, plan: RunPlan) -> Inputs:
         """The documents, features and encoder of a run; those of runs that share them are read once."""
@@ -69,7 +111,7 @@ class Context:
         if key not in self._inputs:
             dataset = open_dataset(plan.dataset)
             source = find_encoder(plan.encoder, dataset.documents("train"))
-            self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length)
+            self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length, self.waiting)
         return self._inputs[key]
 
     def reader(self, stage: StagePlan, inputs: Inputs) -> Reader:
@@ -88,4 +130,4 @@ class Context:
             if run is not None:
                 self.report(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
 
-        return encoded(features, reader, on_progress)
+        return encoded(features, reader, on_progress, waiting=self.waiting)

@@ -8,14 +8,14 @@ from bench.data.documents import Document, Fact, names_in
 from bench.execution.context import Context
 from bench.inference.predictor import Predictor
 from bench.inference.reader import reading
-from bench.metrics.official import Counts, evaluate, evidence_counts, evidence_of
+from bench.metrics.official import Counts, evaluate, evidence_counts, evidence_of, gold_outside
 from bench.metrics.ranking import Ranking
 from bench.metrics.slices import PROTOCOLS, evaluate_slices
 from bench.metrics.submission import Prediction, write_submission
 from bench.runs.plan import RunPlan
 from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
-from bench.runs.triple_scores import scores_path
+from bench.runs.triple_scores import has_newer_scores, scores_path
 
 
 def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> RunRecord:
@@ -43,7 +43,8 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
             predictions = predictor.predict(documents, features, decision, keeper)
         ranking = keeper.ranking(facts)
         write_submission(folder.path / f"predictions-{split}.json", predictions)
-        keeper.write(scores_path(folder.path, split), ranking)
+        if not has_newer_scores(folder.path, split):
+            keeper.write(scores_path(folder.path, split), ranking)
         if dataset.is_labelled(split):
             splits[split] = split_record(
                 predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence, ranking
@@ -80,7 +81,7 @@ def split_record(
     """
     triples = [prediction.triple for prediction in predictions]
     evaluation = evaluate(triples, documents, facts, distant_facts)
-    sliced = evaluate_slices(triples, documents, facts)
+    sliced = evaluate_slices(evaluation.judged, documents)
     rows = evaluation.counts.documents
     return SplitRecord(
         scores=Scores(
@@ -95,7 +96,7 @@ def split_record(
         macro_f1=evaluation.macro_f1,
         slices={
             protocol: {
-                part.name: _scores(part.counts(protocol).total, facts is not None)
+                part.name: _scores(part.total(protocol), facts is not None)
                 for part in sliced.slices
                 if part.group != "relation"
             }
@@ -117,16 +118,6 @@ def split_record(
         evidence=_evidence_scores(predictions, documents) if predicts_evidence else None,
         highest_margin=ranking.highest if ranking else None,
     )
-
-
-def gold_outside(documents: Sequence[Document]) -> int:
-    """Labelled triples on pairs that are no candidates: no model can predict them, the metrics count them as missed."""
-    outside = 0
-    for document in documents:
-        if document.candidates is not None:
-            candidates = frozenset(document.candidates)
-            outside += sum((head, tail) not in candidates for _, head, tail, _ in document.triples())
-    return outside
 
 
 def _evidence_scores(predictions: Sequence[Prediction], documents: Sequence[Document]) -> EvidenceScores | None:

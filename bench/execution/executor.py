@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
+from bench.errors import BenchError, NewerVersionError
 from bench.execution.context import POLL_SECONDS, Context, Listener
 from bench.execution.evaluate import evaluate_run
 from bench.execution.inputs import check_unchanged
 from bench.execution.stages import complete_stage, help_with_stage
+from bench.locks import Announcer, LockHeldError, LostLockError
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.training.failures import explain
 from bench.training.team import Group, PeerLostError, Team
 
-Outcome = Literal["done", "busy", "failed"]
-"""What became of an attempt at a run; busy: another process is at it, or at a stage of it."""
+Outcome = Literal["closed", "failed"] | LockHeldError
+"""What became of an attempt at a run; LockHeldError: another process is at it, or at something that it needs.
+
+closed: nothing is left to do for it here. It is done, or a newer version of the program has made it or a stage of it.
+"""
 
 
 class Executor:
     """Carries out runs one after another, keeping what they share in memory.
 
     team: the processes that train with this one, of which it is the leader (or, for `help_with`, another).
+    wait_for_locks: at most so many seconds with nothing else to do for runs that other processes are at; None for as
+    long as it takes.   siblings: the process whose workers share the runs, and need not be told of each other.
     """
 
     def __init__(
@@ -39,73 +45,108 @@ class Executor:
         listener: Listener,
         checkpoint_seconds: float = 60.0,
         team: Team | None = None,
+        wait_for_locks: float | None = None,
+        siblings: int | None = None,
     ) -> None:
-        self.context = Context(out, interrupt, listener, checkpoint_seconds, team)
+        self.context = Context(out, interrupt, listener, checkpoint_seconds, team, wait_for_locks, siblings)
+        self.clock = time.monotonic
 
     def execute(self, plans: Sequence[RunPlan], until: str | None = None) -> list[RunPlan]:
-        """Do every run that nobody has done; the ones that failed. Raises `Interrupted`, or PeerLostError.
+        """Do every run that nobody has done; those that failed, or are held. Raises `Interrupted`, or PeerLostError.
+
+        What a newer version of the program has made is left as it is.
 
         until: the folder of a stage after which to stop, without evaluating.
         A failure that breaks the team is the last thing it does.
         A run or stage that another process is at is put off, and looked at again when there is nothing else to do.
         """
         team = self.context.team
+        announcer = Announcer(self.context.siblings, self.clock)
         waiting, failed = list(plans), []
+        idle_since = None
         while waiting:
-            postponed = []
+            postponed: dict[str, LockHeldError] = {}
             for plan in waiting:
                 self.context.interrupt.check()
                 outcome = self._attempt(plan, until)
-                if outcome == "busy":
-                    postponed.append(plan)
+                if isinstance(outcome, LockHeldError):
+                    announcer.waits_for(outcome)
+                    postponed[plan.folder] = outcome
                 elif outcome == "failed":
                     failed.append(plan)
                     if team and team.broken:
                         return failed
-            if len(postponed) == len(waiting):
+            if len(postponed) < len(waiting):
+                idle_since = None
+            else:
+                idle_since = self.clock() if idle_since is None else idle_since
+                if self._has_waited_enough(idle_since, postponed.values()):
+                    for run, held in postponed.items():
+                        print(f"bench: {run} is left out: {held}", file=sys.stderr, flush=True)
+                    return failed + waiting
                 time.sleep(POLL_SECONDS)
-            waiting = postponed
+            waiting = [plan for plan in waiting if plan.folder in postponed]
         return failed
 
     def help_with(self, work: dict[str, Any]) -> Callable[[Group], object]:
         """In a process that does not lead its team: the stage the leader is at, ready to be trained (`Team.follow`)."""
         return help_with_stage(self.context, work)
 
+    def _has_waited_enough(self, since: float, held: Iterable[LockHeldError]) -> bool:
+        """Whether to give up what others are at. Not while a process of the same command is: it will be done."""
+        at_most = self.context.wait_for_locks
+        if at_most is None or any(error.is_by_child_of(self.context.siblings) for error in held):
+            return False
+        return self.clock() - since >= at_most
+
     def _attempt(self, plan: RunPlan, until: str | None) -> Outcome:
         folder = RunFolder.of(self.context.out, plan)
-        if folder.record() is not None:
-            return "done"
+        if folder.verdict().is_closed:
+            return "closed"
         try:
-            with FileLock(folder.path / "lock", blocking=False):
-                if folder.record() is None:  # not finished by another process since
+            with self.context.interrupt.guarding(folder.path / "lock"):
+                if self.context.team:
+                    self.context.team.give_up = partial(self._give_up, folder)
+                if not folder.verdict().is_closed:  # by another process since
                     self._run(plan, folder, until)
-                return "done"
-        except Timeout:
-            return "busy"
+                return "closed"
+        except LockHeldError as held:
+            return held
+        except LostLockError as lost:  # while this process was stopped, or cut off
+            return LockHeldError(Path(str(lost)), None)
+        except NewerVersionError:
+            return "closed"
         except (Interrupted, PeerLostError):
             self.context.report(folder, state="interrupted")
             raise
         # SystemExit: a model that calls sys.exit has failed, it does not end the command.
         except (Exception, SystemExit) as error:
-            message = explain(error)
-            try:
-                folder.write_error(message, traceback.format_exc())
-                self.context.report(folder, state="failed", error=message)
-            except OSError as unwritable:  # a full disk takes no error either
-                print(f"bench: {folder.name}: {message}\n(not written down: {unwritable})", file=sys.stderr, flush=True)
+            self._note_failure(folder, explain(error), traceback.format_exc())
             return "failed"
+
+    def _note_failure(self, folder: RunFolder, message: str, trace: str) -> None:
+        try:
+            folder.write_error(message, trace)
+        except OSError as unwritable:  # a full disk takes no error either
+            print(f"bench: {folder.name}: {message}\n(not written down: {unwritable})", file=sys.stderr, flush=True)
+        self.context.report(folder, state="failed", error=message)
+
+    def _give_up(self, folder: RunFolder, reason: str) -> None:
+        """End this process, which waits in an operation for one that has failed: nothing else ends that."""
+        self._note_failure(folder, reason, "")
+        os._exit(BenchError.exit_status)
 
     def _run(self, plan: RunPlan, folder: RunFolder, until: str | None) -> None:
         context = self.context
         folder.clear_error()
-        began, started = time.monotonic(), datetime.now(UTC)
-        check_unchanged(plan, context.inputs(plan))
-        stages = []
-        for stage in plan.stages:
-            stages.append(complete_stage(context, plan, stage))
-            if stage.folder == until:
-                return
-        record = evaluate_run(context, plan, stages)
-        context.write_provenance(folder.path, started)
+        began = time.monotonic()
+        with context.accounted(folder.path):
+            check_unchanged(plan, context.inputs(plan))
+            stages = []
+            for stage in plan.stages:
+                stages.append(complete_stage(context, plan, stage))
+                if stage.folder == until:
+                    return
+            record = evaluate_run(context, plan, stages)
         folder.write_record(record)
         context.report(folder, state="done", result=record.headline, seconds=time.monotonic() - began)

@@ -12,6 +12,7 @@ from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
 from bench.inference.signals import SignalFile
+from bench.locks import NO_HURRY, Waiting
 from bench.nn.encoder_source import EncoderSource
 from bench.registry import code_version, find
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
@@ -20,17 +21,21 @@ from bench.training.trainer import StageData
 
 @dataclass
 class Inputs:
-    """What the runs of one (data set, encoder, length) share: documents, features, encoder."""
+    """What the runs of one (data set, encoder, length) share: documents, features, encoder.
+
+    waiting: how to wait for another process that makes the features.
+    """
 
     dataset: Dataset
     source: EncoderSource
     max_length: int
+    waiting: Waiting = NO_HURRY
 
     def features(self, split: str) -> FeatureFile:
         """The cached features of a split, built the first time anyone asks."""
         dataset, source = self.dataset, self.source
         maker = PartMaker(home() / "features", self._words, source.fingerprint, dataset.relations, self.max_length)
-        return features_of(dataset.chunks(split), dataset.checksum(split), maker, usable_processes())
+        return features_of(dataset.chunks(split), dataset.checksum(split), maker, usable_processes(), self.waiting)
 
     @cached_property
     def _words(self) -> Any:

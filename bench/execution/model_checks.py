@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.data import sample
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
+from bench.errors import in_words
 from bench.inference.document_model import DocumentModel, document_model
 from bench.interface import SETTINGS, PairModel, Task, Training
 from bench.nn.encoder_source import find_encoder
@@ -48,15 +49,15 @@ def check_model(cls: type[PairModel]) -> Iterator[Check]:
     """Every claim in turn. One whose check raises does not hold, and ends the list: the next ones build on it."""
     try:
         trial = _prepare(cls)
-    except Exception as error:
-        yield Check(BUILT, False, _message(error))
+    except (Exception, SystemExit) as error:
+        yield Check(BUILT, False, in_words(error))
         return
     yield Check(BUILT, True)
     for claim, check in CHECKS.items():
         try:
             wrong = check(trial)
-        except Exception as error:
-            yield Check(claim, False, _message(error))
+        except (Exception, SystemExit) as error:
+            yield Check(claim, False, in_words(error))
             return
         yield Check(claim, not wrong, wrong)
     for setting, reason in cls.recipe.not_applicable.items():
@@ -203,8 +204,8 @@ def _unexplained(trial: Trial) -> str:
     try:
         thresholds = model.decided_against(logits, relations).values
         above = logits[:, logits.shape[1] - len(relations) :] > thresholds
-    except Exception as error:
-        return f"decided_against: {_message(error)}"
+    except (Exception, SystemExit) as error:
+        return f"decided_against: {in_words(error)}"
     unexplained = bool((model.decode(logits) & ~above).any())
     return "some predictions have a logit that is not above what decided_against says" if unexplained else ""
 
@@ -222,7 +223,3 @@ def _loss_parts(trial: Trial, batch: Batch) -> dict[str, Tensor]:
 
 def _step_loss(trial: Trial, batch: Batch) -> Tensor:
     return torch.stack(list(_loss_parts(trial, batch).values())).sum()
-
-
-def _message(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -22,10 +22,12 @@ from bench.data.catalog.dataset import Dataset
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import DocumentChunks
+from bench.errors import plural
 from bench.filesystem import home, read_sealed, write_sealed
 from bench.inference.document_model import document_model
 from bench.inference.encodings import encoded
 from bench.inference.load import build_model, task_of
+from bench.inference.model_code import model_code
 from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile, make_signals
@@ -84,7 +86,7 @@ def device_name() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     threads = torch.get_num_threads()
-    return f"{platform.processor() or platform.machine()}, {threads} thread{'s' * (threads > 1)}"
+    return f"{platform.processor() or platform.machine()}, {plural(threads, 'thread')}"
 
 
 def pace(
@@ -104,9 +106,11 @@ def pace(
     measured = read_sealed(path, "pace")
     if measured is None:
         on_probe(f"a few steps of {plan.model} on {plan.data}")
-        with tempfile.TemporaryDirectory() as scratch:
+        failed = f"the pace of {plan.model} on {plan.data} cannot be measured"
+        with tempfile.TemporaryDirectory() as scratch, model_code(failed):
             measured = asdict(_measured(plan, teacher, dataset, source, Path(scratch)))
-        write_sealed(path, "pace", measured)
+        with suppress(OSError):  # where BENCH_HOME cannot be written, it is measured again next time
+            write_sealed(path, "pace", measured)
     return Pace(**measured)
 
 

@@ -1,31 +1,74 @@
-"""Where and when something was computed, and with what versions: no part of what was planned."""
+"""Where and when something was computed, how long it took, and with what versions: no part of what was planned."""
 
 from __future__ import annotations
 
 import os
 import platform
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.filesystem import read_json, write_json
 
-def provenance(device: torch.device, processes: int, started: datetime) -> dict[str, Any]:
-    """What `provenance.json` holds: time, machine, device, threads, processes that trained together, versions.
 
-    A result may depend on these to rounding, and by the draw of dropout.
+class Execution:
+    """One execution of a run or a stage, with its part in the `provenance.json` of the folder.
+
+    The file has the first start, the seconds of all executions together, and of the last one machine, device, threads,
+    processes that trained together and versions; under `executions` each with its own. A result may depend on these to
+    rounding, and by the draw of dropout.
+
+    at_work: whether it has got to work; until then there is nothing to write down.
     """
-    gpu = device.type == "cuda"
-    return {
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
-        "host": platform.node(),
-        "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or "cpu",
-        "threads": torch.get_num_threads(),
-        "processes": processes,
-        "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
-    }
+
+    def __init__(self, folder: Path, device: torch.device, processes: int) -> None:
+        self.path = folder / "provenance.json"
+        self.at_work = False
+        self._began = self._written = time.monotonic()
+        gpu = device.type == "cuda"
+        self._about: dict[str, Any] = {
+            "started": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "seconds": 0.0,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or "cpu",
+            "threads": torch.get_num_threads(),
+            "processes": processes,
+            "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
+        }
+
+    def write(self) -> None:
+        """Write the file with what this execution took so far beside what others did."""
+        self._written = time.monotonic()
+        self._about["seconds"] = round(self._written - self._began, 1)
+        # Read anew: where a cluster takes a node for dead that is not, two executions are at it.
+        executions = [one for one in _executions(self.path) if not self._is(one)] + [self._about]
+        total = {"started": executions[0]["started"], "seconds": round(sum(one["seconds"] for one in executions), 1)}
+        write_json(self.path, {**self._about, **total, "executions": executions}, 1)
+
+    def write_if_due(self, every: float) -> None:
+        """The same, if it is at work and the last time is so many seconds ago."""
+        if self.at_work and time.monotonic() - self._written >= every:
+            self.write()
+
+    def _is(self, written: dict[str, Any]) -> bool:
+        return all(written.get(name) == self._about[name] for name in ("started", "host", "pid"))
+
+
+def _executions(path: Path) -> list[dict[str, Any]]:
+    """The executions that a file tells of; the first versions wrote the last one alone, and nothing of it is needed."""
+    stored = read_json(path)
+    told = stored.get("executions", [stored]) if isinstance(stored, dict) else []
+    return [one for one in told if _is_execution(one)] if isinstance(told, list) else []
+
+
+def _is_execution(one: Any) -> bool:
+    seconds = one.get("seconds") if isinstance(one, dict) else None
+    return isinstance(seconds, (int, float)) and 0 <= seconds < float("inf") and isinstance(one.get("started"), str)
 
 
 def slurm_job() -> dict[str, str]:

@@ -6,12 +6,9 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from bench.errors import BenchError
 from bench.execution.context import POLL_SECONDS, Context
@@ -21,11 +18,13 @@ from bench.inference.document_model import document_model
 from bench.inference.load import build_model, signal_folder, task_of
 from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
+from bench.leftovers import remove_leftovers_of
+from bench.nn.encoder_seal import is_intact, seal
 from bench.nn.weights import load_tensors
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.record import StageRecord
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import SELECTED, stage_folder, stage_result
+from bench.runs.stage_folder import ENCODER, SELECTED, stage_folder, stage_result
 from bench.training.checkpoint import Checkpoints
 from bench.training.team import Alone, Group
 from bench.training.trainer import (
@@ -41,13 +40,17 @@ from bench.training.trainer import (
 def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRecord:
     """Train a stage of a run unless it has been: it may be another run's, too.
 
-    Raises `filelock.Timeout` where another process is at it, and whatever training raises.
+    Raises LockHeldError where another process is at it, NewerVersionError where a newer version was, and whatever
+    training raises.
     """
     folder = stage_folder(context.out, stage)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock", blocking=False):
+    with context.interrupt.guarding(folder / "lock"):
+        remove_leftovers_of(folder)
         if stage_result(folder) is None or not selected_is_intact(folder):
-            _train(context, run, stage, folder)
+            with context.accounted(folder):
+                _train(context, run, stage, folder)
+        elif not is_intact(folder / ENCODER):
+            _save_encoder(context, run, folder)
         result = stage_result(folder)
         if result is None:
             raise BenchError(f"the model of {folder} could not be read back after training")
@@ -55,10 +58,10 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
     return StageRecord(
         key=stage.key,
         data=stage.data,
-        dev_f1=result["dev_f1"],
-        selected_epoch=result["selected_epoch"],
-        documents=result["documents"],
-        mentions_cut=result["mentions_cut"],
+        dev_f1=result.dev_f1,
+        selected_epoch=result.selected_epoch,
+        documents=result.documents,
+        mentions_cut=result.mentions_cut,
     )
 
 
@@ -84,14 +87,13 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
 
 
 def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> None:
-    started = datetime.now(UTC)
     run_folder, inputs = RunFolder.of(context.out, run), context.inputs(run)
     context.report(run_folder, state="running", stage=stage.data, doing="reading documents")
     teacher = run.stage_before(stage) if stage.signal else None
     signals = _signals(context, stage, teacher, inputs, run_folder) if teacher else None
     data = inputs.stage_data(stage, signals)
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
-    inputs.source.save(folder / "encoder")
+    _save_encoder(context, run, folder)
     work = {"run": run_folder.name, "stage": stage.key}
     with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
         surroundings = Surroundings(
@@ -99,7 +101,12 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
         )
         trainer = _trainer(context, run, stage, data, surroundings, run_folder)
         finish_stage(stage, folder, trainer.run(), data)
-    context.write_provenance(folder, started)
+
+
+def _save_encoder(context: Context, run: RunPlan, folder: Path) -> None:
+    """Put beside a stage's model what reads documents for it, under seal: predicting needs nothing else."""
+    context.inputs(run).source.save(folder / ENCODER)
+    seal(folder / ENCODER)
 
 
 def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Progress], None]:
@@ -156,10 +163,10 @@ def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: I
     signals_of = partial(reader.signals, features, student.signal)
 
     def on_progress(done: int) -> None:
+        context.interrupt.check()
         status = {"step": done, "steps": len(features), "doing": f"{student.signal} of the teacher"}
         context.report(run, state="running", stage=student.data, **status)
 
     folder = signal_folder(context.out, student)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock", blocking=False), reading(f"signals of {teacher.model} for {student.data}"):
+    with context.interrupt.guarding(folder / "lock"), reading(f"signals of {teacher.model} for {student.data}"):
         return make_signals(folder, features, signals_of, on_progress)

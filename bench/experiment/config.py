@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.errors import UsageError, unknown
-from bench.experiment.overrides import check_changes, flattened, parse_changes, problems
+from bench.experiment.overrides import check_changes, flattened, parse_changes
+from bench.experiment.values import SHOWN, problems
 from bench.experiment.variants import Variant, split_models, variants_of, why_not
 from bench.interface import SETTINGS, Setting
 from bench.registry import find, registered
@@ -22,6 +23,13 @@ SAMPLE = "sample"
 DEFAULT_SEEDS = "5"
 DEFAULT_MAX_LENGTH = 1024
 MOST_SEEDS = 1000
+SEED_DIGITS = 100
+"""Of a seed, which is part of the names of folders."""
+
+Name = Annotated[str, StringConstraints(pattern=r"\S")]
+Seed = Annotated[int, Field(strict=True)]
+"""Not `true`, which pydantic would take for 1."""
+Length = Annotated[int, Field(strict=True, gt=0, le=1_000_000)]
 
 
 class Options(BaseModel):
@@ -29,12 +37,12 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    models: list[str] | None = Field(None, min_length=1)
-    seeds: int | list[int] | None = None
-    dataset: str | None = None
-    settings: list[str] | None = Field(None, min_length=1)
-    encoder: str | None = None
-    max_length: int | None = Field(None, gt=0)
+    models: list[Name] | None = Field(None, min_length=1)
+    seeds: Seed | list[Seed] | None = None
+    dataset: Name | None = None
+    settings: list[Name] | None = Field(None, min_length=1)
+    encoder: Name | None = None
+    max_length: Length | None = None
     set: dict[str, Any] = {}
 
 
@@ -45,7 +53,7 @@ class ConfigFile(Options):
     extends: another file, or a preset, whose keys are defaults for all of these; its matrix too, if this has none.
     """
 
-    extends: str | None = None
+    extends: Name | None = None
     experiment: list[Options] = []
 
 
@@ -127,6 +135,8 @@ def read_config(path: Path) -> ConfigFile:
         return _parsed(path.read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError as error:
         raise UsageError(f"no configuration file {path}") from error
+    except OSError as error:
+        raise UsageError(f"configuration file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
 
@@ -134,10 +144,12 @@ def read_config(path: Path) -> ConfigFile:
 def _parsed(text: str, origin: str) -> ConfigFile:
     try:
         return ConfigFile(**tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{origin}: not valid TOML: {error}") from error
     except ValidationError as error:
         raise UsageError(f"{origin}: {problems(error)}") from error
+    except ValueError as error:  # of tomllib; of int(), for a number of thousands of digits
+        raise UsageError(f"{origin}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{origin}: not usable TOML: nested too deep") from error
 
 
 def _find_config(name: str, beside: Path) -> tuple[ConfigFile, str, bool]:
@@ -287,6 +299,7 @@ def _split(text: str | None) -> list[str]:
 
 def _seeds(asked: str | int | list[int]) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `66,67` are those two, and `66,` is that one."""
+    said = f"--seeds {asked}" if len(str(asked)) <= SHOWN else f"--seeds {str(asked)[:SHOWN]}..."
     try:
         if isinstance(asked, list):
             seeds = asked
@@ -294,14 +307,16 @@ def _seeds(asked: str | int | list[int]) -> tuple[int, ...]:
             seeds = [int(part) for part in _split(asked)]
         elif int(asked) <= MOST_SEEDS:
             seeds = list(range(int(asked)))
+        elif int(asked) >= 10**SEED_DIGITS:
+            seeds = [int(asked)]
         else:
-            raise UsageError(f"--seeds {asked} is a number of seeds; for the one seed {asked}: --seeds {asked},")
+            raise UsageError(f"{said} is a number of seeds; for the one seed {asked}: --seeds {asked},")
     except ValueError as error:
-        raise UsageError(
-            f"--seeds {asked}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)"
-        ) from error
+        raise UsageError(f"{said}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)") from error
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {asked}: expected at least one seed, none negative, none twice")
+        raise UsageError(f"{said}: expected at least one seed, none negative, none twice")
+    if max(seeds) >= 10**SEED_DIGITS:
+        raise UsageError(f"{said}: a seed has at most {SEED_DIGITS} digits")
     return tuple(seeds)
 
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
 
-from pydantic import ValidationError
-
 from bench.errors import UsageError, unknown
 from bench.interface import SETTINGS, Setting, Source, Training
 from bench.registry import ModelEntry
@@ -80,17 +78,23 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
     parsed: dict[str, Any] = {}
     for change in changes:
         key, equals, value = change.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {change}: expected key=value, for example --set epochs=5 or --set ttmre.layers=2")
-        parsed[key.strip()] = _value(value.strip())
+        if not equals or not key.strip():
+            raise UsageError(
+                f"--set {change!r}: expected key=value, for example --set epochs=5 or --set ttmre.layers=2"
+            )
+        parsed[key.strip()] = _value(value.strip(), key.strip())
     return parsed
 
 
-def _value(text: str) -> Any:
+def _value(text: str, key: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+    except ValueError as error:  # Python reads no integers of thousands of digits
+        raise UsageError(f"{key}: a number of {len(text):,} digits") from error
+    except RecursionError as error:
+        raise UsageError(f"{key}: a value nested too deep") from error
 
 
 def flattened(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -143,10 +147,3 @@ def _check_change(text: str, entries: Mapping[str, ModelEntry]) -> None:
 def changeable(entry: ModelEntry) -> set[str]:
     """The names of what can be changed of a model's stages."""
     return {*Training.model_fields, *entry.cls.Hyperparameters.model_fields}
-
-
-def problems(error: ValidationError) -> str:
-    """Every problem of some values, on one line."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in e['loc'])} = {e['input']!r}: {e['msg'].lower()}" for e in error.errors()
-    )

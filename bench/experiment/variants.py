@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from bench.errors import UsageError
-from bench.experiment.overrides import Scope, applicable, changeable, parse_changes, problems
+from bench.experiment.overrides import Scope, applicable, changeable, parse_changes
+from bench.experiment.values import SHOWN, checked
 from bench.interface import Setting, Stage, Training
 from bench.registry import ModelEntry, find
 
@@ -48,6 +47,11 @@ def split_models(text: str) -> list[str]:
 def variants_of(name: str) -> list[Variant]:
     """What a name means: one variant, or one for each value of its ranges. Raises UsageError."""
     parts = name.split(":")
+    if not all(part.strip() for part in parts):
+        raise UsageError(
+            f"model {name!r}: nothing stands {'after' if parts[0].strip() else 'before'} a colon; expected a change "
+            "(ttmre:layers=2), or a file and a class (./my_model.py:MyModel)"
+        )
     changes = [part for part in parts if _CHANGE.match(part)]
     entry = find(":".join(part for part in parts if part not in changes))
     choices = [[f"{key}={value}" for value in _values(change)] for change in changes for key in [change.split("=")[0]]]
@@ -69,7 +73,7 @@ def _values(change: str) -> list[str]:
                 f"{change}: {part.strip()!r} is no integer and no range of them; expected a range (layers=1..4) or "
                 "a list (memory=10,50). Other values: a variant each, ttmre:margin=0.25,ttmre:margin=1"
             )
-        first, last = int(span[1]), int(span[2] or span[1])
+        first, last = _integer(span[1], change), _integer(span[2] or span[1], change)
         if last < first:
             raise UsageError(
                 f"{change}: {part.strip()} has nothing in it; from the smaller to the larger: {last}..{first}"
@@ -80,6 +84,13 @@ def _values(change: str) -> list[str]:
     if len(set(numbers)) < len(numbers):
         raise UsageError(f"{change}: a value is there twice")
     return [str(number) for number in numbers]
+
+
+def _integer(text: str, change: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:  # thousands of digits
+        raise UsageError(f"{change[:SHOWN]}...: a number of {len(text):,} digits") from error
 
 
 @dataclass(frozen=True)
@@ -107,11 +118,10 @@ def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mappi
             values |= {key.name: value for key, value in applicable(level, scope)}
         trained = Training.model_fields
         declared = set(entry.cls.Hyperparameters.model_fields) - set(trained)
-        try:
-            training = Training(**{name: value for name, value in values.items() if name in trained})
-            hyperparameters = entry.cls.Hyperparameters(**{n: value for n, value in values.items() if n in declared})
-        except ValidationError as error:
-            raise UsageError(f"{entry.name}, stage {stage.data}: {problems(error)}") from error
+        where = f"{entry.name}, stage {stage.data}"
+        training = checked(Training, {name: value for name, value in values.items() if name in trained}, where)
+        own = {name: value for name, value in values.items() if name in declared}
+        hyperparameters = checked(entry.cls.Hyperparameters, own, where)
         resolved.append(ResolvedStage(stage, training, hyperparameters.model_dump()))
     return resolved
 

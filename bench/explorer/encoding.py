@@ -16,10 +16,9 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from bench.data.catalog.statistics import have_sentences
-from bench.data.documents import Document, Mention
+from bench.data.documents import Document, Mention, have_sentences
 from bench.explorer.runs import Exploration, ExploredRun
-from bench.metrics.official import is_seen, judge
+from bench.metrics.official import judge, seen_among
 from bench.metrics.slices import by_sentence, rare_relations, relation_frequency, top_relations
 from bench.runs.triple_scores import TripleScore
 
@@ -49,6 +48,7 @@ def encode(exploration: Exploration) -> dict[str, Any]:
         "types": types,
         "relations": _relations(exploration),
         "runs": [_run(run) for run in exploration.runs],
+        "left_out": [{"folder": run.folder, "why": run.why} for run in exploration.left_out],
         "documents": _documents(exploration, {name: i for i, name in enumerate(types)}),
     }
 
@@ -91,12 +91,14 @@ def _of_relation(decision: str) -> bool:
 
 def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[Any]]:
     index = {relation: r for r, relation in enumerate(exploration.relations)}
-    triples = (p.triple for run in exploration.runs for predictions in run.predictions.values() for p in predictions)
-    judged = judge(triples, exploration.documents, exploration.facts).documents
+    predictions = (p.triple for run in exploration.runs for of_split in run.predictions.values() for p in of_split)
+    judged = judge(predictions, exploration.documents, exploration.facts).documents
     encoded = []
-    for row, (document, judgements) in enumerate(zip(exploration.documents, judged, strict=True)):
-        gold = {(j.triple[1], j.triple[2], index[j.triple[3]]) for j in judgements if j.gold}
-        predicted = {(j.triple[1], j.triple[2], index[j.triple[3]]) for j in judgements if j.predicted}
+    for row, (document, triples) in enumerate(zip(exploration.documents, judged, strict=True)):
+        gold, predicted = (
+            {(head, tail, index[relation]) for _, head, tail, relation in of}
+            for of in (triples.gold, triples.predicted)
+        )
         scores = [_scores(run, row, index) for run in exploration.runs]
         near = {key for of_run in scores for key in _nearest(of_run, gold | predicted)}
         keys = sorted(gold | predicted | near)
@@ -110,9 +112,8 @@ def _documents(exploration: Exploration, types: Mapping[str, int]) -> list[list[
         sentences, entities = _text(document, types)
         candidates = None if document.candidates is None else frozenset(document.candidates)
         ids = list(exploration.relations)
-        seen = {
-            key for key in keys if is_seen(document, (document.title, key[0], key[1], ids[key[2]]), exploration.facts)
-        }
+        named = {(document.title, head, tail, ids[relation]): (head, tail, relation) for head, tail, relation in keys}
+        seen = {named[triple] for triple in seen_among(document, named, exploration.facts)}
         flat = [number for key in keys for number in (*key, _flags(document, candidates, key, gold, seen))]
         said = [_said(run, row, of_run, keys, index) for run, of_run in runs]
         encoded.append([document.title, sentences, entities, flat, labelled, said])

@@ -34,6 +34,7 @@ def render(data: dict[str, Any]) -> str:
     return environment.from_string(folder.joinpath("page.html").read_text(encoding="utf-8")).render(
         dataset=data["dataset"],
         split=data["split"],
+        left_out=data["left_out"],
         # Markup: ours, and the data, in which nothing can end the element that holds it.
         style=Markup(style),
         style_hash=Markup(_policy_hash(style)),

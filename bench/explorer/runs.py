@@ -11,11 +11,14 @@ from typing import Literal
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.data.documents import Document, Fact
 from bench.errors import BenchError, UsageError
+from bench.inference.model_code import UnusableModelError
+from bench.inference.trust import INSTALLED_ONLY, Trust
 from bench.metrics.submission import Prediction, read_submission
+from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
-from bench.runs.run_folder import RunFolder
-from bench.runs.triple_scores import SplitScores, load_scores
+from bench.runs.run_folder import RunFolder, not_finished
+from bench.runs.triple_scores import SplitScores, has_newer_scores, load_scores, scores_path
 
 Split = Literal["dev", "test"]
 CHECKSUMS: dict[Split, str] = {"dev": "dev_checksum", "test": "test_checksum"}
@@ -37,6 +40,14 @@ class ExploredRun:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A run that was asked for and is not on the page, and why."""
+
+    folder: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Exploration:
     """Runs on one split of one data set. relations: their names, by id.   facts: those that Ign F1 leaves out."""
 
@@ -46,43 +57,69 @@ class Exploration:
     relations: dict[str, str]
     facts: frozenset[Fact]
     runs: tuple[ExploredRun, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def explore(
-    folders: Sequence[RunFolder], split: Split, make_scores: bool = True, on_message: Callable[[str], None] = print
+    folders: Sequence[RunFolder],
+    split: Split,
+    make_scores: bool = True,
+    on_message: Callable[[str], None] = print,
+    trust: Trust = INSTALLED_ONLY,
 ) -> Exploration:
     """Read what is shown of finished runs: predictions, scores and the documents they are of.
 
-    make_scores: give runs that lack scores theirs, from their weights.   on_message: is given notes for the user.
-    Raises UsageError for runs that are not finished, of different documents, or a data set that is not here.
+    make_scores: give runs that lack scores theirs, from their weights.   trust: whose code these models may be.
+    on_message: is given notes for the user, such as why a damaged run is left out or shown without scores.
+    Raises UsageError for runs that are not finished, of different documents, or a data set that is not here; BenchError
+    where all are left out.
     """
-    finished = [_finished(folder) for folder in folders]
-    plans = [plan for plan, _ in finished]
-    dataset = _shared_dataset(plans, split)
+    finished = [(folder, *_finished(folder)) for folder in folders]
+    if not any(record for _, _, record in finished):
+        raise UsageError(_nothing_to_show([_left_out(folder, folder.verdict().why) for folder in folders]))
+    dataset = _shared_dataset([plan for _, plan, _ in finished], split)
     documents = dataset.documents(split)
     if not dataset.is_labelled(split):
         raise UsageError(f"the {split} documents of {dataset.name!r} have no labels to compare with: try --split dev")
-    runs = []
-    for folder, (plan, record) in zip(folders, finished, strict=True):
-        predictions = read_submission(folder.path / f"predictions-{split}.json")
-        by_row = _by_row(predictions, documents, folder.path)
-        scores, why = load_scores(folder.path, split), ""
-        if scores is None:
-            why = "none were kept"
-            if make_scores:
-                why = _made_scores(folder, plan, split, documents, predictions, on_message)
-            scores = load_scores(folder.path, split)
+    runs: list[ExploredRun] = []
+    left_out: list[LeftOut] = []
+    for folder, plan, record in finished:
+        try:
+            if record is None:
+                raise BenchError(folder.verdict().why)
+            predictions = read_submission(folder.path / f"predictions-{split}.json")
+            by_row = _by_row(predictions, documents, dataset.relations, folder.path)
+        except BenchError as error:
+            left_out.append(_left_out(folder, str(error)))
+            on_message(f"{folder.name}: left out: {left_out[-1].why}")
+            continue
+        scores, why = _kept_scores(folder, plan, split, documents)
+        if scores is None and make_scores and not has_newer_scores(folder.path, split):
+            on_message(f"{folder.name}: {why}; making them from its weights, once")
+            why = _made_scores(folder, plan, split, documents, predictions, on_message, trust)
+            scores, why = (None, why) if why else _kept_scores(folder, plan, split, documents)
         runs.append(ExploredRun(folder.name, plan, record, by_row, scores, why))
+    if not runs:
+        raise BenchError(_nothing_to_show(left_out))
     names = {relation: dataset.relation_names.get(relation, relation) for relation in dataset.relations}
-    return Exploration(dataset.name, split, documents, names, dataset.facts() or frozenset(), tuple(runs))
+    facts = dataset.facts() or frozenset()
+    return Exploration(dataset.name, split, documents, names, facts, tuple(runs), tuple(left_out))
 
 
-def _finished(folder: RunFolder) -> tuple[RunPlan, RunRecord]:
-    plan, record = folder.plan(), folder.record()
-    if plan is None or record is None:
-        out = folder.path.parent.parent
-        raise UsageError(f"{folder.name} is not a finished run (`bench status --out {out}` says where it stands)")
-    return plan, record
+def _left_out(folder: RunFolder, why: str) -> LeftOut:
+    return LeftOut(folder.name, f"{why}\n{made_anew(folder.path.parent.parent, folder.name)}")
+
+
+def _nothing_to_show(left_out: Sequence[LeftOut]) -> str:
+    return "\n".join(["none of the runs can be shown", *(f"{run.folder}: {run.why}" for run in left_out)])
+
+
+def _finished(folder: RunFolder) -> tuple[RunPlan, RunRecord | None]:
+    """Plan and record of a run, None for a record that is damaged. Raises UsageError for a run that is not finished."""
+    found = folder.verdict()
+    if found.plan is None or not (found.record or found.damage):
+        raise UsageError(f"{folder.name} is not a finished run: {not_finished(folder)}")
+    return found.plan, found.record
 
 
 def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
@@ -104,17 +141,38 @@ def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
 
 
 def _by_row(
-    predictions: Sequence[Prediction], documents: Sequence[Document], folder: Path
+    predictions: Sequence[Prediction], documents: Sequence[Document], relations: Sequence[str], folder: Path
 ) -> dict[int, list[Prediction]]:
     """Predictions by the row of their document. Raises BenchError for any that cannot be of these documents."""
     rows = {document.title: row for row, document in enumerate(documents)}
+    known = frozenset(relations)
     by_row: dict[int, list[Prediction]] = defaultdict(list)
     for prediction in predictions:
         row = rows.get(prediction.title, -1)
         if row < 0 or max(prediction.head, prediction.tail) >= len(documents[row].entities):
             raise BenchError(f"{folder}: predicts {prediction.triple}, which no document of the data set has")
+        if prediction.relation not in known:
+            raise BenchError(f"{folder}: predicts {prediction.triple}, of a relation that the data set lacks")
         by_row[row].append(prediction)
     return by_row
+
+
+def _kept_scores(
+    folder: RunFolder, plan: RunPlan, split: Split, documents: Sequence[Document]
+) -> tuple[SplitScores | None, str]:
+    """The scores beside a run's predictions, or None and why there are none."""
+    scores = load_scores(folder.path, split)
+    if scores is None:
+        if has_newer_scores(folder.path, split):
+            return None, "a newer version of docre-bench has kept them"
+        damaged = scores_path(folder.path, split).exists()
+        return None, "the scores beside its predictions are damaged" if damaged else "none were kept"
+    relations = len(plan.stages[-1].relations)
+    for row, triples in scores.documents.items():
+        entities = len(documents[row].entities) if 0 <= row < len(documents) else 0
+        if any(not (min(s[:3]) >= 0 and max(s[:2]) < entities and s.relation < relations) for s in triples):
+            return None, "the scores beside its predictions are of other documents"
+    return scores, ""
 
 
 def _made_scores(
@@ -124,16 +182,15 @@ def _made_scores(
     documents: Sequence[Document],
     predictions: Sequence[Prediction],
     on_message: Callable[[str], None],
+    trust: Trust,
 ) -> str:
     """Make the scores that a run lacks, from its weights; returns why that could not be done, or nothing."""
     from bench.inference.finished_run import score_again
-    from bench.inference.load import UnusableModelError
     from bench.inference.reader import NotFiniteError
 
-    on_message(f"{folder.name}: no scores beside its predictions; making them from its weights, once")
     try:
-        score_again(folder, plan, split, documents, predictions)
-    except (UnusableModelError, NotFiniteError) as error:
+        score_again(folder, plan, split, documents, predictions, trust)
+    except (UnusableModelError, NotFiniteError, OSError) as error:
         on_message(f"{folder.name}: shown without scores: {error}")
         return str(error).partition("\n")[0]
     return ""

@@ -1,12 +1,12 @@
 """An array for each of many documents, as an artifact: made once, read by whoever needs it.
 
-A folder holds flat arrays of some documents each, every one sealed by its checksum. Making them goes on where it
-stopped; reading maps them into memory, so that arrays of gigabytes need no memory of their own.
+A folder holds flat arrays of some documents each, every one sealed by its checksum, which a process compares the first
+time it meets one. Making them goes on where it stopped; reading maps them into memory, so that arrays of gigabytes need
+no memory of their own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Sized
 from functools import lru_cache
@@ -16,20 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from bench.filesystem import read_sealed, write_atomically, write_sealed
+from bench.filesystem import DamagedFileError, part_state, read_sealed, tell_made_again, write_part
 
 OPEN = 64
 """Parts mapped at once: 101,873 documents have over a thousand, and each mapping holds a file descriptor."""
 
 
 class DocumentArrays:
-    """The finished arrays of `documents`: `arrays[i]` is a copy in float32, of the shape that it was given with."""
+    """The finished arrays of `documents`: `arrays[i]` is a copy in float32, of the shape that it was given with.
+
+    Raises DamagedFileError for a part that is not what was written: it is made again by who makes arrays.
+    """
 
     def __init__(self, folder: Path, documents: Sized, per_part: int) -> None:
         firsts = range(0, len(documents), per_part)
         self._per_part = per_part
-        self._part = lru_cache(OPEN)(lambda part: np.load(_part(folder, firsts[part]), mmap_mode="r"))
-        self._shapes = [np.array(read_sealed(_seal(folder, first), "part")["shapes"]) for first in firsts]
+        self._part = lru_cache(OPEN)(lambda part: _mapped(_part(folder, firsts[part])))
+        self._shapes = [np.array(_seal(_part(folder, first))["shapes"]) for first in firsts]
         self._ends = [np.cumsum(shapes.prod(1)) for shapes in self._shapes]
         self._documents = len(documents)
 
@@ -56,14 +59,28 @@ def make_arrays(
     make: the array, of two dimensions, of each of the documents with these indices; kept as `dtype`. It may raise to
     stop; finished parts stay.   on_progress: is given the number of documents done.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    damaged = []
     for first in range(0, len(documents), per_part):
         rows = list(range(first, min(first + per_part, len(documents))))
         on_progress(first)
-        if not _is_intact(folder, first):
-            _write_part(folder, first, make(rows), dtype)
+        part = _part(folder, first)
+        if (state := part_state(part)) == "intact":
+            continue
+        if state == "damaged":
+            damaged.append(part)
+        _write_part(part, make(rows), dtype)
+    tell_made_again(damaged)
     on_progress(len(documents))
     return DocumentArrays(folder, documents, per_part)
+
+
+def are_made(folder: Path, documents: Sized, per_part: int, on_progress: Callable[[int], None]) -> bool:
+    """Whether all arrays of `documents` are in `folder`, and what was written. on_progress: as for `make_arrays`."""
+    for first in range(0, len(documents), per_part):
+        on_progress(first)
+        if part_state(_part(folder, first)) != "intact":
+            return False
+    return True
 
 
 def bytes_made(folder: Path) -> int:
@@ -71,38 +88,26 @@ def bytes_made(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.npy"))
 
 
-def _write_part(folder: Path, first: int, arrays: list[NDArray[Any]], dtype: DTypeLike) -> None:
+def _write_part(path: Path, arrays: list[NDArray[Any]], dtype: DTypeLike) -> None:
     values = np.concatenate([array.astype(dtype, copy=False).reshape(-1) for array in arrays])
     file = io.BytesIO()
     np.save(file, values, allow_pickle=False)
-    content = file.getvalue()
-    part = _part(folder, first)
-    write_atomically(part, content)
-    seal = {"sha256": hashlib.sha256(content).hexdigest(), "shapes": [array.shape for array in arrays]}
-    write_sealed(_seal(folder, first), "part", seal | {"written": _written(part)})
+    write_part(path, file.getvalue(), shapes=[array.shape for array in arrays])
 
 
-def _is_intact(folder: Path, first: int) -> bool:
-    """Whether a part is there and is what was written; reads all of it unless nobody has touched it since."""
-    seal = read_sealed(_seal(folder, first), "part")
-    part = _part(folder, first)
-    try:
-        if seal is None or seal["written"] == _written(part):
-            return seal is not None
-        with part.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == seal["sha256"]
-    except FileNotFoundError:
-        return False
+def _mapped(path: Path) -> NDArray[Any]:
+    if part_state(path) != "intact":
+        raise DamagedFileError(f"{path}: not what was written (checksum). Run the same command again to make it anew")
+    values: NDArray[Any] = np.load(path, mmap_mode="r")
+    return values
 
 
-def _written(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+def _seal(path: Path) -> dict[str, Any]:
+    seal: dict[str, Any] | None = read_sealed(path.with_suffix(".json"), "part")
+    if seal is None:
+        raise DamagedFileError(f"{path}: no readable checksum beside it. Run the same command again to make it anew")
+    return seal
 
 
 def _part(folder: Path, first: int) -> Path:
     return folder / f"{first:07d}.npy"
-
-
-def _seal(folder: Path, first: int) -> Path:
-    return folder / f"{first:07d}.json"

@@ -11,15 +11,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from bench.data.batching import collate
@@ -27,9 +25,10 @@ from bench.data.features.build import Features
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
-from bench.inference.document_arrays import DocumentArrays, bytes_made, make_arrays
+from bench.inference.document_arrays import DocumentArrays, are_made, bytes_made, make_arrays
 from bench.inference.document_model import encode_alone, precision_context
 from bench.inference.reader import Reader
+from bench.locks import Waiting, waiting_for
 from bench.nn.encoder import Encoder
 
 ENCODING_VERSION = 1
@@ -60,13 +59,15 @@ def encoded(
     reader: Reader,
     on_progress: Callable[[int, int], None] = lambda done, size: None,
     under: Path | None = None,
+    waiting: Waiting | None = None,
 ) -> FeatureFile:
     """`features` with what the frozen encoder of `reader` gives of them, made now unless it has been before.
 
     Without an encoder, or one that is frozen, or if nothing is to be kept: as they are.
     on_progress: is given the number of documents done and the bytes of all.   under: where to keep it, if not in
-    `home()`. Raises UsageError where the disk is too small, and `Interrupted`. While another process makes them, this
-    one waits.
+    `home()`.   waiting: how to wait while another process makes them; by default as long as it takes.
+    Where all are there nothing is written. Raises UsageError where the disk is too small, `Interrupted`, OSError and
+    LockHeldError.
     """
     encoder, device, precision = reader.system.encoder, reader.device, reader.stage.training.precision
     if encoder is None or not reader.system.frozen or os.environ.get(SWITCH) == "0" or not len(features):
@@ -84,32 +85,18 @@ def encoded(
     heads = _heads(encode(most), features[most], encoder.size)
     size = 4 * int((features.lengths * (encoder.size + heads * features.mentions())).sum())
     folder = (under or home() / "encodings") / _key(encoder, features, device, precision)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _waiting(FileLock(folder / "lock"), reader.interrupt.check):
-        _check_space(folder, size, len(features))
-        arrays = make_arrays(
-            folder,
-            features,
-            lambda rows: [encode(i) for i in rows],
-            np.float32,
-            DOCUMENTS_PER_PART,
-            lambda done: on_progress(done, size),
-        )
-    return EncodedFeatures(features, arrays, encoder.size)
 
+    def on_part(done: int) -> None:
+        reader.interrupt.check()
+        on_progress(done, size)
 
-@contextmanager
-def _waiting(lock: FileLock, check: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock; while another process has it, ask once a second whether to stop."""
-    while True:
-        check()
-        with suppress(Timeout):
-            lock.acquire(timeout=1)
-            break
-    try:
-        yield
-    finally:
-        lock.release()
+    if not are_made(folder, features, DOCUMENTS_PER_PART, on_part):
+        with waiting_for(folder / "lock", waiting or Waiting(reader.interrupt.check)):
+            _check_space(folder, size, len(features))
+            make_arrays(
+                folder, features, lambda rows: [encode(i) for i in rows], np.float32, DOCUMENTS_PER_PART, on_part
+            )
+    return EncodedFeatures(features, DocumentArrays(folder, features, DOCUMENTS_PER_PART), encoder.size)
 
 
 def _together(states: NDArray[np.float32], attention: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,18 +13,20 @@ from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
 from bench.filesystem import sha256_of
-from bench.inference.load import UnusableModelError, predictor_of
+from bench.inference.load import predictor_of
+from bench.inference.model_code import UnusableModelError, model_code
 from bench.inference.reader import reading
+from bench.inference.trust import INSTALLED_ONLY, Trust, UntrustedCodeError
 from bench.metrics.submission import Prediction, write_submission
-from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupted, handling_signals
+from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, not_finished
 from bench.runs.triple_scores import scores_path
 
 
-def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
-    """Write the predictions of a run's model on the file `documents` to `to`.
+def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_ONLY) -> tuple[int, int, int]:
+    """Write the predictions of a run's model on the file `documents` to `to`. trust: whose code the model may be.
 
     Returns how many triples, how many documents, and how many mentions lay past the length limit.
 
@@ -32,18 +34,26 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
     """
     out = run.resolve().parent.parent
     folder = RunFolder(out, run.resolve().name)
-    plan, record = folder.plan(), folder.record()
+    found = folder.verdict()
+    plan, record = found.plan, found.record
+    if plan is not None and found.damage:
+        raise UsageError(f"{run}: {found.why}\n{made_anew(out, folder.name)}")
     if plan is None or record is None:
-        raise UsageError(f"{run} is not a finished run (`bench status --out {out}`)")
+        raise UsageError(f"{run} is not a finished run: {not_finished(folder)}")
     # A label need not be of a relation the model knows: it is of no use here.
     read = [replace(document, labels=()) for document in read_documents(documents)]
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
-        predictor = predictor_of(out, plan, interrupt)
+        try:
+            predictor = predictor_of(out, plan, interrupt, trust)
+        except UntrustedCodeError:
+            raise
+        except UnusableModelError as error:
+            raise UnusableModelError(f"{run}: {error}") from error
         stage, words = predictor.reader.stage, predictor.reader.source.words()
         chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
         features = features_of(chunks, content, PartMaker(Path(scratch), words, "", stage.relations, stage.max_length))
         try:
-            with reading(str(documents)):
+            with reading(str(documents)), model_code(f"{run}: its model failed on {documents}"):
                 predictions = predictor.predict(read, features, record.decision)
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
@@ -52,21 +62,24 @@ def predict_file(run: Path, documents: Path, to: Path) -> tuple[int, int, int]:
 
 
 def score_again(
-    run: RunFolder, plan: RunPlan, split: str, documents: Sequence[Document], predictions: Sequence[Prediction]
+    run: RunFolder,
+    plan: RunPlan,
+    split: str,
+    documents: Sequence[Document],
+    predictions: Sequence[Prediction],
+    trust: Trust = INSTALLED_ONLY,
 ) -> None:
     """Give a finished run the scores it lacks, from its weights. predictions: what it made of `documents`, its `split`.
 
-    Raises `UnusableModelError`, `NotFiniteError`.
+    trust: whose code its model may be. Raises `UnusableModelError`, `NotFiniteError`; OSError where none can be kept.
     """
-    stage = plan.stages[-1]
-    if code_version(find(stage.reference).cls) != stage.code:
-        raise UnusableModelError(f"the code of {stage.model} has changed since it was trained")
     with handling_signals() as interrupt:
-        predictor = predictor_of(run.path.parent.parent, plan, interrupt)
+        predictor = predictor_of(run.path.parent.parent, plan, interrupt, trust, same_code=True)
         keeper = predictor.keeper(documents)
         try:
-            with reading(split):
+            with reading(split), model_code(f"its model failed on {split}"):
                 keeper.read(predictor.reader.score, predictions)
+                ranking = keeper.ranking()
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
-    keeper.write(scores_path(run.path, split), keeper.ranking())
+    keeper.write(scores_path(run.path, split), ranking)

@@ -8,20 +8,23 @@ from pathlib import Path
 
 import torch
 
-from bench.errors import BenchError
+from bench.errors import UsageError
 from bench.filesystem import DamagedFileError
 from bench.inference.document_model import DocumentModel, document_model
+from bench.inference.model_code import UnusableModelError, model_code
 from bench.inference.predictor import Predictor
 from bench.inference.reader import Reader
 from bench.inference.signals import SIGNAL_VERSION
+from bench.inference.trust import INSTALLED_ONLY, Trust
 from bench.interface import PairModel, Task
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource, saved_encoder
 from bench.nn.weights import load_tensors
 from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupt
+from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan, StagePlan, step_seed
-from bench.runs.stage_folder import SELECTED, stage_folder
+from bench.runs.stage_folder import ENCODER, SELECTED, stage_folder
 
 MODEL_STREAM = 1 << 32
 """Where the randomness of a model's first weights comes from: no update of a stage has this number."""
@@ -42,7 +45,10 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
     model = build_model(plan, task_of(plan, source, (0.0,) * len(plan.relations)))
     training = plan.training
     system = document_model(source, model, False, frozen=training.freeze_encoder, window=training.window)
-    system.load_state_dict(weights)
+    try:
+        system.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DamagedFileError(f"{folder / SELECTED}: not weights of the model as it is built now: {error}") from error
     return system.to(device)
 
 
@@ -57,24 +63,42 @@ def signal_folder(out: Path, student: StagePlan) -> Path:
     return out / "signals" / f"{student.signal}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-class UnusableModelError(BenchError):
-    """The model of a finished run is gone, damaged or of other code; its record and predictions are as they were."""
+def predictor_of(
+    out: Path, plan: RunPlan, interrupt: Interrupt, trust: Trust = INSTALLED_ONLY, same_code: bool = False
+) -> Predictor:
+    """The trained model of a run. trust: whose code it may be.   same_code: only by the code it was trained with.
 
-
-def predictor_of(out: Path, plan: RunPlan, interrupt: Interrupt) -> Predictor:
-    """The trained model of a run. Raises `UnusableModelError`."""
+    Raises `UnusableModelError`.
+    """
+    plan = trust.trusted(plan, out / "runs" / plan.folder)
     stage = plan.stages[-1]
-    encoder = stage_folder(out, stage) / "encoder"
-    if not encoder.is_dir():
-        raise UnusableModelError(
-            f"the model of {out / 'runs' / plan.folder} is gone: it was trained in {encoder.parent}"
-        )
-    source = saved_encoder(plan.encoder, encoder)
-    device = this_device()
     try:
-        system = load_system(out, stage, source, device)
-    except (DamagedFileError, RuntimeError) as error:  # RuntimeError: the weights do not fit what the code builds now
         changed = code_version(find(stage.reference).cls) != stage.code
-        why = f"the code of {stage.model} has changed since it was trained\n{error}" if changed else str(error)
-        raise UnusableModelError(f"the model of {out / 'runs' / plan.folder} cannot be used: {why}") from error
-    return Predictor.of(plan, Reader(system, stage, source, device, interrupt))
+    except UsageError as error:
+        raise UnusableModelError(f"its model cannot be used: {error}") from error
+    since = f"the code of {stage.model} has changed since it was trained"
+    if changed and same_code:
+        raise UnusableModelError(since)
+    try:
+        reader = _reader(out, stage, plan.encoder, interrupt)
+        with model_code(f"the inference of {plan.model} cannot be made"):
+            return Predictor.of(plan, reader)
+    except (DamagedFileError, UnusableModelError) as error:
+        reasons = [since, str(error)] if changed else [str(error)]
+        if isinstance(error, DamagedFileError) and not changed:  # of other code it would be another run
+            reasons.append(made_anew(out, plan.folder))
+        raise UnusableModelError("its model cannot be used: " + "\n".join(reasons)) from error
+
+
+def _reader(out: Path, stage: StagePlan, encoder: str, interrupt: Interrupt) -> Reader:
+    """The model of a stage with the encoder kept beside it. Raises `DamagedFileError`, `UnusableModelError`."""
+    folder = stage_folder(out, stage)
+    if not (folder / ENCODER).is_dir():
+        raise DamagedFileError(f"it is gone: it was trained in {folder}")
+    source, device = saved_encoder(encoder, folder / ENCODER), this_device()
+    with model_code(f"{stage.model} cannot be built with what it was trained with"):
+        try:
+            system = load_system(out, stage, source, device)
+        except UsageError as error:  # it could be read with when it was trained
+            raise DamagedFileError(f"{folder / ENCODER}: {error}") from error
+    return Reader(system, stage, source, device, interrupt)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor
 from bench.data.documents import Document, Fact
 from bench.inference.reader import ScoredBatch, document_scores
 from bench.interface import DocumentScores, PairModel, Scorer
-from bench.metrics.official import is_seen
+from bench.metrics.official import seen_among
 from bench.metrics.ranking import Ranking, rank
 from bench.metrics.submission import Prediction
 from bench.runs.triple_scores import SplitScores, write_scores
@@ -108,13 +110,15 @@ class ScoreKeeper:
             return None
         triples = np.concatenate([np.empty((0, 4), dtype=np.int64), *(of for of, _ in self._labelled)]).tolist()
         margins = np.concatenate([np.empty(0, dtype=np.float32), *(values for _, values in self._labelled)])
-        seen = np.array([self._is_seen(triple, facts or ()) for triple in triples], dtype=np.bool_)
+        seen = np.array(list(self._seen(triples, facts or ())), dtype=np.bool_)
         return rank(self._margins, margins, seen, self._gold)
 
-    def _is_seen(self, triple: Sequence[int], facts: Collection[Fact]) -> bool:
-        row, head, tail, relation = triple
-        document = self.documents[row]
-        return is_seen(document, (document.title, head, tail, self.relations[relation]), facts)
+    def _seen(self, triples: Iterable[Sequence[int]], facts: Collection[Fact]) -> Iterator[bool]:
+        for row, of_document in groupby(triples, key=itemgetter(0)):
+            document = self.documents[row]
+            named = [(document.title, head, tail, self.relations[relation]) for _, head, tail, relation in of_document]
+            seen = seen_among(document, named, facts)
+            yield from (triple in seen for triple in named)
 
     def _marked(self, pairs: NDArray[np.int64], triples: Iterable[tuple[int, int, str]]) -> NDArray[np.bool_]:
         """A mask [p, R], true for those of the triples (head, tail, relation) that are candidates."""

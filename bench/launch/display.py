@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bench.errors import plural
 from bench.runs.names import model_name
 from bench.runs.status import RunStatus
 
@@ -76,7 +77,7 @@ class RunDisplay:
         finished = self.done + sum(status.state == "done" for status in self.statuses.values())
         seconds = time.monotonic() - self.began
         table = Table.grid(padding=(0, 2))
-        table.add_row(Text(f"{finished} of {len(self.plans)} runs finished", style="bold"), _clock(seconds))
+        table.add_row(Text(f"{finished} of {plural(len(self.plans), 'run')} finished", style="bold"), _clock(seconds))
         for name, status in self.statuses.items():
             if status.state == "running":
                 table.add_row(Text(_label(self.plans[name])), _bar(status), Text(_doing(status)))

@@ -6,6 +6,7 @@ taken up again by running the same command.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -18,13 +19,13 @@ from typing import Literal, get_args
 
 import torch
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, plural
 from bench.execution.executor import Executor
 from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.plan import RunPlan
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, kept_from_newer
 from bench.training.team import PATIENCE_SECONDS
 
 Launcher = Literal["inline", "local"]
@@ -39,20 +40,25 @@ def launch(
     display: RunDisplay,
     checkpoint_seconds: float,
     gpus_per_run: int = 1,
+    wait_for_locks: float | None = None,
 ) -> list[RunFolder]:
     """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
+    Those of a newer version of the program are left as they are, and have not failed.
+
     jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
-    cores, for `gpus_per_run` processes each.
+    cores, for `gpus_per_run` processes each.   wait_for_locks: at most so many seconds for runs that other commands are
+    at, which then are among those returned; None for as long as it takes.
     """
     with handling_signals() as interrupt, display:
         if launcher == "inline":
-            executor = Executor(out, interrupt, display.update, checkpoint_seconds)
+            executor = Executor(out, interrupt, display.update, checkpoint_seconds, wait_for_locks=wait_for_locks)
             executor.execute(plans)
         else:
             jobs = min(jobs or default_jobs(len(plans), gpus_per_run), len(plans))
-            _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds)
-    return [folder for folder in (RunFolder.of(out, plan) for plan in plans) if folder.record() is None]
+            _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds, wait_for_locks)
+    undone = [plan for plan in plans if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
+    return [RunFolder.of(out, plan) for plan in undone]
 
 
 def default_jobs(runs: int, gpus_per_run: int = 1) -> int:
@@ -71,10 +77,11 @@ def _run_locally(
     display: RunDisplay,
     interrupt: Interrupt,
     checkpoint_seconds: float,
+    wait_for_locks: float | None,
 ) -> None:
     folders = [RunFolder.of(out, plan) for plan in plans]
     began = time.time()
-    teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds) for i in range(jobs)]
+    teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds, wait_for_locks) for i in range(jobs)]
     try:
         stopping = False
         while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
@@ -91,8 +98,9 @@ def _run_locally(
     # 1 is a worker with failed runs, which their folders tell of; anything else is a worker that died.
     died = [f"process {w.pid}: {_how_it_ended(w.returncode)}" for w in workers if w.returncode not in (0, 1)]
     if died:
-        message = f"{len(died)} of {len(workers)} worker processes ended early ({'; '.join(died)})"
-        if any(folder.record() is None and folder.error() is None for folder in folders):
+        of = plural(len(workers), "worker process", "worker processes")
+        message = f"{len(died)} of {of} ended early ({'; '.join(died)})"
+        if any(not folder.verdict().is_closed and folder.error() is None for folder in folders):
             raise BenchError(f"{message}. Run the same command again to go on from the last checkpoints")
         display.say(f"{message}; the others did its work")
 
@@ -101,11 +109,20 @@ class WorkerTeam:
     """Team `index` of `jobs`: `size` worker processes that train one run at a time together."""
 
     def __init__(
-        self, index: int, jobs: int, size: int, folders: Sequence[RunFolder], out: Path, checkpoint_seconds: float
+        self,
+        index: int,
+        jobs: int,
+        size: int,
+        folders: Sequence[RunFolder],
+        out: Path,
+        checkpoint_seconds: float,
+        wait_for_locks: float | None = None,
     ) -> None:
         self.first, self.size, self.out = index * size, size, out
         self.began = time.time()
-        self.settings = [str(max(1, (os.cpu_count() or 1) // (jobs * size))), str(checkpoint_seconds)]
+        threads = max(1, (os.cpu_count() or 1) // (jobs * size))
+        seconds = [checkpoint_seconds, math.inf if wait_for_locks is None else wait_for_locks]
+        self.settings = [str(threads), *map(str, seconds)]
         # Each team begins at another run; the locks see to it that none is done twice.
         self.folders = [*folders[index:], *folders[:index]]
         self._start()
@@ -149,7 +166,7 @@ class WorkerTeam:
 
     def _is_over(self, folder: RunFolder) -> bool:
         status = folder.status()
-        return (status.state == "failed" and status.is_since(self.began)) or folder.record() is not None
+        return (status.state == "failed" and status.is_since(self.began)) or folder.verdict().is_closed
 
 
 def free_port() -> int:

@@ -5,15 +5,12 @@ Nothing here needs the process that started the runs, or its machine.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bench.locks import held
 from bench.runs.outline import RunOutline, outlines
-from bench.runs.record import read_record
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.runs.stage_folder import newer_stage, stage_folder, stage_is_done
 from bench.slurm.tasks import finishing_stages
 
 
@@ -28,32 +25,15 @@ class OutputFolder:
         self.runs: list[RunOutline | str] = list(outlines(out))
         self._finishing = finishing_stages([run for run in self.runs if isinstance(run, RunOutline)])
         self._stages_done: dict[str, bool] = {}
+        self._newer_stages: dict[str, str] = {}
 
     def run(self, name: str) -> RunFolder:
         """The folder of a run."""
         return RunFolder(self.out, name)
 
-    def headline(self, run: str) -> str | None:
-        """The number to show of a finished run (`RunRecord.headline`); None for a run that is not finished.
-
-        Empty where this version of the program cannot read the record although it is what was written.
-        """
-        content = self.run(run).stored_record()
-        if content is None:
-            return None
-        record = read_record(content)
-        return record.headline if record else ""
-
     def is_locked(self, run: str) -> bool:
-        """Whether a process is at the run: its lock is held as long as it lives. Not to be seen in another's folder."""
-        path = self.run(run).path / "lock"
-        if not os.access(path, os.W_OK):
-            return False
-        try:
-            with FileLock(path, blocking=False):
-                return False
-        except Timeout:
-            return True
+        """Whether a process is at the run: its lock is held as long as it lives."""
+        return held(self.run(run).path / "lock") is not None
 
     def missing_shared_stage(self, run: RunOutline) -> str | None:
         """The first stage a run lacks, if it is a job of its own: one that several runs share, or others build on.
@@ -65,6 +45,15 @@ class OutputFolder:
             if not self._is_done(stage.folder) and stage.folder not in self._finishing:
                 return stage.folder
         return None
+
+    def newer_stage(self, run: RunOutline) -> str:
+        """What of the stages of a run only a newer version of the program can read, in words; empty for none."""
+        return next((why for stage in run.stages if (why := self._newer(stage.folder))), "")
+
+    def _newer(self, stage: str) -> str:
+        if stage not in self._newer_stages:
+            self._newer_stages[stage] = newer_stage(stage_folder(self.out, stage))
+        return self._newer_stages[stage]
 
     def _is_done(self, stage: str) -> bool:
         if stage not in self._stages_done:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.filesystem import last_text
 from bench.launch.output_folder import OutputFolder
+from bench.runs.names import made_anew
 from bench.runs.outline import RunOutline
 from bench.runs.status import RunStatus, State
 from bench.slurm.exit_status import was_killed
@@ -22,6 +23,7 @@ from bench.slurm.tasks import task_of_run, task_of_stage
 
 ADVICE = "`bench run` or `bench retry` goes on from the last checkpoint"
 RETRY = "`bench retry` submits it again"
+WITHOUT_PLAN = "the `bench run` that planned it writes it again"
 SAYS_NOTHING = RunStatus()
 
 
@@ -100,18 +102,22 @@ class _Viewer:
 
     def unreadable(self, name: str) -> RunView:
         """The view of a run whose plan cannot be read."""
-        path = self.folder.run(name).path / "run.json"
-        return RunView(name, "?", "", "?", "?", "?", -1, "damaged", f"{path} is unreadable")
+        found = self.folder.run(name).verdict()
+        state: State = "newer" if found.newer else "damaged"
+        detail = found.newer or f"{found.damage}; {WITHOUT_PLAN}"
+        return RunView(name, "?", "", "?", "?", "?", -1, state, f"{name}: {detail}")
 
     def view(self, run: RunOutline) -> RunView:
         """The view of a run. Its record comes first, then the queue, then what its process has left."""
-        headline = self.folder.headline(run.folder)
-        if headline is not None:
-            return _view(run, "done", headline)
+        files = self.folder.run(run.folder)
+        found = files.verdict()
+        if found.record is not None:
+            return _view(run, "done", found.record.headline)
+        if newer := found.newer or self.folder.newer_stage(run):
+            return _view(run, "newer", newer)
         job = self.job(run)
         if job and (queued := self.scheduler.in_queue(job)):
             return self._in_queue(run, job, queued)
-        files = self.folder.run(run.folder)
         status = files.status()
         if self.folder.is_locked(run.folder):
             return _view(run, "running", _doing(status), status)
@@ -122,8 +128,8 @@ class _Viewer:
             return _view(run, "failed", error, status)
         if job:
             return self._out_of_queue(run, job)
-        if files.has_record_file():
-            return _view(run, "damaged", "its record is not what was written; `bench run` evaluates again")
+        if found.damage:
+            return _view(run, "damaged", f"{found.damage}; {made_anew(self.folder.out, run.folder)}")
         if status.state in ("running", "interrupted"):
             return _view(run, "interrupted", ADVICE)
         return _view(run, "waiting", "")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.errors import BenchError, plural
 from bench.launch.display import RunDisplay
 from bench.launch.status import RunView, observe
 from bench.runs.outline import RunOutline
@@ -39,7 +39,8 @@ def wait_for(
                 # Seen twice: a job that has just been requeued may be missing for a moment.
                 again = lost & lost_before
                 if again:
-                    display.say(f"{len(again)} jobs were lost and are submitted again")
+                    were, are = ("was", "is") if len(again) == 1 else ("were", "are")
+                    display.say(f"{plural(len(again), 'job')} {were} lost and {are} submitted again")
                     tries.update(again)
                     try:
                         submit_again([by_name[name] for name in sorted(again)])

@@ -1,7 +1,10 @@
-"""A process that carries out planned runs: `python -m bench.launch.worker OUT THREADS SECONDS RANK SIZE PORT RUN...`.
+"""A process of several that carry out planned runs.
 
-SECONDS: at least so long between checkpoints. SIZE processes, of which RANK 0 leads, train each stage together; with 1
-no PORT is used. It stops, as at a signal, when its standard input ends: that is the end of the process that started it.
+`python -m bench.launch.worker OUT THREADS SECONDS WAIT RANK SIZE PORT RUN...`
+
+SECONDS: at least so long between checkpoints. WAIT: at most so many seconds for runs that other commands are at (inf).
+SIZE processes, of which RANK 0 leads, train each stage together; with 1 no PORT is used. It stops, as at a signal, when
+its standard input ends: that is the end of the process that started it.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ def main(arguments: list[str]) -> int:
     from bench.runs.run_folder import RunFolder
     from bench.training.team import LOST, PeerLostError, joined
 
-    out, threads, checkpoint_seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
-    (rank, size, port), names = map(int, arguments[3:6]), arguments[6:]
+    out, threads = Path(arguments[0]), int(arguments[1])
+    checkpoint_seconds, wait_for_locks = map(float, arguments[2:4])
+    (rank, size, port), names = map(int, arguments[4:7]), arguments[7:]
     torch.set_num_threads(threads)
     plans = []
     for name in names:
@@ -40,7 +44,9 @@ def main(arguments: list[str]) -> int:
         threading.Thread(target=_stop_at_end_of_input, args=(interrupt,), daemon=True).start()
         try:
             with joined(rank, size, port) as team:
-                executor = Executor(out, interrupt, lambda folder, status: None, checkpoint_seconds, team)
+                executor = Executor(
+                    out, interrupt, lambda folder, status: None, checkpoint_seconds, team, wait_for_locks, os.getppid()
+                )
                 if team and rank:
                     team.follow(executor.help_with)
                     return 0

@@ -9,14 +9,19 @@ ratio over nothing is 0.0.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from operator import itemgetter
+from typing import TypeVar
 
 from bench.data.documents import Document, Fact, Mention, Triple
-from bench.errors import UsageError
+from bench.errors import UsageError, plural
 from bench.metrics import arithmetic
 from bench.metrics.submission import Prediction
+
+T = TypeVar("T")
+_RELATION: Callable[[Triple], str] = itemgetter(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class Counts:
         return arithmetic.ign_f1(self.correct, self.predicted, self.gold, self.correct_in_facts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DocumentCounts:
     """One `Counts` per gold document, in the order of the documents, and the predictions of no gold document.
 
@@ -77,43 +82,61 @@ class DocumentCounts:
     documents: tuple[Counts, ...]
     unknown: int = 0
 
-    @property
+    @cached_property
     def total(self) -> Counts:
         """The counts of the whole split."""
-        return sum(self.documents, Counts(predicted=self.unknown))
+        correct, predicted, gold, correct_in_facts = map(sum, zip(*self.rows(), (0, self.unknown, 0, 0), strict=True))
+        return Counts(correct, predicted, gold, correct_in_facts)
 
     def rows(self) -> list[tuple[int, int, int, int]]:
         """[documents, 4]: correct, predicted, gold, correct in facts; ready for JSON or `numpy.array`."""
         return [(c.correct, c.predicted, c.gold, c.correct_in_facts) for c in self.documents]
 
 
-class Judgement(NamedTuple):
-    """A distinct triple that was predicted, labelled or both; `seen`: labelled, and among the training facts."""
+@dataclass(frozen=True)
+class JudgedDocument:
+    """The distinct triples of a document: predicted, labelled (gold), both (right), and of these the seen ones.
 
-    triple: Triple
-    predicted: bool
-    gold: bool
-    seen: bool
+    seen: among the training facts.
+    """
+
+    predicted: Set[Triple]
+    gold: Set[Triple]
+    right: Set[Triple]
+    seen: Set[Triple]
+
+    @property
+    def parts(self) -> tuple[Set[Triple], Set[Triple], Set[Triple], Set[Triple]]:
+        """What the four numbers of `Counts` count, in their order."""
+        return self.right, self.predicted, self.gold, self.seen
+
+    @property
+    def counts(self) -> Counts:
+        """How many there are of each."""
+        return Counts(*map(len, self.parts))
+
+    @cached_property
+    def by_relation(self) -> dict[str, Counts]:
+        """The counts of every relation that is predicted or labelled."""
+        return self.counts_by(_RELATION)
+
+    def counts_by(self, name_of: Callable[[Triple], T]) -> dict[T, Counts]:
+        """The counts of the triples of each name, of whatever `name_of` names them by."""
+        right, predicted, gold, seen = (Counter(map(name_of, triples)) for triples in self.parts)
+        return {name: Counts(right[name], predicted[name], gold[name], seen[name]) for name in predicted | gold}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What every count is a sum over: the judgements of each document, and the distinct predictions of no document."""
+    """What every count is a sum over: the judged documents, and the distinct predictions of no document."""
 
-    documents: tuple[tuple[Judgement, ...], ...]
-    unknown: tuple[Triple, ...]
+    documents: tuple[JudgedDocument, ...]
+    unknown: Set[Triple]
 
-
-def count(judgements: Iterable[Judgement]) -> Counts:
-    """The counts of some judged triples."""
-    correct = predicted = gold = seen = 0
-    for judgement in judgements:
-        hit = judgement.predicted and judgement.gold
-        correct += hit
-        predicted += judgement.predicted
-        gold += judgement.gold
-        seen += hit and judgement.seen
-    return Counts(correct, predicted, gold, seen)
+    @property
+    def counts(self) -> DocumentCounts:
+        """Per-document counts of everything that was judged."""
+        return DocumentCounts(tuple(document.counts for document in self.documents), len(self.unknown))
 
 
 def mentions_of(document: Document, entity: int) -> tuple[Mention, ...]:
@@ -121,12 +144,20 @@ def mentions_of(document: Document, entity: int) -> tuple[Mention, ...]:
     return document.entities[entity] if 0 <= entity < len(document.entities) else ()
 
 
-def is_seen(document: Document, triple: Triple, facts: Collection[Fact]) -> bool:
-    """Whether some names of the triple's entities make it one of `facts`: what Ign F1 leaves out, where it is right."""
-    _, head, tail, relation = triple
-    heads = {mention.name for mention in mentions_of(document, head)}
-    tails = {mention.name for mention in mentions_of(document, tail)}
-    return any((h, t, relation) in facts for h in heads for t in tails)
+def seen_among(document: Document, triples: Iterable[Triple], facts: Collection[Fact]) -> set[Triple]:
+    """Those of a document's triples that some names of their entities make one of `facts`: what Ign F1 leaves out."""
+    names: dict[int, list[str]] = {}
+
+    def names_of(entity: int) -> list[str]:
+        if entity not in names:
+            names[entity] = list({mention.name for mention in mentions_of(document, entity)})
+        return names[entity]
+
+    return {
+        (title, head, tail, relation)
+        for title, head, tail, relation in triples
+        if any((h, t, relation) in facts for h in names_of(head) for t in names_of(tail))
+    }
 
 
 def refuse_repeated_titles(documents: Sequence[Document]) -> None:
@@ -134,10 +165,21 @@ def refuse_repeated_titles(documents: Sequence[Document]) -> None:
     titles = Counter(document.title for document in documents)
     repeated = sorted(title for title, times in titles.items() if times > 1)
     if repeated:
+        belong = "belongs" if len(repeated) == 1 else "belong"
         raise UsageError(
-            f"{len(repeated)} titles belong to several gold documents, so predictions cannot be told apart: "
-            + ", ".join(map(repr, repeated))
+            f"{plural(len(repeated), 'title')} {belong} to several gold documents, so that predictions cannot be told "
+            "apart: " + ", ".join(map(repr, repeated))
         )
+
+
+def gold_outside(documents: Sequence[Document]) -> int:
+    """Labelled triples on pairs that are no candidates: no model can predict them, the metrics count them as missed."""
+    outside = 0
+    for document in documents:
+        if document.candidates is not None:
+            candidates = frozenset(document.candidates)
+            outside += sum((head, tail) not in candidates for _, head, tail, _ in document.triples())
+    return outside
 
 
 def judge(predictions: Iterable[Triple], documents: Sequence[Document], facts: Iterable[Fact] = ()) -> Judged:
@@ -147,26 +189,28 @@ def judge(predictions: Iterable[Triple], documents: Sequence[Document], facts: I
     its (head mention name, tail mention name, relation) is in `facts`. Raises `UsageError` on repeated titles.
     """
     refuse_repeated_titles(documents)
-    facts = facts if isinstance(facts, (set, frozenset)) else frozenset(facts)
-    predicted: dict[str, set[Triple]] = defaultdict(set)
+    facts = _as_set(facts)
+    by_title: dict[str, set[Triple]] = defaultdict(set)
     for prediction in predictions:
-        predicted[prediction[0]].add(prediction)
+        by_title[prediction[0]].add(prediction)
 
     judged = []
     for document in documents:
-        ours, gold = predicted.pop(document.title, set()), document.triples()
-        judged.append(
-            tuple(
-                Judgement(triple, triple in ours, triple in gold, triple in gold and is_seen(document, triple, facts))
-                for triple in sorted(ours | gold)
-            )
-        )
-    return Judged(tuple(judged), tuple(sorted(triple for triples in predicted.values() for triple in triples)))
+        predicted, gold = by_title.pop(document.title, set()), document.triples()
+        right = predicted & gold
+        judged.append(JudgedDocument(predicted, gold, right, seen_among(document, right, facts)))
+    return Judged(tuple(judged), frozenset().union(*by_title.values()))
 
 
-def counts_of(judged: Judged) -> DocumentCounts:
-    """Per-document counts of everything that was judged."""
-    return DocumentCounts(tuple(map(count, judged.documents)), len(judged.unknown))
+def judged_against(judged: Judged, documents: Sequence[Document], facts: Iterable[Fact]) -> Judged:
+    """The same triples judged with other facts: `seen` alone is another."""
+    facts = _as_set(facts)
+    pairs = zip(judged.documents, documents, strict=True)
+    return Judged(tuple(replace(j, seen=seen_among(document, j.right, facts)) for j, document in pairs), judged.unknown)
+
+
+def _as_set(facts: Iterable[Fact]) -> Collection[Fact]:
+    return facts if isinstance(facts, (set, frozenset)) else frozenset(facts)
 
 
 def document_counts(
@@ -176,7 +220,7 @@ def document_counts(
 
     See `judge` for what counts as correct and as seen. Raises `UsageError` on repeated gold titles.
     """
-    return counts_of(judge(predictions, documents, facts))
+    return judge(predictions, documents, facts).counts
 
 
 def relation_counts(judged: Judged) -> dict[str, Counts]:
@@ -184,13 +228,13 @@ def relation_counts(judged: Judged) -> dict[str, Counts]:
 
     A prediction of an unknown title is a wrong prediction of its relation.
     """
-    by_relation: dict[str, list[Judgement]] = defaultdict(list)
-    for judgements in judged.documents:
-        for judgement in judgements:
-            by_relation[judgement.triple[3]].append(judgement)
-    for triple in judged.unknown:
-        by_relation[triple[3]].append(Judgement(triple, predicted=True, gold=False, seen=False))
-    return {relation: count(by_relation[relation]) for relation in sorted(by_relation)}
+    counts: dict[str, Counts] = defaultdict(Counts)
+    for document in judged.documents:
+        for relation, of_document in document.by_relation.items():
+            counts[relation] += of_document
+    for _, _, _, relation in judged.unknown:
+        counts[relation] += Counts(predicted=1)
+    return dict(sorted(counts.items()))
 
 
 def macro_f1(relations: Mapping[str, Counts]) -> float:
@@ -208,12 +252,14 @@ class Evaluation:
     """What the official script reports, with the counts it follows from. All scores in percent, unrounded.
 
     `counts` holds the facts of `facts`, `distant` the same triples against the distant facts (None: none given).
+    `judged` is what `counts` counts, for slices.
     """
 
     counts: DocumentCounts
     distant: DocumentCounts | None = None
     relations: Mapping[str, Counts] = field(default_factory=dict)
     has_facts: bool = True
+    judged: Judged = field(default=Judged((), frozenset()), repr=False)
 
     @property
     def f1(self) -> float:
@@ -258,13 +304,14 @@ def evaluate(
     for all settings of a data set, Ign F1 against different files cannot be compared. None: no Ign F1.
     Raises `UsageError` where two documents share a title.
     """
-    triples = set(predictions)
-    judged = judge(triples, documents, facts or ())
+    judged = judge(predictions, documents, facts or ())
+    distant = None if distant_facts is None else judged_against(judged, documents, distant_facts)
     return Evaluation(
-        counts=counts_of(judged),
-        distant=None if distant_facts is None else document_counts(triples, documents, distant_facts),
+        counts=judged.counts,
+        distant=None if distant is None else distant.counts,
         relations=relation_counts(judged),
         has_facts=facts is not None,
+        judged=judged,
     )
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bench.data.documents import Document, Fact, Triple
 from bench.metrics import arithmetic
-from bench.metrics.official import is_seen
+from bench.metrics.official import seen_among
 from bench.metrics.submission import Prediction
 
 POINTS = 200
@@ -134,12 +134,14 @@ def rank_predictions(
         scores.setdefault(prediction.triple, prediction.score)
     if not scores:
         return None
-    labelled = [(document, t) for document in documents for t in document.triples() if t in scores]
-    seen = np.array([is_seen(document, triple, facts or ()) for document, triple in labelled], dtype=np.bool_)
+    labelled: dict[Triple, bool] = {}
+    for document in documents:
+        listed = document.triples() & scores.keys()
+        labelled |= dict.fromkeys(listed, False) | dict.fromkeys(seen_among(document, listed, facts or ()), True)
     return rank(
         [np.sort(np.array(list(scores.values()), dtype=np.float64))],
-        np.array([scores[triple] for _, triple in labelled], dtype=np.float64),
-        seen,
+        np.array([scores[triple] for triple in labelled], dtype=np.float64),
+        np.array(list(labelled.values()), dtype=np.bool_),
         gold=sum(len(document.triples()) for document in documents),
     )
 

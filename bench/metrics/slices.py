@@ -14,18 +14,20 @@ Recall is the same in both. A slice keeps the counts of each document, so that d
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from bench.data.catalog.statistics import entity_count, have_sentences
-from bench.data.documents import Document, Fact, Triple
+from bench.data.documents import Document, Triple, entity_count, have_sentences
 from bench.metrics.arithmetic import percent
-from bench.metrics.official import Counts, DocumentCounts, Judged, Judgement, count, counts_of, judge, mentions_of
+from bench.metrics.official import Counts, DocumentCounts, Judged, JudgedDocument
 
 Protocol = Literal["strict", "released"]
 PROTOCOLS: tuple[Protocol, ...] = ("strict", "released")
+
+SliceOf = Callable[[Triple], str | None]
+"""Names the slice of a triple; None: of no slice."""
 
 ENTITY_EDGES = (10, 15, 20, 25)
 """Upper ends of the bins by number of entities; half of Re-DocRED's test documents have at most 19, none above 42."""
@@ -35,20 +37,46 @@ ENTITY_EDGES = (10, 15, 20, 25)
 class Group:
     """A way to cut a split into slices, each triple in at most one of them.
 
-    `slice_of(document, triple)` names the triple's slice, or None; document is None where no gold document has the
-    triple's title. `slices` are the names, in the order of a table; `relations` the members of a slice defined by
-    listing relations.
+    slicer: of a document, what names the slice of each of its triples (None: of none); the document is None where no
+    gold document has the triple's title.   slices: the names, in the order of a table.   relations: the members of a
+    slice defined by listing relations.   of_relation: names the slice by the relation, where that is enough.
     """
 
     name: str
     slices: tuple[str, ...]
-    slice_of: Callable[[Document | None, Triple], str | None]
+    slicer: Callable[[Document | None], SliceOf]
     relations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    of_relation: Callable[[str], str] | None = None
+
+    @classmethod
+    def of_relations(
+        cls,
+        name: str,
+        slices: Sequence[str],
+        of_relation: Callable[[str], str],
+        relations: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Group:
+        """A group in which the relation alone decides, also where nothing is known of the document."""
+        return cls(name, tuple(slices), lambda _: lambda triple: of_relation(triple[3]), relations or {}, of_relation)
+
+    def slice_of(self, document: Document | None, triple: Triple) -> str | None:
+        """The slice of one triple of a document, or None."""
+        return self.slicer(document)(triple)
+
+    def counts(self, document: Document, judged: JudgedDocument) -> Mapping[str | None, Counts]:
+        """The counts of each slice within a document, and under None of the triples of none."""
+        if self.of_relation is None:
+            return judged.counts_by(self.slicer(document))
+        counts: dict[str | None, Counts] = {}
+        for relation, of_relation in judged.by_relation.items():
+            name = self.of_relation(relation)
+            counts[name] = counts[name] + of_relation if name in counts else of_relation
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The counts of one slice, under both protocols. `overall` are those of the whole split."""
+    """The counts of one slice under the strict protocol. `overall` are those of the whole split."""
 
     group: str
     name: str
@@ -56,18 +84,10 @@ class Slice:
     overall: DocumentCounts
     relations: tuple[str, ...] = ()
 
-    @property
-    def released(self) -> DocumentCounts:
-        """The same with the predictions of the whole split as denominator of precision."""
-        documents = tuple(
-            replace(ours, predicted=all_.predicted)
-            for ours, all_ in zip(self.strict.documents, self.overall.documents, strict=True)
-        )
-        return DocumentCounts(documents, self.overall.unknown)
-
-    def counts(self, protocol: Protocol) -> DocumentCounts:
-        """The per-document counts under a protocol."""
-        return self.strict if protocol == "strict" else self.released
+    def total(self, protocol: Protocol) -> Counts:
+        """The counts of the slice under a protocol, whose precision divides by what it says."""
+        counts = self.strict.total
+        return counts if protocol == "strict" else replace(counts, predicted=self.overall.total.predicted)
 
     @property
     def share(self) -> float:
@@ -104,11 +124,8 @@ def by_relations(name: str, inside: str, outside: str, relations: Iterable[str])
     """
     listed = tuple(relations)
     members = frozenset(listed)
-    return Group(
-        name,
-        (inside, outside),
-        lambda _, triple: inside if triple[3] in members else outside,
-        {inside: listed},
+    return Group.of_relations(
+        name, (inside, outside), lambda relation: inside if relation in members else outside, {inside: listed}
     )
 
 
@@ -129,10 +146,10 @@ def rare_relations(frequency: Mapping[str, int]) -> Group:
     threshold = statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else float(sum(values))
     rare = tuple(sorted(relation for relation, value in frequency.items() if 0 < value < threshold))
     below, rest = "below_25th_percentile", "not_below_25th_percentile"
-    return Group(
+    return Group.of_relations(
         "rarity",
         (below, rest),
-        lambda _, triple: below if frequency.get(triple[3], 0) < threshold else rest,
+        lambda relation: below if frequency.get(relation, 0) < threshold else rest,
         {below: rare},
     )
 
@@ -144,21 +161,24 @@ def by_sentence() -> Group:
     sentence, so the triple is in `inter`: the two slices always make up the split.
     """
 
-    def slice_of(document: Document | None, triple: Triple) -> str:
-        if document is None:
-            return "inter"
-        heads, tails = (
-            {mention.sentence for mention in mentions_of(document, entity)} for entity in (triple[1], triple[2])
-        )
-        return "intra" if heads & tails else "inter"
+    def slicer(document: Document | None) -> SliceOf:
+        entities = () if document is None else document.entities
+        of = [frozenset([mention.sentence for mention in mentions]) for mentions in entities]
 
-    return Group("sentences", ("intra", "inter"), slice_of)
+        def slice_of(triple: Triple) -> str:
+            _, head, tail, _ = triple
+            known = 0 <= head < len(of) and 0 <= tail < len(of)
+            return "intra" if known and not of[head].isdisjoint(of[tail]) else "inter"
+
+        return slice_of
+
+    return Group("sentences", ("intra", "inter"), slicer)
 
 
 def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
     """Documents by their number of entities: at most `edges[0]`, then up to and including each further edge, more.
 
-    Entities as `bench.data.catalog.statistics.entity_count` counts them: those that are in a candidate pair.
+    Entities as `bench.data.documents.entity_count` counts them: those that are in a candidate pair.
     A prediction of an unknown title is in no bin (nobody knows how many entities its document has), so the strict bins
     leave it out; the overall score and the released protocol count it. Raises `ValueError` unless edges increase.
     """
@@ -168,15 +188,17 @@ def by_entities(edges: Sequence[int] = ENTITY_EDGES) -> Group:
     middle = [f"{low}-{high}" for low, high in zip(lower, edges[1:], strict=True)]
     names = (f"at_most_{edges[0]}", *middle, f"more_than_{edges[-1]}")
 
-    def slice_of(document: Document | None, _: Triple) -> str | None:
-        return None if document is None else names[sum(entity_count(document) > edge for edge in edges)]
+    def slicer(document: Document | None) -> SliceOf:
+        count = None if document is None else entity_count(document)
+        name = None if count is None else names[sum(count > edge for edge in edges)]
+        return lambda _: name
 
-    return Group("entities", names, slice_of)
+    return Group("entities", names, slicer)
 
 
 def each_relation(relations: Iterable[str]) -> Group:
     """The group with one slice per relation."""
-    return Group("relation", tuple(relations), lambda _, triple: triple[3])
+    return Group.of_relations("relation", tuple(relations), lambda relation: relation)
 
 
 def default_groups(documents: Sequence[Document], judged: Judged) -> tuple[Group, ...]:
@@ -187,7 +209,8 @@ def default_groups(documents: Sequence[Document], judged: Judged) -> tuple[Group
     would be `intra`), by frequency where all labels are of one relation (CDR).
     """
     frequency = relation_frequency(documents)
-    predicted = {j.triple[3] for judgements in judged.documents for j in judgements} | {t[3] for t in judged.unknown}
+    judged_triples = (*(document.predicted for document in judged.documents), judged.unknown)
+    predicted = {triple[3] for triples in judged_triples for triple in triples}
     frequent = [top_relations(frequency, 10), top_relations(frequency, 5)]
     several = len(frequency) != 1
     return (
@@ -202,30 +225,22 @@ def default_groups(documents: Sequence[Document], judged: Judged) -> tuple[Group
 def slice_counts(judged: Judged, documents: Sequence[Document], group: Group) -> dict[str, DocumentCounts]:
     """Strict per-document counts of each slice of a group, in the order of `documents` (those that were judged)."""
     rows = {name: [Counts()] * len(documents) for name in group.slices}
-    for index, (document, judgements) in enumerate(zip(documents, judged.documents, strict=True)):
-        members: dict[str | None, list[Judgement]] = defaultdict(list)
-        for judgement in judgements:
-            members[group.slice_of(document, judgement.triple)].append(judgement)
-        for name, inside in members.items():
+    for index, (document, parts) in enumerate(zip(documents, judged.documents, strict=True)):
+        for name, counts in group.counts(document, parts).items():
             if name in rows:
-                rows[name][index] = count(inside)
-    unknown = Counter(group.slice_of(None, triple) for triple in judged.unknown)
-    return {name: DocumentCounts(tuple(counts), unknown[name]) for name, counts in rows.items()}
+                rows[name][index] = counts
+    unknown = Counter(map(group.slicer(None), judged.unknown))
+    return {name: DocumentCounts(tuple(of_slice), unknown[name]) for name, of_slice in rows.items()}
 
 
 def evaluate_slices(
-    predictions: Iterable[Triple],
-    documents: Sequence[Document],
-    facts: Collection[Fact] | None = None,
-    groups: Sequence[Group] | None = None,
+    judged: Judged, documents: Sequence[Document], groups: Sequence[Group] | None = None
 ) -> SlicedEvaluation:
     """Score every slice of `groups` (None: those of `default_groups`).
 
-    Predictions and facts as in `bench.metrics.official.evaluate`. Raises `UsageError` where two documents share a
-    title.
+    judged: predictions compared with the labels of `documents` (`bench.metrics.official.judge`, or an `Evaluation`'s).
     """
-    judged = judge(predictions, documents, facts or ())
-    overall = counts_of(judged)
+    overall = judged.counts
     slices = [
         Slice(group.name, name, strict, overall, group.relations.get(name, ()))
         for group in (default_groups(documents, judged) if groups is None else groups)

@@ -8,18 +8,24 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from sys import intern
+from typing import IO, Any, NamedTuple
 
-from bench.data.documents import Triple
-from bench.data.formats.json_stream import BrokenJson, decode, kind_of
-from bench.data.formats.scan import SHOWN_PROBLEMS
-from bench.errors import UsageError
+from bench.data.documents import Triple, no_cycle_search
+from bench.data.formats.json_stream import BrokenJson, kind_of, list_items
+from bench.data.formats.scan import BLOCK, SHOWN_PROBLEMS
+from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically
 
 ARCHIVED = "result.json"
 """What DocRED's server calls the predictions in an archive."""
+_FIELDS = ("title", "h_idx", "t_idx", "r")
+_ROWS_AT_ONCE = 1 << 14
 
 
 class Prediction(NamedTuple):
@@ -38,32 +44,28 @@ class Prediction(NamedTuple):
         return (self.title, self.head, self.tail, self.relation)
 
 
-def read_submission(path: Path | str) -> list[Prediction]:
+def read_submission(path: Path | str, on_read: Callable[[int], None] = lambda size: None) -> list[Prediction]:
     """The predictions of a submission file, in its order, duplicates included.
 
     A JSON list of `{"title", "h_idx", "t_idx", "r"}`, optionally with `"evidence"` (sentence indices) and `"score"`;
     other fields are ignored. The file may be gzipped, or a zip archive with `result.json` in it, whatever its name.
+    on_read: told of every piece that has been read, in unpacked bytes.
     Raises `UsageError` naming every row and field that is not as expected (the first 50 in full), or why the file
     cannot be read.
     """
-    rows = _read_rows(path)
-    if not isinstance(rows, list):
-        expected = 'a list of {"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}'
-        raise UsageError(f"{path}: expected {expected}, found {kind_of(rows)}")
-    problems = [(index, problem) for index, row in enumerate(rows) for problem in _prediction_problems(row)]
-    if problems:
-        raise UsageError(_report(path, len(rows), problems))
-    return [
-        Prediction(
-            row["title"],
-            row["h_idx"],
-            row["t_idx"],
-            row["r"],
-            None if row.get("evidence") is None else tuple(row["evidence"]),
-            row.get("score"),
-        )
-        for row in rows
-    ]
+    predictions: list[Prediction] = []
+    problems = _Problems()
+    with no_cycle_search():
+        rows = _rows(path, on_read)
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            if (sound := _predictions(some)) is None:
+                problems.look_through(some)
+            else:
+                predictions += sound
+            problems.rows += len(some)
+    if problems.count:
+        raise UsageError(problems.report(path))
+    return predictions
 
 
 def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> None:
@@ -77,47 +79,55 @@ def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> Non
     write_atomically(Path(path), _zipped(content) if Path(path).suffix == ".zip" else content)
 
 
-def _read_rows(path: Path | str) -> Any:
-    """The JSON of a submission. Raises UsageError with the line for what is not UTF-8 or not JSON."""
-    text = decode(_unpacked(path), "JSON")
-    if isinstance(text, BrokenJson):
-        raise UsageError(": ".join(part for part in (str(path), text.field, text.expected) if part))
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
-    except RecursionError:
-        raise UsageError(f"{path}: not usable JSON: nested too deep") from None
-    except ValueError:
-        raise UsageError(f"{path}: not usable JSON: a number with too many digits") from None
+def _rows(path: Path | str, on_read: Callable[[int], None]) -> Iterator[Any]:
+    """The items of the list in a submission. Raises UsageError with the line for what is not UTF-8 or not JSON."""
+
+    def no_list(value: Any, _: bool) -> str:
+        return f'expected a list of {{"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}}, found {kind_of(value)}'
+
+    for item, _ in list_items(_blocks(path, on_read), "JSON", no_list):
+        if isinstance(item, BrokenJson):
+            raise UsageError(": ".join(part for part in (str(path), item.field, item.expected) if part))
+        yield item
 
 
-def _unpacked(path: Path | str) -> bytes:
+def _blocks(path: Path | str, on_read: Callable[[int], None]) -> Iterator[bytes]:
     """The bytes of a file, out of their archive or unzipped where they are in one. Raises UsageError."""
     try:
-        raw = Path(path).read_bytes()
-        if raw.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-            return _from_archive(raw, path)
-        return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
-    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        with _opened(path) as file:
+            while block := file.read(BLOCK):
+                on_read(len(block))
+                yield block
+    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError, RuntimeError) as error:
         # RuntimeError: an archive with a password. NotImplementedError: a compression nobody here knows.
         raise UsageError(f"{path}: cannot be unpacked: {error}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _from_archive(raw: bytes, path: Path | str) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        # macOS puts a folder of its own beside what one zips; some zip the folder that the file is in.
-        names = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and not name.endswith("/")]
-        fitting = [name for name in names if name.rpartition("/")[2] == ARCHIVED]
-        if len(fitting) != 1:
-            held = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
-            number = "several" if fitting else "no"
-            raise UsageError(
-                f"{path}: {number} {ARCHIVED} in the archive, which holds {held or 'nothing'}; expected one"
-            )
-        return archive.read(fitting[0])
+@contextmanager
+def _opened(path: Path | str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    with open(path, "rb") as file:
+        beginning = file.peek(4)
+        if beginning.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            with zipfile.ZipFile(file) as archive, archive.open(_archived(archive, path)) as inside:
+                yield inside
+        elif beginning.startswith(b"\x1f\x8b"):
+            with gzip.GzipFile(fileobj=file) as inside:
+                yield inside
+        else:
+            yield file
+
+
+def _archived(archive: zipfile.ZipFile, path: Path | str) -> str:
+    # macOS puts a folder of its own beside what one zips; some zip the folder that the file is in.
+    names = [name for name in archive.namelist() if not name.startswith("__MACOSX/") and not name.endswith("/")]
+    fitting = [name for name in names if name.rpartition("/")[2] == ARCHIVED]
+    if len(fitting) != 1:
+        held = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+        number = "several" if fitting else "no"
+        raise UsageError(f"{path}: {number} {ARCHIVED} in the archive, which holds {held or 'nothing'}; expected one")
+    return fitting[0]
 
 
 def _zipped(content: bytes) -> bytes:
@@ -128,13 +138,60 @@ def _zipped(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def _report(path: Path | str, rows: int, problems: list[tuple[int, str]]) -> str:
-    wrong = len({row for row, _ in problems})
-    lines = [f"{path}: {len(problems):,} problem{'s' * (len(problems) > 1)} in {wrong:,} of {rows:,} rows (from row 0)"]
-    lines += [f"  row {row}: {problem}" for row, problem in problems[:SHOWN_PROBLEMS]]
-    if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"  and {len(problems) - SHOWN_PROBLEMS:,} more")
-    return "\n".join(lines)
+def _predictions(rows: Sequence[Any]) -> list[Prediction] | None:
+    """The predictions that some rows are; None where anything may be wrong with one of them.
+
+    Whole columns are looked at: to look at each field of each row takes three times as long.
+    """
+    try:
+        titles, heads, tails, relations = (list(map(itemgetter(name), rows)) for name in _FIELDS)
+        evidence, scores = ([row.get(name) for row in rows] for name in ("evidence", "score"))
+    except (TypeError, LookupError, AttributeError):
+        return None
+    sentences = [of for of in evidence if of is not None]
+    indices: list[Any] = [*heads, *tails]
+    if set(map(type, sentences)) <= {list}:
+        indices += chain.from_iterable(sentences)
+    else:
+        return None
+    numbers = [score for score in scores if score is not None]
+    sound = (
+        set(map(type, chain(titles, relations))) == {str}
+        and all(titles)
+        and all(relations)
+        and set(map(type, indices)) == {int}
+        and min(indices) >= 0
+        and all(map(_is_number, numbers))
+    )
+    if not sound:
+        return None
+    tuples = evidence if not sentences else [None if of is None else tuple(of) for of in evidence]
+    columns = (map(intern, titles), heads, tails, map(intern, relations), tuples, scores)
+    return list(map(Prediction._make, zip(*columns, strict=True)))
+
+
+class _Problems:
+    """What is wrong with the rows of a submission, of which `rows` have been read: counted, the first kept in words."""
+
+    def __init__(self) -> None:
+        self.rows = self.wrong = self.count = 0
+        self.shown: list[str] = []
+
+    def look_through(self, rows: Iterable[Any]) -> None:
+        """Note the problems of the next rows."""
+        before = self.count
+        for index, row in enumerate(rows, self.rows):
+            problems = list(_prediction_problems(row))
+            self.wrong += bool(problems)
+            self.count += len(problems)
+            self.shown += [f"  row {index}: {problem}" for problem in problems[: SHOWN_PROBLEMS - len(self.shown)]]
+        assert self.count > before
+
+    def report(self, path: Path | str) -> str:
+        """All of it, a line for each of the first problems."""
+        of = f"in {self.wrong:,} of {plural(self.rows, 'row')} (from row 0)"
+        more = [f"  and {self.count - len(self.shown):,} more"] if self.count > len(self.shown) else []
+        return "\n".join([f"{path}: {plural(self.count, 'problem')} {of}", *self.shown, *more])
 
 
 def _prediction_problems(row: Any) -> Iterator[str]:
@@ -160,9 +217,10 @@ def _is_index(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, int):
-        return not isinstance(value, bool)
-    return isinstance(value, float) and math.isfinite(value)
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _field(row: Mapping[str, Any], name: str) -> str:

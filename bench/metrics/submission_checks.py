@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from bench.data.documents import Document, Fact
 from bench.errors import plural
-from bench.metrics.official import is_seen
+from bench.metrics.official import Judged, seen_among
 from bench.metrics.submission import Prediction
 
 EXAMPLES = 5
@@ -45,27 +45,39 @@ class SubmissionChecks:
         return asdict(self)
 
 
-def check(predictions: Sequence[Prediction], documents: Sequence[Document]) -> SubmissionChecks:
-    """Look through a submission and the labelled documents that it is scored against."""
-    by_title = {document.title: document for document in documents}
-    relations, gold = labelled_relations(documents), {t for document in documents for t in document.triples()}
-    distinct = {prediction.triple for prediction in predictions}
-    known = [triple for triple in distinct if triple[0] in by_title]
-    themselves = {triple for triple in distinct if triple[1] == triple[2]}
-    evidence = [(by_title.get(p.title), p.evidence) for p in predictions if p.evidence]
-    labels = [label.evidence for document in documents for label in document.labels]
+def check(predictions: Sequence[Prediction], documents: Sequence[Document], judged: Judged) -> SubmissionChecks:
+    """Look through a submission and the labelled documents that it is scored against.
+
+    judged: the submission, compared with the labels of the documents (`bench.metrics.official.judge`).
+    """
+    relations = labelled_relations(documents)
+    by_document = [*zip(judged.documents, documents, strict=True)]
+    distinct = [*(triples.predicted for triples in judged.documents), judged.unknown]
+    themselves = [{triple for triple in triples if triple[1] == triple[2]} for triples in distinct]
     return SubmissionChecks(
         rows=len(predictions),
-        duplicates=len(predictions) - len(distinct),
-        unknown_titles=len(distinct) - len(known),
-        unknown_relations=sum(triple[3] not in relations for triple in distinct),
-        unknown_entities=sum(max(head, tail) >= len(by_title[title].entities) for title, head, tail, _ in known),
-        self_pairs=len(themselves),
-        right_self_pairs=len(themselves & gold),
-        repeated_evidence=sum(_repeats(sentences) for _, sentences in evidence),
-        unknown_evidence=sum(of is not None and max(named) >= len(of.sentences) for of, named in evidence),
-        repeated_gold_evidence=sum(map(_repeats, labels)),
+        duplicates=len(predictions) - sum(map(len, distinct)),
+        unknown_titles=len(judged.unknown),
+        unknown_relations=sum(triple[3] not in relations for triples in distinct for triple in triples),
+        unknown_entities=sum(
+            max(head, tail) >= len(document.entities)
+            for triples, document in by_document
+            for _, head, tail, _ in triples.predicted
+        ),
+        self_pairs=sum(map(len, themselves)),
+        right_self_pairs=sum(
+            len(triples.gold & selves) for triples, selves in zip(judged.documents, themselves[:-1], strict=True)
+        ),
+        repeated_evidence=sum(_repeats(p.evidence) for p in predictions if p.evidence),
+        unknown_evidence=_unknown_evidence(predictions, documents),
+        repeated_gold_evidence=sum(_repeats(label.evidence) for document in documents for label in document.labels),
     )
+
+
+def _unknown_evidence(predictions: Iterable[Prediction], documents: Iterable[Document]) -> int:
+    sentences = {document.title: len(document.sentences) for document in documents}
+    named = ((p.title, p.evidence) for p in predictions if p.evidence)
+    return sum(title in sentences and max(evidence) >= sentences[title] for title, evidence in named)
 
 
 def notes(
@@ -111,7 +123,7 @@ def facts_note(facts: Collection[Fact], documents: Sequence[Document], source: s
     """Why facts change nothing, where they do not: there are none, or none is a labelled triple. source: their file."""
     if not facts:
         return f"{source} has no facts: {metric} leaves nothing out and equals F1"
-    if any(is_seen(document, triple, facts) for document in documents for triple in document.triples()):
+    if any(seen_among(document, document.triples(), facts) for document in documents):
         return None
     return (
         f"none of the {len(facts):,} facts of {source} is a labelled triple: {metric} leaves nothing out and equals F1"

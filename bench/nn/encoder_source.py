@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,9 +24,19 @@ from transformers.utils import logging as transformers_logging
 
 from bench.data.documents import Document
 from bench.data.features.build import MARKER, WordPieces
-from bench.errors import UsageError
-from bench.filesystem import digest, home, read_json, read_sealed, write_json, write_sealed
+from bench.errors import UsageError, in_words
+from bench.filesystem import (
+    DamagedFileError,
+    digest,
+    home,
+    read_json,
+    read_sealed,
+    write_atomically,
+    write_json,
+    write_sealed,
+)
 from bench.nn.encoder import Encoder
+from bench.nn.encoder_seal import check_seal
 from bench.nn.encoder_tokenizer import read_tokenizer
 from bench.nn.encoder_traits import PLAIN, Traits, traits_of
 
@@ -142,7 +153,9 @@ class EncoderSource:
             with torch.random.fork_rng():
                 torch.manual_seed(TINY_VERSION)
                 # In float32 whatever the configuration has: one precision, that of training.
-                model = AutoModel.from_config(self.config, attn_implementation=implementation, dtype=torch.float32)
+                model = AutoModel.from_config(
+                    self.config, attn_implementation=implementation, dtype=torch.float32, trust_remote_code=False
+                )
         else:
             model = load_weights(self.name, self.folder, self.config, attn_implementation=implementation)
         model = without_pooler(model, self.traits.calls_pooler)
@@ -151,9 +164,15 @@ class EncoderSource:
         return Encoder(model, words.start, end, window or self.window, layers, attention, self.traits)
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer and configuration, so that a trained run can be used without this source."""
-        self.tokenizer.save_pretrained(folder)
-        self.config.save_pretrained(folder)
+        """Write tokenizer and configuration, so that a trained run can be used without this source.
+
+        Every file appears whole or not at all. Raises OSError.
+        """
+        with tempfile.TemporaryDirectory() as scratch:  # transformers writes in place
+            self.tokenizer.save_pretrained(scratch)
+            self.config.save_pretrained(scratch)
+            for path in Path(scratch).iterdir():
+                write_atomically(folder / path.name, path.read_bytes())
         if self.window > WINDOW:  # runs of the first release have none such, and were trained with shorter windows
             write_json(folder / READING, {"window": self.window})
 
@@ -184,11 +203,22 @@ def find_encoder(name: str, train: Sequence[Document], download: bool = False) -
 
 
 def saved_encoder(name: str, folder: Path) -> EncoderSource:
-    """The encoder of a trained run, from what `EncoderSource.save` wrote: its weights are in the run's checkpoint."""
-    config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    longest = (read_json(folder / READING) or {"window": WINDOW})["window"]
-    source = EncoderSource(name, "", config, tokenizer, None, longest=longest)
-    return replace(source, traits=traits_of(config, source.pad_id, source.window))
+    """The encoder of a trained run, from what `EncoderSource.save` wrote: its weights are in the run's checkpoint.
+
+    Raises `DamagedFileError` where that cannot be read, or is not what was sealed. Code in it is not run.
+    """
+    check_seal(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        longest = (read_json(folder / READING) or {"window": WINDOW})["window"]
+        source = EncoderSource(name, "", config, tokenizer, None, longest=longest)
+        source = replace(source, traits=traits_of(config, source.pad_id, source.window))
+    except Exception as error:  # of what is in these files transformers raises anything
+        raise DamagedFileError(f"{folder}: tokenizer or configuration cannot be read: {in_words(error)}") from error
+    if _has_no_words(tokenizer):
+        raise DamagedFileError(f"{folder}: no vocabulary (tokenizer.json, vocab.txt)")
+    return source
 
 
 def _tiny(train: Sequence[Document]) -> EncoderSource:
@@ -257,8 +287,7 @@ def _from_folder(name: str, folder: Path) -> EncoderSource:
         tokenizer, of_tokenizer, as_in_file = read_tokenizer(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"the encoder {name!r} in {folder} cannot be read: {error}") from error
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-        # transformers makes such a tokenizer without a word when the file is missing: every word would be unknown.
+    if _has_no_words(tokenizer):
         raise UsageError(
             f"the encoder {name!r} in {folder} has no vocabulary: expected tokenizer.json, or the vocabulary file "
             f"of its kind (vocab.txt, vocab.json and merges.txt, spm.model)"
@@ -277,6 +306,11 @@ def _from_folder(name: str, folder: Path) -> EncoderSource:
         notes=tuple(_notes(source, of_tokenizer, unread)),
         misfit=misfit,
     )
+
+
+def _has_no_words(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether every word would be unknown: transformers makes such a tokenizer when the vocabulary file is missing."""
+    return set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens)
 
 
 def _keyed(source: EncoderSource, as_in_file: bool) -> str:

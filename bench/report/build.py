@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.analysis.audit import audit_published
 from bench.analysis.audit.records import audit_cells, record_rows
 from bench.analysis.systems import Condition, System
+from bench.errors import plural
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
 from bench.report.table import Table
@@ -18,8 +19,11 @@ from bench.report.tables.elsewhere import elsewhere_tables
 from bench.report.tables.findings import counts_table, findings_table
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
-from bench.report.tables.runs import runs_table
+from bench.report.tables.runs import runs_table, without_record
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
+
+UNUSUAL = {"damaged": "Damaged", "newer": "Made by a newer version"}
+"""Kinds of runs without a record that the top of the page counts only where there are any."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,13 @@ def audit_section(material: Material) -> Section:
         ),
         folded=(
             findings_table(
-                "audit-published", "All findings in the published tables", f"{count} published rows", published
+                "audit-published", "All findings in the published tables", plural(count, "published row"), published
             ),
-            *([findings_table("audit-own", "All findings in these runs", f"{len(own_rows)} rows", own)] if own else []),
+            *(
+                [findings_table("audit-own", "All findings in these runs", plural(len(own_rows), "row"), own)]
+                if own
+                else []
+            ),
         ),
         notes=() if own else ("Nothing was found in these runs.",),
     )
@@ -148,12 +156,14 @@ def make_page(
     counts: Counter[str] = Counter()
     for system in material.systems:
         counts["finished"] += len(system.cell.records)
-        counts["failed"] += len(system.cell.errors)
+        for error in system.cell.errors:
+            counts[without_record(error.partition(": ")[2])] += 1
         counts["planned"] += system.cell.expected
     plans = [system.plan for system in material.systems]
     facts = [
         ("Runs finished", f"{counts['finished']:,} of {counts['planned']:,}"),
         ("Failed", f"{counts['failed']:,}"),
+        *((title, f"{counts[kind]:,}") for kind, title in UNUSUAL.items() if counts[kind]),
         ("Rows with missing seeds", f"{sum(system.partial for system in material.systems):,}"),
         ("Models", f"{len({plan.model for plan in plans}):,}"),
         ("Data sets", ", ".join(dict.fromkeys(plan.dataset for plan in plans))),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+from bench.locks import Lock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 """Ctrl-C, an operator's or a scheduler's stop, and SLURM's warning before a time limit or preemption."""
@@ -20,10 +23,26 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.requested: signal.Signals | None = None
+        self._locks: list[Lock] = []
 
     def asked(self) -> signal.Signals | None:
-        """The signal that has come, if one has."""
+        """The signal that has come, if one has. Raises LostLockError where a lock that is guarded is another's."""
+        for lock in self._locks:
+            lock.check()
         return self.requested
+
+    @contextmanager
+    def guarding(self, path: Path) -> Iterator[None]:
+        """Hold the lock at `path`, and find out when asked that another process has taken it over.
+
+        Raises LockHeldError where another process holds it.
+        """
+        with Lock(path) as lock:
+            self._locks.append(lock)
+            try:
+                yield
+            finally:
+                self._locks.remove(lock)
 
     def check(self) -> None:
         """Raise `Interrupted` if a signal has come."""

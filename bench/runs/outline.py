@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.filesystem import read_json
-from bench.runs.keys import stage_folder_name
 from bench.runs.run_folder import RunFolder, run_folders
 
 
@@ -44,14 +41,11 @@ def outlines(out: Path) -> Iterator[RunOutline | str]:
 
 
 def outline_of(out: Path, run: str) -> RunOutline | None:
-    """The outline of one run, or None where its plan is unreadable."""
-    try:
-        return _outline(run, read_json(RunFolder(out, run).path / "run.json"))
-    except (KeyError, TypeError):
+    """The outline of one run, or None where its plan is damaged or of a newer version."""
+    plan = RunFolder(out, run).plan()
+    if plan is None:
         return None
-
-
-def _outline(name: str, plan: dict[str, Any]) -> RunOutline:
-    stages = tuple(StageOutline(stage_folder_name(stage), stage["data"]) for stage in plan["stages"])
-    cell = {field: plan[field] for field in ("model", "variant", "dataset", "setting", "encoder", "seed")}
-    return RunOutline(folder=name, stages=stages, **cell)
+    stages = tuple(StageOutline(stage.folder, stage.data) for stage in plan.stages)
+    return RunOutline(
+        run, plan.model, plan.variant, plan.dataset, plan.setting, plan.encoder, plan.seed, stages
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from bench.errors import plural
 from bench.filesystem import digest
@@ -107,6 +107,13 @@ class RunPlan(_Frozen):
     distant_checksum: str | None
     inference: InferencePlan | None = None
     not_applicable: dict[Setting, str] = {}
+
+    # Not a bound of the field: where a stage is of a newer version, that they are too few would be told as well.
+    @model_validator(mode="after")
+    def _has_stages(self) -> RunPlan:
+        if not self.stages:
+            raise ValueError("no stages")
+        return self
 
     @property
     def key(self) -> str:

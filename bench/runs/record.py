@@ -7,11 +7,19 @@ A record holds nothing that differs between two executions of the same run (no t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from bench.filesystem import DamagedFileError
 from bench.runs.recipe import Setting
+from bench.runs.versions import read_as, schema_of
+
+Percent = Annotated[float, Field(strict=True, ge=0, le=100 + 1e-9, allow_inf_nan=False)]
+"""A share in percent; a mean of many may be past 100 in its last digit."""
+Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+"""How many of something there are: as a float, too, it is exact."""
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class StageRecord(BaseModel):
@@ -21,10 +29,10 @@ class StageRecord(BaseModel):
 
     key: str
     data: str
-    dev_f1: list[float]
-    selected_epoch: int
-    documents: int
-    mentions_cut: int
+    dev_f1: list[Percent]
+    selected_epoch: Count
+    documents: Count
+    mentions_cut: Count
 
 
 class Scores(BaseModel):
@@ -35,13 +43,13 @@ class Scores(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    f1: float
-    ign_f1: float | None
-    ign_f1_distant: float | None = None
-    precision: float
-    recall: float
-    auc: float | None = None
-    ign_auc: float | None = None
+    f1: Percent
+    ign_f1: Percent | None
+    ign_f1_distant: Percent | None = None
+    precision: Percent
+    recall: Percent
+    auc: Percent | None = None
+    ign_auc: Percent | None = None
 
 
 class DocumentCounts(BaseModel):
@@ -50,10 +58,10 @@ class DocumentCounts(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     titles: list[str]
-    correct: list[int]
-    predicted: list[int]
-    gold: list[int]
-    correct_in_facts: list[int]
+    correct: list[Count]
+    predicted: list[Count]
+    gold: list[Count]
+    correct_in_facts: list[Count]
 
 
 class EvidenceScores(BaseModel):
@@ -61,9 +69,9 @@ class EvidenceScores(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    f1: float
-    precision: float
-    recall: float
+    f1: Percent
+    precision: Percent
+    recall: Percent
 
 
 class SplitRecord(BaseModel):
@@ -77,14 +85,14 @@ class SplitRecord(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scores: Scores
-    macro_f1: float
+    macro_f1: Percent
     slices: dict[str, dict[str, Scores]]
-    relations: dict[str, tuple[int, int, int]]
+    relations: dict[str, tuple[Count, Count, Count]]
     documents: DocumentCounts
-    mentions_cut: int
-    gold_outside: int = 0
+    mentions_cut: Count
+    gold_outside: Count = 0
     evidence: EvidenceScores | None = None
-    highest_margin: float | None = None
+    highest_margin: Number | None = None
 
 
 class RunRecord(BaseModel):
@@ -107,7 +115,7 @@ class RunRecord(BaseModel):
     facts: dict[str, str]
     stages: list[StageRecord]
     splits: dict[str, SplitRecord]
-    decision: dict[str, float] = {}
+    decision: dict[str, Number] = {}
 
     @property
     def headline(self) -> str:
@@ -116,21 +124,21 @@ class RunRecord(BaseModel):
         return f"{split} F1 {self.splits[split].scores.f1:.2f}"
 
 
-_READERS: Mapping[int, Callable[[Any], RunRecord]] = {1: RunRecord.model_validate}
+def _first(content: Any) -> RunRecord:
+    return read_as(RunRecord, content, sealed=True)
+
+
+_READERS: Mapping[int, Callable[[Any], RunRecord]] = {1: _first}
 """By `schema_version`, what makes a record of the JSON that was written. Entries are added, never taken away."""
 
 
-def read_record(content: Any) -> RunRecord | None:
-    """The record that was written as `content` (JSON) by this or an earlier version; None where it is no such thing.
+def read_record(content: Any) -> RunRecord:
+    """The record that was written as `content` (JSON) by this or an earlier version.
 
-    Every record is read here.
+    Every record is read here; whether it is that of its run, and does not contradict itself, `bench.runs.verdict` says.
+    Raises NewerVersionError for a record that only a later version can read, DamagedFileError for what is no record.
     """
+    if not isinstance(content, dict):
+        raise DamagedFileError("it is no record")
     # Pydantic writes the version, but the field has a default: a record without it is of the first schema.
-    version = content.get("schema_version", 1) if isinstance(content, dict) else None
-    reader = _READERS.get(version) if isinstance(version, int) else None
-    if reader is None:
-        return None
-    try:
-        return reader(content)
-    except ValidationError:
-        return None
+    return _READERS[schema_of(content, max(_READERS))](content)

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from bench.filesystem import read_json, read_sealed, write_json, write_sealed
+from bench.errors import NewerVersionError
+from bench.filesystem import DamagedFileError, read_json, read_sealed, write_json, write_sealed
+from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord, read_record
+from bench.runs.stage_folder import newer_stage, stage_folder
 from bench.runs.status import RunStatus
+from bench.runs.verdict import Verdict, check_record
+from bench.runs.versions import read_as, schema_of
+
+RECORD = "record.json"
+PLAN_SCHEMA = 1
+"""The `schema_version` of `run.json`, which says it only from the next one on."""
 
 
 class RunFolder:
@@ -30,40 +36,65 @@ class RunFolder:
         return cls(out, plan.folder)
 
     def announce(self, plan: RunPlan) -> None:
-        """Write the plan down, so that tables know what to expect before any of it is there."""
-        if self.plan() is None:
+        """Write the plan down, so that tables know what to expect before any of it is there.
+
+        In the place of another: what has no part in the key, such as the file that the model is in, was that of then,
+        and whoever carries the plan out reads it here. One stays if it is of a newer version, or if there is a record
+        that was made by it.
+        """
+        found = self.verdict()
+        if not found.is_closed and found.plan != plan:
             write_json(self.path / "run.json", plan.model_dump(mode="json"))
 
     def plan(self) -> RunPlan | None:
-        """The run's plan, or None where the file is damaged or of another version."""
+        """The run's plan, or None where the file is damaged or of a newer version."""
         try:
-            return RunPlan.model_validate(read_json(self.path / "run.json"))
-        except ValidationError:
+            return self._plan()
+        except (DamagedFileError, NewerVersionError):
             return None
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record with a checksum of it, atomically."""
-        write_sealed(self.path / "record.json", "record", record.model_dump(mode="json"))
+        write_sealed(self.path / RECORD, "record", record.model_dump(mode="json"))
 
     def record(self) -> RunRecord | None:
-        """The record, or None where there is none or it is not what was written."""
-        return read_record(self.stored_record())
+        """The record, or None where there is none or it cannot be used (`verdict` says why)."""
+        return self.verdict().record
 
-    def stored_record(self) -> Any:
-        """The content of the record file, of whichever schema; None where there is none or the checksum is wrong."""
-        return read_sealed(self.path / "record.json", "record")
+    def verdict(self) -> Verdict:
+        """The plan and the record, or what is wrong with them."""
+        try:
+            plan = self._plan()
+        except NewerVersionError as error:
+            return Verdict(newer=f"run.json: {error}")
+        except DamagedFileError as error:
+            return Verdict(damage=f"run.json: {error}")
+        try:
+            record = self._record()
+            if record is not None:
+                check_record(record, plan)
+        except NewerVersionError as error:
+            return Verdict(plan, newer=f"{RECORD}: {error}")
+        except DamagedFileError as error:
+            return Verdict(plan, damage=f"{RECORD}: {error}")
+        return Verdict(plan, record)
 
-    def is_done(self) -> bool:
-        """Whether there is a record, and it is what was written."""
-        return self.stored_record() is not None
+    def _plan(self) -> RunPlan:
+        """The plan. Raises DamagedFileError, NewerVersionError."""
+        content = read_json(self.path / "run.json")
+        if not isinstance(content, dict):
+            raise DamagedFileError("unreadable")
+        schema_of(content, PLAN_SCHEMA)
+        return read_as(RunPlan, content, sealed=False)
 
-    def has_record_file(self) -> bool:
-        """Whether there is a file of that name, whatever is in it."""
-        return (self.path / "record.json").exists()
-
-    def has_damaged_record(self) -> bool:
-        """Whether there is a record file that cannot be trusted."""
-        return self.has_record_file() and self.record() is None
+    def _record(self) -> RunRecord | None:
+        """The record as it was written; None where there is no file. Raises DamagedFileError, NewerVersionError."""
+        content = read_sealed(self.path / RECORD, "record")
+        if content is None:
+            if (self.path / RECORD).exists():
+                raise DamagedFileError("not what was written (checksum)")
+            return None
+        return read_record(content)
 
     def write_error(self, message: str, traceback: str) -> None:
         """Keep why the run failed."""
@@ -92,6 +123,25 @@ def run_folders(out: Path) -> Iterator[RunFolder]:
     """Every run that was ever planned in `out`, by name."""
     for path in sorted((out / "runs").glob("*/run.json")):
         yield RunFolder(out, path.parent.name)
+
+
+def kept_from_newer(out: Path, plan: RunPlan) -> str:
+    """What of a planned run, or of its stages, only a newer version of the program can read, in words.
+
+    Such a run is not carried out: it would be made over what that version has made. Empty for any other run.
+    """
+    found = RunFolder.of(out, plan).verdict()
+    if found.record is not None or found.newer:
+        return found.newer
+    return next((why for stage in plan.stages if (why := newer_stage(stage_folder(out, stage)))), "")
+
+
+def not_finished(folder: RunFolder) -> str:
+    """Why a run has no record that can be used, and what to do about that: a part of a sentence."""
+    found, out = folder.verdict(), folder.path.parent.parent
+    if found.damage and found.plan is not None:
+        return f"{found.why}; {made_anew(out, folder.name)}"
+    return found.why or f"`bench status --out {out}` says where it stands"
 
 
 def announce(out: Path, plans: Iterable[RunPlan]) -> None:

@@ -1,11 +1,16 @@
-"""The folder of a stage: where its files are, and whether it is done. It is read without torch and pydantic."""
+"""The folder of a stage: where its files are, and whether it is done. It is read without torch and numpy."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.filesystem import DamagedFileError, load_state, read_sealed
+from pydantic import BaseModel, ConfigDict
+
+from bench.errors import NewerVersionError
+from bench.filesystem import DamagedFileError, load_state, read_sealed, write_sealed
+from bench.runs.record import Count, Percent
+from bench.runs.versions import read_as, schema_of
 
 if TYPE_CHECKING:
     from bench.runs.outline import StageOutline
@@ -13,8 +18,12 @@ if TYPE_CHECKING:
 
 SELECTED = "selected.safetensors"
 """The model of the epoch that was selected."""
+ENCODER = "encoder"
+"""The folder of the tokenizer and configuration that the model reads documents with."""
 RESULT = "result.json"
 """What a finished stage left, written last."""
+STAGE_SCHEMA = 1
+"""The `schema_version` of `result.json`, which says it only from the next one on."""
 
 
 def stage_folder(out: Path, stage: StagePlan | StageOutline | str) -> Path:
@@ -22,22 +31,78 @@ def stage_folder(out: Path, stage: StagePlan | StageOutline | str) -> Path:
     return out / "stages" / (stage if isinstance(stage, str) else stage.folder)
 
 
+class StageResult(BaseModel):
+    """What a finished stage left. dev_f1: after each epoch, percent.   selected_sha256: of the selected model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    dev_f1: list[Percent]
+    selected_epoch: Count
+    selected_sha256: str
+    documents: Count
+    mentions_cut: Count
+
+    def write(self, folder: Path) -> None:
+        """Write it down with its checksum: what makes the stage count as done."""
+        write_sealed(folder / RESULT, "result", self.model_dump(mode="json"))
+
+
 def stage_is_done(folder: Path) -> bool:
-    """Whether a stage has left its result and a model. Whoever reads the model finds out whether it is intact."""
-    return (folder / SELECTED).exists() and read_sealed(folder / RESULT, "result") is not None
+    """Whether nothing is left to do for a stage: it has its result and a model, or a newer version has left its own.
+
+    Whoever reads the model finds out whether it is intact.
+    """
+    try:
+        return (folder / SELECTED).exists() and _result(folder) is not None
+    except NewerVersionError:
+        return True
 
 
-def stage_result(folder: Path) -> dict[str, Any] | None:
-    """What a finished stage left (history of dev F1, chosen epoch), or None if it is not finished or is damaged.
+def stage_is_trained(folder: Path) -> bool:
+    """The same, and that the model's description is the one that the result was written for."""
+    try:
+        return stage_result(folder) is not None
+    except NewerVersionError:
+        return True
+
+
+def newer_stage(folder: Path) -> str:
+    """What of a stage only a newer version of the program can read, in words; empty where there is no such thing."""
+    try:
+        _result(folder)
+    except NewerVersionError as error:
+        return str(error)
+    return ""
+
+
+def stage_result(folder: Path) -> StageResult | None:
+    """What a finished stage left, or None if it is not finished or is damaged.
 
     More is looked at than in `stage_is_done`: the model's description must be the one that the result was written for.
     That the model itself is intact is not seen (`selected_is_intact`): planning must not read it.
+    Raises NewerVersionError.
     """
-    result: dict[str, Any] | None = read_sealed(folder / RESULT, "result")
+    result = _result(folder)
     if result is None or not (folder / SELECTED).exists():
         return None
     try:
         state = load_state(folder / SELECTED)
     except DamagedFileError:
         return None
-    return result if state["tensors_sha256"] == result["selected_sha256"] else None
+    return result if state["tensors_sha256"] == result.selected_sha256 else None
+
+
+def _result(folder: Path) -> StageResult | None:
+    """The result that is in the folder, None where there is none or it is damaged. Raises NewerVersionError."""
+    content = read_sealed(folder / RESULT, "result")
+    if not isinstance(content, dict):
+        return None
+    try:
+        schema_of(content, STAGE_SCHEMA)
+        result = read_as(StageResult, content, sealed=True)
+    except NewerVersionError as error:
+        raise NewerVersionError(f"stages/{folder.name}/{RESULT}: {error}") from None
+    except DamagedFileError:
+        return None
+    return result if 1 <= result.selected_epoch <= len(result.dev_f1) else None

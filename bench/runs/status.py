@@ -24,16 +24,20 @@ State = Literal[
     "failed",
     "blocked",
     "damaged",
+    "newer",
 ]
 """What can be said of a run.
 
 suspended: SLURM has stopped its job for a while.   completing: its job is over, and SLURM has not said yet how.
 pending: its job is in the queue.   waiting: for a stage before it, or for anybody to start it.
 unknown: SLURM does not say whether it still has the job.
-blocked: a stage that it needs has failed.   damaged: its plan or its record is not what was written.
+blocked: a stage that it needs has failed.   damaged: its plan or its record is not what was written, or cannot be
+right.   newer: a newer version of the program has made its plan, its record or a stage of it; it is kept as it is.
 """
-SETTLED: tuple[State, ...] = ("done", "interrupted", "cancelled", "failed", "blocked", "damaged")
+SETTLED: tuple[State, ...] = ("done", "interrupted", "cancelled", "failed", "blocked", "damaged", "newer")
 """States that do not change unless someone does something."""
+UNDER_WAY: tuple[State, ...] = ("running", "suspended", "completing", "pending", "unknown")
+"""States in which a process or a job is at a run, or may be."""
 
 DONE_IN_FILES = "finished"
 """How `status.json` spells the state `done`."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from bench.filesystem import read_sealed, write_atomically, write_sealed
 
@@ -93,16 +94,38 @@ def load_curve(run: Path, split: str) -> NDArray[np.float64] | None:
     return _read(run, split)[0].get("curve")
 
 
+def has_newer_scores(run: Path, split: str) -> bool:
+    """Whether a newer version of the program has kept the scores of a split: they are not to be written over."""
+    state = read_sealed(scores_path(run, split).with_suffix(".json"), "state")
+    version = state.get("version") if isinstance(state, dict) else None
+    return isinstance(version, int) and version > SCORES_VERSION
+
+
 def _read(run: Path, split: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any] | None]:
     """What is kept of a split, and what is written of it; nothing and None where it cannot be used."""
     path = scores_path(run, split)
     state = read_sealed(path.with_suffix(".json"), "state")
-    if state is None or state["version"] != SCORES_VERSION or not path.is_file():
+    if not isinstance(state, dict) or state.get("version") != SCORES_VERSION or not path.is_file():
         return {}, None
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != state["tensors_sha256"]:
+    if hashlib.sha256(content).hexdigest() != state.get("tensors_sha256"):
         return {}, None
-    return safetensors.numpy.load(content), state
+    try:
+        arrays = safetensors.numpy.load(content)
+    except SafetensorError:
+        return {}, None
+    # A checksum says that it is what somebody wrote, not that it is what this program writes.
+    return (arrays, state) if _are_scores(arrays) else ({}, None)
+
+
+def _are_scores(arrays: dict[str, NDArray[Any]]) -> bool:
+    """Whether the arrays have the shapes that `write_scores` gives them."""
+    triples, scores, evidence = (arrays.get(name) for name in ("triples", "scores", "evidence"))
+    if triples is None or scores is None or triples.ndim != 2 or scores.shape != (len(triples), 2):
+        return False
+    of = np.empty((0, 2)) if evidence is None else evidence
+    within = of.ndim == 2 and of.shape[1] == 2 and ((of[:, 0] >= 0) & (of[:, 0] < len(triples))).all()
+    return triples.shape[1] == 4 and bool(within)
 
 
 def _split_scores(arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> SplitScores:

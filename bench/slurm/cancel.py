@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from filelock import FileLock
-
+from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outlines
 from bench.runs.run_folder import RunFolder
 from bench.slurm.queue import SchedulerError, command
@@ -25,7 +24,7 @@ def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
     """
     if not (out / "slurm" / "submissions").is_dir():
         return []
-    with FileLock(out / "slurm" / "lock"):  # not between the arrays of a submission
+    with waiting_for(out / "slurm" / "lock"):  # not between the arrays of a submission
         scheduler = Scheduler(out)
         if not scheduler.answered:
             raise SchedulerError(scheduler.trouble)
@@ -39,7 +38,8 @@ def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
 
 def _jobs_to_cancel(out: Path, runs: Set[str], scheduler: Scheduler) -> list[Job]:
     planned = [run for run in outlines(out) if isinstance(run, RunOutline)]
-    unfinished = [run for run in planned if run.folder not in runs and not RunFolder(out, run.folder).is_done()]
+    others = [run for run in planned if run.folder not in runs]
+    unfinished = [run for run in others if not RunFolder(out, run.folder).verdict().is_closed]
     needed = {task_of_stage(stage.folder) for run in unfinished for stage in run.stages}
     wanted = {task_of_stage(stage.folder) for run in planned if run.folder in runs for stage in run.stages}
     return [

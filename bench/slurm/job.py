@@ -123,7 +123,7 @@ def _set_threads() -> None:
 def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt, team: Team | None = None) -> int:
     """Do a task in this process (with the help of its `team`), at once if it is done; the exit status."""
     folder = RunFolder(out, task.run)
-    if folder.is_done() if task.finishes else stage_is_done(stage_folder(out, task.stage or "")):
+    if folder.verdict().is_closed if task.finishes else stage_is_done(stage_folder(out, task.stage or "")):
         return DONE
 
     from bench.execution.executor import Executor

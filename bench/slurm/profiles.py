@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError, plural, unknown
 
 Section = Literal["human", "distant", "ext", "evaluation"]
 """What a job does: train on this data, or evaluate a model that another run has trained."""
@@ -172,5 +172,6 @@ def _problems(error: ValidationError, prefix: str) -> list[str]:
 
 
 def _report(where: str, problems: list[str]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return f"{where}: {count} in this SLURM profile\n" + "\n".join(f"  {problem}" for problem in problems)
+    return f"{where}: {plural(len(problems), 'problem')} in this SLURM profile\n" + "\n".join(
+        f"  {problem}" for problem in problems
+    )

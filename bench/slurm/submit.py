@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, plural
+from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
@@ -54,7 +54,7 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
             "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
         )
     (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
-    with FileLock(out / "slurm" / "lock"):  # two commands at once would submit everything twice
+    with waiting_for(out / "slurm" / "lock"):  # two commands at once would submit everything twice
         scheduler = Scheduler(out)
         if not scheduler.answered:
             raise BenchError(_stopped([], SchedulerError(scheduler.trouble)))
@@ -90,7 +90,7 @@ def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
     return tasks_of(
         runs,
         finishing_stages(planned),
-        run_is_done=lambda run: RunFolder(out, run).is_done(),
+        run_is_done=lambda run: RunFolder(out, run).verdict().is_closed,
         stage_is_done=lambda stage: stage_is_done(stage_folder(out, stage)),
     )
 
@@ -179,4 +179,8 @@ def _stopped(arrays: Sequence[Array], error: Exception) -> str:
         )
     tasks = sum(len(array.tasks) for array in done)
     ids = ", ".join(str(array.job) for array in done)
-    return message + f"{tasks} jobs were submitted before ({ids}). Run the same command again to submit the rest"
+    were = "was" if tasks == 1 else "were"
+    return (
+        message
+        + f"{plural(tasks, 'job')} {were} submitted before ({ids}). Run the same command again to submit the rest"
+    )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-
 import torch
 
-from bench.errors import BenchError
+from bench.errors import BenchError, in_words
+from bench.filesystem import explain_disk
 
 
 def explain(error: Exception | SystemExit) -> str:
     """What an error of a run means, in a line or a few: kept in the run's folder, and shown."""
     if isinstance(error, BenchError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" ({error.filename})" if error.filename else ""
-        return f"the disk is full{where}: what was saved before is intact; make room, then run the same command again"
+    if isinstance(error, OSError) and (trouble := explain_disk(error)):
+        return trouble
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         kind = "GPU memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
         message = str(error).partition("\n")[0]
@@ -23,6 +21,4 @@ def explain(error: Exception | SystemExit) -> str:
             f"out of {kind}: lower batch_size (--set batch_size=..., and raise accumulate for the same update) or use "
             f"a device with more{f' ({message})' if message else ''}"
         )
-    if isinstance(error, SystemExit):
-        return f"the model's code ended the program: sys.exit({error.code if error.code is not None else ''})"
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.filesystem import write_atomically
+from bench.filesystem import naming, write_atomically
 
 FLUSH_EVERY = 10
 """Steps between writes: the losses stay on the device until then, so that a step never waits for them."""
@@ -53,18 +53,29 @@ class StepLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write the updates that were added since the last time to the file."""
+        """Write what was added since the last time to the file. Raises OSError; the file then has none of it."""
         if not self._waiting:
             return
         # One transfer from the device for all of them.
         numbers = iter(torch.stack([number.float() for _, row in self._waiting for number in row.values()]).tolist())
-        with self.path.open("a", encoding="utf-8") as file:
-            for values, row in self._waiting:
-                measured = {name: next(numbers) for name in row}
-                parts = [number for name, number in measured.items() if name.startswith("loss/")]
-                line = {**values, "loss": sum(parts), **measured}
-                file.write(json.dumps(line) + "\n")
-                if self._board:
-                    for name, number in line.items():
-                        self._board.add_scalar(name, number, values["step"])
+        lines = []
+        for values, row in self._waiting:
+            measured = {name: next(numbers) for name in row}
+            parts = [number for name, number in measured.items() if name.startswith("loss/")]
+            lines.append({**values, "loss": sum(parts), **measured})
+        self._append("".join(json.dumps(line) + "\n" for line in lines).encode())
+        for line in lines if self._board else ():
+            for name, number in line.items():
+                self._board.add_scalar(name, number, line["step"])
         self._waiting.clear()
+
+    def _append(self, content: bytes) -> None:
+        with naming(self.path), self.path.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                # What a full disk takes is less than what it is given, without an error.
+                while content:
+                    content = content[file.write(content) :]
+            except OSError:
+                file.truncate(size)
+                raise

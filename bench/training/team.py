@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -114,11 +115,20 @@ class StageGroup:
         return interrupt.requested
 
     def broadcast(self, work: Callable[[], T]) -> T:
-        """The leader's result. If `work` raises, it does so in the leader, and ends the stage for the others."""
+        """The leader's result. If `work` raises, it does so in the leader, and ends the stage for the others.
+
+        Raises BenchError in the leader where another has failed meanwhile.
+        """
         key = f"{self.stage}/broadcast/{self._broadcasts}"
         self._broadcasts += 1
         if self.leads:
-            result = work()
+            self.team.raise_if_failed(self.stage)
+            self.team.works_alone = True
+            try:
+                result = work()
+            finally:
+                self.team.works_alone = False
+            self.team.raise_if_failed(self.stage)
             self.team.store.set(key, json.dumps(result))
             return result
         while not self.team.store.check([key]):
@@ -137,6 +147,8 @@ class Team:
 
     address, port: of the leader, which keeps the store.
     broken: whether a stage has left a process behind that can help with no other.   lost: whether one is gone.
+    works_alone: whether the leader does what needs no other process just now.
+    give_up: in the leader, is given why another has failed when nothing else ends what it waits in; ends the process.
     """
 
     def __init__(self, rank: int, size: int, address: str, port: int) -> None:
@@ -147,14 +159,16 @@ class Team:
             self.store = dist.TCPStore(address, port, size, is_master=rank == 0, timeout=START)
         except dist.DistError as error:
             raise PeerLostError(f"not all of the {size} processes that are to train together have started") from error
-        self.broken = self.lost = False
+        self.broken = self.lost = self.works_alone = False
+        self.give_up: Callable[[str], object] = _give_up
         self._stages = 0
 
     @contextmanager
     def stage(self, work: dict[str, Any]) -> Iterator[StageGroup]:
         """In the leader: a stage that all train together; `work` says to the others which.
 
-        Raises PeerLostError when one of them is gone, and BenchError with what it said when it failed.
+        Raises PeerLostError when one of them is gone, and BenchError with what it said when it failed: within seconds,
+        also where this process waits for it in an operation of all.
         """
         number, self._stages = self._stages, self._stages + 1
         self.store.set(f"{number}/work", json.dumps(work))
@@ -163,7 +177,7 @@ class Team:
             if not self._heard(f"{number}/ready", START.total_seconds(), unless=f"{number}/failed"):
                 self.lost = True
                 raise PeerLostError(f"not all of the {self.size} processes that are to train this run have started")
-            with self._process_group(number):
+            with self._process_group(number), self._freed_if_another_fails(number):
                 try:
                     yield StageGroup(self, number)
                 finally:
@@ -174,6 +188,33 @@ class Team:
             raise
         finally:
             self._end(number, cause)
+
+    @contextmanager
+    def _freed_if_another_fails(self, number: int) -> Iterator[None]:
+        """See to it, from another thread, that this block ends soon after another process has failed."""
+        left = threading.Event()
+        watch = threading.Thread(target=self._free, args=(number, left), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            left.set()
+            watch.join()  # it must not meet the store, or the group, of what comes next
+
+    def _free(self, number: int, left: threading.Event) -> None:
+        failed = [f"{number}/failed"]
+        while self.works_alone or not self.store.check(failed):
+            if left.wait(BEAT_SECONDS):
+                return
+        # The end of the process that failed ends an operation of gloo, and abort one of nccl.
+        if left.wait(PATIENCE_SECONDS):
+            return
+        try:
+            if torch.cuda.is_available():
+                dist.distributed_c10d._abort_process_group()
+        finally:
+            if not left.wait(PATIENCE_SECONDS):
+                self.give_up(self.store.get(*failed).decode())
 
     def _end(self, number: int, cause: Exception | None) -> None:
         """Hear from the others. What has ended the stage here, `cause`, may have happened there."""
@@ -226,17 +267,31 @@ class Team:
                 train = prepare(work)
                 self.store.add(f"{number}/ready", 1)
                 with self._process_group(number):
-                    train(StageGroup(self, number))
-            except (Interrupted, DismissedError):
-                pass  # the leader knows: all have agreed on it, or it was the leader's decision
+                    try:
+                        train(StageGroup(self, number))
+                    except Exception as error:
+                        # Before the group is gone: leaving it may wait for the others, who wait for this process.
+                        self._fail_unless_over(number, error)
             except Exception as error:
-                # An operation that another has left ends in an error as well, here and in the leader.
-                if not self._is_over_soon(number):
-                    traceback.print_exc()
-                    self.store.set(f"{number}/failed", f"process {self.rank + 1} of {self.size}: {explain(error)}")
-                    return  # the end of this process ends what the others wait for
+                self._fail_unless_over(number, error)
             self._stages += 1
             self.store.add(f"{number}/left", 1)
+
+    def _fail_unless_over(self, number: int, error: Exception) -> None:
+        """Tell the leader of an error and end this process, which ends what the others wait for.
+
+        An operation that another has left ends in an error as well, here and in the leader: then the stage is over.
+        """
+        if isinstance(error, Interrupted | DismissedError):
+            return  # the leader knows: all have agreed on it, or it was the leader's decision
+        if self._is_over_soon(number):
+            return
+        traceback.print_exc()
+        self.store.set(f"{number}/failed", f"process {self.rank + 1} of {self.size}: {explain(error)}")
+        self.store.add("gone", 1)
+        sys.stdout.flush()
+        # At once: the end of an interpreter may wait for threads of a model, or of an operation nobody joins.
+        os._exit(0)
 
     def _is_over_soon(self, number: int) -> bool:
         give_up = time.monotonic() + 4 * BEAT_SECONDS
@@ -278,6 +333,11 @@ class Team:
         if self.store.check([f"{number}/over"]):
             raise DismissedError
 
+    def raise_if_failed(self, number: int) -> None:
+        """In the leader: raise BenchError with what another process has failed of."""
+        if self.store.check([f"{number}/failed"]):
+            raise BenchError(self.store.get(f"{number}/failed").decode())
+
     def dismiss(self) -> None:
         """In the leader, at the end: the others may go. Waits until they do, so that none misses the store."""
         self.store.set("dismissed", "")
@@ -292,7 +352,13 @@ class Team:
         try:
             yield
         finally:
-            dist.destroy_process_group()
+            if dist.is_initialized():  # not aborted
+                dist.destroy_process_group()
+
+
+def _give_up(reason: str) -> None:
+    print(f"bench: {reason}", file=sys.stderr, flush=True)
+    os._exit(LOST)
 
 
 @contextmanager

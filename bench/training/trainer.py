@@ -21,7 +21,7 @@ from bench.data.batching import Batch
 from bench.data.documents import Document
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import BenchError
-from bench.filesystem import DamagedFileError, load_state, write_sealed
+from bench.filesystem import DamagedFileError, load_state
 from bench.inference.batches import batches
 from bench.inference.document_model import DocumentModel
 from bench.inference.predict import predict
@@ -33,7 +33,7 @@ from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import StagePlan, step_seed
-from bench.runs.stage_folder import RESULT, SELECTED
+from bench.runs.stage_folder import SELECTED, StageResult
 from bench.training.checkpoint import Checkpoints
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -284,15 +284,11 @@ def selected_is_intact(folder: Path) -> bool:
 
 def finish_stage(plan: StagePlan, folder: Path, state: TrainingState, data: StageData) -> None:
     """Write the result of a trained stage, `result.json`: what makes it count as done."""
-    write_sealed(
-        folder / RESULT,
-        "result",
-        {
-            "key": plan.key,
-            "dev_f1": state.history,
-            "selected_epoch": state.best_epoch,
-            "selected_sha256": load_state(folder / SELECTED)["tensors_sha256"],
-            "documents": len(data.train),
-            "mentions_cut": data.train.mentions_cut,
-        },
-    )
+    StageResult(
+        key=plan.key,
+        dev_f1=state.history,
+        selected_epoch=state.best_epoch,
+        selected_sha256=load_state(folder / SELECTED)["tensors_sha256"],
+        documents=len(data.train),
+        mentions_cut=data.train.mentions_cut,
+    ).write(folder)

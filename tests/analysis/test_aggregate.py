@@ -13,7 +13,7 @@ from bench.report.render.markdown import to_markdown
 from bench.report.tables.overview import overview_tables
 from bench.report.write import write_tables
 from bench.runs.plan import RunPlan
-from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord
+from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -31,7 +31,7 @@ def record_of(plan: RunPlan, f1: float, splits: tuple[str, ...] = ("dev", "test"
             macro_f1=f1 / 2,
             slices={"strict": {"top_10": scores}, "released": {"top_10": released}},
             relations={},
-            documents=DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[]),
+            documents=DocumentCounts(titles=["d"], correct=[1], predicted=[2], gold=[2], correct_in_facts=[0]),
             mentions_cut=0,
         )
 
@@ -39,7 +39,10 @@ def record_of(plan: RunPlan, f1: float, splits: tuple[str, ...] = ("dev", "test"
     return RunRecord(
         **{field: getattr(plan, field) for field in fields},
         facts={},
-        stages=[],
+        stages=[
+            StageRecord(key=stage.key, data=stage.data, dev_f1=[1.0], selected_epoch=1, documents=1, mentions_cut=0)
+            for stage in plan.stages
+        ],
         splits={name: split(i * 10.0) for i, name in enumerate(splits)},
     )
 

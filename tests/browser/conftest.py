@@ -85,7 +85,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with explorer.html and report.html of two runs, as the commands write them."""
-    from bench.cli.main import app
+    from bench.cli.main import command_line
 
     folder = tmp_path_factory.mktemp("pages with a 'name' é")
     with pytest.MonkeyPatch.context() as patch:
@@ -95,5 +95,5 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         explored_runs.write_run(folder / "out", dataset, "ssrpu", 4)
         to = folder / "pages"
         for command in (["explore", "--to", to / "explorer.html"], ["report", "--no-figures", "--to", to]):
-            app([*map(str, command), "--out", str(folder / "out")], standalone_mode=False)
+            command_line()([*map(str, command), "--out", str(folder / "out")], standalone_mode=False)
     return to

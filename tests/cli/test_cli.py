@@ -46,7 +46,9 @@ def test_help_loads_nothing_heavy():
     assert python(show_help + loaded).splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize("command", ["run", "status", "table", "evaluate", "predict", "doctor", "models", "data"])
+@pytest.mark.parametrize(
+    "command", ["run", "status", "remove", "table", "evaluate", "predict", "doctor", "models", "data"]
+)
 def test_every_command_explains_itself(command, bench):
     status, out, _ = bench(command, "--help")
     assert status == 0
@@ -376,5 +378,6 @@ def test_a_full_disk_is_one_message(bench, tmp_path, monkeypatch):
     status, out, err = bench(*RUN, *CHANGES, "--out", tmp_path / "o")
     assert status == 1
     assert err.count("\n") == 1
-    assert "No space left on device" in err
+    assert "the disk is full (no space left on " in err
+    assert "run.json" in err
     assert "Traceback" not in out + err

@@ -120,12 +120,12 @@ def test_the_table_shows_both_protocols(files):
 
 
 def test_a_gold_file_without_labels_is_refused(files):
-    with pytest.raises(UsageError, match=r"test\.json: none of its 1 documents has labels"):
+    with pytest.raises(UsageError, match=r"test\.json: none of its 1 document has labels"):
         run("--gold", files["unlabelled"], "--pred", files["pred"])
 
 
 def test_training_documents_without_labels_are_refused_as_facts(files):
-    with pytest.raises(UsageError, match="none of its 1 documents has labels"):
+    with pytest.raises(UsageError, match="none of its 1 document has labels"):
         run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", files["unlabelled"])
 
 

@@ -293,7 +293,7 @@ def test_cancelling_gives_up_a_job_of_which_nobody_knows(slurm, bench, out):
     submitted(out, write_plan(out, "m", "human", 0, "human"))
     slurm.accounts("100_0|RUNNING|0:0|n1")  # for good: the controller has lost it
     slurm.cancelling_fails("scancel: error: Kill job error on job id 100_0: Invalid job id specified")
-    assert "cancelled 1 jobs" in bench("cancel", "--all", "--out", out)[1]
+    assert "cancelled 1 job" in bench("cancel", "--all", "--out", out)[1]
     assert "1 cancelled" in bench("status", "--out", out)[1]
     submitted(out)
     assert len(slurm.submitted()) == 2

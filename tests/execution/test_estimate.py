@@ -9,6 +9,7 @@ import pytest
 from small_experiments import SMALL, plans
 
 from bench.data.catalog.dataset import open_dataset
+from bench.errors import BenchError
 from bench.execution import probe
 from bench.execution.estimate import READ_SHARE, Estimate, estimate, given_pace, in_time
 from bench.execution.probe import Pace, pace
@@ -212,3 +213,14 @@ def test_a_published_data_set_that_is_not_here_is_estimated_from_figures(bench, 
     _, out, _ = bench("run", "--config", "table3", "--models", "ttmre", "--settings", "distant", *arguments)
     (stage,) = json.loads(out)["experiments"][0]["cells"][0]["stages"]
     assert stage["seconds"] == pytest.approx(5 * 2 * 0.05 * (101_873 + READ_SHARE * 500))
+
+
+def test_a_model_that_ends_the_program_while_it_is_measured_is_told(small, tmp_path):
+    body = "    def loss(self, logits, labels):\n        exit(3)\n"
+    text = f"from baselines.atlop import Atlop\n\n\nclass Ending(Atlop):\n{body}"
+    (tmp_path / "ending.py").write_text(text)
+    (plan,) = plans(f"{tmp_path}/ending.py:Ending")
+    dataset = open_dataset("small")
+    source = find_encoder("tiny", dataset.documents("train"))
+    with pytest.raises(BenchError, match=r"the pace of Ending on human cannot be measured: .*sys\.exit\(3\)"):
+        pace(plan.stages[0], None, dataset, source)

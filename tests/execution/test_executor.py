@@ -18,6 +18,7 @@ from bench.data.catalog.dataset import add_dataset
 from bench.data.formats.docred import write_documents
 from bench.launch.local import default_jobs
 from bench.launch.status import run_views
+from bench.locks import Lock, LostLockError
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
@@ -116,7 +117,7 @@ def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path):
     status, _, error = process.end()
     assert status == 1
     assert error == (
-        f"bench: 1 of 1 worker processes ended early (process {worker}: killed by SIGKILL). "
+        f"bench: 1 of 1 worker process ended early (process {worker}: killed by SIGKILL). "
         "Run the same command again to go on from the last checkpoints\n"
     )
     assert [view.state for view in run_views(tmp_path)] == ["interrupted"]
@@ -196,6 +197,64 @@ def test_waiting_for_another_process_can_be_interrupted(tmp_path):
     announce(tmp_path, planned)
     with FileLock(RunFolder.of(tmp_path, planned[0]).path / "lock"):
         assert stopped(tmp_path, planned, after=1)
+
+
+@pytest.mark.parametrize("held_by", ["run", "stage"])
+def test_what_another_command_is_at_is_not_waited_for_where_that_is_asked_and_told_with_who_it_is(
+    held_by, tmp_path, bench
+):
+    planned = plans(seeds="2")
+    folder = RunFolder.of(tmp_path, planned[0]).path
+    lock = Lock((folder if held_by == "run" else stage_folder(tmp_path, planned[0].stages[0])) / "lock")
+    with lock:
+        status, _, error = bench(*arguments(tmp_path, "--seeds", "2", "--wait-for-locks", "0"))
+        assert status == 1
+        told = f"{lock.path}: held by process {os.getpid()} on "
+        assert f"bench: {folder.name} is left out: {told}" in error
+        assert f"bench: 1 of 2 runs are not done:\n  {folder.name}: {told}" in error
+    assert [record_of(tmp_path, plan) is not None for plan in planned] == [False, True]
+    assert bench(*arguments(tmp_path, "--seeds", "2", "--wait-for-locks", "0"))[0] == 0
+
+
+def test_workers_of_one_command_wait_for_each_other_however_short_others_are_waited_for(tmp_path):
+    options = ("--settings", "distant,human+distant", "--jobs", "2", "--wait-for-locks", "0")
+    process = BenchProcess(tmp_path, *arguments(tmp_path, *options, launcher="local"))
+    status, _, error = process.end()
+    assert (status, error) == (0, "")
+
+
+def test_waiting_for_jobs_of_slurm_is_slurms_matter(tmp_path, bench):
+    status, _, error = bench(*arguments(tmp_path, "--wait-for-locks", "0", launcher="slurm"))
+    assert status == 2
+    assert "--wait-for-locks is for --launcher local and inline" in error
+
+
+def test_a_run_whose_lock_was_taken_over_stops_and_leaves_it_to_the_other(tmp_path, monkeypatch):
+    planned = plans("atlop", LONG)
+    looks = []
+
+    def lose(lock: Lock) -> None:
+        looks.append(lock.path)
+        if len(looks) == 6:
+            raise LostLockError(str(lock.path))
+
+    monkeypatch.setattr(Lock, "check", lose)
+    monkeypatch.setattr("bench.execution.executor.time.sleep", lambda seconds: None)
+    assert execute(tmp_path, planned) == []  # the other is gone as well
+    assert RunFolder.of(tmp_path, planned[0]).error() is None
+    execute(tmp_path / "whole", planned)
+    assert results(tmp_path, planned) == results(tmp_path / "whole", planned)
+
+
+def test_a_command_says_what_it_removes_of_what_killed_ones_have_left(tmp_path, bench):
+    left = stage_folder(tmp_path, plans()[0].stages[0]) / ".selected.safetensors.a1b2c3d4.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(3_000_000))
+    os.utime(left, (0, 0))
+    status, printed, _ = bench(*arguments(tmp_path))
+    assert status == 0
+    assert "removed 1 temporary file (3 MB) that killed processes had left" in printed
+    assert not left.exists()
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_other_dev_documents_change_the_stages_because_they_select(tmp_path):
 
 def test_another_order_of_relations_changes_the_key(tmp_path, small_home):
     path = small_home / "datasets" / "small.json"
-    registration = json.loads(path.read_text())
+    registration = json.loads(path.read_text())["registration"]
     registration["name"] = "turned"
     registration["relations"].reverse()
     (small_home / "datasets" / "turned.json").write_text(json.dumps(registration))

@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import explored_runs
+import made_records
 import pytest
 from explored_runs import EMOJI, KNOWS, RIGHT_TO_LEFT, SCRIPT
 from small_experiments import documents, execute, plans
+from spoiled_records import IMPOSSIBLE, NEWER, edit_record
 
 from bench.data.catalog.dataset import add_dataset, open_dataset
 from bench.data.formats.docred import write_documents
@@ -17,7 +19,8 @@ from bench.errors import BenchError, UsageError
 from bench.explorer.encoding import GOLD, INTRA, NO_CANDIDATE, RARE, SEEN, UNKNOWN, encode
 from bench.explorer.page import render
 from bench.explorer.runs import explore
-from bench.metrics.official import is_seen
+from bench.filesystem import write_sealed
+from bench.metrics.official import seen_among
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import scores_path
 
@@ -131,7 +134,7 @@ def test_a_fact_of_training_is_one_whether_it_is_labelled_here_or_not(made, data
     for document, (_, _, _, triples, _, _) in zip(exploration.documents, data["documents"], strict=True):
         for head, tail, relation, flags in zip(*(triples[i::4] for i in range(4)), strict=True):
             triple = (document.title, head, tail, index[relation])
-            assert bool(flags & SEEN) == is_seen(document, triple, exploration.facts)
+            assert bool(flags & SEEN) == bool(seen_among(document, [triple], exploration.facts))
             seen[bool(flags & GOLD), bool(flags & SEEN)] += 1
     assert seen[True, True] > 0
 
@@ -178,7 +181,7 @@ def test_runs_on_different_documents_are_not_put_on_one_page(made, tmp_path):
     other = folders[0].plan().model_copy(update={"test_checksum": "0" * 64, "seed": 9})
     folder = RunFolder.of(tmp_path, other)
     folder.announce(other)
-    folder.write_record(folders[0].record())
+    folder.write_record(made_records.record(other, [[1, 1, 1, 0]]))
     with pytest.raises(UsageError, match="different test documents"):
         explore([folders[0], folder], "test")
     with pytest.raises(UsageError, match="are not those that these runs were evaluated on"):
@@ -198,7 +201,7 @@ def test_a_test_file_without_labels_has_no_errors_to_look_at(made, tmp_path):
     )
     folder = RunFolder.of(tmp_path, plan)
     folder.announce(plan)
-    folder.write_record(folders[0].record())
+    folder.write_record(made_records.record(plan, [[1, 1, 1, 0]]))
     with pytest.raises(UsageError, match="no labels to compare with: try --split dev"):
         explore([folder], "test")
 
@@ -253,3 +256,37 @@ def test_scores_of_older_runs_that_are_no_numbers_are_shown_as_unknown(value, tm
     near = [not gold and state == "0" for _, _, _, triples, _, said in encoded["documents"]
             for gold, state in zip((f & GOLD for f in triples[3::4]), said[0][0], strict=True)]  # fmt: skip
     assert not any(near)  # what has no number is near to nothing
+
+
+def test_scores_that_a_newer_version_has_kept_are_named_and_not_made_over(small, tmp_path):
+    (plan,) = plans()
+    execute(tmp_path, [plan])
+    folder = RunFolder.of(tmp_path, plan)
+    state = scores_path(folder.path, "test").with_suffix(".json")
+    write_sealed(state, "state", {"version": 2, "of": "a form that is not known"})
+    kept = {path: path.read_bytes() for path in (state, scores_path(folder.path, "test"))}
+    (run,) = explore([folder], "test").runs
+    assert (run.scores, run.unscored) == (None, "a newer version of docre-bench has kept them")
+    (folder.path / "record.json").unlink()
+    execute(tmp_path, [plan])
+    assert folder.record() is not None
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("not a number", "damaged, and not looked at: 1 run"),
+        ("a higher schema", "made by a newer version of docre-bench, and not looked at: 1 run"),
+    ],
+)
+def test_runs_that_nobody_named_and_that_cannot_be_shown_are_counted(kind, told, tmp_path, monkeypatch, bench):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    dataset = explored_runs.register(tmp_path / "data")
+    explored_runs.write_run(tmp_path, dataset, "atlop", 3)
+    other = explored_runs.write_run(tmp_path, dataset, "ssrpu", 4)
+    edit_record(RunFolder.of(tmp_path, other), (IMPOSSIBLE | NEWER)[kind][0])
+    status, printed, error = bench("explore", "--out", tmp_path)
+    assert status == 0
+    assert told in error
+    assert ", 1 run, " in printed

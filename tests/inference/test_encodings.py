@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,6 +132,19 @@ def test_a_damaged_part_is_encoded_again(home, tmp_path, monkeypatch):
     for part in (home / "encodings").rglob("*.npy"):
         part.write_bytes(part.read_bytes()[:-8] + b"damaged!")
     execute(tmp_path / "again", planned)
+    assert results(tmp_path / "first", planned) == results(tmp_path / "again", planned)
+
+
+def test_encodings_with_zeros_in_them_are_made_again_though_size_and_time_are_kept(home, tmp_path):
+    planned = plans("atlop", FROZEN)
+    execute(tmp_path / "first", planned)
+    contents = {part: part.read_bytes() for part in (home / "encodings").rglob("*.npy")}
+    for part, content in contents.items():
+        before = part.stat()
+        part.write_bytes(content[:-400] + bytes(400))
+        os.utime(part, ns=(before.st_atime_ns, before.st_mtime_ns))
+    execute(tmp_path / "again", planned)
+    assert {part: part.read_bytes() for part in contents} == contents
     assert results(tmp_path / "first", planned) == results(tmp_path / "again", planned)
 
 

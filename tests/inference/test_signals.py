@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from bench.data.batching import collate
 from bench.data.catalog.dataset import add_dataset
 from bench.execution import stages
 from bench.execution.context import Context
+from bench.filesystem import DamagedFileError
 from bench.inference import document_arrays, signals
 from bench.inference.load import signal_folder
 from bench.inference.signals import SignalFile, make_signals
@@ -117,8 +119,15 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
+def zero_keeping_size_and_time(path: Path) -> None:
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-10] + bytes(10))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "a flipped byte": flip_a_byte,
+    "zeros, with the size and time of before": zero_keeping_size_and_time,
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-2]),
     "empty": lambda path: path.write_bytes(b""),
     "gone": lambda path: path.unlink(),
@@ -199,6 +208,28 @@ def copied(finished, tmp_path) -> Path:
     for stage in both.stages[1:]:
         (stage_folder(tmp_path, stage) / "result.json").unlink()
     return tmp_path
+
+
+def test_parts_that_are_made_again_for_damage_are_told_in_one_line(tmp_path, capsys):
+    made(tmp_path)
+    paths = sorted(tmp_path.glob("*.npy"))
+    for path in paths[:2]:
+        flip_a_byte(path)
+    made(tmp_path)
+    said = f"bench: {paths[0]} and 1 more there: not what was written (checksum); made again\n"
+    assert capsys.readouterr().err == said
+    made(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+def test_damage_is_not_read_by_a_process_that_makes_nothing(tmp_path):
+    """One that follows the leader of its team: the leader makes what is damaged."""
+    made(tmp_path)
+    zero_keeping_size_and_time(sorted(tmp_path.glob("*.npy"))[0])
+    read = SignalFile(tmp_path, SHAPES)
+    np.testing.assert_array_equal(read[PER_PART], said_of(PER_PART))
+    with pytest.raises(DamagedFileError, match="Run the same command again"):
+        read[0]
 
 
 @pytest.mark.usefixtures("small")

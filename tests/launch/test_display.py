@@ -75,7 +75,7 @@ def test_a_run_of_another_machine_is_shown_like_one_of_this(state, detail, line)
 def test_a_terminal_shows_how_far_the_training_is(tmp_path):
     status = RunStatus(state="running", stage="human", step=3, steps=12, epoch=2, epochs=5, best=12.34)
     shown = on_terminal(tmp_path, status)
-    assert "0 of 1 runs finished" in shown
+    assert "0 of 1 run finished" in shown
     assert "25%" in shown
     assert "human, epoch 2/5, best dev F1 12.3" in shown
 

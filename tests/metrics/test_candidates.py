@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 from made_records import plan, record
+from slicing import slices_of
 from typer.testing import CliRunner
 
 from bench.analysis.aggregate import ALL, Cell, scores_of
@@ -17,7 +18,6 @@ from bench.data.documents import Document, Label, Mention
 from bench.data.formats.detect import read_documents
 from bench.errors import UsageError
 from bench.execution.evaluate import gold_outside, split_record
-from bench.metrics.slices import evaluate_slices
 from bench.metrics.submission import Prediction
 from bench.report.tables.overview import overview_tables
 from bench.runs.record import SplitRecord
@@ -65,15 +65,15 @@ def test_without_facts_ign_f1_is_absent_everywhere_not_f1_under_another_name() -
 
 
 def test_documents_without_sentences_are_not_cut_by_sentences() -> None:
-    groups = {part.group for part in evaluate_slices([], [document(), document("b")]).slices}
+    groups = {part.group for part in slices_of([], [document(), document("b")]).slices}
     assert "sentences" not in groups
     two = document("b", sentences=(("w",) * 3, ("w",)))
-    assert "sentences" in {part.group for part in evaluate_slices([], [document(), two]).slices}
+    assert "sentences" in {part.group for part in slices_of([], [document(), two]).slices}
 
 
 def test_a_single_relation_is_not_cut_by_frequency() -> None:
     one = document(labels=(Label(0, 1, "CID"),))
-    assert {part.group for part in evaluate_slices([], [one, document("b", labels=())]).slices} == {
+    assert {part.group for part in slices_of([], [one, document("b", labels=())]).slices} == {
         "entities",
         "relation",
     }
@@ -82,9 +82,9 @@ def test_a_single_relation_is_not_cut_by_frequency() -> None:
 def test_bins_count_the_entities_that_are_in_pairs() -> None:
     entities = MENTIONS * 4
     wide = document(entities=entities, candidates=((0, 1),), labels=(Label(0, 1, "P1"),))
-    assert evaluate_slices([], [wide])["entities", "at_most_10"].strict.total.gold == 1
+    assert slices_of([], [wide])["entities", "at_most_10"].total("strict").gold == 1
     every = document(entities=entities, candidates=None, labels=(Label(0, 1, "P1"),))
-    assert evaluate_slices([], [every])["entities", "11-15"].strict.total.gold == 1
+    assert slices_of([], [every])["entities", "11-15"].total("strict").gold == 1
 
 
 def test_a_record_from_before_candidates_is_read_as_having_none_outside() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from slicing import slices_of
 
 from bench.metrics.official import document_counts, evaluate
-from bench.metrics.slices import by_relations, by_sentence, evaluate_slices, relation_frequency, top_relations
+from bench.metrics.slices import by_relations, by_sentence, relation_frequency, top_relations
 
 # The released programs add 1e-5 to the denominator of the Ign precision; relative to thousands of predictions that is
 # below this tolerance.
@@ -89,8 +90,8 @@ def test_released_slices_equal_those_of_the_ttmre_script(
     released = expected["results"][f"{kind}|distant_small|TTM-RE.official_evaluate({script})"]
     group = [top_relations(relation_frequency(revised_test), 10)]
     ours = predictions(FILES[kind])
-    human = evaluate_slices(ours, revised_test, annotated_facts, group)[name].released.total
-    remote = evaluate_slices(ours, revised_test, distant_facts, group)[name].released.total
+    human = slices_of(ours, revised_test, annotated_facts, group)[name].total("released")
+    remote = slices_of(ours, revised_test, distant_facts, group)[name].total("released")
     assert agrees(human.f1, released["f1"])
     assert agrees(human.precision, released["precision"])
     assert agrees(human.recall, released["recall"])
@@ -104,7 +105,7 @@ def test_released_slices_equal_those_of_the_ttmre_script(
 )
 def test_strict_slices_equal_the_corrected_numbers(independent, name, revised_test, predictions, expected):
     corrected = expected["independent"][independent]
-    total = evaluate_slices(predictions("with_unknown"), revised_test)[name].strict.total
+    total = slices_of(predictions("with_unknown"), revised_test)[name].total("strict")
     assert (total.predicted, total.gold, total.correct) == (
         corrected["n_pred"],
         corrected["n_gold"],
@@ -123,14 +124,14 @@ def test_the_top_ten_relations_of_the_labels_are_those_the_ttmre_script_lists(re
 def test_strict_slices_equal_those_of_the_redocred_benchmark(revised_test, predictions, expected):
     released = expected["results"]["known|distant_empty|Re-DocRED.official_evaluate_benchmark"]
     frequent = by_relations("benchmark", "freq", "long_tail", expected["config"]["benchmark_freq_keys"])
-    ours = evaluate_slices(predictions("known"), revised_test, groups=[frequent, by_sentence()])
+    ours = slices_of(predictions("known"), revised_test, groups=[frequent, by_sentence()])
     for name in ("freq", "long_tail"):
-        total = ours["benchmark", name].strict.total
+        total = ours["benchmark", name].total("strict")
         assert agrees(total.f1, released[f"f1_{name}"])
         assert agrees(total.precision, released[f"p_{name}"])
         assert agrees(total.recall, released[f"r_{name}"])
     for name in ("intra", "inter"):
-        assert agrees(ours["sentences", name].strict.total.f1, released[f"f1_{name}"])
+        assert agrees(ours["sentences", name].total("strict").f1, released[f"f1_{name}"])
 
 
 @pytest.mark.parametrize(("count", "case"), [(0, "no predictions"), (1, "one prediction"), (2, "two predictions")])
@@ -148,11 +149,11 @@ def test_a_handful_of_right_predictions_scores_as_the_redocred_script_says(count
 def test_even_perfect_predictions_score_low_in_released_slices(script, index, revised_test, annotated_facts, expected):
     released = expected["results"][f"edge gold as predictions|TTM-RE.official_evaluate({script})"]
     gold = [triple for document in revised_test for triple in document.triples()]
-    part = evaluate_slices(gold, revised_test, annotated_facts).slices[index]
-    assert agrees(part.released.total.f1, released["f1"])
-    assert agrees(part.released.total.ign_f1, released["ign_f1_annotated"])
-    assert agrees(part.released.total.precision, released["precision"])
-    assert (part.strict.total.f1, part.strict.total.ign_f1) == (100.0, pytest.approx(100.0))
+    part = slices_of(gold, revised_test, annotated_facts).slices[index]
+    assert agrees(part.total("released").f1, released["f1"])
+    assert agrees(part.total("released").ign_f1, released["ign_f1_annotated"])
+    assert agrees(part.total("released").precision, released["precision"])
+    assert (part.total("strict").f1, part.strict.total.ign_f1) == (100.0, pytest.approx(100.0))
 
 
 def test_perfect_predictions_score_one_hundred_in_everything(revised_test, annotated_facts, expected):
@@ -164,7 +165,7 @@ def test_perfect_predictions_score_one_hundred_in_everything(revised_test, annot
 
 
 def test_rare_relations_are_about_the_share_of_labels_the_paper_gives(revised_test):
-    rare = evaluate_slices([], revised_test)["rarity", "below_25th_percentile"]
+    rare = slices_of([], revised_test)["rarity", "below_25th_percentile"]
     # The paper's Appendix H says 0.027 without defining its quartile; strictly below the percentile it is 0.0217.
     assert rare.share == pytest.approx(2.1664, abs=1e-4)
     assert len(rare.relations) == 21

@@ -7,10 +7,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slicing import slices_of
 
 from bench.data.documents import Document, Label, Mention, facts_of
 from bench.metrics.official import Counts, document_counts, evaluate, evidence_counts
-from bench.metrics.slices import PROTOCOLS, evaluate_slices
+from bench.metrics.slices import PROTOCOLS
 
 # No deadline: how fast an example runs says how busy the machine is, not whether the claim holds.
 unhurried = settings(deadline=None, max_examples=60)
@@ -170,9 +171,9 @@ def test_relations_sum_to_the_overall_counts(case):
 @unhurried
 @given(cases())
 def test_released_precisions_of_complementary_slices_sum_to_the_overall_precision(case):
-    sliced = evaluate_slices(*case)
+    sliced = slices_of(*case)
     for group in {part.group for part in sliced.slices}:
-        parts = [part.released.total for part in sliced.slices if part.group == group]
+        parts = [part.total("released") for part in sliced.slices if part.group == group]
         assert sum(part.precision for part in parts) == pytest.approx(sliced.overall.total.precision)
 
 
@@ -180,7 +181,7 @@ def test_released_precisions_of_complementary_slices_sum_to_the_overall_precisio
 @given(cases())
 def test_strict_slices_of_a_group_make_up_each_document(case):
     predictions, documents, facts = case
-    sliced = evaluate_slices(predictions, documents, facts)
+    sliced = slices_of(predictions, documents, facts)
     for group in {part.group for part in sliced.slices}:
         parts = [part.strict for part in sliced.slices if part.group == group]
         for index, overall in enumerate(sliced.overall.documents):
@@ -192,16 +193,16 @@ def test_strict_slices_of_a_group_make_up_each_document(case):
 @unhurried
 @given(cases())
 def test_a_slice_never_has_a_higher_precision_released_than_strict(case):
-    for part in evaluate_slices(*case).slices:
-        assert part.released.total.precision <= part.strict.total.precision + 1e-9
-        assert part.released.total.recall == part.strict.total.recall
+    for part in slices_of(*case).slices:
+        assert part.total("released").precision <= part.total("strict").precision + 1e-9
+        assert part.total("released").recall == part.total("strict").recall
 
 
 @unhurried
 @given(cases())
 def test_slices_per_relation_equal_the_counts_per_relation(case):
     relations = evaluate(*case).relations
-    parts = {part.name: part.strict.total for part in evaluate_slices(*case).slices if part.group == "relation"}
+    parts = {part.name: part.total("strict") for part in slices_of(*case).slices if part.group == "relation"}
     assert parts == dict(relations)
 
 
@@ -212,11 +213,7 @@ def test_no_predictions_score_zero_without_an_error(case):
     evaluation = evaluate([], documents, facts, facts)
     scores = (evaluation.f1, evaluation.ign_f1, evaluation.ign_f1_distant, evaluation.precision, evaluation.macro_f1)
     assert scores == (0.0,) * 5
-    assert all(
-        part.counts(protocol).total.f1 == 0.0
-        for part in evaluate_slices([], documents).slices
-        for protocol in PROTOCOLS
-    )
+    assert all(part.total(protocol).f1 == 0.0 for part in slices_of([], documents).slices for protocol in PROTOCOLS)
 
 
 @unhurried

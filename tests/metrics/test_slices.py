@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from slicing import slices_of
 
 from bench.data.documents import Document, Label, Mention
 from bench.metrics.official import Counts
 from bench.metrics.slices import (
     by_entities,
     by_sentence,
-    evaluate_slices,
     rare_relations,
     relation_frequency,
     top_relations,
@@ -38,16 +38,16 @@ def test_a_pair_is_intra_where_any_two_mentions_share_a_sentence():
     documents = [
         document("a", [[0, 1], [1, 2], [3]], Label(0, 1, "P1"), Label(0, 2, "P1")),
     ]
-    sliced = evaluate_slices([("a", 0, 1, "P1")], documents, groups=[by_sentence()])
-    assert sliced["sentences", "intra"].strict.total == Counts(1, 1, 1, 0)
-    assert sliced["sentences", "inter"].strict.total == Counts(0, 0, 1, 0)
+    sliced = slices_of([("a", 0, 1, "P1")], documents, groups=[by_sentence()])
+    assert sliced["sentences", "intra"].total("strict") == Counts(1, 1, 1, 0)
+    assert sliced["sentences", "inter"].total("strict") == Counts(0, 0, 1, 0)
 
 
 def test_where_sentences_are_unknown_a_triple_is_inter():
     documents = [document("a", [[0], []], Label(0, 1, "P1"))]
     predictions = [("a", 0, 1, "P1"), ("a", 0, 99, "P1"), ("no such", 0, 1, "P1")]
-    sliced = evaluate_slices(predictions, documents, groups=[by_sentence()])
-    assert sliced["sentences", "inter"].strict.total == Counts(1, 3, 1, 0)
+    sliced = slices_of(predictions, documents, groups=[by_sentence()])
+    assert sliced["sentences", "inter"].total("strict") == Counts(1, 3, 1, 0)
 
 
 def test_documents_fall_in_bins_with_inclusive_upper_ends():
@@ -79,23 +79,23 @@ def test_no_labelled_relation_is_rare_where_none_is_rarer_than_another(frequency
 def test_a_slice_divides_by_its_own_predictions_strictly_and_by_all_as_released():
     documents = [document("a", [[0], [0]], Label(0, 1, "P1"), Label(1, 0, "P1"), Label(0, 1, "P2"))]
     predictions = [("a", 0, 1, "P1"), ("a", 0, 1, "P2"), ("a", 1, 0, "P2"), ("no such", 0, 1, "P2")]
-    part = evaluate_slices(predictions, documents, groups=[top_relations({"P1": 2, "P2": 1}, 1)])["top_1", "top_1"]
-    assert part.strict.total == Counts(1, 1, 2, 0)
-    assert part.released.total == Counts(1, 4, 2, 0)
+    part = slices_of(predictions, documents, groups=[top_relations({"P1": 2, "P2": 1}, 1)])["top_1", "top_1"]
+    assert part.total("strict") == Counts(1, 1, 2, 0)
+    assert part.total("released") == Counts(1, 4, 2, 0)
     assert part.share == pytest.approx(200 / 3)
 
 
 def test_a_relation_that_is_only_predicted_has_a_slice_that_scores_zero():
-    sliced = evaluate_slices([("a", 0, 1, "P7")], [document("a", [[0], [0]], Label(0, 1, "P1"))])
-    assert sliced["relation", "P7"].strict.total == Counts(0, 1, 0, 0)
+    sliced = slices_of([("a", 0, 1, "P7")], [document("a", [[0], [0]], Label(0, 1, "P1"))])
+    assert sliced["relation", "P7"].total("strict") == Counts(0, 1, 0, 0)
 
 
 def test_asking_for_a_slice_that_is_not_there_is_a_key_error():
     with pytest.raises(KeyError, match="top_10"):
-        evaluate_slices([], [], groups=[])["top_10", "top_10"]
+        slices_of([], [], groups=[])["top_10", "top_10"]
 
 
 def test_an_empty_split_has_slices_of_nothing():
-    sliced = evaluate_slices([], [])
-    assert {part.strict.total for part in sliced.slices} == {Counts()}
+    sliced = slices_of([], [])
+    assert {part.total("strict") for part in sliced.slices} == {Counts()}
     assert {part.share for part in sliced.slices} == {0.0}

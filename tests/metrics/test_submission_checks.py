@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.data.documents import Document, Label, Mention
+from bench.metrics.official import judge
 from bench.metrics.submission import Prediction
-from bench.metrics.submission_checks import check, facts_note, notes
+from bench.metrics.submission_checks import SubmissionChecks, facts_note, notes
+from bench.metrics.submission_checks import check as check_judged
 
 
 def document(title: str, *labels: Label) -> Document:
@@ -11,6 +15,10 @@ def document(title: str, *labels: Label) -> Document:
 
 
 GOLD = [document("a", Label(0, 1, "P1", (0,)), Label(2, 2, "P2", (1, 1))), document("b")]
+
+
+def check(predictions: Sequence[Prediction], documents: Sequence[Document]) -> SubmissionChecks:
+    return check_judged(predictions, documents, judge([row.triple for row in predictions], documents))
 
 
 def text(*predictions: Prediction) -> str:

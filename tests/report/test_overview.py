@@ -27,7 +27,7 @@ def plan(seed: int) -> RunPlan:
 
 
 def record(seed: int, f1: float, cut: int = 0) -> RunRecord:
-    scores = Scores(f1=f1, ign_f1=f1 - 1, precision=f1 + 1, recall=f1 - 2)
+    scores = Scores(f1=f1, ign_f1=max(f1 - 1, 0.0), precision=f1 + 1, recall=max(f1 - 2, 0.0))
     counts = DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[])
     split = SplitRecord(
         scores=scores, macro_f1=f1, slices={"strict": {}, "released": {}}, relations={}, documents=counts,

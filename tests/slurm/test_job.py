@@ -53,7 +53,7 @@ def test_the_job_of_a_shared_stage_does_no_more(tmp_path):
     first = tasks(tmp_path, planned)[0]
     do(tmp_path, first)
     assert stage_is_done(stage_folder(tmp_path, first.stage))
-    assert not any(RunFolder.of(tmp_path, plan).is_done() for plan in planned)
+    assert not any(RunFolder.of(tmp_path, plan).record() for plan in planned)
 
 
 def test_a_job_that_finds_its_work_done_does_none(tmp_path, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_signal_stops_a_job_at_a_step_and_another_goes_on_to_the_same_end(tmp_
     out = tmp_path / "parts"
     (task,) = tasks(out, planned)
     assert do(out, task, StopAfter(8, kill=False)) == STOPPED
-    assert not RunFolder(out, task.run).is_done()
+    assert RunFolder(out, task.run).record() is None
     assert do(out, task) == DONE
     assert results(out, planned) == results(tmp_path / "whole", planned)
 

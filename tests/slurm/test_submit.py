@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 from fake_slurm import finish_run, finish_stage, stage_of, write_plan
+from spoiled_records import IMPOSSIBLE, NEWER, edit_record
 
 from bench.errors import BenchError, UsageError
 from bench.runs.outline import outlines
@@ -213,7 +214,7 @@ def test_half_a_submission_is_told_and_the_same_again_submits_the_rest(slurm, ou
     slurm.limit(1)
     with pytest.raises(BenchError, match="QOSMaxSubmitJobPerUserLimit") as error:
         send(out)
-    assert "1 jobs were submitted before (100)" in str(error.value)
+    assert "1 job was submitted before (100)" in str(error.value)
     slurm.limit(None)
     slurm.queue_submitted()
     assert len(send(out).arrays) == 1
@@ -230,3 +231,13 @@ def test_without_slurm_it_is_told(out, monkeypatch):
 def test_a_folder_whose_name_slurm_would_read_as_a_pattern_is_refused(slurm, tmp_path):
     with pytest.raises(UsageError, match="%"):
         send(tmp_path / "100%j")
+
+
+def test_what_a_newer_version_has_made_is_not_submitted_and_what_is_damaged_is(slurm, out):
+    newer, damaged = (write_plan(out, "m", "human", seed, "human") for seed in range(2))
+    for run, kind in ((newer, "a higher schema"), (damaged, "not a number")):
+        finish_run(out, run)
+        edit_record(RunFolder(out, run), (IMPOSSIBLE | NEWER)[kind][0])
+    send(out)
+    (submission,) = submissions(out)
+    assert [task.run for task in submission.tasks.values()] == [damaged]

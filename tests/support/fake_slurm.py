@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-from bench.filesystem import write_json, write_sealed
+import made_records
+
+from bench.filesystem import write_json
 from bench.runs.keys import stage_folder_name
-from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord
+from bench.runs.plan import StagePlan
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import RESULT, SELECTED, stage_folder
+from bench.runs.stage_folder import SELECTED, StageResult, stage_folder
 
 SCRIPTS = {
     "sbatch": """
@@ -132,18 +133,20 @@ class FakeSlurm:
 
 
 def write_plan(out: Path, model: str, setting: str, seed: int, *sources: str, shared: str = "") -> str:
-    """A run's plan with as much in it as is needed to submit and to watch it; its folder's name.
+    """A run's plan, as much of it made up as submitting and watching do not look at; its folder's name.
 
     shared: the name of the model whose first stage this one uses.
     """
-    stages: list[dict[str, Any]] = []
+    (like,) = made_records.plan(model, seed, setting, "small", "tiny").stages
+    stages: list[StagePlan] = []
     for position, source in enumerate(sources):
         trained = shared if shared and position == 0 else model
-        stages.append({"model": trained, "class_name": trained, "data": source, "seed": seed, "training": {}})
-        stages[-1]["after"] = stage_folder_name(stages[-2]) if position else None
+        after = stages[-1].key if stages else None
+        own = {"model": trained, "class_name": trained, "code": trained, "data": source, "position": position}
+        stages.append(like.model_copy(update={**own, "after": after}))
+    plan = made_records.plan(model, seed, setting, "small", "tiny").model_copy(update={"stages": tuple(stages)})
     name = f"{model}-{setting}-s{seed}"
-    cell = {"model": model, "variant": "", "dataset": "small", "setting": setting, "encoder": "tiny", "seed": seed}
-    write_json(out / "runs" / name / "run.json", {**cell, "stages": stages})
+    write_json(out / "runs" / name / "run.json", plan.model_dump(mode="json"))
     return name
 
 
@@ -156,17 +159,18 @@ def finish_stage(out: Path, stage: str) -> None:
     folder = stage_folder(out, stage)
     folder.mkdir(parents=True)
     (folder / SELECTED).touch()
-    write_sealed(folder / RESULT, "result", {})
+    StageResult(
+        key="k", dev_f1=[1.0], selected_epoch=1, selected_sha256="s", documents=3, mentions_cut=0
+    ).write(folder)  # fmt: skip
 
 
 def finish_run(out: Path, run: str, f1: float = 50.0) -> None:
-    plan = json.loads((out / "runs" / run / "run.json").read_text())
-    cell = {field: plan[field] for field in ("model", "variant", "dataset", "setting", "encoder", "seed")}
-    counts = DocumentCounts(titles=[], correct=[], predicted=[], gold=[], correct_in_facts=[])
-    scores = Scores(f1=f1, ign_f1=None, precision=f1, recall=f1)
-    test = SplitRecord(scores=scores, macro_f1=f1, slices={}, relations={}, documents=counts, mentions_cut=0)
-    record = RunRecord(key="", configuration="", facts={}, stages=[], splits={"test": test}, **cell)
-    RunFolder(out, run).write_record(record)
+    plan = RunFolder(out, run).plan()
+    assert plan is not None
+    record = made_records.record(plan, [[1, 2, 2, 0]])
+    test = record.splits["test"]
+    scored = test.model_copy(update={"scores": test.scores.model_copy(update={"f1": f1})})
+    RunFolder(out, run).write_record(record.model_copy(update={"splits": {"test": scored}}))
 
 
 def path_with(folder: Path) -> str:

@@ -70,7 +70,10 @@ def record(of: RunPlan, counts: Sequence[Sequence[int]], splits: Sequence[str] =
     return RunRecord(
         **{field: getattr(of, field) for field in fields},
         facts={},
-        stages=[StageRecord(key="k", data="human", dev_f1=[1.0], selected_epoch=1, documents=3, mentions_cut=0)],
+        stages=[
+            StageRecord(key=stage.key, data="human", dev_f1=[1.0], selected_epoch=1, documents=3, mentions_cut=0)
+            for stage in of.stages
+        ],
         splits={split: split_record(counts) for split in splits},
     )
 

@@ -190,7 +190,7 @@ class Processes:
 
     def work(self, *arguments: object) -> None:
         """`bench.launch.worker` with these arguments."""
-        self.start(_work, *map(str, arguments))
+        self.start(work, *map(str, arguments))
 
     def signal(self, number: int, sent: signal.Signals) -> None:
         os.kill(self.processes[number].pid, sent)
@@ -213,7 +213,8 @@ def _call(environment: dict[str, str], function: Callable[..., None], arguments:
     function(*arguments)
 
 
-def _work(*arguments: str) -> None:
+def work(*arguments: str) -> None:
+    """`bench.launch.worker` in this process, which ends with it."""
     from bench.launch.worker import main
 
     reading, _ = os.pipe()  # an input that does not end before the process

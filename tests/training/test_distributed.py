@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from rich.console import Console
 from safetensors.torch import load_file
-from small_experiments import Processes, documents, execute, plans, results
+from small_experiments import Processes, documents, execute, plans, results, work
 
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
+from bench.errors import BenchError
 from bench.inference.document_model import BatchLosses, document_model
 from bench.interface import Task
 from bench.launch.display import RunDisplay
@@ -28,8 +33,9 @@ from bench.registry import find, registered
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
+from bench.training import team
 from bench.training.distributed import bounds
-from bench.training.team import LOST, StageGroup, joined
+from bench.training.team import LOST, StageGroup, Team, joined
 
 RELATIONS = ("knows", "leads")
 TASK = Task(128, RELATIONS, (0.05, 0.1), vocabulary=200)
@@ -55,13 +61,13 @@ def compare_all_models(folder: str, rank: int, port: int) -> None:
     # Documents of unlike size: means over the pairs of each process would not be the mean over all.
     rows[0] = next(build_features([cut(made[0])], source.words(), RELATIONS, 512))
     found: dict[str, Any] = {}
-    with joined(rank, 2, port) as team:
+    with joined(rank, 2, port) as joint:
         for number, name in enumerate(sorted(registered())):
-            group = StageGroup(team, number)
-            with team._process_group(number):
+            group = StageGroup(joint, number)
+            with joint._process_group(number):
                 found[name] = [differences(name, group, source, rows[:size]) for size in (5, 1)]
         if rank:
-            team.follow(lambda work: lambda group: None)
+            joint.follow(lambda work: lambda group: None)
     Path(folder, f"{rank}.json").write_text(json.dumps(found))
 
 
@@ -122,7 +128,7 @@ def together(out: Path, planned: list[RunPlan], seconds: float = 1e9, **environm
     announce(out, planned)
     processes, port = Processes(**environment), free_port()
     for rank in range(2):
-        processes.work(out, 1, seconds, rank, 2, port, *(plan.folder for plan in planned))
+        processes.work(out, 1, seconds, math.inf, rank, 2, port, *(plan.folder for plan in planned))
     return processes
 
 
@@ -203,6 +209,36 @@ def test_an_error_in_any_process_ends_all_and_is_what_the_run_failed_of(rank, sa
     with together(tmp_path, planned, BENCH_TEST_FAILS=rank) as processes:
         assert processes.codes() == [1, 0]
     assert RunFolder.of(tmp_path, planned[0]).error() == said
+
+
+def work_beside_one_that_cannot_end(rank: int, *arguments: str) -> None:
+    """A worker, whose process 1 stays where it is when it fails: its connections are not closed."""
+    team.PATIENCE_SECONDS = 0.2
+    if rank:
+        team.os = SimpleNamespace(environ=os.environ, _exit=lambda status: threading.Event().wait())
+    work(*arguments)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_leader_fails_with_the_reason_of_another_even_where_nothing_ends_what_it_waits_in(tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    planned = plans(f"{tmp_path / 'failing.py'}:Failing")
+    announce(tmp_path, planned)
+    port = free_port()
+    with Processes(BENCH_TEST_FAILS="1") as processes:
+        for rank in range(2):
+            arguments = map(str, (tmp_path, 1, 1e9, math.inf, rank, 2, port, planned[0].folder))
+            processes.start(work_beside_one_that_cannot_end, rank, *arguments)
+        processes.processes[0].join()
+        assert [processes.processes[0].exitcode, processes.processes[1].is_alive()] == [1, True]
+    assert RunFolder.of(tmp_path, planned[0]).error() == "process 2 of 2: ValueError: no luck"
+
+
+def test_what_fails_while_the_leader_works_alone_is_what_it_fails_of_then():
+    alone = Team.__new__(Team)
+    alone.rank, alone.size, alone.store, alone.works_alone = 0, 2, dist.HashStore(), False
+    with pytest.raises(BenchError, match="no luck"):
+        StageGroup(alone, 0).broadcast(lambda: alone.store.set("0/failed", "process 2 of 2: no luck"))
 
 
 @pytest.mark.usefixtures("small")

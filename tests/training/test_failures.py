@@ -52,7 +52,7 @@ def test_a_disk_too_full_to_say_so_fails_the_run_all_the_same(small, tmp_path, m
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("bench.execution.context.write_json", full)
+    monkeypatch.setattr("bench.execution.provenance.write_json", full)
     monkeypatch.setattr(RunFolder, "write_error", full)
     assert execute(tmp_path / "full", planned) == planned
     assert "the disk is full" in capsys.readouterr().err

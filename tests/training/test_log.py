@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,21 @@ def test_a_fresh_start_empties_the_log(path):
     path.write_text(line(0))
     StepLog(path, 0)
     assert path.read_text() == ""
+
+
+def test_a_write_that_breaks_off_names_the_file_and_leaves_the_whole_lines_of_before(path):
+    log = StepLog(path, 0)
+    add(log, 0, risk=1.0)
+    log.flush()
+    before = path.read_bytes()
+    add(log, 1, risk=1.0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))  # room for a part of the line
+    try:
+        with pytest.raises(OSError, match=r"log\.jsonl"):
+            log.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    log.flush()
+    assert [entry["step"] for entry in written(path)] == [0, 1]

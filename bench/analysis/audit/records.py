@@ -41,8 +41,9 @@ def audit_cells(cells: Sequence[Cell], rows: Sequence[PublishedRow], out: Path) 
 def unreadable(out: Path) -> Iterator[Finding]:
     """Runs whose plan cannot be read: they are in no row, and no row counts them as missing."""
     for folder in run_folders(out):
-        if folder.plan() is None:
-            yield Finding("fewer-seeds", "warning", folder.name, "its run.json is unreadable: it is in no row", {})
+        found = folder.verdict()
+        if found.plan is None:
+            yield Finding("fewer-seeds", "warning", folder.name, f"{found.why}: it is in no row", {})
 
 
 def record_rows(cells: Sequence[Cell], out: Path) -> list[PublishedRow]:

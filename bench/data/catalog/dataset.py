@@ -28,6 +28,7 @@ from bench.data.formats.detect import Format, scan
 from bench.data.formats.docred import dump_documents, read_facts, titles
 from bench.errors import UsageError, unknown
 from bench.filesystem import home, write_atomically
+from bench.locks import waiting_for
 
 __all__ = ["SAMPLE", "Dataset", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
 
@@ -124,7 +125,7 @@ class Dataset:
         record = self._registration.facts
         if record is None:
             return facts_of(self.documents("train"))
-        record.verify(self._registration.what_to_do)
+        record.verify_content(self._registration.what_to_do)
         return read_facts(record.path)
 
     def facts_source(self) -> dict[str, str]:
@@ -233,16 +234,13 @@ def _read(
 
 def _sample() -> Registration:
     """The registration of the generated sample, whose files are made the first time it is asked for."""
-    from filelock import FileLock
-
     from bench.data import sample
 
     folder = home() / "sample" / f"v{sample.SAMPLE_VERSION}"
     record = folder / "dataset.json"
     if (registration := _intact(record)) is not None:
         return registration
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with waiting_for(folder / ".lock"):
         if (registration := _intact(record)) is not None:  # another process was first
             return registration
         paths: dict[str, Path] = {}
@@ -263,7 +261,7 @@ def _intact(record: Path) -> Registration | None:
     try:
         registration = load_registration(record)
         for file in registration.splits.values():
-            file.verify("")
+            file.verify_content("")
     except UsageError:
         return None
     # A BENCH_HOME that was moved holds the old paths, which may still exist.

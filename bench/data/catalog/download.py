@@ -17,7 +17,8 @@ from bench.data.formats.detect import scan
 from bench.data.formats.pubtator import read_table
 from bench.data.formats.scan import SHOWN_PROBLEMS, Scan
 from bench.errors import BenchError, UsageError, plural, unknown
-from bench.filesystem import home, sha256_of
+from bench.filesystem import explain_disk, home, naming, sha256_of
+from bench.locks import Lock, LockHeldError
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as lost."""
@@ -41,17 +42,15 @@ def fetch(
     Returns its registration and notes. Raises UsageError for an unknown name or for files that only a person can
     get, saying which to put where; BenchError when a download fails.
     """
-    from filelock import FileLock, Timeout
-
     if name not in OFFICIAL:
         raise unknown("published data set", name, OFFICIAL, "Your own files: bench data add NAME --train ...")
     entry, folder = OFFICIAL[name], downloads(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder / ".lock")
     try:
-        held = FileLock(folder / ".lock").acquire(timeout=0)
-    except Timeout:
-        raise UsageError(f"another `bench data fetch {name}` is running ({folder})") from None
-    with held:
+        lock.acquire()
+    except LockHeldError as held:
+        raise UsageError(f"another `bench data fetch {name}` is running ({held})") from None
+    try:
         failures = _download_missing(entry, folder, progress)
         absent = [file for file in entry.files if not (folder / file.filename).exists()]
         if any(file.required for file in absent):
@@ -59,6 +58,8 @@ def fetch(
         registration, notes = _register(entry, folder, force)
         notes += [f"optional, not there: {_where(folder, file)}" for file in absent]
         return registration, notes
+    finally:
+        lock.release()
 
 
 def download(url: str, path: Path, verify: Callable[[Path], None], report: Callable[[int, int | None], None]) -> None:
@@ -73,6 +74,8 @@ def download(url: str, path: Path, verify: Callable[[Path], None], report: Calla
         try:
             complete = _transfer(url, part, report)
         except (OSError, HTTPException, ValueError) as error:
+            if isinstance(error, OSError) and (trouble := explain_disk(error)):
+                raise BenchError(trouble) from None
             if isinstance(error, urllib.error.HTTPError) and error.code < 500:
                 raise BenchError(f"{url}: the server answers {error.code} {error.reason}") from None
             if attempt == ATTEMPTS - 1:
@@ -125,7 +128,9 @@ def _transfer(url: str, part: Path, report: Callable[[int, int | None], None]) -
         total_bytes = done + int(length) if length is not None else None
         with open(part, "ab" if resumes else "wb") as file:
             while chunk := response.read(CHUNK):
-                file.write(chunk)
+                with naming(part):
+                    file.write(chunk)
+                    file.flush()
                 done += len(chunk)
                 report(done, total_bytes)
     # A connection that breaks ends the body early without an error: the length tells.

@@ -7,7 +7,6 @@ change and sha256 are kept, and a file that changed since is refused rather than
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.data.formats.detect import FORMATS, Format
 from bench.errors import UsageError
-from bench.filesystem import home, sha256_of, write_atomically
+from bench.filesystem import home, read_json, read_sealed, sha256_of, sha256_once, write_sealed
 
 SEVERAL_FOLD = 2.5
 """How much train, dev and test differ in labels per document before it is said: Re-DocRED's test has 2.8 times as many
@@ -49,6 +48,12 @@ class FileRecord(BaseModel):
         except OSError as error:
             raise UsageError(f"{self.path}: cannot be read: {error.strerror or error}\n{again}") from None
         if changed:
+            raise UsageError(f"{self.path}: has changed since it was registered\n{again}")
+
+    def verify_content(self, again: str) -> None:
+        """As `verify`, but a file that looks untouched is read as well, once: it may have been damaged."""
+        self.verify(again)
+        if sha256_once(Path(self.path)) != self.sha256:
             raise UsageError(f"{self.path}: has changed since it was registered\n{again}")
 
 
@@ -119,8 +124,8 @@ class Registration(BaseModel):
         return f"Put the file back, or register the new one: bench data add {self.name} ... --replace"
 
     def save(self, path: Path) -> None:
-        """Write it, in one step."""
-        write_atomically(path, (json.dumps(self.model_dump(mode="json"), indent=2) + "\n").encode("ascii"))
+        """Write it with its checksum, in one step."""
+        write_sealed(path, "registration", self.model_dump(mode="json"))
 
 
 def checksum_of(sha256s: Sequence[str]) -> str:
@@ -142,7 +147,9 @@ def registered_names() -> list[str]:
 def load_registration(path: Path) -> Registration:
     """Read a registration. Raises UsageError if it is damaged or of another version."""
     try:
-        return Registration.model_validate_json(path.read_bytes())
+        content = read_sealed(path, "registration")
+        # The version before wrote it without a checksum.
+        return Registration.model_validate(read_json(path) if content is None else content)
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(

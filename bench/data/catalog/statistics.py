@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.documents import Document
-from bench.filesystem import digest, home, read_json, write_json
+from bench.data.documents import Document, entity_count, have_sentences
+from bench.filesystem import digest, home, read_sealed, write_sealed
 
 STATISTICS_VERSION = 1
 """Of what is kept: raise it when documents would be counted otherwise."""
@@ -33,22 +34,6 @@ class SplitStatistics:
     relations: int
     """How many relations its labels use."""
     pairs_with_relation: float
-
-
-def entity_count(document: Document) -> int:
-    """The entities of a document that take part in a candidate pair; all of them where no candidates are named.
-
-    So ChemDisGene's averages are the published ones: mentions without a concept, entities of other types (species) and
-    those known from a triple alone are in no pair.
-    """
-    if document.candidates is None:
-        return len(document.entities)
-    return len({entity for pair in document.candidates for entity in pair})
-
-
-def have_sentences(documents: Sequence[Document]) -> bool:
-    """Whether any document has more than one sentence: else the data set does not split its texts (ChemDisGene)."""
-    return any(len(document.sentences) > 1 for document in documents)
 
 
 def _pair_count(document: Document) -> int:
@@ -97,13 +82,14 @@ def describe(dataset: Dataset, split: str) -> Described:
     if described is None:
         documents = dataset.documents(split)
         described = Described(split_statistics(documents), relation_counts(documents, dataset.relations))
-        write_json(_path(dataset, split), asdict(described))
+        with suppress(OSError):  # where BENCH_HOME cannot be written, they are counted again next time
+            write_sealed(_path(dataset, split), "statistics", asdict(described))
     return described
 
 
 def described_before(dataset: Dataset, split: str) -> Described | None:
     """The same without reading a document: None where they were never counted."""
-    stored = read_json(_path(dataset, split))
+    stored = read_sealed(_path(dataset, split), "statistics")
     try:
         return Described(SplitStatistics(**stored["statistics"]), dict(stored["relations"]))
     except (KeyError, TypeError, ValueError):

@@ -19,13 +19,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from bench.data.documents import no_cycle_search
 from bench.data.features.build import FEATURE_VERSION, WordPieces, build_features
 from bench.data.features.feature_file import UNREADABLE, FeatureFile, part_content
 from bench.data.formats.chunks import Chunk, FileChunks
-from bench.filesystem import read_sealed, write_atomically, write_sealed
+from bench.filesystem import part_state, read_sealed, tell_made_again, write_part, write_sealed
+from bench.locks import NO_HURRY, Waiting, waiting_for
 
 MOST_PROCESSES = 8
 """Each of them goes over the whole file to find its chunks: more would do little else."""
@@ -54,12 +53,12 @@ class PartMaker:
         return self.folder / "parts" / f"{_digest(identity)}.arrow"
 
     def make(self, chunk: Chunk) -> bool:
-        """Make the part of a chunk, in one step, unless it is there and whole; whether it had to be made."""
+        """Make the part of a chunk unless it is there and what was written; whether it had to be made."""
         path = self.path(chunk)
-        if _is_whole(path):
+        if part_state(path) == "intact":
             return False
         rows = list(build_features(chunk.documents(), self.words, self.relations, self.max_length))
-        write_atomically(path, part_content(rows))
+        write_part(path, part_content(rows))
         return True
 
     def make_share(self, chunks: Iterable[Chunk], share: int, shares: int) -> None:
@@ -70,21 +69,25 @@ class PartMaker:
                     self.make(chunk)
 
 
-def features_of(chunks: Iterable[Chunk], checksum: str, maker: PartMaker, processes: int = 1) -> FeatureFile:
+def features_of(
+    chunks: Iterable[Chunk], checksum: str, maker: PartMaker, processes: int = 1, waiting: Waiting = NO_HURRY
+) -> FeatureFile:
     """The cached features of the documents in `chunks`, which are asked for only if something has to be made.
 
     checksum: stands for the documents' content.   processes: how many may work on it.
-    Two processes that want the same features make them once: the second waits for the first.
+    Two processes that want the same features make them once: the second waits for the first, as `waiting` says.
+    Where all are there nothing is written: their folder need not allow it. Raises OSError, and LockHeldError.
     """
     index = maker.index(checksum)
-    maker.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(index.with_suffix(".lock")):
+    if (features := _opened(index)) is not None:
+        return features
+    with waiting_for(index.with_suffix(".lock"), waiting):
         if (features := _opened(index)) is not None:
             return features
+        tell_made_again([path for path in _listed(index) if part_state(path) == "damaged"])
         with no_cycle_search():
             paths = _build(chunks, maker, processes)
-        parts = [{"name": path.name, "size": path.stat().st_size} for path in paths]
-        write_sealed(index, "parts", parts)
+        write_sealed(index, "parts", [{"name": path.name} for path in paths])
         return FeatureFile(paths)
 
 
@@ -94,27 +97,23 @@ def usable_processes() -> int:
     return min(cores, MOST_PROCESSES)
 
 
+def _listed(index: Path) -> list[Path]:
+    """The parts that `index` lists; none where it is not what was written."""
+    return [index.parent / "parts" / part["name"] for part in read_sealed(index, "parts") or ()]
+
+
 def _opened(index: Path) -> FeatureFile | None:
     """The features that `index` lists, or None where it or a part is not what was written."""
-    parts = read_sealed(index, "parts")
-    if parts is None:
+    if read_sealed(index, "parts") is None:
         return None
-    paths = [index.parent / "parts" / part["name"] for part in parts]
+    paths = _listed(index)
+    # Short or not: a disk that was full, a crash or a bad block also leaves a part that has the right length.
+    if any(part_state(path) != "intact" for path in paths):
+        return None
     try:
-        # A disk that was full or a crash leaves a part short; its length tells, without reading it.
-        if [path.stat().st_size for path in paths] == [part["size"] for part in parts]:
-            return FeatureFile(paths)
-    except UNREADABLE:
-        pass
-    return None
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        FeatureFile([path])
-    except UNREADABLE:
-        return False
-    return True
+        return FeatureFile(paths)
+    except UNREADABLE:  # whole, but written by a pyarrow that this one does not understand
+        return None
 
 
 def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int) -> list[Path]:
@@ -137,7 +136,7 @@ def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int) -> list[Pa
     finally:
         for helper in helpers:
             helper.terminate()
-    if helpers and not all(map(_is_whole, paths)):
+    if helpers and any(part_state(path) != "intact" for path in paths):
         maker.make_share(chunks, 0, 1)  # a helper was killed
     return paths
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
 from bench.data.documents import Document, Label, Mention
@@ -131,7 +132,7 @@ class PairLineChecker(Checker):
             self.problem(place, f"{expected}, found {plural(len(columns), 'column')}")
             return None
         title = self.title(columns[0], f"{place}, PMID")
-        sentences = tuple(self.interned_all(part.split(" ")) for part in columns[1].split("|"))
+        sentences = tuple(tuple(map(intern, part.split(" "))) for part in columns[1].split("|"))
         if not all(all(words) for words in sentences):
             self.problem(f"{place}, text", "expected sentences joined by '|', words by one space, none of them empty")
             return None
@@ -240,10 +241,8 @@ class PairLineChecker(Checker):
                 span = f"words {start} to {end}, expected start < end inside of sentence {sentence}"
                 wrong("first words", numbers[0], f"{span} (words {before[sentence]} to {before[sentence + 1]})")
                 return None
-            mentions.append(
-                Mention(sentence, start - before[sentence], end - before[sentence], name, self.interned(type_))
-            )
-        return _Entity(self.interned(id_), tuple(mentions))
+            mentions.append(Mention(sentence, start - before[sentence], end - before[sentence], name, intern(type_)))
+        return _Entity(intern(id_), tuple(mentions))
 
     def _note_oddities(self, document: Document) -> None:
         owners: dict[tuple[int, int, int], set[int]] = {}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 from bench.data.documents import Document, Label, Mention
@@ -181,8 +182,8 @@ class AbstractChecker(JsonChecker):
             return None
         # Unlinked mentions make one entity, as in the published program: their markers are in the text, and no
         # candidate pair has it. An empty id, as some files have, says the same as '-'.
-        key = _UNLINKED if id_ in UNLINKED else (self.interned(type_), self.interned(id_))
-        return _RawMention(start, end, name, self.interned(type_), key)
+        key = _UNLINKED if id_ in UNLINKED else (intern(type_), intern(id_))
+        return _RawMention(start, end, name, intern(type_), key)
 
     def _refuse_mention(self, at: int, item: dict[str, Any], text: str | None) -> None:
         """Name what is wrong with a mention; without a text, what is wrong apart from its place in it."""
@@ -234,7 +235,7 @@ class AbstractChecker(JsonChecker):
         if type_ not in self.relations:
             self.changes[RELATION_LEFT_OUT] += 1
             return None
-        return self.interned(type_), subject, object_
+        return intern(type_), subject, object_
 
     def _wrong_relation(self, relation: str) -> str:
         if relation not in self.known:
@@ -275,7 +276,7 @@ class AbstractChecker(JsonChecker):
         self.notes[NO_PAIRS] += not pairs
         self.notes[NO_TRIPLES] += self.labelled and not labels
         mentions_of = (*map(tuple, entities.values()), *[()] * (len(order) - len(entities)))
-        return Document(docid, (self.interned_all(words),), mentions_of, labels, pairs)
+        return Document(docid, (tuple(map(intern, words)),), mentions_of, labels, pairs)
 
     def _labels(self, triples: Sequence[tuple[str, str, str]], order: dict[Key, int]) -> tuple[Label, ...]:
         """The labels of the triples. An entity that has a triple but no mention is added to `order`, at its end."""

@@ -12,6 +12,7 @@ from bench.data.formats import cdr, chemdisgene, docred, pubtator
 from bench.data.formats.chunks import Sound
 from bench.data.formats.json_stream import first_keys
 from bench.data.formats.scan import Scan, open_source
+from bench.data.formats.sound import sound_document
 from bench.errors import unknown
 
 _BEGINNING = 1 << 16
@@ -48,7 +49,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        Format("docred", docred.scan, ign_f1=True, sound=docred.sound_document),
+        Format("docred", docred.scan, ign_f1=True, sound=sound_document),
         Format("chemdisgene", _scan_chemdisgene, chemdisgene.RELATIONS, sentences=False),
         Format("cdr", cdr.scan, cdr.RELATIONS, {"CID": "chemical-induced disease"}),
     )

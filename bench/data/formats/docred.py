@@ -16,10 +16,11 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data.documents import Document, Fact, Label, Mention
+from bench.data.documents import Document, Fact
 from bench.data.formats.document_checks import DocumentChecker
 from bench.data.formats.json_stream import kind_of, read_json, scan_list
 from bench.data.formats.scan import SHOWN_PROBLEMS, Problem, Scan
+from bench.data.formats.sound import Columns
 from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically
 
@@ -38,19 +39,6 @@ def read_documents(path: Path | str, relations: Collection[str] | None = None) -
     result = scan(path, relations)
     result.refuse_problems()
     return list(result.documents)
-
-
-def sound_document(item: Any) -> Document:
-    """The document of an element of a file in which `scan` found no problem: made without looking again."""
-    return Document(
-        item["title"],
-        tuple(map(tuple, item["sents"])),
-        tuple(
-            tuple([Mention(m["sent_id"], m["pos"][0], m["pos"][1], m["name"], m["type"]) for m in mentions])
-            for mentions in item["vertexSet"]
-        ),
-        tuple([Label(x["h"], x["t"], x["r"], tuple(x.get("evidence", ()))) for x in item.get("labels", ())]),
-    )
 
 
 def find_problems(path: Path | str, relations: Collection[str] | None = None) -> tuple[int, list[Problem]]:
@@ -86,6 +74,39 @@ def read_facts(path: Path | str) -> frozenset[Fact]:
             "\n".join([f"{path}: {plural(len(wrong), 'problem')} in {plural(len(value), 'fact')}", *shown])
         )
     return frozenset((head, tail, relation) for head, tail, relation in value)
+
+
+def read_labelled_facts(path: Path) -> frozenset[Fact]:
+    """The facts of the labels of a file of documents, of which nothing else is held: a distant file has gigabytes.
+
+    Documents may have one title, as there. Raises UsageError naming every problem, or that there is no label.
+    """
+    collector = _FactCollector()
+    result = scan_list(path, collector)
+    result.refuse_problems()
+    if not collector.facts:
+        raise UsageError(no_labels(path, result.count))
+    return frozenset(collector.facts)
+
+
+class _FactCollector(DocumentChecker):
+    """Keeps the facts of the labels, and of a document its title."""
+
+    def __init__(self) -> None:
+        super().__init__(None, repeated_titles=True)
+        self.facts: set[Fact] = set()
+
+    def made_of(self, columns: Columns) -> Document:
+        self.facts.update(columns.facts())
+        return Document(columns.title, (), ())
+
+
+def no_labels(path: Path, count: int) -> str:
+    """What to say of a file of so many documents without any label, where labels are needed."""
+    return (
+        f"{path}: none of its {plural(count, 'document')} has labels. Expected a labelled file "
+        "(DocRED's own test.json is published without labels: use its dev file, or Re-DocRED's test_revised.json)"
+    )
 
 
 def document_as_json(document: Document, labelled: bool = True) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What a document in DocRED's form must be: every deviation named, with the field and what was expected.
 
-A checker sees the documents of one file in order. Order of the checks is the order of the form: title, sentences,
-entities, labels; a part that is not what it should be is named once and the parts that depend on it are left alone,
-so that one mistake is one line.
+A checker sees the documents of one file in order. One that is as it should be is seen to be so at once
+(`bench.data.formats.sound`); the others are looked through here. Order of the checks is the order of the form: title,
+sentences, entities, labels; a part that is not what it should be is named once and the parts that depend on it are left
+alone, so that one mistake is one line.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.data.documents import Document, Label, Mention
+from bench.data.documents import Document
 from bench.data.formats.json_stream import JsonChecker
 from bench.data.formats.scan import Note, encodable, short, shown
+from bench.data.formats.sound import Columns, sound_columns
 from bench.errors import plural
 
 EMPTY_LABELS = Note("document without labels", "documents without labels")
@@ -34,29 +36,44 @@ class DocumentChecker(JsonChecker):
 
     def check(self, index: int, item: Any) -> Document | None:
         """The document of a decoded element, or None after noting its problems."""
-        before = len(self.problems)
         self.begin(index)
-        if not isinstance(item, dict):
-            self.problem(shown("", item), "expected an object with title, sents, vertexSet")
+        before = len(self.problems)
+        columns = sound_columns(item, self.relations)
+        if columns is None:
+            self._name_problems(item)
+            assert len(self.problems) > before
             return None
         self.note_keys(item)
-        title = self.title(self.get(item, "title", str, "title", "a string"), "title")
-        sentences = self._check_sentences(item)
-        lengths = None if sentences is None else [None if words is None else len(words) for words in sentences]
-        entities = self._check_entities(item, lengths)
-        count = len(item["vertexSet"]) if isinstance(item.get("vertexSet"), list) else None
-        labels = self._check_labels(item, None if lengths is None else len(lengths), count)
+        self.title(columns.title, "title")
+        self.mark_labelled("labels" in item)
         if len(self.problems) > before:
             return None
-        assert title is not None
-        assert sentences is not None
-        assert entities is not None
-        document = Document(title, tuple(words for words in sentences if words is not None), entities, labels)
-        self._note_oddities(document, "labels" in item)
+        if not columns.heads and "labels" in item:
+            self.notes[EMPTY_LABELS] += 1
         self.passed.append(index)
-        return document
+        return self.made_of(columns)
 
-    def _check_sentences(self, item: dict[str, Any]) -> list[tuple[str, ...] | None] | None:
+    def made_of(self, columns: Columns) -> Document:
+        """What is kept of a document."""
+        return columns.document()
+
+    def oddities(self, document: Document) -> Iterator[Note]:
+        """What is odd about a sound document, once for each time: all of it is in the published files."""
+        return _oddities(document)
+
+    def _name_problems(self, item: Any) -> None:
+        if not isinstance(item, dict):
+            self.problem(shown("", item), "expected an object with title, sents, vertexSet")
+            return
+        self.note_keys(item)
+        self.title(self.get(item, "title", str, "title", "a string"), "title")
+        lengths = self._check_sentences(item)
+        self._check_entities(item, lengths)
+        count = len(item["vertexSet"]) if isinstance(item.get("vertexSet"), list) else None
+        self._check_labels(item, None if lengths is None else len(lengths), count)
+
+    def _check_sentences(self, item: dict[str, Any]) -> list[int | None] | None:
+        """The words of each sentence, None for one that is none, as far as there are sentences."""
         value = self.get(item, "sents", list, "sents", "a list of sentences, each a list of words")
         if value is None:
             return None
@@ -65,7 +82,7 @@ class DocumentChecker(JsonChecker):
             return None
         return [self._check_words(f"sents[{index}]", words) for index, words in enumerate(value)]
 
-    def _check_words(self, field: str, words: Any) -> tuple[str, ...] | None:
+    def _check_words(self, field: str, words: Any) -> int | None:
         if not isinstance(words, list):
             self.problem(shown(field, words), "expected a list of words")
             return None
@@ -78,34 +95,26 @@ class DocumentChecker(JsonChecker):
                 self.problem(shown(f"{field}[{at}]", word), "expected a word (a string)")
             elif not encodable(word):
                 self.problem(shown(f"{field}[{at}]", word), "holds half a character (a lone surrogate)")
-        if len(self.problems) > before:
-            return None
-        return self.interned_all(words)
+        return None if len(self.problems) > before else len(words)
 
-    def _check_entities(
-        self, item: dict[str, Any], lengths: list[int | None] | None
-    ) -> tuple[tuple[Mention, ...], ...] | None:
+    def _check_entities(self, item: dict[str, Any], lengths: list[int | None] | None) -> None:
         value = self.get(item, "vertexSet", list, "vertexSet", "a list of entities, each a list of mentions")
-        if value is None:
-            return None
-        entities = []
-        for index, mentions in enumerate(value):
+        for index, mentions in enumerate(value or []):
             field = f"vertexSet[{index}]"
             if not isinstance(mentions, list):
                 self.problem(shown(field, mentions), "expected a list of mentions")
             elif not mentions:
                 self.problem(f"{field} = []", "entity without mentions, expected at least one")
             else:
-                checked = [self._check_mention(f"{field}[{at}]", m, lengths) for at, m in enumerate(mentions)]
-                entities.append(tuple(mention for mention in checked if mention is not None))
-        return tuple(entities)
+                for at, mention in enumerate(mentions):
+                    self._check_mention(f"{field}[{at}]", mention, lengths)
 
-    def _check_mention(self, field: str, item: Any, lengths: list[int | None] | None) -> Mention | None:
+    def _check_mention(self, field: str, item: Any, lengths: list[int | None] | None) -> None:
         if not isinstance(item, dict):
             self.problem(shown(field, item), "expected a mention (an object with name, sent_id, pos, type)")
-            return None
-        name = self.get(item, "name", str, f"{field}.name", "a string")
-        type_ = self.get(item, "type", str, f"{field}.type", "a string")
+            return
+        self.get(item, "name", str, f"{field}.name", "a string")
+        self.get(item, "type", str, f"{field}.type", "a string")
         sentence = self.get(item, "sent_id", int, f"{field}.sent_id", "a sentence number (an integer)")
         pos = self.get(item, "pos", list, f"{field}.pos", "two integers, [start, end)")
         if sentence is not None and lengths is not None and not 0 <= sentence < len(lengths):
@@ -118,24 +127,18 @@ class DocumentChecker(JsonChecker):
             wrong = _span_problem(pos, length)
             if wrong:
                 self.problem(shown(f"{field}.pos", pos), wrong)
-                pos = None
-        if name is None or type_ is None or sentence is None or pos is None:
-            return None
-        return Mention(sentence, pos[0], pos[1], name, self.interned(type_))
 
-    def _check_labels(self, item: dict[str, Any], sentences: int | None, entities: int | None) -> tuple[Label, ...]:
+    def _check_labels(self, item: dict[str, Any], sentences: int | None, entities: int | None) -> None:
         self.mark_labelled("labels" in item)
-        if "labels" not in item:
-            return ()
-        value = self.get(item, "labels", list, "labels", "a list of labels")
-        labels = [self._check_label(f"labels[{at}]", x, sentences, entities) for at, x in enumerate(value or [])]
-        return tuple(label for label in labels if label is not None)
+        if "labels" in item:
+            value = self.get(item, "labels", list, "labels", "a list of labels")
+            for at, label in enumerate(value or []):
+                self._check_label(f"labels[{at}]", label, sentences, entities)
 
-    def _check_label(self, field: str, item: Any, sentences: int | None, entities: int | None) -> Label | None:
+    def _check_label(self, field: str, item: Any, sentences: int | None, entities: int | None) -> None:
         if not isinstance(item, dict):
             self.problem(shown(field, item), "expected a label (an object with h, t, r)")
-            return None
-        before = len(self.problems)
+            return
         head = self.get(item, "h", int, f"{field}.h", "an entity number (an integer)")
         tail = self.get(item, "t", int, f"{field}.t", "an entity number (an integer)")
         for key, value in (("h", head), ("t", tail)):
@@ -158,14 +161,6 @@ class DocumentChecker(JsonChecker):
             elif sentences is not None and not 0 <= value < sentences:
                 place = f"{field}.evidence[{at}] = {short(value)}"
                 self.problem(place, f"outside the document ({plural(sentences, 'sentence')})")
-        if len(self.problems) > before:
-            return None
-        return Label(head, tail, self.interned(relation), tuple(evidence))
-
-    def _note_oddities(self, document: Document, has_labels: bool) -> None:
-        self.notes.update(_oddities(document))
-        if has_labels and not document.labels:
-            self.notes[EMPTY_LABELS] += 1
 
 
 def _oddities(document: Document) -> Iterator[Note]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from bench.data.documents import Document, no_cycle_search
 from bench.data.formats.scan import (
     Checker,
     DamagedGzipError,
+    Note,
     Problem,
     Scan,
     listed,
@@ -38,6 +40,7 @@ class RepeatedKey(NamedTuple):
     key: str
 
 
+_SPACE = re.compile(r"[ \t\n\r]*")
 IN_NUMBERS = "0123456789.eE+-"
 TWICE = "given twice in one object, of which only the last would be read"
 
@@ -48,6 +51,10 @@ class JsonChecker(Checker, ABC):
     @abstractmethod
     def check(self, index: int, item: Any, /) -> Document | None:
         """The document of an element, or None after noting its problems."""
+
+    def oddities(self, document: Document) -> Iterable[Note]:
+        """What is odd about a sound document, in so far as `check` has not noted it."""
+        return ()
 
 
 def read_json(path: Path | str) -> Any:
@@ -108,33 +115,54 @@ def decode(raw: bytes, expected: str) -> str | BrokenJson:
 def elements(
     blocks: Iterable[bytes], repeated: list[RepeatedKey] | None = None, required: Iterable[str] = ()
 ) -> Iterator[tuple[Any, str]]:
-    """The elements of the list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
+    """The documents in the list of a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
 
     blocks: the bytes of the file, in pieces of any size. One document is decoded, checked and let go before the next,
     and of the text no more than a block and an element is held: the distant file of DocRED has half a gigabyte.
     repeated: where to note the keys that stand twice in an object (None: not noticed); whoever passes it empties it.
     required: the keys of a document, for the message about a file that is no list.
     """
+
+    def no_list(value: Any, several: bool) -> str:
+        kind = kind_of(value)
+        if isinstance(value, dict):
+            kind += f" with the keys {listed(value)}" if value else ""
+            kind += f", where a document has {', '.join(required)}" if not value.keys() >= set(required) else ""
+            kind += " (one document per line? put them in one list)" if several else ""
+        return f"expected a JSON list of documents, found {kind}"
+
+    hook = None if repeated is None else _noting(repeated)
+    empty = True
+    for item in list_items(blocks, "a JSON list of documents", no_list, hook):
+        empty = False
+        yield item
+    if empty:
+        yield BrokenJson("", "expected at least one document, found an empty list"), ""
+
+
+def list_items(
+    blocks: Iterable[bytes],
+    expected: str,
+    no_list: Callable[[Any, bool], str],
+    hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
+) -> Iterator[tuple[Any, str]]:
+    """The items of the JSON list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is none.
+
+    blocks: as in `elements`.   expected: what is missing in an empty file.   no_list: what is wrong with a file that
+    holds one value of another kind, or several such.   hook: makes objects of their pairs.
+    """
     text = _Text(blocks)
-    decode_one = json.JSONDecoder(object_pairs_hook=None if repeated is None else _noting(repeated)).raw_decode
+    decode_one = json.JSONDecoder(object_pairs_hook=hook).raw_decode
     try:
         if not text.skip_space():
-            yield BrokenJson("", "empty file: expected a JSON list of documents"), ""
+            yield BrokenJson("", f"empty file: expected {expected}"), ""
             return
         if text.next() != "[":
             value = text.take(decode_one)[0]
-            several = bool(text.skip_space())
-            kind = kind_of(value)
-            if isinstance(value, dict):
-                kind += f" with the keys {listed(value)}" if value else ""
-                kind += f", where a document has {', '.join(required)}" if not value.keys() >= set(required) else ""
-                kind += " (one document per line? put them in one list)" if several else ""
-            yield BrokenJson("", f"expected a JSON list of documents, found {kind}"), ""
+            yield BrokenJson("", no_list(value, bool(text.skip_space()))), ""
             return
         text.at += 1
-        if text.skip_space() == "]":
-            yield BrokenJson("", "expected at least one document, found an empty list"), ""
-        else:
+        if text.skip_space() != "]":
             while True:
                 yield text.take(decode_one)
                 if text.skip_space() != ",":
@@ -172,6 +200,7 @@ def scan_list(path: Path, checker: JsonChecker) -> Scan:
         (blocks.finish(),),
         +checker.changes,
         checker.why_no_labels(),
+        checker.oddities,
     )
 
 
@@ -272,9 +301,11 @@ class _Text:
 
     def skip_space(self) -> str:
         """Go on to the next character that is no white space; that character, '' at the end of the file."""
-        while (character := self.next()) in (" ", "\t", "\n", "\r"):
-            self.at += 1
-        return character
+        while True:
+            self.at = _SPACE.match(self.held, self.at).end()  # type: ignore[union-attr]  # nothing matches too
+            if self.at < len(self.held) or self.ended:
+                return self.held[self.at : self.at + 1]
+            self.more()
 
     def take(self, decode_one: Callable[[str, int], tuple[Any, int]]) -> tuple[Any, str]:
         """The value that begins here, with its text. Raises JSONDecodeError and the like, without reading on."""
@@ -285,8 +316,10 @@ class _Text:
                 if self.ended or not _may_be_cut(error):
                     raise
             else:
-                # A number may go on in the next block: of "1.5e3" the first characters are 1, or 1.5.
-                whole = self.held[end:].strip(IN_NUMBERS) if isinstance(value, int | float) else end < len(self.held)
+                whole = end < len(self.held)
+                if isinstance(value, int | float):
+                    # A number may go on in the next block: of "1.5e3" the first characters are 1, or 1.5.
+                    whole = bool(self.held[end:].strip(IN_NUMBERS))
                 if whole or self.ended:
                     text, self.at = self.held[self.at : end], end
                     return value, text

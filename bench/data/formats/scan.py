@@ -8,8 +8,9 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,8 +70,8 @@ class Scan:
     """Documents found in the file, sound or not."""
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
-    notes: Counter[Note]
-    """Oddities of real files that are kept as they are, with how often they occur."""
+    noted: Counter[Note]
+    """Of the notes, those made while reading."""
     labelled: bool
     """False where no document has labels at all (a blind test file)."""
     sources: tuple[Source, ...]
@@ -79,6 +80,13 @@ class Scan:
     """What the reader left out or turned round, with how often: the rules of the form, never a repair."""
     no_labels: str = ""
     """Why there are no labels, where the form has a reason to give."""
+    oddities: Callable[[Document], Iterable[Note]] = field(default=lambda document: (), compare=False)
+    """The notes on a sound document that are made when somebody asks for them."""
+
+    @cached_property
+    def notes(self) -> Counter[Note]:
+        """Oddities of real files that are kept as they are, with how often they occur."""
+        return self.noted + Counter(note for document in self.documents for note in self.oddities(document))
 
     @property
     def labels(self) -> int:
@@ -232,8 +240,6 @@ class Checker:
         self._keys: dict[str, None] = {}
         self._index = 0
         self._title = ""
-        # The words of 100,000 documents are the same few hundred thousand strings: keep each once.
-        self._words: dict[str, str] = {}
 
     def finish(self, documents: Sequence[Document]) -> tuple[tuple[Document, ...], list[Problem]]:
         """The sound ones of the documents that passed, and all problems in order, after what needs the whole file."""
@@ -315,15 +321,6 @@ class Checker:
             self.problem(shown(field, value), "holds half a character (a lone surrogate)")
             return None
         return value
-
-    def interned(self, text: str) -> str:
-        """The one copy of a string that occurs often."""
-        return self._words.setdefault(text, text)
-
-    def interned_all(self, texts: Iterable[str]) -> tuple[str, ...]:
-        """The one copy of each."""
-        keep = self._words.setdefault
-        return tuple([keep(text, text) for text in texts])
 
 
 def listed(keys: Iterable[str], at_most: int = 12) -> str:

@@ -23,16 +23,14 @@ from bench.analysis.stats import Array
 from bench.analysis.systems import Condition, System
 from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
-from bench.filesystem import DamagedFileError, home, write_atomically
-from bench.inference.load import load_system
-from bench.inference.reader import Reader
-from bench.nn.devices import this_device
-from bench.nn.encoder_source import saved_encoder
+from bench.filesystem import home, write_atomically
+from bench.inference.load import predictor_of
+from bench.inference.model_code import model_code
+from bench.inference.trust import INSTALLED_ONLY, Trust
 from bench.report.figures import draw
 from bench.report.figures.collect import Drawn
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
-from bench.runs.stage_folder import stage_folder
 
 DOCUMENTS = 20
 HEADS = 2_000
@@ -54,8 +52,13 @@ class Projection:
     spread: float
 
 
-def memory_figures(out: Path, systems: Sequence[System]) -> tuple[list[Drawn], list[str]]:
-    """Figures of runs with a memory whose models are here, and why those of others are not drawn."""
+def memory_figures(
+    out: Path, systems: Sequence[System], trust: Trust = INSTALLED_ONLY
+) -> tuple[list[Drawn], list[str]]:
+    """Figures of runs with a memory whose models are here, and why those of others are not drawn.
+
+    trust: whose code the models may be.
+    """
     drawn: list[Drawn] = []
     problems: list[str] = []
     # Of the setting that the paper draws, if there is one.
@@ -64,7 +67,7 @@ def memory_figures(out: Path, systems: Sequence[System]) -> tuple[list[Drawn], l
         if plan is None or len(drawn) == MOST:
             continue
         try:
-            projection = project(out, plan)
+            projection = project(out, plan, trust)
         except BenchError as error:
             problems.append(f"The memory of {plan.folder} is not drawn: {error}.")
             continue
@@ -92,10 +95,11 @@ def _drawn(system: System, plan: RunPlan, projection: Projection) -> Drawn:
     )  # fmt: skip
 
 
-def project(out: Path, plan: RunPlan) -> Projection | None:
+def project(out: Path, plan: RunPlan, trust: Trust = INSTALLED_ONLY) -> Projection | None:
     """The memory of a run's model; None where it has none. Kept under BENCH_HOME, by the run's key.
 
-    Raises BenchError where the model is damaged or gone, or the documents are not here.
+    trust: whose code the model may be. Raises BenchError where the model is damaged or gone, or of code that may not be
+    run, or the documents are not here.
     """
     path = home() / "memory-figures" / f"v1-{plan.key}-{DOCUMENTS}-{HEADS}.npz"
     if path.is_file():
@@ -104,14 +108,8 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
                 return Projection(stored["heads"], stored["tokens"], stored["explained"], float(stored["spread"]))
         except (OSError, EOFError, ValueError, KeyError, BadZipFile):
             pass  # damaged: made again
-    stage = plan.stages[-1]
-    try:
-        source = saved_encoder(plan.encoder, stage_folder(out, stage) / "encoder")
-        device = this_device()
-        system = load_system(out, stage, source, device)
-    except (DamagedFileError, RuntimeError, OSError) as error:
-        raise BenchError(f"its model cannot be used: {error}") from error
-    memory = _memory_of(system.model)
+    reader = predictor_of(out, plan, Interrupt(), trust).reader
+    memory = _memory_of(reader.system.model)
     if memory is None:
         return None
     module, tokens = memory
@@ -120,8 +118,7 @@ def project(out: Path, plan: RunPlan) -> Projection | None:
         raise BenchError(f"the test documents of {plan.dataset} here are not those of the run")
     seen: list[Tensor] = []
     hook = module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][:, 0].float().cpu()))
-    with torch.no_grad():
-        reader = Reader(system, stage, source, device, Interrupt())
+    with torch.no_grad(), model_code("its model failed on the test documents"):
         for _ in reader.score(dataset.documents("test")[:DOCUMENTS]):
             pass
     hook.remove()

@@ -54,7 +54,8 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
         ]
         rows.append(TableRow(tuple(cells)))
     titles = ("Best", "Other", "Difference", "Over seeds", "Over documents", "What may be claimed")
-    more = f" {left_out} rows further down are left out." if left_out else ""
+    further = "1 row further down is" if left_out == 1 else f"{left_out} rows further down are"
+    more = f" {further} left out." if left_out else ""
     return Table(
         name=f"claims-{condition.heading}",
         title=f"What may be claimed: {condition.heading}",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from bench.analysis.audit import KINDS, SEVERITIES, Finding, counted
+from bench.errors import plural
 from bench.report.table import Column, Table, TableCell, TableRow
 
 
@@ -15,7 +16,7 @@ def findings_table(name: str, title: str, audited: str, findings: Sequence[Findi
     return Table(
         name=name,
         title=title,
-        caption=f"{audited}: {len(findings)} finding{'s' * (len(findings) != 1)}, by arithmetic and by what is known.",
+        caption=f"{audited}: {plural(len(findings), 'finding')}, by arithmetic and by what is known.",
         columns=tuple(Column(heading, numeric=False) for heading in titles),
         rows=tuple(_texts(finding.severity, finding.kind, finding.where, finding.what) for finding in findings),
     )

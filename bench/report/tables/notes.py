@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.aggregate import Cell
 from bench.analysis.systems import System
+from bench.errors import plural
 from bench.runs.record import RunRecord
 
 
@@ -35,7 +36,9 @@ def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     lost |= {split: record.splits[split].mentions_cut for split in splits if split in record.splits}
     for what, count in lost.items():
         if count:
-            yield f"{record.encoder}: {count:,} mentions of {what} lie past the limit of {limit:,} word pieces"
+            lie = "lies" if count == 1 else "lie"
+            mentions = f"{plural(count, 'mention')} of {what} {lie}"
+            yield f"{record.encoder}: {mentions} past the limit of {limit:,} word pieces"
 
 
 def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
@@ -45,10 +48,9 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
             record = cell.records[0].splits[split]
             if record.gold_outside:
                 gold = sum(record.documents.gold)
-                yield (
-                    f"{record.gold_outside:,} of {gold:,} labelled triples of {split} are on pairs that are no "
-                    "candidates: counted as missed"
-                )
+                one = record.gold_outside == 1
+                on = "is on a pair that is no candidate" if one else "are on pairs that are no candidates"
+                yield f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split} {on}: counted as missed"
 
 
 def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
@@ -72,10 +74,12 @@ def _why_zero(record: RunRecord, split: str) -> str:
         unlabelled = [r for r, (_, of_relation, labels) in scored.relations.items() if of_relation and not labels]
         if sum(scored.relations[relation][1] for relation in unlabelled) == predicted:
             named = ", ".join(unlabelled[:5]) + (f" and {len(unlabelled) - 5} more" if len(unlabelled) > 5 else "")
+            if predicted == 1:
+                return f"the one predicted triple is of a relation that has no label there ({named})"
             return f"all {predicted:,} predicted triples are of relations that have no label there ({named})"
-        return f"none of {predicted:,} predicted triples is labelled"
+        return f"none of {plural(predicted, 'predicted triple')} is labelled"
     epochs = len(record.stages[-1].dev_f1)
-    trained = f"after {epochs} epoch{'s' * (epochs != 1)} of the last stage"
+    trained = f"after {plural(epochs, 'epoch')} of the last stage"
     if scored.highest_margin is None:
         return f"nothing was predicted, {trained}"
     # Three digits that matter: a margin of -0.0004 and one of -12 call for different things.

@@ -13,6 +13,7 @@ from bench.report.table import MISSING, Column, Table, TableCell, TableRow
 from bench.runs.names import model_name
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
+from bench.runs.verdict import DAMAGED, NEWER
 
 RUNS = "runs"
 FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
@@ -26,7 +27,7 @@ def runs_table(systems: Sequence[System]) -> Table:
     """A table with a row for each planned run: whether it is finished, its F1, its error, its folder."""
     rows = []
     for plan, record, error in _runs(systems):
-        status = "finished" if record else "failed" if error else "not finished"
+        status = "finished" if record else without_record(error)
         headline = record.headline.rpartition(" ")[2] if record else ""
         name = model_name(plan.model, plan.variant)
         cells = [TableCell(name, name), *(TableCell(text, text) for text in (plan.dataset, plan.setting, plan.encoder))]
@@ -59,13 +60,22 @@ def runs_csv(systems: Sequence[System]) -> str:
         line: dict[str, object] = {field: getattr(plan, field) for field in FIELDS}
         line |= {"configuration": plan.configuration_name, "key": plan.key, "folder": plan.folder, "error": error}
         if record is None:
-            writer.writerow(_as_texts(line | {"status": "failed" if error else "not finished"}))
+            writer.writerow(_as_texts(line | {"status": without_record(error)}))
             continue
         last = record.stages[-1]
         line |= {"status": "finished", "epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
         for split in record.splits:
             writer.writerow(_as_texts(line | _scores(record, split, metrics)))
     return file.getvalue()
+
+
+def without_record(error: str) -> str:
+    """How a run stands that has no record which can be used. error: why, empty where nobody knows."""
+    if error.startswith(NEWER):
+        return "newer"
+    if error.startswith(DAMAGED):
+        return "damaged"
+    return "failed" if error else "not finished"
 
 
 def _as_texts(line: Mapping[str, object]) -> dict[str, object]:

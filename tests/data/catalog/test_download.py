@@ -263,3 +263,12 @@ def test_the_published_facts_are_those_of_the_protocol() -> None:
         assert (file.documents, file.triples) == facts
     assert OFFICIAL["redocred"].relations == 96
     assert module.ATTEMPTS > 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_download_that_finds_no_room_names_the_file_and_is_not_tried_again(server: Server, tmp_path: Path) -> None:
+    server.files["/x"] = CONTENT
+    (tmp_path / "x.json.part").symlink_to("/dev/full")
+    with pytest.raises(BenchError, match=r"the disk is full \(no space left on .*x\.json\.part\)"):
+        get(server, tmp_path / "x.json")
+    assert server.asked == [("/x", None)]

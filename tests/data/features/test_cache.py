@@ -21,7 +21,10 @@ from bench.data.features.build import Features, WordPieces, build_features
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats import chunks
 from bench.data.formats.chunks import DocumentChunks, FileChunks
-from bench.data.formats.docred import sound_document, write_documents
+from bench.data.formats.docred import write_documents
+from bench.data.formats.sound import sound_document
+from bench.filesystem import write_sealed
+from bench.locks import Lock
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "*", *"abc", *(f"##{c}" for c in "abc")]
 RELATIONS = ["p", "q"]
@@ -121,6 +124,43 @@ def test_a_truncated_file_is_built_again(tmp_path, share):
     assert path.read_bytes() == content
 
 
+def zero_keeping_size_and_time(path: Path) -> None:
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2)
+        file.write(bytes(min(400, before.st_size // 4)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_parts_with_zeros_in_them_are_built_again_and_told_in_one_line(tmp_path, capsys):
+    first = [plain(f) for f in build(tmp_path, most=1)]
+    contents = {path: path.read_bytes() for path in parts(tmp_path)}
+    for path in parts(tmp_path)[1:3]:
+        zero_keeping_size_and_time(path)
+    assert [plain(f) for f in build(tmp_path, most=1)] == first
+    assert {path: path.read_bytes() for path in parts(tmp_path)} == contents
+    (said,) = capsys.readouterr().err.splitlines()
+    assert ".arrow and 1 more there: not what was written (checksum); made again" in said
+
+
+def test_parts_of_the_version_before_which_have_no_checksum_are_built_again(tmp_path):
+    first = [plain(f) for f in build(tmp_path, most=1)]
+    sizes = [{"name": path.name, "size": path.stat().st_size} for path in parts(tmp_path)]
+    (index,) = tmp_path.glob("*.json")
+    write_sealed(index, "parts", sizes)
+    for path in parts(tmp_path):
+        path.with_suffix(".json").unlink()
+    zero_keeping_size_and_time(parts(tmp_path)[0])
+    assert [plain(f) for f in build(tmp_path, most=1)] == first
+
+
+def test_features_that_are_there_are_read_without_a_lock(tmp_path):
+    build(tmp_path)
+    (lock,) = tmp_path.glob("*.lock")
+    with Lock(lock):
+        assert len(build(tmp_path)) == 5
+
+
 def test_a_part_that_was_deleted_is_built_again_and_no_other(tmp_path):
     first = [plain(f) for f in build(tmp_path, most=1)]
     before = {path: path.stat().st_mtime_ns for path in parts(tmp_path)}
@@ -179,7 +219,7 @@ def test_several_processes_make_the_same_bytes_as_one(tmp_path, monkeypatch):
         )
         found[processes] = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.[aj]*")}
     assert found[1] == found[3]
-    assert len(found[1]) == 12 + 1
+    assert len(found[1]) == 2 * 12 + 1  # parts, each with its checksum, and their list
     assert len(made) == 12 + 4  # here; the other eight elsewhere
 
 

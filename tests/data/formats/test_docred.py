@@ -22,10 +22,10 @@ from bench.data.formats.docred import (
     read_documents,
     read_facts,
     scan,
-    sound_document,
     write_documents,
 )
 from bench.data.formats.json_stream import RepeatedKey, elements
+from bench.data.formats.sound import sound_document
 from bench.errors import UsageError
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -275,7 +275,7 @@ def test_a_registration_from_before_there_were_forms_is_docreds(tmp_path: Path) 
         write_documents(files[split], [docred_document(split)])
     add_dataset("mine", files)
     path = registration_path("mine")
-    old: dict[str, Any] = json.loads(path.read_text())
+    old: dict[str, Any] = json.loads(path.read_text())["registration"]
     del old["format"]
     for file in old["splits"].values():
         del file["companions"]

@@ -1,0 +1,56 @@
+"""Which process this is, to others of this machine and of other machines that share a file system."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import uuid
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def machine() -> str:
+    """This machine since it was started (16 hex digits): not its name, which containers of two machines may share."""
+    return _digest(_boot())[:16]
+
+
+def writers_mark() -> str:
+    """What this process marks its temporary files with, for `is_gone`."""
+    return f"{_place()}-{os.getpid()}"
+
+
+def is_gone(mark: str) -> bool | None:
+    """Whether the process of a `writers_mark` has ended; None where that cannot be seen from here.
+
+    A number that another process has been given since counts as that process.
+    """
+    place, _, number = mark.partition("-")
+    if place != _place():
+        return None
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # somebody else's, so it lives
+    return False
+
+
+@cache
+def _place() -> str:
+    # Process numbers mean something within one namespace of them alone.
+    namespace = Path("/proc/self/ns/pid")
+    return _digest(_boot() + (os.readlink(namespace) if namespace.exists() else ""))[:8]
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:  # not Linux
+        return f"{platform.node()} {uuid.getnode()}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
