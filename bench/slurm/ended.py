@@ -20,6 +20,7 @@ from bench.runs.stage_folder import RESULT, stage_folder
 from bench.slurm.attempts import Attempt, is_superseded
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
+from bench.slurm.states import meaning
 from bench.slurm.submissions import Job, cancelled_jobs, log_path, read_submission
 from bench.slurm.tasks import Task
 
@@ -131,7 +132,7 @@ def requeue(job: str, status: int) -> int:
 
 
 def _is_running(job: str) -> bool:
-    return command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip() == "RUNNING"
+    return meaning(command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip()) == "running"
 
 
 def _ask_to_requeue(job: str) -> str:

@@ -54,6 +54,12 @@ def test_a_job_that_was_stopped_or_killed_goes_back_into_the_queue(status, end, 
     assert error(out, end.run) is None
 
 
+def test_a_job_to_which_a_signal_is_still_being_delivered_goes_back_into_the_queue(end, slurm):
+    slurm.state("SIGNALING")
+    end(STOPPED)
+    assert slurm.commands("scontrol") == ["requeue 100_0"]
+
+
 @pytest.mark.parametrize("state", ["CANCELLED", "COMPLETING", "PENDING"])
 def test_a_job_that_was_cancelled_or_requeued_by_another_is_left_alone(state, end, slurm):
     slurm.state(state)
