@@ -106,11 +106,16 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     from bench.analysis.aggregate import load_cells
     from bench.errors import BenchError, NewerVersionError, plural
     from bench.filesystem import explain_disk
+    from bench.inference.trust import remember
     from bench.leftovers import remove_leftovers
     from bench.locks import LockHeldError
     from bench.report.write import print_tables, write_tables
     from bench.runs.run_folder import kept_from_newer
+    from bench.slurm.profiles import commands_of
 
+    used = [stage.reference for plan in plans for stage in plan.stages]
+    used += [plan.inference.reference for plan in plans if plan.inference]
+    remember(used, commands_of(how.profile) if how.profile else ())
     if removed := remove_leftovers(out):
         console.print(removed, soft_wrap=True)
     kept = {plan.folder: why for plan in plans if (why := kept_from_newer(out, plan))}

@@ -9,11 +9,11 @@ from bench.cli.chosen_runs import chosen
 from bench.cli.console import make_console
 from bench.cli.launching import LaunchOptions, launching, start
 from bench.errors import UsageError
-from bench.inference.trust import Trust
+from bench.inference.trust import Trust, remembered
 from bench.launch.status import RunView, observe
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.status import SETTLED
-from bench.slurm.profiles import SECTIONS, load_profile
+from bench.slurm.profiles import SECTIONS, commands_of, load_profile
 from bench.slurm.submissions import Submission, submission_path, submissions
 
 
@@ -59,10 +59,10 @@ def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
 def _check_setup(before: Submission, out: Path) -> None:
     """Refuse shell commands that a results folder has in the profile of last time, but no profile of the user's has.
 
-    Raises UsageError.
+    Those that the user has had submitted before are taken again. Raises UsageError.
     """
     profile = before.profile
-    commands = [line for section in SECTIONS for line in profile.resources(section).setup]
+    commands = [line for line in commands_of(profile) if line not in remembered().commands]
     try:
         own = load_profile(profile.name)
     except UsageError:

@@ -13,8 +13,10 @@ from bench.cli.options import (
     Launch,
     OutOption,
     ProfileOption,
+    TrustCodeOption,
     WaitForLocksOption,
     WaitOption,
+    trust_of,
 )
 
 
@@ -70,6 +72,7 @@ def run(
     gpus_per_run: GpusPerRunOption = 1,
     wait_for_locks: WaitForLocksOption = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
+    trust_code: TrustCodeOption = False,
     download: Annotated[bool, typer.Option("--download", help="Fetch the encoder from the hub if needed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and what of it exists; run nothing.")
@@ -91,22 +94,24 @@ def run(
     """
     from bench.cli.launching import LaunchOptions, launching
     from bench.cli.run_experiments import DryRun, run_experiments
+    from bench.errors import UsageError
     from bench.experiment.config import CommandLine
 
     how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)
     if again:
         from bench.cli.run_again import run_again
-        from bench.errors import UsageError
 
         planning = {
-            "--models": models, "--seeds": seeds, "--dataset": dataset, "--settings": settings, "--encoder": encoder,
+            "--seeds": seeds, "--dataset": dataset, "--settings": settings, "--encoder": encoder,
             "--max-length": max_length, "--set": changes, "--freeze-encoder": freeze_encoder, "--config": config,
             "--download": download, "--estimate": with_estimate, "--json": as_json,
         }  # fmt: skip
         if given := [name for name, value in planning.items() if value]:
             raise UsageError(f"--again makes runs as they were planned: not with {', '.join(given)}")
-        run_again(again, out, launching(how), dry_run)
+        run_again(again, out, launching(how), dry_run, trust_of(trust_code, models))
         return
+    if trust_code:
+        raise UsageError("--trust-code is for --again: what --models names is run anyway")
     changes = [*(["freeze_encoder=true"] if freeze_encoder else []), *(changes or ())]
     run_experiments(
         CommandLine(

@@ -12,16 +12,18 @@ from bench.cli.launching import Launching, start
 from bench.errors import UsageError
 from bench.execution.context import Context
 from bench.execution.inputs import check_unchanged
+from bench.inference.trust import Trust
 from bench.launch.discard import check_idle, damaged_and_results, discard, held
 from bench.launch.status import observe
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
-from bench.runs.run_folder import RunFolder, kept_from_newer
+from bench.runs.run_folder import RunFolder, announce, kept_from_newer
 
 
-def run_again(names: Sequence[str], out: Path, how: Launching, dry_run: bool) -> None:
+def run_again(names: Sequence[str], out: Path, how: Launching, dry_run: bool, trust: Trust) -> None:
     """Make runs anew, after saying what of them is thrown away. dry_run: say it, and no more.
 
+    trust: whose code their models may be.
     What is intact of their stages is used again. Raises UsageError, before anything is thrown away, where a run is
     under way, cannot be made any more (its data or code have changed), or was made by a newer version; and what
     `bench.cli.launching.start` raises.
@@ -29,7 +31,8 @@ def run_again(names: Sequence[str], out: Path, how: Launching, dry_run: bool) ->
     observed = observe(out)
     views = list({view.run: view for view in chosen(observed.runs, names, out)}.values())
     check_idle(observed, views)
-    plans = [_plan(RunFolder(out, view.run)) for view in views]
+    folders = [RunFolder(out, view.run) for view in views]
+    plans = [trust.trusted(_plan(folder), folder.path) for folder in folders]
     context = Context(out, Interrupt(), lambda folder, status: None)
     for plan in plans:
         _check_can_be_made(plan, context)
@@ -43,6 +46,7 @@ def run_again(names: Sequence[str], out: Path, how: Launching, dry_run: bool) ->
         if dry_run:
             return
         discard(discarded)
+    announce(out, plans)
     start(plans, out, how, console)
 
 

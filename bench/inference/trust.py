@@ -1,15 +1,19 @@
 """Whose code may be run for the models of a results folder.
 
 A results folder is data, which anybody may have written: what its runs name as the code of their models is imported
-only where it was installed, or where the user says so.
+only where it was installed, or where the user says so. What the user has said once (the file of a model, the shell
+commands of a profile) is kept in BENCH_HOME, so that it need not be said again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.filesystem import home, read_sealed, write_sealed
 from bench.inference.model_code import UnusableModelError
 from bench.runs.plan import RunPlan
 
@@ -49,7 +53,8 @@ class Trust:
             inference = inference.model_copy(update={"reference": reference})
         plan = plan.model_copy(update={"stages": stages, "inference": inference})
         named = {used.reference: used.class_name for used in (*stages, *([inference] if inference else ()))}
-        foreign = [reference for reference in named if reference not in own.values() and not is_installed(reference)]
+        known = {*own.values(), *remembered().models}
+        foreign = [reference for reference in named if reference not in known and not is_installed(reference)]
         if foreign and not self.everything:
             places = ", ".join(f"{reference.rpartition(':')[0]} ({named[reference]})" for reference in foreign)
             raise UntrustedCodeError(
@@ -61,4 +66,37 @@ class Trust:
 
 
 INSTALLED_ONLY = Trust()
-"""No code but that of installed packages."""
+"""No code but that of installed packages, and what is remembered."""
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What the user of this BENCH_HOME has had run. models: references to files.   commands: lines of shell."""
+
+    models: frozenset[str] = frozenset()
+    commands: frozenset[str] = frozenset()
+
+
+def remembered() -> Remembered:
+    """What `remember` was told."""
+    kept = read_sealed(_remembered_path(), "trusted")
+    return Remembered(**{name: frozenset(values) for name, values in kept.items()}) if kept else Remembered()
+
+
+def remember(models: Iterable[str], commands: Iterable[str]) -> None:
+    """Keep what the user has named, or has trusted: references to models, and the shell commands of profiles.
+
+    Of the references those to files: what a module is called may be another package tomorrow.
+    """
+    before = remembered()
+    files = {reference for reference in models if reference.rpartition(":")[0].endswith(".py")}
+    now = Remembered(before.models | files, before.commands | set(commands))
+    if now != before:
+        # Where BENCH_HOME cannot be written, it is asked for again.
+        with suppress(OSError):
+            kept = {name: sorted(values) for name, values in vars(now).items()}
+            write_sealed(_remembered_path(), "trusted", kept)
+
+
+def _remembered_path() -> Path:
+    return home() / "trusted.json"

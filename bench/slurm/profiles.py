@@ -112,6 +112,11 @@ class Profile(BaseModel):
         return Resources.model_validate({**self.all, **own, **({"extra": extra} if extra else {})})
 
 
+def commands_of(profile: Profile) -> list[str]:
+    """The lines of shell that its jobs run before all else."""
+    return list(dict.fromkeys(line for section in SECTIONS for line in profile.resources(section).setup))
+
+
 def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:
     """The profile in the file `name`, or of that name in `slurm/profiles/`. Raises UsageError."""
     folders = profile_folders() if folders is None else folders

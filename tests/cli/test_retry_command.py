@@ -11,11 +11,15 @@ CHANGES = [part for change in SMALL for part in ("--set", change)]
 
 @pytest.fixture
 def failed_on_slurm(small, bench, slurm, out, tmp_path, monkeypatch):
-    """`bench retry` of a run that failed in a job whose profile has shell commands; nobody has that profile here."""
+    """`bench retry` of a run that failed in a job whose profile has shell commands; nobody has that profile here.
+
+    Somebody else has submitted it: what is remembered is removed.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs.toml").write_text(SETUP)
     arguments = ("--models", "atlop", "--dataset", "small", "--encoder", "tiny", "--seeds", "1", *CHANGES, "--out", out)
     assert bench("run", *arguments, "--launcher", "slurm", "--profile", "./theirs.toml")[0] == 0
+    (small / "trusted.json").unlink()
     slurm.accounts("100_0|FAILED|1:0|n1")
     (run,) = (out / "runs").iterdir()
     write_json(run / "error.json", {"message": "no luck"})
@@ -51,3 +55,10 @@ def test_they_need_no_asking_where_a_run_is_tried_again_here(failed_on_slurm, sl
     status, printed, _ = failed_on_slurm("--launcher", "inline")
     assert status == 0
     assert "seed 0: finished" in printed
+
+
+def test_they_are_where_the_user_has_submitted_them_before(failed_on_slurm, slurm, out):
+    assert failed_on_slurm("--trust-code")[0] == 0
+    slurm.accounts("100_0|FAILED|1:0|n1", "101_0|FAILED|1:0|n1")
+    assert failed_on_slurm()[0] == 0
+    assert len(slurm.submitted()) == 3

@@ -171,7 +171,7 @@ def test_a_copy_by_another_name_is_not_taken_for_the_run(out, both, bench):
     assert f"is a copy, by another name, of {both.name}" in error
 
 
-@pytest.mark.parametrize("option", [("--models", "atlop"), ("--seeds", "3"), ("--set", "epochs=3"), ("--config", "x")])
+@pytest.mark.parametrize("option", [("--seeds", "3"), ("--set", "epochs=3"), ("--config", "x")])
 def test_a_run_is_made_as_it_was_planned_and_no_other_way(option, out, both, bench):
     status, _, error = bench("run", "--again", both.name, *option, "--out", out)
     assert status == 2

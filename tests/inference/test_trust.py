@@ -198,3 +198,21 @@ def test_an_encoder_of_a_results_folder_brings_no_code(trained, text, bench, tmp
     assert status == 1
     assert "tokenizer or configuration cannot be read" in error
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_in_a_file_that_the_user_has_run_is_imported_again_without_asking(small, bench, tmp_path):
+    model = write_model(tmp_path / "mine")
+    changes = [part for change in SMALL for part in ("--set", change)]
+    what = ("--models", f"{model}:Mine", "--dataset", "small", "--encoder", "tiny", "--seeds", "1", *changes)
+    inline = ("--launcher", "inline", "--out", tmp_path / "out")
+    assert bench("run", *what, *inline)[0] == 0
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    (run / "record.json").unlink()
+    assert bench("retry", *inline)[0] == 0
+    assert bench("run", "--again", run.name, *inline)[0] == 0
+    (small / "trusted.json").unlink()
+    status, _, error = bench("run", "--again", run.name, *inline)
+    assert status == 2
+    assert "--trust-code" in error
+    assert (run / "record.json").exists()
+    assert bench("run", "--again", run.name, "--trust-code", *inline)[0] == 0
