@@ -59,9 +59,21 @@ class Experiment:
             text=True,
             check=False,
         )
-        if done.returncode:
+        # Where accounting tells who has cancelled a pending job (SLURM 24.11 does, 22.05 does not), the run is
+        # "cancelled", and nobody submits it again but the user.
+        cancelled = done.returncode == 1 and all("cancelled" in line for line in done.stderr.splitlines()[1:])
+        if done.returncode and not cancelled:
             raise SystemExit(f"bench run failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-        return done.stdout, time.monotonic() - began
+        return done.stdout + done.stderr, time.monotonic() - began
+
+    def run_until_done(self) -> tuple[str, float]:
+        """The same, again for as long as runs are there that somebody has cancelled."""
+        printed, seconds = self.run("--wait")
+        while "cancelled: `bench retry`" in printed.splitlines()[-1]:
+            print("\n".join(line for line in printed.splitlines() if "cancelled:" in line), flush=True)
+            printed, more = self.run("--wait")
+            seconds += more
+        return printed, seconds
 
     def results(self) -> dict[str, bytes]:
         """All that two executions must have in common."""
@@ -284,7 +296,7 @@ def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
     watcher, saboteur = Watcher(disturbed.out), Saboteur(cluster, disturbed.out, options.faults, options.every)
     watcher.start()
     saboteur.start()
-    printed, seconds = disturbed.run("--wait")
+    printed, seconds = disturbed.run_until_done()
     saboteur.over.set()
     saboteur.join()
     print(f"disturbed: {len(saboteur.done)} faults, done after {seconds:.0f} s")

@@ -208,7 +208,7 @@ def test_a_model_in_a_file_that_the_user_has_run_is_imported_again_without_askin
     assert bench("run", *what, *inline)[0] == 0
     (run,) = (tmp_path / "out" / "runs").iterdir()
     (run / "record.json").unlink()
-    assert bench("retry", *inline)[0] == 0
+    assert bench("retry", "--failed", *inline)[0] == 0
     assert bench("run", "--again", run.name, *inline)[0] == 0
     (small / "trusted.json").unlink()
     status, _, error = bench("run", "--again", run.name, *inline)
