@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -82,19 +82,18 @@ class Experiment:
         paths = (path for pattern in patterns for path in self.out.glob(pattern))
         return {str(path.relative_to(self.out)): path.read_bytes() for path in paths}
 
-    def completed(self) -> Counter[str]:
-        """How many attempts of jobs completed each task, by SLURM's accounting."""
+    def attempts(self) -> dict[str, list[str]]:
+        """The attempts of jobs at each task, by SLURM's accounting: job, state, start and end."""
         while self.cluster.call("squeue", "--me", "-h"):
             time.sleep(0.5)  # the last of them has written its record, and is about to end
-        counts: Counter[str] = Counter()
+        attempts: dict[str, list[str]] = {}
         for path in (self.out / "slurm" / "submissions").glob("*.json"):
             submission = json.loads(path.read_text())
-            lines = self.cluster.call("sacct", "-DXnP", "-o", "JobID,State", "-j", submission["job"]).splitlines()
-            for line in lines:
-                job, state = line.split("|")
-                task = submission["tasks"][job.partition("_")[2]]
-                counts[task["run"] if task["finishes"] else task["stage"]] += state == "COMPLETED"
-        return counts
+            asked = ("sacct", "-DXnP", "-o", "JobID,State,Start,End", "-j", submission["job"])
+            for line in self.cluster.call(*asked).splitlines():
+                task = submission["tasks"][line.partition("|")[0].partition("_")[2]]
+                attempts.setdefault(task["run"] if task["finishes"] else task["stage"], []).append(line)
+        return attempts
 
 
 class Watcher(threading.Thread):
@@ -305,8 +304,10 @@ def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
     expected, results = whole.results(), disturbed.results()
     records = sum(name.endswith("record.json") for name in expected)
     different = sorted(name for name in expected.keys() | results.keys() if expected.get(name) != results.get(name))
-    completed = disturbed.completed()
+    attempts = disturbed.attempts()
+    completed = {task: sum("|COMPLETED|" in line for line in lines) for task, lines in attempts.items()}
     repeated = sorted(name for name, count in completed.items() if count > 1)
+    print("".join(f"  {name}:\n    " + "\n    ".join(attempts[name]) + "\n" for name in repeated), end="")
     # A job that is killed between its last file and its end has done its task, and SLURM says that it failed.
     by_none = sorted(name for name, count in completed.items() if count == 0)
     twice = watcher.twice()
