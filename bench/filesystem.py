@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -70,10 +70,12 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def explain_disk(error: OSError) -> str | None:
-    """What to do about a full disk or a folder that cannot be written; None for an error of another kind."""
+    """What to do about a full disk, or a place where no file can be written; None for an error of another kind."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" (no space left on {error.filename})" if error.filename else ""
         return f"the disk is full{where}: what was saved before is intact; make room, then run the same command again"
+    if error.filename and error.errno == errno.EISDIR:
+        return f"{error.filename}: a folder, where a file of this program belongs: remove it, or move it away"
     if error.filename and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         if Path(error.filename).is_relative_to(home()):
             return (
@@ -139,10 +141,10 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in `path`, or None where the file is absent, truncated or not JSON."""
+    """The JSON in `path`, or None where the file is absent, truncated or not JSON, or a folder is in its place."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
 
 
@@ -167,6 +169,49 @@ def read_sealed(path: Path, name: str) -> Any:
     if not isinstance(stored, dict) or name not in stored or _checksum(stored[name]) != stored.get("sha256"):
         return None
     return stored[name]
+
+
+CHECKSUM = "checksum"
+"""The field that `write_checked` adds."""
+
+
+def write_checked(path: Path, content: Mapping[str, Any], indent: int | None = None) -> None:
+    """Write an object to a JSON file with the checksum of its fields as one more, in one step."""
+    write_json(path, {**content, CHECKSUM: digest(content)}, indent)
+
+
+def read_checked(path: Path) -> dict[str, Any] | None:
+    """What `write_checked` wrote, or None where the file is absent or not what was written.
+
+    Versions before wrote these objects without a checksum; of one that has none nothing is claimed.
+    """
+    stored = read_json(path)
+    return checked(stored) if isinstance(stored, dict) else None
+
+
+def checked(stored: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of an object that `write_checked` wrote, or None where they are not those."""
+    content = {name: value for name, value in stored.items() if name != CHECKSUM}
+    return content if stored.get(CHECKSUM) in (None, digest(content)) else None
+
+
+def checksum_path(path: Path) -> Path:
+    """Where `write_checksum` writes the checksum of a file."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def write_checksum(path: Path) -> None:
+    """Write the checksum of a file, which is complete, into one beside it, as `sha256sum` does."""
+    write_atomically(checksum_path(path), f"{sha256_of(path)}  {path.name}\n".encode())
+
+
+def fits_checksum(path: Path) -> bool:
+    """Whether a file is what it was when `write_checksum` was called; of one without a checksum nothing is claimed."""
+    beside = checksum_path(path)
+    try:
+        return not beside.exists() or beside.read_bytes() == f"{sha256_of(path)}  {path.name}\n".encode()
+    except OSError:
+        return False
 
 
 def _checksum(content: Any) -> str:

@@ -155,7 +155,10 @@ class Lock:
         try:
             with naming(self._holder_path), open(self._holder_path, "x", encoding="utf-8") as file:
                 json.dump(asdict(self._mine), file)
-        except FileExistsError:  # another machine's process was first
+        except FileExistsError:
+            if self._holder_path.is_dir():  # nobody will ever let go of it
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self._holder_path)) from None
+            # Another machine's process was first.
             raise LockHeldError(self.path, _read(self._holder_path)[0]) from None
         except OSError:
             self._holder_path.unlink(missing_ok=True)
@@ -257,7 +260,7 @@ def _read(path: Path) -> tuple[Holder | None, int | None]:
     """Who is written down as the holder, and when it last touched that (ns); None for what cannot be seen."""
     try:
         # Opened, not only looked at: on NFS that asks the server, whose answers of before may be a minute old.
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb") as file:
             touched = os.fstat(file.fileno()).st_mtime_ns
             content = file.read()
     except OSError:

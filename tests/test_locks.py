@@ -95,6 +95,22 @@ def test_a_lock_that_is_held_says_by_whom_since_when_and_is_free_afterwards(path
     assert [file.name for file in path.parent.iterdir()] == ["lock"]
 
 
+def test_a_folder_in_the_place_of_a_holder_is_told_and_not_waited_for(path, clock):
+    holder = path.with_name("lock.holder")
+    holder.mkdir(parents=True)
+    assert held(path) is None
+    with pytest.raises(IsADirectoryError) as raised, waiting_for(path, Waiting(clock=clock, sleep=clock.sleep)):
+        pass
+    assert raised.value.filename == str(holder)
+
+
+def test_a_holder_that_is_no_text_is_nobody_and_gives_way_when_it_is_not_touched(path, clock):
+    path.parent.mkdir()
+    path.with_name("lock.holder").write_bytes(b'{"host": "\xff"}')
+    with waiting_for(path, Waiting(clock=clock, sleep=clock.sleep)):
+        assert clock.now - 1000 >= STALE_SECONDS
+
+
 def test_a_job_of_slurm_is_named(path):
     other(path)
     assert f"{path}: held by process 12 on far (job 7_3) since 1970-01-0" in str(held_by(path))

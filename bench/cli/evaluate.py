@@ -84,6 +84,7 @@ class _Scored:
 
 
 def _score(gold: Path, form: Format, pred: Path, train_facts: Path | None, distant_facts: Path | None) -> _Scored:
+    from bench.filesystem import checksum_path, fits_checksum
     from bench.metrics import official, slices, submission_checks
     from bench.metrics.submission import read_submission
 
@@ -92,6 +93,7 @@ def _score(gold: Path, form: Format, pred: Path, train_facts: Path | None, dista
         documents = _labelled(gold, form)
         doing(f"reading {pred.name}")
         predictions = read_submission(pred, on_read)
+        changed = not fits_checksum(pred)
         doing("reading facts")
         facts = None if train_facts is None else _facts(train_facts)
         distant = None if distant_facts is None else _facts(distant_facts)
@@ -103,6 +105,8 @@ def _score(gold: Path, form: Format, pred: Path, train_facts: Path | None, dista
         checks = submission_checks.check(predictions, documents, evaluation.judged)
         notes = [*submission_checks.notes(checks, predictions, documents, gold.name)]
 
+    if changed:
+        notes.insert(0, f"{pred}: not what was written (its checksum is in {checksum_path(pred).name})")
     notes += _notes(predictions, documents, ranking)
     for path, used, metric in ((train_facts, facts, "Ign F1"), (distant_facts, distant, "Ign F1 (distant)")):
         if path and used is not None and (unused := submission_checks.facts_note(used, documents, path.name, metric)):

@@ -41,9 +41,10 @@ def predict(
 
 def _folder(run: str, out: Path) -> Path:
     from bench.errors import unknown
+    from bench.runs.run_folder import is_run
 
-    if (Path(run) / "run.json").is_file():
+    if is_run(Path(run)):
         return Path(run)
-    if (out / "runs" / run / "run.json").is_file():
+    if is_run(out / "runs" / run):
         return out / "runs" / run
     raise unknown("run", run, (path.parent.name for path in (out / "runs").glob("*/record.json")))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.cli.chosen_runs import chosen
 from bench.cli.console import make_console
 from bench.cli.launching import LaunchOptions, launching, start
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.inference.trust import Trust, remembered
 from bench.launch.status import RunView, observe
-from bench.runs.run_folder import RunFolder, announce
+from bench.runs.run_folder import RunFolder, announce, not_finished
 from bench.runs.status import SETTLED
 from bench.slurm.profiles import SECTIONS, commands_of, load_profile
 from bench.slurm.submissions import Submission, submission_path, submissions
@@ -27,7 +28,12 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions, trust: T
     stored = [(folder, folder.plan()) for folder in folders]
     # Before any is begun: the processes and jobs that carry them out ask nobody.
     plans = [trust.trusted(plan, folder.path) for folder, plan in stored if plan is not None]
+    for folder, plan in stored:
+        if plan is None:
+            print(f"bench: {folder.name} cannot be tried again: {not_finished(folder)}", file=sys.stderr)
     if not plans:
+        if stored:
+            raise BenchError("none of these runs can be tried again")
         print("nothing to try again")
         return
     before = _submission_before(wanted, submissions(out))
@@ -45,6 +51,8 @@ def _wanted(names: Sequence[str], out: Path) -> list[RunView]:
     observed = observe(out)
     if not observed.answered:
         raise UsageError(f"SLURM cannot be asked what is under way: {observed.trouble}")
+    if observed.trouble:
+        print(f"bench: {observed.trouble}", file=sys.stderr)
     wanted = chosen(observed.runs, names, out) if names else observed.runs
     unknown = [view for view in wanted if view.state == "unknown"]
     if unknown:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from bench.data.documents import Document, Fact, names_in
 from bench.execution.context import Context
+from bench.filesystem import write_checksum
 from bench.inference.predictor import Predictor
 from bench.inference.reader import reading
 from bench.metrics.official import Counts, evaluate, evidence_counts, evidence_of, gold_outside
@@ -14,7 +15,7 @@ from bench.metrics.slices import PROTOCOLS, evaluate_slices
 from bench.metrics.submission import Prediction, write_submission
 from bench.runs.plan import RunPlan
 from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
-from bench.runs.run_folder import RunFolder
+from bench.runs.run_folder import RunFolder, predictions_path
 from bench.runs.triple_scores import has_newer_scores, scores_path
 
 
@@ -42,7 +43,9 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
         with reading(f"evaluation of {split}"):
             predictions = predictor.predict(documents, features, decision, keeper)
         ranking = keeper.ranking(facts)
-        write_submission(folder.path / f"predictions-{split}.json", predictions)
+        path = predictions_path(folder.path, split)
+        write_submission(path, predictions)
+        write_checksum(path)
         if not has_newer_scores(folder.path, split):
             keeper.write(scores_path(folder.path, split), ranking)
         if dataset.is_labelled(split):

@@ -11,13 +11,14 @@ from typing import Literal
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.data.documents import Document, Fact
 from bench.errors import BenchError, UsageError
+from bench.filesystem import fits_checksum
 from bench.inference.model_code import UnusableModelError
 from bench.inference.trust import INSTALLED_ONLY, Trust
 from bench.metrics.submission import Prediction, read_submission
 from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
-from bench.runs.run_folder import RunFolder, not_finished
+from bench.runs.run_folder import RunFolder, not_finished, predictions_path
 from bench.runs.triple_scores import SplitScores, has_newer_scores, load_scores, scores_path
 
 Split = Literal["dev", "test"]
@@ -87,7 +88,10 @@ def explore(
         try:
             if record is None:
                 raise BenchError(folder.verdict().why)
-            predictions = read_submission(folder.path / f"predictions-{split}.json")
+            path = predictions_path(folder.path, split)
+            if not fits_checksum(path):
+                raise BenchError(f"{path}: not what was written (checksum)")
+            predictions = read_submission(path)
             by_row = _by_row(predictions, documents, dataset.relations, folder.path)
         except BenchError as error:
             left_out.append(_left_out(folder, str(error)))

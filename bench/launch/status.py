@@ -13,6 +13,7 @@ from bench.filesystem import last_text
 from bench.launch.output_folder import OutputFolder
 from bench.runs.names import made_anew
 from bench.runs.outline import RunOutline
+from bench.runs.run_folder import PLAN_IS_LOST
 from bench.runs.status import RunStatus, State
 from bench.slurm.exit_status import was_killed
 from bench.slurm.queue import OUT_OF_MEMORY, Accounted, Queued
@@ -23,7 +24,6 @@ from bench.slurm.tasks import task_of_run, task_of_stage
 
 ADVICE = "`bench run` or `bench retry` goes on from the last checkpoint"
 RETRY = "`bench retry` submits it again"
-WITHOUT_PLAN = "the `bench run` that planned it writes it again"
 SAYS_NOTHING = RunStatus()
 
 
@@ -104,7 +104,7 @@ class _Viewer:
         """The view of a run whose plan cannot be read."""
         found = self.folder.run(name).verdict()
         state: State = "newer" if found.newer else "damaged"
-        detail = found.newer or f"{found.damage}; {WITHOUT_PLAN}"
+        detail = found.newer or f"{found.damage}; {PLAN_IS_LOST}"
         return RunView(name, "?", "", "?", "?", "?", -1, state, f"{name}: {detail}")
 
     def view(self, run: RunOutline) -> RunView:

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.errors import NewerVersionError
-from bench.filesystem import DamagedFileError, read_json, read_sealed, write_json, write_sealed
+from bench.filesystem import (
+    DamagedFileError,
+    checked,
+    read_json,
+    read_sealed,
+    write_checked,
+    write_json,
+    write_sealed,
+)
 from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord, read_record
@@ -18,9 +26,19 @@ from bench.runs.status import RunStatus
 from bench.runs.verdict import Verdict, check_record
 from bench.runs.versions import read_as, schema_of
 
+PLAN = "run.json"
 RECORD = "record.json"
+WRITTEN = (PLAN, RECORD, "status.json", "error.json", "provenance.json")
+"""Files by which a folder is known as that of a run, should its plan be gone."""
 PLAN_SCHEMA = 1
 """The `schema_version` of `run.json`, which says it only from the next one on."""
+PLAN_IS_LOST = "what was planned is lost: the `bench run` that planned it writes it again, `bench remove` removes it"
+"""What is said of a run whose plan is damaged."""
+
+
+def predictions_path(run: Path, split: str) -> Path:
+    """Where the predictions of a split are in a run's folder, its checksum beside it."""
+    return run / f"predictions-{split}.json"
 
 
 class RunFolder:
@@ -44,7 +62,7 @@ class RunFolder:
         """
         found = self.verdict()
         if not found.is_closed and found.plan != plan:
-            write_json(self.path / "run.json", plan.model_dump(mode="json"))
+            write_checked(self.path / PLAN, plan.model_dump(mode="json"))
 
     def plan(self) -> RunPlan | None:
         """The run's plan, or None where the file is damaged or of a newer version."""
@@ -81,10 +99,14 @@ class RunFolder:
 
     def _plan(self) -> RunPlan:
         """The plan. Raises DamagedFileError, NewerVersionError."""
-        content = read_json(self.path / "run.json")
-        if not isinstance(content, dict):
-            raise DamagedFileError("unreadable")
-        schema_of(content, PLAN_SCHEMA)
+        path = self.path / PLAN
+        stored = read_json(path)
+        if not isinstance(stored, dict):
+            raise DamagedFileError("not what was written" if path.exists() else "missing")
+        schema_of(stored, PLAN_SCHEMA)  # first: a newer version may check it otherwise
+        content = checked(stored)
+        if content is None:
+            raise DamagedFileError("not what was written (checksum)")
         return read_as(RunPlan, content, sealed=False)
 
     def _record(self) -> RunRecord | None:
@@ -119,10 +141,16 @@ class RunFolder:
         return RunStatus.from_json(read_json(self.path / "status.json"))
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, be it damaged."""
+    return any((folder / name).exists() for name in WRITTEN)
+
+
 def run_folders(out: Path) -> Iterator[RunFolder]:
-    """Every run that was ever planned in `out`, by name."""
-    for path in sorted((out / "runs").glob("*/run.json")):
-        yield RunFolder(out, path.parent.name)
+    """Every run that was ever planned in `out`, by name: also one whose plan is gone, which is damaged."""
+    for path in sorted((out / "runs").glob("*/")):
+        if is_run(path):
+            yield RunFolder(out, path.name)
 
 
 def kept_from_newer(out: Path, plan: RunPlan) -> str:
@@ -139,8 +167,8 @@ def kept_from_newer(out: Path, plan: RunPlan) -> str:
 def not_finished(folder: RunFolder) -> str:
     """Why a run has no record that can be used, and what to do about that: a part of a sentence."""
     found, out = folder.verdict(), folder.path.parent.parent
-    if found.damage and found.plan is not None:
-        return f"{found.why}; {made_anew(out, folder.name)}"
+    if found.damage:
+        return f"{found.why}; {made_anew(out, folder.name) if found.plan else PLAN_IS_LOST}"
     return found.why or f"`bench status --out {out}` says where it stands"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.filesystem import read_json, write_json
+from bench.filesystem import read_checked, write_checked
 from bench.runs.interrupt import Interrupt
 from bench.slurm.tasks import Task
 
@@ -41,12 +41,12 @@ class Attempt:
 def start_attempt(out: Path, task: Task, attempt: Attempt) -> None:
     """Write down that an attempt has started, unless a newer one has."""
     if not is_superseded(out, task, attempt):
-        write_json(_path(out, task), vars(attempt))
+        write_checked(_path(out, task), vars(attempt))
 
 
 def is_superseded(out: Path, task: Task, attempt: Attempt) -> bool:
     """Whether a newer attempt of the task has started."""
-    newest = read_json(_path(out, task))
+    newest = read_checked(_path(out, task))
     try:
         return newest is not None and Attempt(**newest) > attempt
     except TypeError:  # not what was written

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench.filesystem import last_text, read_json, write_json
+from bench.filesystem import last_text, read_checked, write_checked
 from bench.runs.outline import outline_of
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import RESULT, stage_folder
@@ -66,10 +66,10 @@ def why_not_again(out: Path, job: Job, status: int) -> str | None:
     if ran_out_of_memory(log_path(out, job)):
         return OUT_OF_MEMORY
     path = out / "slurm" / "kills" / job.task.file_name
-    before = read_json(path) or {"progress": None, "kills": 0}
-    progress = _progress(out, job.task)
-    kills = before["kills"] + 1 if before["progress"] == progress else 1
-    write_json(path, {"progress": progress, "kills": kills})
+    before, progress = read_checked(path) or {}, _progress(out, job.task)
+    counted = before.get("kills")
+    kills = counted + 1 if isinstance(counted, int) and before.get("progress") == progress else 1
+    write_checked(path, {"progress": progress, "kills": kills})
     how = f"signal {status - 128}" if status > 128 else f"exit status {status}"
     if kills < KILLS:
         print(f"bench: the process was killed ({how}); the job goes on from the last checkpoint", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.slurm.queue import (
@@ -14,7 +15,7 @@ from bench.slurm.queue import (
     queued_jobs,
 )
 from bench.slurm.states import LIVE, meaning
-from bench.slurm.submissions import Job, cancelled_jobs, newest_jobs, submissions
+from bench.slurm.submissions import Job, cancelled_jobs, newest_jobs, submission_of, submissions, unreadable_submissions
 
 
 class Scheduler:
@@ -28,18 +29,32 @@ class Scheduler:
 
     def __init__(self, out: Path) -> None:
         submitted = submissions(out)
+        unreadable = unreadable_submissions(out, submitted)
         self.trouble = ""
         self.answered = True
         self._queue: dict[ArrayIndex, Queued] = {}
         try:
-            self._queue = queued_jobs() if submitted else {}
+            self._queue = queued_jobs() if submitted or unreadable else {}
         except SchedulerError as error:
             self.trouble, self.answered = str(error), False
+        self._note_unreadable(unreadable)
         self.jobs: dict[str, Job] = newest_jobs(submitted, self._queue)
         # After the queue: a job that has been cancelled in between was written down before.
         self._cancelled = cancelled_jobs(out) if submitted else set()
         self._accounts: dict[ArrayIndex, Accounted] | None = None
         self._accounting_fails = ""
+
+    def _note_unreadable(self, paths: Sequence[Path]) -> None:
+        """Say of which submissions nobody knows what their jobs are. While they are in the queue it is not known."""
+        in_queue = {submission_of(job.name) for job in self._queue.values()}
+        for path in sorted(paths, key=lambda path: path.stem not in in_queue)[:1]:
+            under_way = path.stem in in_queue
+            self.answered = self.answered and not under_way
+            what = "its jobs are in the queue: when they are done" if under_way else "none of its jobs is in the queue:"
+            self.trouble = self.trouble or (
+                f"{path} cannot be read (not what was written), so what was submitted with it is not known; {what} "
+                "remove it"
+            )
 
     def in_queue(self, job: Job) -> Queued | None:
         """The job as it stands in the queue; None where the queue does not have it, or is not known."""

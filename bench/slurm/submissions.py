@@ -13,9 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.filesystem import read_json, write_json
+from bench.filesystem import read_checked, write_checked
 from bench.runs.outline import RunOutline
 from bench.slurm.profiles import Profile
 from bench.slurm.queue import ArrayIndex, Queued
@@ -40,7 +39,7 @@ class Submission:
             "checkpoint_seconds": self.checkpoint_seconds,
             "tasks": {str(index): vars(task) for index, task in self.tasks.items()},
         }
-        write_json(submission_path(out, self.name), content)
+        write_checked(submission_path(out, self.name), content)
 
 
 def submission_path(out: Path, name: str) -> Path:
@@ -50,16 +49,19 @@ def submission_path(out: Path, name: str) -> Path:
 
 def read_submission(out: Path, name: str) -> Submission | None:
     """The submission of that name, or None where there is none that can be read."""
-    stored: Any = read_json(submission_path(out, name))
-    if not isinstance(stored, dict):
+    stored = read_checked(submission_path(out, name))
+    if stored is None:
         return None
-    return Submission(
-        name=name,
-        job=stored["job"],
-        profile=Profile.model_validate(stored["profile"]),
-        checkpoint_seconds=stored["checkpoint_seconds"],
-        tasks={int(index): Task(**task) for index, task in stored["tasks"].items()},
-    )
+    try:
+        return Submission(
+            name=name,
+            job=stored["job"],
+            profile=Profile.model_validate(stored["profile"]),
+            checkpoint_seconds=stored["checkpoint_seconds"],
+            tasks={int(index): Task(**task) for index, task in stored["tasks"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or without a checksum and damaged
+        return None
 
 
 def submissions(out: Path) -> list[Submission]:
@@ -67,6 +69,12 @@ def submissions(out: Path) -> list[Submission]:
     paths = sorted((out / "slurm" / "submissions").glob("*.json"))
     readable = (read_submission(out, path.stem) for path in paths)
     return [submission for submission in readable if submission is not None]
+
+
+def unreadable_submissions(out: Path, readable: Sequence[Submission]) -> list[Path]:
+    """The files of submissions that are not `readable`: which jobs these were is not known."""
+    names = {submission.name for submission in readable}
+    return [path for path in sorted((out / "slurm" / "submissions").glob("*.json")) if path.stem not in names]
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class Job:
 
 def newest_jobs(submitted: Sequence[Submission], queue: Mapping[ArrayIndex, Queued]) -> dict[str, Job]:
     """The newest job of every task that was ever submitted, by the task's key. submitted: oldest first."""
-    by_name = {_submission_of(queued.name): job.array for job, queued in queue.items()}
+    by_name = {submission_of(queued.name): job.array for job, queued in queue.items()}
     jobs = {}
     for submission in submitted:
         array = submission.job or by_name.get(submission.name)
@@ -113,7 +121,7 @@ def _few(names: Sequence[str], kind: str) -> str:
     return "+".join(distinct) if len(distinct) <= 2 else f"{len(distinct)}{kind}"
 
 
-def _submission_of(job_name: str) -> str:
+def submission_of(job_name: str) -> str:
     """The submission in a job's name, which is the whole name where an older version has submitted it."""
     return job_name.rpartition(".")[2]
 
@@ -121,14 +129,14 @@ def _submission_of(job_name: str) -> str:
 def note_cancellation(out: Path, jobs: Sequence[str]) -> Path:
     """Write down that jobs (123_4) are asked to be cancelled; the file that says so."""
     path = out / "slurm" / "cancelled" / f"{time.time_ns()}-{secrets.token_hex(3)}.json"
-    write_json(path, {"time": time.time(), "jobs": list(jobs)})
+    write_checked(path, {"time": time.time(), "jobs": list(jobs)})
     return path
 
 
 def cancelled_jobs(out: Path) -> set[str]:
     """The jobs (123_4) that somebody ever asked to cancel."""
-    notes = (read_json(path) for path in (out / "slurm" / "cancelled").glob("*.json"))
-    return {job for note in notes if isinstance(note, dict) for job in note.get("jobs", [])}
+    notes = (read_checked(path) for path in (out / "slurm" / "cancelled").glob("*.json"))
+    return {str(job) for note in notes if note and isinstance(note.get("jobs"), list) for job in note["jobs"]}
 
 
 def log_path(out: Path, job: Job) -> Path:

@@ -34,13 +34,13 @@ class StepLog:
         if not self.path.exists():
             return
         lines = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_bytes().splitlines():
             try:
                 if json.loads(line)["step"] < step:
-                    lines.append(line + "\n")
+                    lines.append(line + b"\n")
             except (ValueError, KeyError, TypeError):
-                break  # the line that was being written when the process died
-        write_atomically(self.path, "".join(lines).encode())
+                continue  # damaged, or being written when the process died
+        write_atomically(self.path, b"".join(lines))
 
     def add(self, values: dict[str, Any], losses: dict[str, Tensor], gradient_norm: Tensor) -> None:
         """One update: `values` has at least `step`; the parts of the loss and the norm are scalars on the device.

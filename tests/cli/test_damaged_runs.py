@@ -133,3 +133,29 @@ def test_a_run_that_is_asked_for_by_name_is_refused_with_the_reason(command, kin
     assert said in error
     again = f"`bench run --again {first.name} --out {out}` makes it anew"
     assert (again in error) == (kind == "not a number")
+
+
+def test_a_run_whose_plan_is_gone_is_counted_and_told_by_every_command(out, first, bench):
+    (first.path / "run.json").unlink()
+    for name, command in commands(out).items():
+        status, printed, error = bench(*command)
+        assert status == 0, (name, error)
+        assert "run.json: missing" in printed + error, name
+
+
+@pytest.mark.parametrize("options", [("m-small-human-tiny-s0",), ("--failed",)])
+def test_a_run_whose_plan_is_lost_is_not_tried_again_without_a_word(options, out, first, bench):
+    (first.path / "run.json").write_text("{")
+    options = (first.name, *options[1:]) if options[0] != "--failed" else options
+    status, _, error = bench("retry", *options, "--out", out)
+    assert status == 1
+    assert f"{first.name} cannot be tried again: damaged: run.json: not what was written" in error
+    assert "none of these runs can be tried again" in error
+
+
+def test_predicting_with_a_run_whose_plan_is_lost_says_that_it_is_lost(out, first, bench):
+    (first.path / "run.json").unlink()
+    (out / "documents.json").write_text("[]")
+    status, _, error = bench("predict", first.name, out / "documents.json", "--to", out / "to.json", "--out", out)
+    assert status == 2
+    assert "is not a finished run: damaged: run.json: missing; what was planned is lost" in error

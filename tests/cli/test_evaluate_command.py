@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from bench.cli.evaluate import evaluate
 from bench.errors import UsageError
+from bench.filesystem import write_checksum
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(evaluate)
@@ -221,3 +222,13 @@ def test_the_command_is_known_without_loading_what_it_needs():
     program = f"import sys, bench.cli.evaluate; print(sorted(set(sys.modules) & {heavy}))"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_predictions_that_are_not_what_was_written_are_told(files):
+    pred = Path(files["pred"])
+    write_checksum(pred)
+    before = run("--gold", files["gold"], "--pred", pred)
+    assert "not what was written" not in before.stderr
+    pred.write_text(pred.read_text().replace("P27", "P17"))
+    result = run("--gold", files["gold"], "--pred", pred)
+    assert f"{pred}: not what was written (its checksum is in pred.json.sha256)" in result.stderr

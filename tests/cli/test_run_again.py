@@ -72,7 +72,8 @@ def test_a_run_is_made_anew_from_its_stages_which_stay_as_they_are(what, out, bo
     assert (status, error) == (0, "")
     thrown = printed.partition("thrown away:\n")[2].splitlines()[0]
     assert thrown.strip().startswith(
-        f"runs/{both.name}: predictions-dev.json, predictions-test.json, provenance.json, "
+        f"runs/{both.name}: predictions-dev.json, predictions-dev.json.sha256, predictions-test.json, "
+        "predictions-test.json.sha256, provenance.json, "
     )
     assert "record.json" in thrown
     assert "stages/" not in printed

@@ -12,6 +12,7 @@ from bench.errors import BenchError
 from bench.explorer.encoding import encode
 from bench.explorer.page import render
 from bench.explorer.runs import explore
+from bench.filesystem import write_checksum
 from bench.inference.trust import Trust
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import scores_path
@@ -70,6 +71,18 @@ def test_predictions_that_are_missing_are_such_damage(out):
     assert [run.folder for run in exploration.runs] == [folder_of(out, "atlop").name]
     (left_out,) = exploration.left_out
     assert "cannot be read: No such file" in left_out.why
+
+
+def test_predictions_of_which_a_digit_has_changed_are_such_damage(out):
+    damaged = folder_of(out, "ssrpu")
+    path = damaged.path / "predictions-test.json"
+    write_checksum(path)
+    text = path.read_text()
+    path.write_text(text.replace('"h_idx": 0', '"h_idx": 1', 1))
+    assert path.read_text() != text
+    exploration = explore([folder_of(out, "atlop"), damaged], "test", on_message=lambda note: None)
+    assert [run.folder for run in exploration.runs] == [folder_of(out, "atlop").name]
+    assert f"{path}: not what was written (checksum)" in exploration.left_out[0].why
 
 
 def test_a_run_whose_record_is_damaged_is_left_out_where_it_is_named(out, bench):

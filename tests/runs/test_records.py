@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.filesystem import write_json
 from bench.launch.status import run_views
 from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, read_record
-from bench.runs.run_folder import RunFolder, run_folders
+from bench.runs.run_folder import PLAN_IS_LOST, RunFolder, run_folders
 
 PLAN = made_records.plan()
 TITLES = ["é", "日本", "a \N{LINE SEPARATOR} b"]
@@ -122,6 +123,50 @@ def test_a_damaged_record_is_told(folder, tmp_path):
     (view,) = run_views(tmp_path)
     advice = f"`bench run --again {folder.name} --out {tmp_path}` makes it anew"
     assert (view.state, view.detail) == ("damaged", f"record.json: not what was written (checksum); {advice}")
+
+
+@pytest.mark.parametrize(("written", "changed"), [('"seed": 0', '"seed": 1'), ('"epochs": 3', '"epochs": 2')])
+def test_a_plan_of_which_a_digit_has_changed_is_damaged_before_there_is_a_record(written, changed, folder, tmp_path):
+    (folder.path / "record.json").unlink()
+    text = (folder.path / "run.json").read_text()
+    assert written in text
+    (folder.path / "run.json").write_text(text.replace(written, changed))
+    (view,) = run_views(tmp_path)
+    assert view.state == "damaged"
+    assert "run.json: not what was written (checksum); what was planned is lost" in view.detail
+    folder.announce(PLAN)
+    assert folder.plan() == PLAN
+
+
+def test_a_plan_of_the_version_before_has_no_checksum_and_is_read(folder):
+    write_json(folder.path / "run.json", PLAN.model_dump(mode="json"))
+    assert folder.plan() == PLAN
+    assert folder.record() == record()
+
+
+def test_a_plan_of_a_newer_version_may_be_checked_otherwise(folder):
+    write_json(folder.path / "run.json", {"schema_version": 2, "checksum": "of another kind"})
+    assert folder.verdict().newer == "run.json: schema_version 2, this version reads 1 and lower"
+
+
+@pytest.mark.parametrize("name", ["record.json", "status.json", "error.json", "provenance.json"])
+def test_a_folder_with_a_file_of_a_run_is_one_whose_plan_is_gone(name, folder, tmp_path):
+    for path in folder.path.iterdir():
+        path.unlink()
+    (folder.path / name).write_text("{}")
+    (view,) = run_views(tmp_path)
+    assert (view.state, view.detail) == ("damaged", f"{folder.name}: run.json: missing; {PLAN_IS_LOST}")
+
+
+@pytest.mark.parametrize("name", ["run.json", "record.json", "status.json", "error.json"])
+def test_a_folder_in_the_place_of_a_file_is_damage_to_that_run_and_to_no_other(name, folder, tmp_path):
+    other = RunFolder.of(tmp_path, made_records.plan("n", 0))
+    other.announce(made_records.plan("n", 0))
+    (folder.path / name).unlink(missing_ok=True)
+    (folder.path / name).mkdir()
+    states = {view.run: view.state for view in run_views(tmp_path)}
+    assert states[folder.name] == ("damaged" if name in ("run.json", "record.json") else "done")
+    assert states[other.name] == "waiting"
 
 
 def test_a_folder_without_a_plan_is_no_run(folder, tmp_path):

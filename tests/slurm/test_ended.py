@@ -5,7 +5,7 @@ import json
 import pytest
 from fake_slurm import write_plan
 
-from bench.filesystem import write_json
+from bench.filesystem import read_checked, write_json
 from bench.runs.outline import outlines
 from bench.slurm import ended
 from bench.slurm.attempts import Attempt, start_attempt
@@ -158,3 +158,13 @@ def test_a_controller_that_does_not_answer_for_long_leaves_the_job_as_it_is(word
     slurm.scontrol_fails(words)
     assert end(STOPPED) == STOPPED
     assert error(out, end.run) is None
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"kills": "many", "progress": []}', '{"kills": 4, "checksum": "0"}'])
+def test_a_damaged_count_of_kills_begins_anew(content, end, slurm, out):
+    end(KILLED)
+    (path,) = (out / "slurm" / "kills").iterdir()
+    path.write_text(content)
+    end(KILLED)
+    assert read_checked(path)["kills"] == 1
+    assert slurm.commands("scontrol") == ["requeue 100_0"] * 2

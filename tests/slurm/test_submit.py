@@ -11,7 +11,8 @@ from bench.runs.outline import outlines
 from bench.runs.run_folder import RunFolder
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import make_profile
-from bench.slurm.submissions import submissions
+from bench.slurm.scheduler import Scheduler
+from bench.slurm.submissions import cancelled_jobs, note_cancellation, submissions
 from bench.slurm.submit import submit
 from bench.slurm.tasks import task_of_run, task_of_stage
 
@@ -241,3 +242,50 @@ def test_what_a_newer_version_has_made_is_not_submitted_and_what_is_damaged_is(s
     send(out)
     (submission,) = submissions(out)
     assert [task.run for task in submission.tasks.values()] == [damaged]
+
+
+def damage(path):
+    """Change a digit of the array's id."""
+    text = path.read_text()
+    path.write_text(text.replace('"job": "100"', '"job": "101"'))
+    assert path.read_text() != text
+
+
+def first_submission(out):
+    return min((out / "slurm" / "submissions").glob("*.json"))
+
+
+def test_nothing_is_submitted_while_jobs_are_in_the_queue_of_which_nobody_knows_what_they_do(slurm, out):
+    write_plan(out, "a", "human", 0, "human")
+    send(out)
+    slurm.queue_submitted()
+    damage(first_submission(out))
+    with pytest.raises(BenchError, match="its jobs are in the queue: when they are done remove it"):
+        send(out)
+    assert list(slurm.submitted()) == ["100"]
+
+
+def test_a_damaged_submission_none_of_whose_jobs_is_in_the_queue_is_told_and_the_runs_are_submitted(slurm, out):
+    write_plan(out, "a", "human", 0, "human")
+    send(out)
+    damage(first_submission(out))
+    scheduler = Scheduler(out)
+    assert scheduler.answered
+    assert f"{first_submission(out)} cannot be read (not what was written)" in scheduler.trouble
+    send(out)
+    assert list(slurm.submitted()) == ["100", "101"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"job": 1, "profile": [], "tasks": 7}', '{"tasks": {"x": {}}}', ""])
+def test_a_file_that_is_something_else_is_no_submission_and_no_crash(content, slurm, out):
+    write_plan(out, "a", "human", 0, "human")
+    send(out)
+    first_submission(out).write_text(content)
+    assert submissions(out) == []
+    assert "cannot be read" in Scheduler(out).trouble
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"jobs": 7}', '{"jobs": ["100_0"], "checksum": "0"}', "{"])
+def test_a_note_of_a_cancellation_that_is_damaged_cancels_nothing(content, out):
+    note_cancellation(out, ["99_0"]).with_name("damaged.json").write_text(content)
+    assert cancelled_jobs(out) == {"99_0"}

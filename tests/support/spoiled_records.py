@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.filesystem import read_json, write_json, write_sealed
+from bench.filesystem import read_checked, read_json, write_checked, write_sealed
 from bench.runs.run_folder import RunFolder
 
 Edit = Callable[[dict[str, Any]], object]
@@ -88,7 +88,8 @@ def edit_record(folder: RunFolder, edit: Edit) -> None:
 
 
 def edit_plan(folder: RunFolder, edit: Edit) -> None:
-    """Change the plan of a run."""
-    content = read_json(folder.path / "run.json")
+    """Change the plan of a run, under a right checksum."""
+    content = read_checked(folder.path / "run.json")
+    assert content is not None
     edit(content)
-    write_json(folder.path / "run.json", content)
+    write_checked(folder.path / "run.json", content)

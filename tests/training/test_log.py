@@ -81,6 +81,13 @@ def test_a_line_that_was_not_finished_is_dropped(rest, path):
     assert path.read_text() == line(0) + line(1)
 
 
+@pytest.mark.parametrize("damaged", [b'{"step": 1, "lo', b"\xff\xfe", b"[]", b"", b'{"step": "one"}'])
+def test_a_damaged_line_is_dropped_and_those_after_it_are_kept(damaged, path):
+    path.write_bytes(line(0).encode() + damaged + b"\n" + line(2).encode() + line(3).encode())
+    StepLog(path, 3)
+    assert [row["step"] for row in written(path)] == [0, 2]
+
+
 def test_a_fresh_start_empties_the_log(path):
     path.write_text(line(0))
     StepLog(path, 0)
