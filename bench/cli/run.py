@@ -18,6 +18,7 @@ from bench.cli.options import (
     WaitOption,
     trust_of,
 )
+from bench.data.documents import no_cycle_search
 
 
 def run(
@@ -92,10 +93,12 @@ def run(
     Exit status 0: all runs are done. 1: some failed, or it was stopped. 2: this cannot be run. 3: all are done but
     those that a newer version of the program has made, which are left as they are.
     """
-    from bench.cli.launching import LaunchOptions, launching
-    from bench.cli.run_experiments import DryRun, run_experiments
     from bench.errors import UsageError
-    from bench.experiment.config import CommandLine
+
+    with no_cycle_search():
+        from bench.cli.launching import LaunchOptions, launching
+        from bench.cli.run_experiments import DryRun, run_experiments
+        from bench.experiment.config import CommandLine
 
     how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)
     if again:

@@ -16,18 +16,21 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.data.documents import no_cycle_search
+
 if TYPE_CHECKING:
     from bench.runs.interrupt import Interrupt
 
 
 def main(arguments: list[str]) -> int:
     """Exit status 0 when all runs have a record, 1 when one failed or was stopped, 2 for one without plan, or LOST."""
-    import torch
+    with no_cycle_search():
+        import torch
 
-    from bench.execution.executor import Executor
-    from bench.runs.interrupt import Interrupted, handling_signals
-    from bench.runs.run_folder import RunFolder
-    from bench.training.team import LOST, PeerLostError, joined
+        from bench.execution.executor import Executor
+        from bench.runs.interrupt import Interrupted, handling_signals
+        from bench.runs.run_folder import RunFolder
+        from bench.training.team import LOST, PeerLostError, joined
 
     out, threads = Path(arguments[0]), int(arguments[1])
     checkpoint_seconds, wait_for_locks = map(float, arguments[2:4])

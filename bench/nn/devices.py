@@ -22,6 +22,20 @@ def this_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def set_seed(device: torch.device, number: int) -> None:
+    """Seed what random numbers on `device` are drawn from, as `torch.manual_seed` does for all devices.
+
+    On the CPU that spares a millisecond, and memory that is never given back: PyTorch writes down from where each kind
+    of device was seeded that has not been used yet.
+    """
+    import torch
+
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
+
+
 def visible_gpus(count: int) -> list[str]:
     """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; where it says nothing, the first `count`."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")

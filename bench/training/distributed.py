@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.inference.document_model import BatchLosses, DocumentModel, precision_context
+from bench.nn.devices import set_seed
 from bench.nn.pooling import Pairs, join_documents
 from bench.nn.tokens import Tokens
 
@@ -37,13 +38,13 @@ class DividedLosses(BatchLosses):
         Dropout differs between the documents of two processes, and is the same from pooling on."""
         seed = torch.initial_seed()  # the last that was set: that of the update, or what the batch before left here
         if self.system.encoder is None or len(batch.documents) < self.size:
-            torch.manual_seed(_stream(seed, 0))
+            set_seed(batch.input_ids.device, _stream(seed, 0))
             return super().forward(batch)  # nothing to divide: each computes all of it
         with precision_context(batch.input_ids.device, self.precision):
-            torch.manual_seed(_stream(seed, 1 + self.rank))
+            set_seed(batch.input_ids.device, _stream(seed, 1 + self.rank))
             own = self.system.inputs(share(batch, self.rank, self.size))
             inputs = gather(own, batch, self.rank, self.size)
-            torch.manual_seed(_stream(seed, 0))
+            set_seed(batch.input_ids.device, _stream(seed, 0))
             logits = self.system.logits(inputs)
         return self.system.model.batch_loss(logits, inputs, batch)
 

@@ -29,6 +29,7 @@ from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile
 from bench.interface import Training
 from bench.metrics.official import document_counts
+from bench.nn.devices import set_seed
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
 from bench.runs.interrupt import Interrupt, Interrupted
@@ -211,7 +212,7 @@ class StageTrainer:
         self.losses = self.group.losses(self.system, self.training.precision)
 
     def _update(self, state: TrainingState, loaded: list[Batch], log: StepLog | None) -> None:
-        torch.manual_seed(step_seed(self.plan.seed, self.plan.position, state.step))
+        set_seed(self.device, step_seed(self.plan.seed, self.plan.position, state.step))
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
         rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)
