@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -129,7 +129,7 @@ class LayerQueries(NamedTuple):
     causal: bool
 
 
-def remembering_sdpa(
+def _remembering_sdpa(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -140,7 +140,6 @@ def remembering_sdpa(
     layer_queries: deque[LayerQueries] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Fused attention as transformers calls it, [W, L, heads, h]; what it is computed from goes to `layer_queries`."""
     # `layer_queries` comes as an argument of the model, which passes on what it does not know: what else could bring it
     # here, a context variable, say, would cut what torch.compile makes into pieces, one a layer.
     scale = scaling or query.shape[-1] ** -0.5
@@ -170,7 +169,7 @@ def _unread_mask(
     return sdpa_mask(*args, attention_mask=attention_mask, allow_is_bidirectional_skip=skip, **kwargs)
 
 
-AttentionInterface.register(ATTENTION, remembering_sdpa)
+AttentionInterface.register(ATTENTION, _remembering_sdpa)
 # Without a mask function of the same name transformers would hand the layers no padding mask, silently.
 AttentionMaskInterface.register(ATTENTION, _unread_mask)
 
@@ -181,9 +180,7 @@ class RecomputedRows:
 
     layers: int
 
-    def __call__(
-        self, model: Callable[..., Any], inputs: dict[str, Any], at: Sequence[Tensor]
-    ) -> tuple[Any, list[Rows]]:
+    def __call__(self, model: PreTrainedModel, inputs: dict[str, Any], at: Sequence[Tensor]) -> tuple[Any, list[Rows]]:
         """The output and the rows, as `RowSource` has it. Raises RuntimeError if no queries were seen."""
         layer_queries: deque[LayerQueries] = deque(maxlen=self.layers)
         output = model(**inputs, layer_queries=layer_queries)

@@ -6,10 +6,9 @@ Pooling needs the last layers' attention, and of it only the rows of the mention
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +16,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from bench.data.batching import Batch
-from bench.data.documents import no_cycle_search
 from bench.errors import UsageError
 from bench.nn.encoder_traits import PLAIN, Traits
 from bench.nn.windows import DocumentEncoding, Window, merge, plan_windows, rows_at
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from bench.nn.direct_bert import DirectBert
 
 
 NOT_REPEATABLE = " does not have a deterministic implementation"
@@ -34,14 +30,6 @@ UNFRAMED = range(5)
 """Word pieces to try a model with for which nothing opens and closes a window: any vocabulary has them."""
 GRAPH_LENGTHS = 64
 """Where CUDA graphs are recorded, windows are this many word pieces long, or twice as many, or three times ..."""
-
-
-@cache
-def import_model_code() -> None:
-    """Import what builds and runs models: planning, which needs their names alone, is spared the second it takes."""
-    with no_cycle_search():
-        import bench.nn.direct_bert
-        import bench.nn.encoder_weights  # noqa: F401
 
 
 class Encoder(nn.Module):
@@ -78,13 +66,11 @@ class Encoder(nn.Module):
         # A model that looks only backwards would keep keys and values for pieces that nobody is going to add.
         caches = "use_cache" in inspect.signature(model.forward).parameters
         self._options = {"use_cache": False} if traits.causal and caches else {}
-        # Here, since importing them takes transformers' model code (`import_model_code`).
-        from bench.nn.attention_rows import RecomputedRows, row_source
-        from bench.nn.direct_bert import DirectBert
+        # Here, since importing it takes transformers' model code, which planning does without.
+        from bench.nn.attention_rows import row_source
 
         pieces = [*self.start_ids, *self.end_ids] or UNFRAMED
         self.row_source = row_source(model, layers, pieces) if attention else None
-        self._direct = DirectBert.of(model, pieces) if isinstance(self.row_source, RecomputedRows) else None
 
     @property
     def size(self) -> int:
@@ -123,25 +109,12 @@ class Encoder(nn.Module):
         states: list[Tensor] = []
         attention: list[Tensor] = []
         lengths = [len(ids) for ids in pieces]
-        groups = _one_by_one(lengths) if self.traits.alone else _together(lengths, batch.input_ids.device)
-        direct = self._direct_for(groups, batch.input_ids.device)
-        words = direct.words([ids[None] for ids in pieces]) if direct else ()
-        for some in groups:
+        for some in _one_by_one(lengths) if self.traits.alone else _together(lengths, batch.input_ids.device):
             input_ids, mask = self._side_by_side(pieces[some])
-            if direct:
-                own_states, own_attention = self._encode(direct, input_ids, None, rows[some], words=words[some][0])
-            else:
-                own_states, own_attention = self._encode(self.model, input_ids, mask, rows[some])
+            own_states, own_attention = self._encode(input_ids, mask, rows[some])
             states += own_states.unbind(0)
             attention += own_attention
         return merge(batch, windows, states, attention, rows)
-
-    def _direct_for(self, groups: Sequence[slice], device: torch.device) -> DirectBert | None:
-        """What runs the layers directly; None where windows go through the model together, or in a way of its own."""
-        if self._direct is None or device.type != "cpu" or self.compiled or self.graphs:
-            return None
-        alone = all(group.stop - group.start == 1 for group in groups)
-        return self._direct if alone and self._direct.is_plain() else None
 
     def _pieces(self, batch: Batch, w: Window) -> Tensor:
         """The word pieces of a window, with the special tokens it was cut off from: [length of the window]."""
@@ -160,26 +133,20 @@ class Encoder(nn.Module):
         ids, mask = (pad_sequence(list(x), batch_first=True) for x in (pieces, map(torch.ones_like, pieces)))
         return F.pad(ids, (0, length - longest)), F.pad(mask, (0, length - longest))
 
-    def _encode(
-        self, model: Callable[..., Any], input_ids: Tensor, mask: Tensor | None, rows: list[Tensor], **given: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`.
-
-        model: the model, or what runs it directly.   given: what it is given besides.
-        """
+    def _encode(self, input_ids: Tensor, mask: Tensor | None, rows: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Token states [W, L, d] and, per window, the attention rows [r, A, L] at the positions `rows`."""
         inputs = {
             "input_ids": input_ids,
             "attention_mask": mask,
             "output_hidden_states": self.layers > 1,
             "output_attentions": False,
             **self._options,
-            **given,
         }
         with _compiled_in_training(self.training) if self.compiled else nullcontext():
             if self.row_source is None:
-                output = model(**inputs)
+                output = self.model(**inputs)
             else:
-                output, by_layer = self.row_source(model, inputs, rows)
+                output, by_layer = self.row_source(self.model, inputs, rows)
         states = output.last_hidden_state
         if self.layers > 1:
             states = torch.stack(output.hidden_states[-self.layers :]).mean(0)

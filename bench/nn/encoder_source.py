@@ -35,7 +35,7 @@ from bench.filesystem import (
     write_json,
     write_sealed,
 )
-from bench.nn.encoder import Encoder, import_model_code
+from bench.nn.encoder import Encoder
 from bench.nn.encoder_seal import check_seal
 from bench.nn.encoder_tokenizer import read_tokenizer
 from bench.nn.encoder_traits import PLAIN, Traits, traits_of
@@ -140,7 +140,7 @@ class EncoderSource:
 
         layers, attention: as `Encoder` has them.   window: shorter than the encoder's own. Raises UsageError.
         """
-        import_model_code()
+        # Here: planning needs names and fingerprints, not the code of models, which takes seconds to import.
         from transformers import AutoModel
 
         from bench.nn.attention_rows import ATTENTION

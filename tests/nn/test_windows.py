@@ -13,7 +13,7 @@ from torch import nn
 from transformers import DebertaV2Config, RobertaConfig
 
 from bench.data.batching import Batch
-from bench.nn.attention_rows import ATTENTION, remembering_sdpa
+from bench.nn.attention_rows import ATTENTION, _remembering_sdpa
 from bench.nn.encoder import Encoder
 from bench.nn.windows import plan_windows
 
@@ -52,7 +52,7 @@ class StubModel(nn.Module):
         states = []
         for layer in range(self.layers):
             scale = 1 + 0.1 * layer
-            remembering_sdpa(self, query, key, key, seen[:, None, None], scaling=scale, **kwargs)
+            _remembering_sdpa(self, query, key, key, seen[:, None, None], scaling=scale, **kwargs)
             states.append((scale * x).tanh())
         return SimpleNamespace(last_hidden_state=states[-1], hidden_states=states)
 
