@@ -61,7 +61,7 @@ def evaluate(
         raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {chosen.name}; leave them out")
     # Nothing that is read has cycles, and looking for some in millions of rows takes longer than all the rest.
     with no_cycle_search():
-        scored = _score(gold, chosen, pred, train_facts, distant_facts)
+        scored = _score(gold, chosen, pred, train_facts, distant_facts, chosen if form else None)
         _print_notes(scored.notes)
         if json:
             _print_json(scored)
@@ -83,7 +83,15 @@ class _Scored:
     notes: Sequence[str]
 
 
-def _score(gold: Path, form: Format, pred: Path, train_facts: Path | None, distant_facts: Path | None) -> _Scored:
+def _score(
+    gold: Path,
+    form: Format,
+    pred: Path,
+    train_facts: Path | None,
+    distant_facts: Path | None,
+    of_facts: Format | None,
+) -> _Scored:
+    """Read and score everything. form: of the labelled documents.   of_facts: of those with facts, None to see."""
     from bench.filesystem import checksum_path, fits_checksum
     from bench.metrics import official, slices, submission_checks
     from bench.metrics.submission import read_submission
@@ -95,8 +103,8 @@ def _score(gold: Path, form: Format, pred: Path, train_facts: Path | None, dista
         predictions = read_submission(pred, on_read)
         changed = not fits_checksum(pred)
         doing("reading facts")
-        facts = None if train_facts is None else _facts(train_facts)
-        distant = None if distant_facts is None else _facts(distant_facts)
+        facts = None if train_facts is None else _facts(train_facts, of_facts)
+        distant = None if distant_facts is None else _facts(distant_facts, of_facts)
         doing(f"scoring {plural(len(predictions), 'prediction')}")
         evaluation = official.evaluate((prediction.triple for prediction in predictions), documents, facts, distant)
         sliced = slices.evaluate_slices(evaluation.judged, documents)
@@ -183,10 +191,16 @@ def _ranking(
     return rank_predictions(predictions, documents, facts)
 
 
-def _facts(path: Path) -> frozenset[Fact]:
+def _facts(path: Path, form: Format | None) -> frozenset[Fact]:
+    """The facts of a file: a .fact file, or documents in the given form or the one they begin with."""
+    from bench.data.documents import facts_of
+    from bench.data.formats.detect import detect
     from bench.data.formats.docred import read_facts, read_labelled_facts
 
-    return read_facts(path) if _holds_facts(path) else read_labelled_facts(path)
+    if _holds_facts(path):
+        return read_facts(path)
+    form = form or detect(path)
+    return read_labelled_facts(path) if form.name == "docred" else facts_of(_labelled(path, form))
 
 
 def _holds_facts(path: Path) -> bool:

@@ -82,8 +82,9 @@ def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> Non
 def _rows(path: Path | str, on_read: Callable[[int], None]) -> Iterator[Any]:
     """The items of the list in a submission. Raises UsageError with the line for what is not UTF-8 or not JSON."""
 
-    def no_list(value: Any, _: bool) -> str:
-        return f'expected a list of {{"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}}, found {kind_of(value)}'
+    def no_list(value: Any, several: bool) -> str:
+        found = kind_of(value) + (" and more after it" if several else "")
+        return f'expected a list of {{"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}}, found {found}'
 
     for item, _ in list_items(_blocks(path, on_read), "JSON", no_list):
         if isinstance(item, BrokenJson):

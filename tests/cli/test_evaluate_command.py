@@ -232,3 +232,16 @@ def test_predictions_that_are_not_what_was_written_are_told(files):
     pred.write_text(pred.read_text().replace("P27", "P17"))
     result = run("--gold", files["gold"], "--pred", pred)
     assert f"{pred}: not what was written (its checksum is in pred.json.sha256)" in result.stderr
+
+
+def test_facts_of_another_form_are_told_in_the_words_of_its_reader(files, tmp_path):
+    text = "1|t|A title.\n1|a|B.\n1\t0\t1\tA\tChemical\tC1\n1\tCID\tC1\tC2\n"
+    (tmp_path / "abstracts.txt").write_text(text)
+    with pytest.raises(UsageError, match="another corpus"):
+        run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "abstracts.txt")
+
+
+def test_a_prediction_a_line_is_no_list(files, tmp_path):
+    (tmp_path / "lines.json").write_text('{"title": "a"}\n{"title": "b"}\n')
+    with pytest.raises(UsageError, match="found an object and more after it"):
+        run("--gold", files["gold"], "--pred", tmp_path / "lines.json")
