@@ -156,11 +156,13 @@ class Workshop:
             "models show": ["models", "show", "ttmre"],
             "run --dry-run --estimate": [*command, "--dry-run", "--estimate"],
         }
-        doing = {"run": command, "run --again": ["run", "--again", run, "--launcher", "inline", *out]}
+        # In this process, as the runs were made: with other threads the last bits are others.
+        inline = ["--launcher", "inline"]
+        doing = {"run": command, "run --again": ["run", "--again", run, *inline, *out]}
         if pattern.startswith("home"):
             looking, doing = of_home | looking, doing | {"data add": [*world.adding(), "--replace"]}
         else:
-            others = {"retry": ["retry", run], "remove": ["remove", run, "--yes"], "cancel": ["cancel", run]}
+            others = {"retry": ["retry", run, *inline], "remove": ["remove", run, "--yes"], "cancel": ["cancel", run]}
             looking, doing = of_out | looking, doing | {name: [*other, *out] for name, other in others.items()}
         return [looking, *({name: command} for name, command in doing.items())]
 
