@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.errors import plural
 from bench.filesystem import home
 from bench.processes import is_gone
 
@@ -15,7 +16,7 @@ TEMPORARY = re.compile(r"\..+\.(?:(?P<mark>[0-9a-f]{8}-\d+)-)?[a-z0-9_]{8}\.tmp"
 """What `write_atomically` calls them; the version before did not mark them with their writer."""
 LONG = 24 * 3600.0
 """Seconds after which a file is no longer being written that another machine has begun. It is written in one go."""
-OF_HOME = ("features", "encodings", "probes", "datasets", "sample", "statistics", "memory-figures")
+OF_HOME = ("features", "encodings", "probes", "datasets", "sample", "statistics", "memory-figures", "cards")
 OF_OUTPUT = ("runs", "stages", "signals", "tables", "slurm")
 """The folders that this program writes to: others may be anything of the user's."""
 
@@ -26,7 +27,7 @@ def remove_leftovers(out: Path) -> str:
     removed = [size for folder in folders for size in _removed(folder, LONG)]
     if not removed:
         return ""
-    files = "1 temporary file" if len(removed) == 1 else f"{len(removed):,} temporary files"
+    files = plural(len(removed), "temporary file")
     return f"removed {files} ({sum(removed) / 1e6:,.0f} MB) that killed processes had left"
 
 

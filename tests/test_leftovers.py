@@ -61,6 +61,15 @@ def test_where_the_writer_cannot_be_looked_for_only_what_is_old_is_removed(name,
     assert "1 temporary file " in remove_leftovers(tmp_path / "out")
 
 
+def test_a_half_written_card_of_a_model_is_removed(home, tmp_path):
+    path = home / "cards" / OF_ANOTHER
+    path.parent.mkdir(parents=True)
+    path.touch()
+    os.utime(path, (0, 0))
+    assert remove_leftovers(tmp_path) != ""
+    assert not path.exists()
+
+
 def test_who_holds_the_lock_of_a_folder_removes_what_anyone_but_a_living_process_here_has_begun(tmp_path):
     mine = tmp_path / f".a.json.{writers_mark()}-a1b2c3d4.tmp"
     for name in (OF_ANOTHER, OF_THE_VERSION_BEFORE, mine.name):
