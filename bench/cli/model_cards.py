@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint
@@ -50,12 +51,17 @@ def _stage(stage: Any) -> str:
     return f"on {stage.data}{changes}" + (f", frozen: {', '.join(stage.freeze)}" if stage.freeze else "")
 
 
-def registered_card(entry: EntryPoint) -> ModelCard:
-    """The card of a registered model, which is imported only where it has not been before, or code has changed since.
+def registered_cards(entries: Iterable[EntryPoint]) -> list[ModelCard]:
+    """The cards of registered models: imported is only what has not been before, or whose code has changed since.
 
-    Raises `UsageError` where it cannot be imported.
+    Raises `UsageError` where a model cannot be imported.
     """
-    code = [_state_of(module.partition(".")[0]) for module in (entry.module, bench.__name__)]
+    packages = {entry: entry.module.partition(".")[0] for entry in entries}
+    code = {package: _state_of(package) for package in {*packages.values(), bench.__name__}}
+    return [_card(entry, [code[package], code[bench.__name__]]) for entry, package in packages.items()]
+
+
+def _card(entry: EntryPoint, code: Sequence[object]) -> ModelCard:
     path = home() / "cards" / f"{digest([entry.name, entry.value, *code])}.json"
     if (kept := read_sealed(path, "card")) is not None:
         return ModelCard(**kept)

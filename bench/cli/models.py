@@ -27,13 +27,13 @@ def list_models() -> None:
     from rich.table import Table
 
     from bench.cli.console import make_console
-    from bench.cli.model_cards import registered_card
+    from bench.cli.model_cards import registered_cards
     from bench.registry import registered
 
     table = Table("Model", "What it is", "Settings", "From", box=None, pad_edge=False)
-    for name, entry in sorted(registered().items()):
-        card = registered_card(entry)
-        table.add_row(name, card.description.partition("\n")[0], ", ".join(card.stages), entry.value)
+    entries = [entry for _, entry in sorted(registered().items())]
+    for entry, card in zip(entries, registered_cards(entries), strict=True):
+        table.add_row(entry.name, card.description.partition("\n")[0], ", ".join(card.stages), entry.value)
     make_console().print(table)
 
 
@@ -61,11 +61,11 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
 
 
 def _card(model: str) -> ModelCard:
-    from bench.cli.model_cards import card_of, registered_card
+    from bench.cli.model_cards import card_of, registered_cards
     from bench.registry import find, registered
 
     entries = registered()
-    return registered_card(entries[model]) if model in entries else card_of(find(model))
+    return registered_cards([entries[model]])[0] if model in entries else card_of(find(model))
 
 
 @app.command(cls=Command)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.model_cards import registered_card
+from bench.cli.model_cards import registered_cards
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.docred import write_documents
 from bench.metrics.submission import Prediction, write_submission
@@ -105,9 +105,9 @@ def test_a_card_is_made_again_when_code_of_the_package_changes(tmp_path, monkeyp
     source.write_text('from baselines.atlop import Atlop\n\nclass One(Atlop):\n    """The first."""\n')
     entry = EntryPoint("one", "invented.models:One", "docre_bench.models")
     monkeypatch.setattr("bench.registry.entry_points", lambda group: [entry])
-    assert registered_card(entry).description == "The first."
+    assert registered_cards([entry])[0].description == "The first."
     source.write_text(source.read_text().replace("The first.", "Another text."))
     del sys.modules["invented.models"]
-    assert registered_card(entry).description == "Another text."
+    assert registered_cards([entry])[0].description == "Another text."
     monkeypatch.setattr("bench.registry.find", lambda name: pytest.fail("imported again"))
-    assert registered_card(entry).description == "Another text."
+    assert registered_cards([entry])[0].description == "Another text."
