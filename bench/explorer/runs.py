@@ -20,6 +20,7 @@ from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
 from bench.runs.run_folder import RunFolder, not_finished, predictions_path
 from bench.runs.triple_scores import SplitScores, has_newer_scores, load_scores, scores_path
+from bench.runs.verdict import Verdict
 
 Split = Literal["dev", "test"]
 CHECKSUMS: dict[Split, str] = {"dev": "dev_checksum", "test": "test_checksum"}
@@ -76,18 +77,18 @@ def explore(
     where all are left out.
     """
     finished = [(folder, *_finished(folder)) for folder in folders]
-    if not any(record for _, _, record in finished):
-        raise UsageError(_nothing_to_show([_left_out(folder, folder.verdict().why) for folder in folders]))
+    if not any(found.record for _, _, found in finished):
+        raise UsageError(_nothing_to_show([_left_out(folder, found.why) for folder, _, found in finished]))
     dataset = _shared_dataset([plan for _, plan, _ in finished], split)
     documents = dataset.documents(split)
     if not dataset.is_labelled(split):
         raise UsageError(f"the {split} documents of {dataset.name!r} have no labels to compare with: try --split dev")
     runs: list[ExploredRun] = []
     left_out: list[LeftOut] = []
-    for folder, plan, record in finished:
+    for folder, plan, found in finished:
         try:
-            if record is None:
-                raise BenchError(folder.verdict().why)
+            if found.record is None:
+                raise BenchError(found.why)
             path = predictions_path(folder.path, split)
             if not fits_checksum(path):
                 raise BenchError(f"{path}: not what was written (checksum)")
@@ -102,7 +103,7 @@ def explore(
             on_message(f"{folder.name}: {why}; making them from its weights, once")
             why = _made_scores(folder, plan, split, documents, predictions, on_message, trust)
             scores, why = (None, why) if why else _kept_scores(folder, plan, split, documents)
-        runs.append(ExploredRun(folder.name, plan, record, by_row, scores, why))
+        runs.append(ExploredRun(folder.name, plan, found.record, by_row, scores, why))
     if not runs:
         raise BenchError(_nothing_to_show(left_out))
     names = {relation: dataset.relation_names.get(relation, relation) for relation in dataset.relations}
@@ -118,12 +119,12 @@ def _nothing_to_show(left_out: Sequence[LeftOut]) -> str:
     return "\n".join(["none of the runs can be shown", *(f"{run.folder}: {run.why}" for run in left_out)])
 
 
-def _finished(folder: RunFolder) -> tuple[RunPlan, RunRecord | None]:
-    """Plan and record of a run, None for a record that is damaged. Raises UsageError for a run that is not finished."""
+def _finished(folder: RunFolder) -> tuple[RunPlan, Verdict]:
+    """The plan of a run, and what its files amount to: its record may be damaged. Raises UsageError for other runs."""
     found = folder.verdict()
     if found.plan is None or not (found.record or found.damage):
         raise UsageError(f"{folder.name} is not a finished run: {not_finished(folder)}")
-    return found.plan, found.record
+    return found.plan, found
 
 
 def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
