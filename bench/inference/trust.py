@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.filesystem import home, read_sealed, write_sealed
 from bench.inference.model_code import UnusableModelError
+from bench.registry import is_installed
 from bench.runs.plan import RunPlan
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ class Trust:
 
         Raises `UntrustedCodeError` where any other code would be run that was not installed.
         """
-        from bench.registry import is_installed  # here: it takes torch, and pages of kept scores are made without
-
         own = {entry.cls.__qualname__: entry.reference for entry in self.models}
         stages = tuple(s.model_copy(update={"reference": own.get(s.class_name, s.reference)}) for s in plan.stages)
         inference = plan.inference
@@ -79,8 +78,8 @@ class Remembered:
 
 def remembered() -> Remembered:
     """What `remember` was told."""
-    kept = read_sealed(_remembered_path(), "trusted")
-    return Remembered(**{name: frozenset(values) for name, values in kept.items()}) if kept else Remembered()
+    kept = read_sealed(_remembered_path(), "trusted") or {}
+    return Remembered(frozenset(kept.get("models", ())), frozenset(kept.get("commands", ())))
 
 
 def remember(models: Iterable[str], commands: Iterable[str]) -> None:
