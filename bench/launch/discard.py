@@ -14,7 +14,7 @@ from bench.launch.status import Observation, RunView
 from bench.locks import Lock, LockHeldError
 from bench.nn.encoder_seal import is_intact
 from bench.runs.plan import RunPlan, StagePlan
-from bench.runs.run_folder import RunFolder, run_folders
+from bench.runs.run_folder import PLAN, RunFolder, run_folders
 from bench.runs.stage_folder import ENCODER, RESULT, stage_folder, stage_result
 from bench.runs.status import UNDER_WAY
 from bench.training.trainer import selected_is_intact
@@ -86,7 +86,7 @@ def _empty(folder: Path) -> None:
     Should it be interrupted: a stage without its result is not done, and a run is listed until its plan goes, the last.
     """
     (folder / RESULT).unlink(missing_ok=True)
-    for inside in sorted(folder.iterdir(), key=lambda inside: inside.name == "run.json"):
+    for inside in sorted(folder.iterdir(), key=lambda inside: inside.name == PLAN):
         if inside.name not in LOCKS:
             _remove(inside)
 
@@ -108,7 +108,7 @@ def alone(out: Path, names: Sequence[str]) -> tuple[list[Discarded], list[str]]:
     kept = [f"{path}: other runs need it" for path in made if path in needed]
     left = [path for path in made if path not in needed]
     if left and (unreadable := next((name for name, plan in plans.items() if plan is None), "")):
-        kept += [f"{path}: {out / 'runs' / unreadable / 'run.json'} cannot be read, and may need it" for path in left]
+        kept += [f"{path}: {out / 'runs' / unreadable / PLAN} cannot be read, and may need it" for path in left]
         left = []
     if lost := [name for name in names if RunFolder(out, name).plan() is None]:
         kept.append(f"stages of {', '.join(lost)}: which those are cannot be read any more")
@@ -128,7 +128,7 @@ def damaged_and_results(out: Path, plan: RunPlan) -> list[Discarded]:
     """What of a run is thrown away for it to be made anew: the stages that are damaged, and all results of the run."""
     run = RunFolder.of(out, plan).path
     stages = [damaged for stage in plan.stages for damaged in _damaged(out, stage)]
-    own = [path for path in sorted(run.iterdir()) if path.name not in ("run.json", *LOCKS)]
+    own = [path for path in sorted(run.iterdir()) if path.name not in (PLAN, *LOCKS)]
     return [*stages, *(Discarded(path, "made again", run) for path in own)]
 
 

@@ -84,9 +84,9 @@ class RunFolder:
         try:
             plan = self._plan()
         except NewerVersionError as error:
-            return Verdict(newer=f"run.json: {error}")
+            return Verdict(newer=f"{PLAN}: {error}")
         except DamagedFileError as error:
-            return Verdict(damage=f"run.json: {error}")
+            return Verdict(damage=f"{PLAN}: {error}")
         try:
             record = self._record()
             if record is not None:
