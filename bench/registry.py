@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from bench.errors import UsageError, in_words, unknown
 
@@ -127,10 +127,10 @@ def code_version(cls: type) -> str:
 
     Read once in a process: the class in memory is the code it was imported from, whatever the file becomes.
 
-    Comments and docstrings do not count, so that a remark costs no GPU hours. What the harness computes is versioned
-    by hand, in `bench.runs.plan.HARNESS_VERSION`. Code that was written anew and gives the same numbers to the bit
-    keeps the version, and so the runs, of the code that it replaces: the package says so in `SAME_NUMBERS`, by the
-    versions of both, which the next change of the code makes void.
+    Comments and docstrings do not count, so that a remark costs no GPU hours, nor where in `bench` a thing is had from,
+    which may move: what the harness computes is versioned by hand, in `bench.runs.plan.HARNESS_VERSION`. Code that was
+    written anew and gives the same numbers to the bit keeps the version, and so the runs, of the code that it replaces:
+    the package says so in `SAME_NUMBERS`, by the versions of both, which the next change of the code makes void.
     """
     version, package = hashed_version(cls), cls.__module__.partition(".")[0]
     return _same_numbers(package).get(version, version)
@@ -197,12 +197,27 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
 
 
 def _code_of(tree: ast.Module) -> str:
-    """The code without comments, layout, docstrings and other bare strings."""
+    """The code without comments, layout, docstrings and other bare strings, and without imports of the harness."""
+    renamed: set[str] = set()
     for node in ast.walk(tree):
-        block = getattr(node, "body", None)
-        if isinstance(block, list):
-            block[:] = [statement for statement in block if not _is_text(statement)] or [ast.Pass()]
-    return ast.unparse(tree)
+        for part in ("body", "orelse", "finalbody"):
+            block = getattr(node, part, None)
+            if isinstance(block, list):
+                of_harness = [statement for statement in block if _is_import_of_harness(statement)]
+                # A name says what it stands for, wherever it is had from; one that is given here does not.
+                names = [alias for statement in of_harness for alias in statement.names if alias.asname]
+                renamed |= {f"{alias.name.rpartition('.')[2]} as {alias.asname}" for alias in names}
+                kept = [statement for statement in block if not _is_text(statement) and statement not in of_harness]
+                block[:] = kept or ([ast.Pass()] if part == "body" else [])
+    return "\n".join([*sorted(renamed), ast.unparse(tree)])
+
+
+def _is_import_of_harness(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
+    if isinstance(node, ast.ImportFrom):
+        names = [] if node.level else [node.module or ""]
+    else:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    return bool(names) and all(name.partition(".")[0] == "bench" for name in names)
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -213,7 +213,7 @@ def differences(config: PreTrainedConfig, traits: Traits) -> tuple[float, float]
     model.load_state_dict(own.state_dict())
     encoder = Encoder(model.eval(), [2], [3], 128, traits=traits).eval()
     batch = documents(config.pad_token_id or 0)
-    with mock.patch("bench.nn.encoder._together", lambda lengths, device: [slice(0, len(lengths))]):
+    with mock.patch("bench.nn.encoder._together", lambda lengths, device, worth: [slice(0, len(lengths))]):
         encodings = encoder(batch)
     states = rows = 0.0
     for row, (document, encoding) in enumerate(zip(batch.documents, encodings, strict=True)):

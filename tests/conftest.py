@@ -38,7 +38,7 @@ def shared_file() -> Callable[[str], Path]:
 def windows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test as encoders do on the CPU, and as they do on a GPU."""
     if request.param == "all windows at once":
-        monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device: [slice(0, len(lengths))])
+        monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device, worth: [slice(0, len(lengths))])
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import pytest
 from bench import registry
 from bench.errors import UsageError
 from bench.interface import PairModel
-from bench.registry import code_version, find, hashed_version, registered
+from bench.registry import _code_of, code_version, find, hashed_version, registered
 
 MODEL = """
     from bench.interface import PairModel, Recipe, Stage
@@ -196,6 +197,19 @@ def test_a_code_version_does_not_change_with_the_folder_remarks_or_layout(write)
             """What the recipe is."""
     '''
     assert version_of(write, MODEL, "a") == version_of(write, remarked, "b")
+
+
+def test_a_code_version_does_not_change_with_where_the_harness_has_a_thing(write):
+    elsewhere = MODEL.replace("from bench.interface", "import bench.errors\n    from bench.somewhere", 1)
+    assert elsewhere != MODEL
+    assert _code_of(ast.parse(textwrap.dedent(MODEL))) == _code_of(ast.parse(textwrap.dedent(elsewhere)))
+
+
+def test_a_code_version_changes_with_what_of_the_harness_a_name_is_given_to():
+    codes = [
+        f"from bench.interface import {what} as loss\n\ndef f(x):\n    return loss(x)\n" for what in ("one", "other")
+    ]
+    assert len({_code_of(ast.parse(code)) for code in [*codes, codes[0].replace("bench.", "mine.")]}) == 3
 
 
 def test_a_byte_order_mark_before_the_code_is_no_code(write):

@@ -16,7 +16,7 @@ from bench.filesystem import digest
 from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
 from bench.runs.recipe import Setting, Signal, Source, Training
 
-HARNESS_VERSION = 2
+HARNESS_VERSION = 3
 """Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
 METRIC_VERSION = 1
 """Part of every run's key: raise it when evaluation would give other numbers from the same predictions."""

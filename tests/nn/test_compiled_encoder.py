@@ -66,7 +66,7 @@ def test_the_model_is_compiled_as_one_piece_however_many_layers_it_has(batch, mo
 def test_windows_are_filled_up_to_few_lengths_for_cuda_graphs_and_nothing_changes(batch, monkeypatch):
     lengths = []
     monkeypatch.setattr(nn.Module, "compile", lambda self, **options: None)
-    monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device: [slice(0, len(lengths))])
+    monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device, worth: [slice(0, len(lengths))])
     encoder = encoder_of(BertConfig(**SIZES | WITHOUT_DROPOUT | {"num_hidden_layers": 1}, intermediate_size=24)).train()
     before = encoder(batch)
     encoder.compile_model(graphs=True)

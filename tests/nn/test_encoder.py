@@ -9,7 +9,7 @@ from baselines.atlop import Atlop, AtlopHyperparameters
 from bench.errors import UsageError
 from bench.interface import Task
 from bench.nn.attention_rows import ATTENTION
-from bench.nn.encoder import Encoder
+from bench.nn.encoder import Encoder, _together
 from bench.nn.pooling import pool
 
 pytestmark = pytest.mark.usefixtures("windows")
@@ -194,3 +194,34 @@ def test_documents_without_entities_pairs_or_surviving_mentions_go_through(layou
         loss = sum(model.loss(logits, torch.zeros(len(logits), 2, dtype=torch.bool)).values())
         loss.backward()
         assert torch.isfinite(loss)
+
+
+def test_in_evaluation_a_documents_numbers_are_the_same_to_the_bit_whatever_is_beside_it_on_a_cpu(
+    layout, batch_of, request
+):
+    if "at once" in request.node.callspec.id:
+        pytest.skip("as on a GPU: equal to rounding there")
+    documents = [layout([[1, 8], [5]], 20), layout([[3], [10, 12]], 19)]
+    encoder, batch = encoder_of(CONFIGS["bert"]).eval(), batch_of(documents)
+    for b, encoding in enumerate(encoder(batch)):
+        (alone,) = encoder(batch.alone(b))
+        assert torch.equal(alone.states, encoding.states)
+        assert torch.equal(alone.attention, encoding.attention)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "worth", "joined"),
+    [
+        ([30, 28, 29, 30], 500, [[30, 28, 29, 30]]),
+        ([30, 28, 29, 30], 0, [[30], [28], [29], [30]]),
+        ([30, 30, 29], 0, [[30, 30], [29]]),
+        ([30, 28, 10, 30], 3, [[30, 28], [10], [30]]),
+        # The second costs 2, and the fourth would cost all before it: 3 times 10 for 3 calls.
+        ([30, 28, 30, 40], 9, [[30, 28, 30], [40]]),
+        ([], 5, []),
+        ([30, 30], None, [[30], [30]]),
+    ],
+)
+def test_on_a_cpu_windows_are_joined_where_padding_costs_less_than_a_call(lengths, worth, joined):
+    parts = _together(lengths, torch.device("cpu"), worth)
+    assert [lengths[part] for part in parts] == joined

@@ -48,7 +48,7 @@ class ReadingBack(TorchDispatchMode):
 @pytest.mark.parametrize("share", [1.0, 0.7], ids=["one window", "two windows"])
 def test_no_step_waits_for_the_device(name, together, share, monkeypatch):
     if together:  # as on a GPU
-        monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device: [slice(0, len(lengths))])
+        monkeypatch.setattr("bench.nn.encoder._together", lambda lengths, device, worth: [slice(0, len(lengths))])
     documents = sample_splits()["train"][:3]
     source = find_encoder("tiny", documents)
     batch = collate(list(build_features(documents, source.words(), RELATIONS, 512)), len(RELATIONS), source.pad_id)
