@@ -7,13 +7,13 @@ from bench.interface import Training
 from bench.report.render.markdown import to_markdown
 from bench.report.table import Table
 from bench.report.tables.overview import overview_tables
-from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.plan import HARNESS_VERSION, RunPlan, StagePlan
 from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
 
 
 def stage(seed: int) -> StagePlan:
     return StagePlan(
-        model="m", reference="m", class_name="M", code="c", hyperparameters={}, training=Training(), freeze=(),
+        harness=HARNESS_VERSION, model="m", reference="m", class_name="M", code="c", hyperparameters={}, training=Training(), freeze=(),
         data="human", dataset="d", train_checksum="t", select_checksum="s", relations=("r",), encoder="e",
         encoder_fingerprint="f", max_length=128, seed=seed, position=0, after=None,
     )  # fmt: skip
@@ -56,6 +56,17 @@ def test_mentions_past_the_length_limit_are_told_under_the_table():
     cell = Cell((plan(0),), (record(0, 50.0, cut=7),), ())
     text = to_markdown(*overview_tables([cell], ("test",)))
     assert "7 mentions of test lie past the limit of 128 word pieces" in text
+
+
+def test_rows_of_an_older_version_of_the_harness_are_told_under_the_table_which_keeps_them_apart():
+    older = stage(0).model_copy(update={"harness": HARNESS_VERSION - 1})
+    cells = [Cell((p,), (record(0, 50.0),), ()) for p in (plan(0), plan(0).model_copy(update={"stages": (older,)}))]
+    (table,) = overview_tables(cells, ["test"])
+    names = [row.cells[0].text for row in table.rows]
+    assert len(set(names)) == 2
+    (note,) = table.notes
+    assert note.startswith(f"by version {HARNESS_VERSION - 1} of the harness, ")
+    assert note.endswith(f"today's version {HARNESS_VERSION}: {names[1]} with e")
 
 
 def test_a_cell_without_a_record_is_shown_as_missing():

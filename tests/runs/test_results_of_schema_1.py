@@ -78,21 +78,36 @@ def test_the_tables_of_the_report_are_the_same(results, bench):
     assert {name: hashlib.sha256((report / name).read_bytes()).hexdigest()[:16] for name in written} == frozen
 
 
-def test_running_it_again_does_nothing(results, bench, monkeypatch):
+@pytest.fixture
+def plan_as_then(results, monkeypatch) -> None:
+    """Plan with the encoder files, the models' code and the version of the harness that the fixture was made with."""
     # Imported before the patch: what these import must not keep the patched function.
     from bench.cli import run_experiments
 
-    planned = next(run_folders(results)).plan()
+    plans = [folder.plan() for folder in run_folders(results)]
+    code = {stage.class_name: stage.code for plan in plans for stage in plan.stages}
+    (version,) = {stage.harness for plan in plans for stage in plan.stages}
     find_encoder = run_experiments.encoder_source.find_encoder
-    fingerprint = planned.stages[0].encoder_fingerprint  # of files that the libraries write: it changes with them
+    fingerprint = plans[0].stages[0].encoder_fingerprint  # of files that the libraries write: it changes with them
 
     def with_that_fingerprint(name: str, documents: Sequence[Document], download: bool = False) -> EncoderSource:
         return replace(find_encoder(name, documents, download), fingerprint=fingerprint)
 
     monkeypatch.setattr(run_experiments.encoder_source, "find_encoder", with_that_fingerprint)
+    monkeypatch.setattr("bench.experiment.planner.code_version", lambda cls: code[cls.__qualname__])
+    monkeypatch.setattr("bench.experiment.planner.HARNESS_VERSION", version)
+
+
+def test_running_it_again_with_that_version_does_nothing(results, bench, plan_as_then):
     before = {path: path.read_bytes() for path in results.rglob("*.json")}
     status, out, _ = bench(*RUN)
     assert status == 0
     assert "8 done before" in out
     assert {path: path.read_bytes() for path in results.rglob("*.json")} == before
     assert not (results / "stages").exists()
+
+
+def test_a_newer_version_of_the_harness_has_runs_of_its_own(results, bench):
+    status, out, _ = bench(*RUN, "--dry-run")
+    assert status == 0
+    assert "8 runs, 12 stages; 0 runs already have their record" in " ".join(out.split())

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.interface import Training
 from bench.metrics.official import Counts
-from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.plan import HARNESS_VERSION, RunPlan, StagePlan
 from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
 
@@ -23,7 +23,7 @@ class Content(NamedTuple):
     train: str = "t"
     fingerprint: str = "f"
     metric: int = 1
-    harness: int = 1
+    harness: int = HARNESS_VERSION
     epochs: int = 30
 
 

@@ -1,4 +1,4 @@
-"""What stands below a table: what no model could get right, and why a score is 0.00."""
+"""What stands below a table: what no model could get right, whose numbers are of before, and why a score is 0.00."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.aggregate import Cell
 from bench.analysis.systems import System
 from bench.errors import plural
+from bench.runs.plan import HARNESS_VERSION
 from bench.runs.record import RunRecord
 
 
@@ -51,6 +52,20 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
                 one = record.gold_outside == 1
                 on = "is on a pair that is no candidate" if one else "are on pairs that are no candidates"
                 yield f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split} {on}: counted as missed"
+
+
+def version_notes(systems: Sequence[System]) -> Iterator[str]:
+    """Which of the systems were made by an older version of the harness, whose numbers are not today's."""
+    older: dict[int, list[str]] = defaultdict(list)
+    for system in systems:
+        version = system.plan.stages[-1].harness
+        if version < HARNESS_VERSION:
+            older[version].append(f"{system.name} with {system.encoder}")
+    for version, names in sorted(older.items()):
+        yield (
+            f"by version {version} of the harness, which does not come to the same numbers as today's version "
+            f"{HARNESS_VERSION}: {', '.join(dict.fromkeys(names))}"
+        )
 
 
 def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
