@@ -75,7 +75,9 @@ class Cell:
         if not self.records:
             return tuple(_score(self, split, ALL, metric, {}) for split in ("dev", "test") for metric in COUNTED)
         scores = []
-        for split, part, metric in _recorded(self.records[0].splits):
+        # Of predictions from elsewhere a seed may lack a split that others have.
+        splits = {split: scored for record in reversed(self.records) for split, scored in record.splits.items()}
+        for split, part, metric in _recorded(splits):
             scored = {str(record.seed): record.splits[split] for record in self.records if split in record.splits}
             values = {seed: _value(of_split, part, metric) for seed, of_split in scored.items()}
             seeds = {seed: value for seed, value in values.items() if value is not None}

@@ -48,11 +48,14 @@ def _shared(plan: RunPlan) -> Iterator[tuple[Literal["evaluation", "data", "trai
     yield "evaluation", "versions of the metric", str(plan.metric)
     for stage in plan.stages:
         yield "data", f"{stage.data} training documents", _digest(stage.train_checksum)
-    yield "data", "documents to select the model on", _digest(plan.stages[-1].select_checksum)
+    last = plan.last
+    if last is None:
+        return  # what made predictions from elsewhere is not known, which their rows say
+    yield "data", "documents to select the model on", _digest(last.select_checksum)
     # Of one name: rows with encoders of different names say so themselves.
     yield "training", f"weights of {plan.encoder}", _digest(plan.stages[0].encoder_fingerprint)
-    yield "training", "versions of the harness", str(plan.stages[-1].harness)
-    yield "training", "limits in word pieces", str(plan.stages[-1].max_length)
+    yield "training", "versions of the harness", str(last.harness)
+    yield "training", "limits in word pieces", str(last.max_length)
 
 
 def _digest(checksum: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 
 from bench.analysis.aggregate import ALL, Cell
 from bench.analysis.comparison import Comparison, Question, adjusted, compare
 from bench.analysis.metrics import METRICS
 from bench.analysis.published import Published, PublishedRow
-from bench.analysis.systems import Condition, System, same_encoder, systems_of
+from bench.analysis.systems import Condition, System, by_condition, same_encoder, systems_of
 from bench.errors import UsageError, unknown
 
 PUBLISHED = "published:"
@@ -28,9 +27,7 @@ class Pairing:
     def __init__(self, cells: Sequence[Cell], published: Published | None, question: Question) -> None:
         self.question = question
         self.published = published
-        self.conditions: dict[Condition, list[System]] = defaultdict(list)
-        for system in systems_of(cells):
-            self.conditions[Condition.of(system.plan)].append(system)
+        self.conditions = by_condition(systems_of(cells))
 
     def limit(self, dataset: str | None, setting: str | None, encoder: str | None) -> None:
         """Leave only what is of the data set, setting and encoder. Raises UsageError for one that no run has."""
@@ -96,11 +93,13 @@ class Pairing:
     def _find(self, name: str, condition: Condition) -> list[System]:
         if name.startswith(PUBLISHED):
             return self._find_published(name.removeprefix(PUBLISHED), condition)
-        systems = [
-            system
-            for system in self.conditions[condition]
-            if _is(name, system.plan.model, system.plan.variant, system.cell.configuration)
-        ]
+        of_condition = self.conditions[condition]
+        systems = [s for s in of_condition if _is(name, s.plan.model, s.plan.variant, s.cell.configuration)]
+        # Without its variant, where there is but one, a name says enough: EP-RSR is EP-RSR (outside).
+        systems = systems or [s for s in of_condition if _is(name, s.plan.model, "", s.cell.configuration)]
+        if len({system.plan.variant for system in systems}) > 1:
+            which = ", ".join(repr(system.name) for system in systems)
+            raise UsageError(f"{name} was run in {len(systems)} variants in {condition}: say which, {which}")
         if len(systems) > 1:
             which = ", ".join(f"{name}#{system.cell.configuration[:4]}" for system in systems)
             raise UsageError(f"{name} was run in {len(systems)} configurations in {condition}: say which, {which}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +78,11 @@ class System:
         return self.cell.plans[0]
 
     @property
+    def is_without_encoder(self) -> bool:
+        """Whether no encoder of ours is part of it: its predictions were made elsewhere."""
+        return self.plan.outside is not None
+
+    @property
     def seeds(self) -> str:
         """How many of the planned seeds are finished: `4 of 5`."""
         return f"{len(self.cell.records)} of {self.expected}"
@@ -139,6 +145,21 @@ class System:
 def systems_of(cells: Sequence[Cell]) -> list[System]:
     """A system for each cell, with names that differ wherever configurations do."""
     return [System.of_cell(cell, label) for cell, label in zip(cells, labels(cells), strict=True)]
+
+
+def by_condition(systems: Sequence[System]) -> dict[Condition, list[System]]:
+    """The systems of each condition, in their order.
+
+    Those that no encoder of ours was trained for stand beside all others of their data set and setting.
+    """
+    conditions: dict[Condition, list[System]] = defaultdict(list)
+    trained = {Condition.of(system.plan) for system in systems if not system.is_without_encoder}
+    for system in systems:
+        own = Condition.of(system.plan)
+        beside = [other for other in trained if other[:2] == own[:2]] if system.is_without_encoder else []
+        for condition in sorted(beside) or [own]:
+            conditions[condition].append(system)
+    return conditions
 
 
 def same_encoder(one: str, two: str) -> bool:

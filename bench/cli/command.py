@@ -22,7 +22,8 @@ class Command(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As `TyperCommand` has it. Raises UsageError."""
+        """As `TyperCommand` has it; several values may follow an option that says so. Raises UsageError."""
+        args = list(self._repeated(args))
         typed, _, _ = self.make_parser(ctx).parse_args(list(args))
         for param in self.params:
             for text in _several(typed.get(param.name)):
@@ -34,6 +35,18 @@ class Command(TyperCommand):
                 if isinstance(value, int | float):
                     _refuse(param, _wrong_number(value))
         return rest
+
+    def _repeated(self, args: list[str]) -> Iterator[str]:
+        """The arguments, with an option whose metavar ends in ... (`--pred one two`) written out before each value."""
+        many = {option for p in self.params if (p.metavar or "").endswith("...") for option in p.opts}
+        option = before = ""
+        for arg in args:
+            if arg.startswith("-"):
+                option = arg if arg in many else ""
+            elif option and before != option:
+                yield option
+            yield arg
+            before = arg
 
 
 def _several(value: Any) -> Iterator[Any]:

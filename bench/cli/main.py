@@ -18,9 +18,11 @@ from bench.filesystem import explain_disk
 
 COMMANDS = (
     "run", "status", "logs", "cancel", "retry", "remove", "table", "report", "compare", "audit", "explore", "evaluate",
-    "predict", "doctor",
+    "predict", "import", "doctor",
 )  # fmt: skip
-"""Each is a function of the module of its name in `bench.cli`."""
+"""Each is a function of the module of its name in `bench.cli`, or of that in MODULES."""
+MODULES = {"import": "import_predictions"}
+"""The modules of commands whose name can be none of Python's."""
 GROUPS = ("models", "data")
 """Each is the `app` of the module of its name, with commands of its own."""
 
@@ -35,11 +37,12 @@ def command_line(asked_for: str | None = None) -> typer.Typer:
     )
     app.callback()(_root)
     for name in (asked_for,) if asked_for in (*COMMANDS, *GROUPS) else (*COMMANDS, *GROUPS):
-        module = import_module(f"bench.cli.{name}")
+        own = MODULES.get(name, name)
+        module = import_module(f"bench.cli.{own}")
         if name in GROUPS:
             app.add_typer(module.app, name=name)
         else:
-            app.command(cls=Command)(getattr(module, name))
+            app.command(name, cls=Command)(getattr(module, own))
     return app
 
 

@@ -59,7 +59,7 @@ def report(
 
 def _memories(material: Material, trust: Trust) -> tuple[list[Drawn], list[str]]:
     """The figures of memories; torch is loaded only where a model may have one."""
-    if not any("memory" in system.plan.stages[-1].hyperparameters for system in material.shown):
+    if not any((last := system.plan.last) and "memory" in last.hyperparameters for system in material.shown):
         return [], []
     from bench.report.figures.memory import memory_figures
 

@@ -27,9 +27,9 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions, trust: T
     folders = [RunFolder(out, view.run) for view in wanted]
     stored = [(folder, folder.plan()) for folder in folders]
     # Before any is begun: the processes and jobs that carry them out ask nobody.
-    plans = [trust.trusted(plan, folder.path) for folder, plan in stored if plan is not None]
+    plans = [trust.trusted(plan, folder.path) for folder, plan in stored if plan is not None and not plan.outside]
     for folder, plan in stored:
-        if plan is None:
+        if plan is None or plan.outside:
             print(f"bench: {folder.name} cannot be tried again: {not_finished(folder)}", file=sys.stderr)
     if not plans:
         if stored:

@@ -72,6 +72,8 @@ def _plan(folder: RunFolder) -> RunPlan:
             f"{folder.path} was made by a newer version of docre-bench ({newer}): that version makes it anew. "
             f"`bench remove {folder.name}` removes it"
         )
+    if found.plan.outside:
+        raise UsageError(f"{folder.path}: its predictions were made elsewhere: `bench import` of them makes it anew")
     if found.plan.folder != folder.name:
         raise UsageError(
             f"{folder.path} is a copy, by another name, of {found.plan.folder}: that is what would be made anew"

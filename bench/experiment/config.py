@@ -193,7 +193,7 @@ def make_experiments(typed: CommandLine) -> list[Experiment]:
     top, matrix = _layers(str(typed.config), Path()) if typed.config else ([], [])
     wanted = Options(models=split_models(typed.models or "") or None, settings=_split(typed.settings) or None)
     options = Options(
-        seeds=list(_seeds(typed.seeds)) if typed.seeds is not None else None,
+        seeds=list(parse_seeds(typed.seeds)) if typed.seeds is not None else None,
         dataset=typed.dataset,
         encoder=typed.encoder,
         max_length=typed.max_length,
@@ -227,7 +227,7 @@ def _experiment(layers: Sequence[_Layer]) -> Experiment:
         raise UsageError("which models? For example --models ttmre,ssrpu (`bench models` lists them)")
     return Experiment(
         models=tuple(variant for name in names for variant in variants_of(name)),
-        seeds=_seeds(_last(layers, "seeds", DEFAULT_SEEDS)),
+        seeds=parse_seeds(_last(layers, "seeds", DEFAULT_SEEDS)),
         dataset=dataset,
         settings=_settings(_last(layers, "settings", ["human"])),
         encoder=_last(layers, "encoder", DEFAULT_ENCODER),
@@ -297,7 +297,7 @@ def _split(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
 
 
-def _seeds(asked: str | int | list[int]) -> tuple[int, ...]:
+def parse_seeds(asked: str | int | list[int]) -> tuple[int, ...]:
     """`5` is the seeds 0 to 4; `66,67` are those two, and `66,` is that one."""
     said = f"--seeds {asked}" if len(str(asked)) <= SHOWN else f"--seeds {str(asked)[:SHOWN]}..."
     try:

@@ -124,7 +124,7 @@ def _scores(run: ExploredRun, row: int, index: Mapping[str, int]) -> dict[Key, T
     """The kept scores of a document by triple (head, tail, the page's number of the relation)."""
     if run.scores is None:
         return {}
-    relations = run.plan.stages[-1].relations
+    relations = run.plan.relations
     scores = run.scores.documents.get(row, [])
     return {(s.head, s.tail, index[relations[s.relation]]): s for s in scores}
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.data.documents import Document, Fact
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, plural
 from bench.filesystem import fits_checksum
 from bench.inference.model_code import UnusableModelError
 from bench.inference.trust import INSTALLED_ONLY, Trust
@@ -78,7 +77,7 @@ def explore(
     """
     finished = [(folder, *_finished(folder)) for folder in folders]
     if not any(found.record for _, _, found in finished):
-        raise UsageError(_nothing_to_show([_left_out(folder, found.why) for folder, _, found in finished]))
+        raise UsageError(_nothing_to_show([_left_out(folder, found.why, plan) for folder, plan, found in finished]))
     dataset = _shared_dataset([plan for _, plan, _ in finished], split)
     documents = dataset.documents(split)
     if not dataset.is_labelled(split):
@@ -93,13 +92,21 @@ def explore(
             if not fits_checksum(path):
                 raise BenchError(f"{path}: not what was written (checksum)")
             predictions = read_submission(path)
-            by_row = _by_row(predictions, documents, dataset.relations, folder.path)
+            by_row, nowhere = _by_row(predictions, documents, dataset.relations)
+            if nowhere and not plan.outside:
+                is_known = nowhere[0].relation in dataset.relations
+                lacks = "which no document of the data set has" if is_known else "of a relation that the data set lacks"
+                raise BenchError(f"{folder.path}: predicts {nowhere[0].triple}, {lacks}")
         except BenchError as error:
-            left_out.append(_left_out(folder, str(error)))
+            left_out.append(_left_out(folder, str(error), plan))
             on_message(f"{folder.name}: left out: {left_out[-1].why}")
             continue
+        if nowhere:
+            on_message(
+                f"{folder.name}: {plural(len(nowhere), 'prediction')} of nothing that is in the documents: not shown"
+            )
         scores, why = _kept_scores(folder, plan, split, documents)
-        if scores is None and make_scores and not has_newer_scores(folder.path, split):
+        if scores is None and make_scores and plan.stages and not has_newer_scores(folder.path, split):
             on_message(f"{folder.name}: {why}; making them from its weights, once")
             why = _made_scores(folder, plan, split, documents, predictions, on_message, trust)
             scores, why = (None, why) if why else _kept_scores(folder, plan, split, documents)
@@ -111,8 +118,8 @@ def explore(
     return Exploration(dataset.name, split, documents, names, facts, tuple(runs), tuple(left_out))
 
 
-def _left_out(folder: RunFolder, why: str) -> LeftOut:
-    return LeftOut(folder.name, f"{why}\n{made_anew(folder.path.parent.parent, folder.name)}")
+def _left_out(folder: RunFolder, why: str, plan: RunPlan) -> LeftOut:
+    return LeftOut(folder.name, f"{why}\n{made_anew(folder.path.parent.parent, folder.name, bool(plan.outside))}")
 
 
 def _nothing_to_show(left_out: Sequence[LeftOut]) -> str:
@@ -146,20 +153,21 @@ def _shared_dataset(plans: Sequence[RunPlan], split: Split) -> Dataset:
 
 
 def _by_row(
-    predictions: Sequence[Prediction], documents: Sequence[Document], relations: Sequence[str], folder: Path
-) -> dict[int, list[Prediction]]:
-    """Predictions by the row of their document. Raises BenchError for any that cannot be of these documents."""
+    predictions: Sequence[Prediction], documents: Sequence[Document], relations: Sequence[str]
+) -> tuple[dict[int, list[Prediction]], list[Prediction]]:
+    """Predictions by the row of their document; and those of a document, entity or relation that there is not."""
     rows = {document.title: row for row, document in enumerate(documents)}
     known = frozenset(relations)
     by_row: dict[int, list[Prediction]] = defaultdict(list)
+    nowhere: list[Prediction] = []
     for prediction in predictions:
         row = rows.get(prediction.title, -1)
-        if row < 0 or max(prediction.head, prediction.tail) >= len(documents[row].entities):
-            raise BenchError(f"{folder}: predicts {prediction.triple}, which no document of the data set has")
-        if prediction.relation not in known:
-            raise BenchError(f"{folder}: predicts {prediction.triple}, of a relation that the data set lacks")
-        by_row[row].append(prediction)
-    return by_row
+        there = row >= 0 and max(prediction.head, prediction.tail) < len(documents[row].entities)
+        if there and prediction.relation in known:
+            by_row[row].append(prediction)
+        else:
+            nowhere.append(prediction)
+    return by_row, nowhere
 
 
 def _kept_scores(
@@ -172,7 +180,7 @@ def _kept_scores(
             return None, "a newer version of docre-bench has kept them"
         damaged = scores_path(folder.path, split).exists()
         return None, "the scores beside its predictions are damaged" if damaged else "none were kept"
-    relations = len(plan.stages[-1].relations)
+    relations = len(plan.relations)
     for row, triples in scores.documents.items():
         entities = len(documents[row].entities) if 0 <= row < len(documents) else 0
         if any(not (min(s[:3]) >= 0 and max(s[:2]) < entities and s.relation < relations) for s in triples):

@@ -71,7 +71,9 @@ def predictor_of(
     Raises `UnusableModelError`.
     """
     plan = trust.trusted(plan, out / "runs" / plan.folder)
-    stage = plan.stages[-1]
+    stage = plan.last
+    if stage is None:
+        raise UnusableModelError("its predictions were made elsewhere and imported: there is no model")
     try:
         changed = code_version(find(stage.reference).cls) != stage.code
     except UsageError as error:

@@ -31,7 +31,7 @@ class Predictor:
         # Not the class the stage was trained as: the one that names the inference.
         inference = find(plan.inference.reference).cls.inference
         assert inference is not None
-        return cls(reader, inference(reader.system.model, plan.stages[-1].relations))
+        return cls(reader, inference(reader.system.model, plan.relations))
 
     def tune(self, documents: Sequence[Document]) -> dict[str, float]:
         """Choose on labelled documents what the inference decides by (a threshold), by name; empty where it decodes."""

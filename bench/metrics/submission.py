@@ -74,9 +74,14 @@ def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> Non
     A path that ends in .zip gets what DocRED's server takes: `result.json` in an archive. Raises `ValueError` for a
     score that is not finite (JSON has no such number).
     """
-    rows = ",\n".join(json.dumps(_row(prediction), allow_nan=False) for prediction in predictions)
-    content = f"[\n{rows}\n]\n".encode("ascii")
+    content = submission_bytes(predictions)
     write_atomically(Path(path), _zipped(content) if Path(path).suffix == ".zip" else content)
+
+
+def submission_bytes(predictions: Iterable[Prediction]) -> bytes:
+    """What `write_submission` writes of the predictions. Raises `ValueError` for a score that is not finite."""
+    rows = ",\n".join(json.dumps(_row(prediction), allow_nan=False) for prediction in predictions)
+    return f"[\n{rows}\n]\n".encode("ascii")
 
 
 def _rows(path: Path | str, on_read: Callable[[int], None]) -> Iterator[Any]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+OUTSIDE = "outside"
+"""The variant of a model whose predictions were made elsewhere, so that its name says so everywhere."""
+
 
 def model_name(model: str, variant: str) -> str:
     """The model with what was changed of it: `ttmre (layers=2)`, or `ttmre` alone where `variant` is empty."""
     return f"{model} ({variant})" if variant else model
 
 
-def made_anew(out: Path, run: str) -> str:
-    """What to do about a run of `out` of which something is damaged."""
+def made_anew(out: Path, run: str, outside: bool = False) -> str:
+    """What to do about a run of `out` of which something is damaged. outside: its predictions were made elsewhere."""
+    if outside:
+        return f"`bench import` of its predictions makes it anew, `bench remove {run} --out {out}` removes it"
     return f"`bench run --again {run} --out {out}` makes it anew"

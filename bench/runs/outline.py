@@ -33,6 +33,11 @@ class RunOutline:
     seed: int
     stages: tuple[StageOutline, ...]
 
+    @property
+    def outside(self) -> bool:
+        """Whether its predictions were made elsewhere."""
+        return not self.stages
+
 
 def outlines(out: Path) -> Iterator[RunOutline | str]:
     """Every run that was ever planned in `out`, by name; of one whose plan is unreadable, the name alone."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from bench.errors import plural
 from bench.filesystem import digest
@@ -87,10 +87,26 @@ def named_configuration(configuration: str) -> str:
     return CONFIGURATION_LETTER + configuration
 
 
+class OutsidePredictions(_Frozen):
+    """Predictions that were made elsewhere, of which nothing is known but what somebody said when importing them.
+
+    predictions: sha256 of those of each split, as they are kept.   relations: those of the data set, in its order.
+    edition: counts the imports of one name that contradict each other, from 0: their seeds are never averaged.
+    source, note: in somebody's words, where they are from; no part of any key.
+    """
+
+    predictions: dict[str, str]
+    relations: tuple[str, ...]
+    edition: int = 0
+    source: str = ""
+    note: str = ""
+
+
 class RunPlan(_Frozen):
     """One cell and seed of the tables: the stages that lead to a model, and what it is evaluated on.
 
     not_applicable: settings the model does not have, and why; for the tables.
+    outside: of predictions that were made elsewhere, which have no stages; None for a run of the harness.
     """
 
     metric: int = 1
@@ -107,22 +123,45 @@ class RunPlan(_Frozen):
     distant_checksum: str | None
     inference: InferencePlan | None = None
     not_applicable: dict[Setting, str] = {}
+    outside: OutsidePredictions | None = None
 
     # Not a bound of the field: where a stage is of a newer version, that they are too few would be told as well.
     @model_validator(mode="after")
     def _has_stages(self) -> RunPlan:
-        if not self.stages:
-            raise ValueError("no stages")
+        if bool(self.stages) == bool(self.outside):
+            raise ValueError("stages of predictions from elsewhere" if self.stages else "no stages")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not used, so that versions from before can read it."""
+        content: dict[str, Any] = serialized(self)
+        if self.outside is None:
+            del content["outside"]
+        return content
+
+    @property
+    def last(self) -> StagePlan | None:
+        """The stage whose model predicts; None where predictions were made elsewhere."""
+        return self.stages[-1] if self.stages else None
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """The relations of the data set, in the order in which kept scores number them."""
+        return self.outside.relations if self.outside else self.stages[-1].relations
 
     @property
     def key(self) -> str:
         """16 hex digits: equal keys, equal records."""
+        if self.outside:
+            return digest([*self._said_of_outside(self.outside), self.seed, self.outside.predictions])
         return digest([self.metric, self.stages[-1].key, self._evaluated()])
 
     @property
     def configuration(self) -> str:
         """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
+        if self.outside:
+            return digest(self._said_of_outside(self.outside))[:8]
         stages = [
             stage_content(s.model_dump(mode="json"), {"harness", "seed", "after", "teacher", "reference"})
             for s in self.stages
@@ -133,6 +172,10 @@ class RunPlan(_Frozen):
     def configuration_name(self) -> str:
         """The configuration as CSV and JSON have it: `x2e128301`."""
         return named_configuration(self.configuration)
+
+    def _said_of_outside(self, outside: OutsidePredictions) -> list[Any]:
+        """What decides the cell of predictions from elsewhere: their name, since nothing is known of what made them."""
+        return ["outside", self.metric, self.model, self.setting, self.encoder, outside.edition, self._evaluated()]
 
     def _evaluated(self) -> list[str | None]:
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]

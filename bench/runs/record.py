@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.filesystem import DamagedFileError
 from bench.runs.recipe import Setting
@@ -77,6 +77,7 @@ class EvidenceScores(BaseModel):
 class SplitRecord(BaseModel):
     """The evaluation on one split. slices: protocol ("strict", "released") -> slice -> scores.
 
+    unknown_titles: distinct predicted triples of documents that the split lacks: wrong, and in no document's counts.
     gold_outside: labelled triples on pairs that are no candidates, counted as missed (0 in records from before it).
     highest_margin: how far the highest logit of any candidate triple is above what it is compared with; None where
     that does not decide, without candidates, and in records from before it.
@@ -91,8 +92,17 @@ class SplitRecord(BaseModel):
     documents: DocumentCounts
     mentions_cut: Count
     gold_outside: Count = 0
+    unknown_titles: Count = 0
     evidence: EvidenceScores | None = None
     highest_margin: Number | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not used, so that versions from before can read it."""
+        content: dict[str, Any] = serialized(self)
+        if not self.unknown_titles:
+            del content["unknown_titles"]
+        return content
 
 
 class RunRecord(BaseModel):

@@ -83,7 +83,7 @@ def tasks_of(
 def finishing_stages(runs: Collection[RunOutline]) -> set[str]:
     """The stages that belong to one run alone, as its last: a run that only evaluates need not wait for another's."""
     count = Counter(stage.folder for run in runs for stage in run.stages)
-    return {run.stages[-1].folder for run in runs if count[run.stages[-1].folder] == 1}
+    return {run.stages[-1].folder for run in runs if run.stages and count[run.stages[-1].folder] == 1}
 
 
 def _section(stage: StageOutline) -> Section:

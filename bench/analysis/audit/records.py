@@ -101,6 +101,7 @@ def _not_of_counts(record: RunRecord, where: str) -> Iterator[Finding]:
         counts = recorded.documents
         columns = (counts.correct, counts.predicted, counts.gold, counts.correct_in_facts)
         total = np.array([sum(column) for column in columns], dtype=float)
+        total[1] += recorded.unknown_titles  # predicted, but of no document
         for metric in COUNTED:
             stored = metric.of_split(recorded)
             counted = float(stats.score(total, metric.name))

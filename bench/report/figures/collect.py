@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure as Drawing
 
+from bench.analysis.systems import by_condition
 from bench.report.figures import draw, style
-from bench.report.figures.series import ablation_points, by_condition, curves, ranked, relation_points, strips
+from bench.report.figures.series import ablation_points, curves, ranked, relation_points, strips
 from bench.report.material import Material
 from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
@@ -53,7 +54,8 @@ def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tu
 
 def planned(material: Material) -> Iterator[Drawn]:
     """All figures but that of the memory, which takes a trained model."""
-    groups = sorted(by_condition(material.shown), key=lambda group: -len(group[1]))[:MOST_CONDITIONS]
+    finished = [system for system in material.shown if system.cell.records]
+    groups = sorted(by_condition(finished).items(), key=lambda group: -len(group[1]))[:MOST_CONDITIONS]
     for condition, systems in groups:
         shown = strips(systems)[:MOST_STRIPS]
         if shown:

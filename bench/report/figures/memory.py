@@ -79,7 +79,8 @@ def memory_figures(
 def _of_first_seed(system: System) -> RunPlan | None:
     """The first finished run of a model that says it has a memory."""
     finished = {record.seed for record in system.cell.records}
-    with_memory = "memory" in system.plan.stages[-1].hyperparameters
+    last = system.plan.last
+    with_memory = last is not None and "memory" in last.hyperparameters
     return next((plan for plan in system.cell.plans if plan.seed in finished), None) if with_memory else None
 
 

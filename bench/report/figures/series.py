@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from bench.analysis import stats
 from bench.analysis.stats import Array
-from bench.analysis.systems import Condition, System
+from bench.analysis.systems import System
 from bench.report.tables.ablations import Ablation
 from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.relations import RelationScores, relation_scores
@@ -75,17 +74,8 @@ class Points:
     deviations: Mapping[float, float | None]
 
 
-def by_condition(systems: Sequence[System]) -> Iterator[tuple[Condition, list[System]]]:
-    """The systems with a finished seed, by what they are compared within."""
-    groups: dict[Condition, list[System]] = defaultdict(list)
-    for system in systems:
-        if system.cell.records:
-            groups[Condition.of(system.plan)].append(system)
-    yield from groups.items()
-
-
 def curves(systems: Sequence[System]) -> list[Curve]:
-    """The learning curve of each system, in their order."""
+    """The learning curve of each system that was trained here, in their order."""
     return [
         Curve(
             system.name,
@@ -93,6 +83,7 @@ def curves(systems: Sequence[System]) -> list[Curve]:
             tuple(record.stages[-1].selected_epoch for record in system.cell.records),
         )
         for system in systems
+        if system.plan.stages
     ]
 
 

@@ -64,7 +64,9 @@ def _of(name: str, group: Sequence[System]) -> Iterator[Ablation]:
 
 def _numbers(plan: RunPlan) -> dict[str, float]:
     """The numbers that decide the last stage, by name."""
-    stage = plan.stages[-1]
+    stage = plan.last
+    if stage is None:
+        return {}
     declared = {**stage.training.model_dump(), **stage.hyperparameters}
     return {
         name: value

@@ -21,7 +21,7 @@ def documents_notes(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
 
 def _backwards(cell: Cell) -> Iterator[str]:
     """That an encoder looks only backwards. The same for all seeds."""
-    if cell.records and cell.plans[0].stages[-1].causal:
+    if cell.records and (last := cell.plans[0].last) and last.causal:
         yield (
             f"{cell.records[0].encoder} looks only backwards (causal): what it says of a word knows nothing of what "
             "follows, and a mention's opening marker nothing of the mention"
@@ -30,7 +30,7 @@ def _backwards(cell: Cell) -> Iterator[str]:
 
 def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     """Mentions the encoder never saw. The same for all seeds: the documents are."""
-    if not cell.records:
+    if not cell.records or not cell.plans[0].stages:
         return
     record, limit = cell.records[0], cell.plans[0].stages[0].max_length
     lost = {f"{stage.data} (training)": stage.mentions_cut for stage in record.stages}
@@ -54,13 +54,27 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
                 yield f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split} {on}: counted as missed"
 
 
+def outside_notes(systems: Sequence[System], splits: Sequence[str]) -> Iterator[str]:
+    """Where predictions come from that were made elsewhere, and of which seeds there are none of a split."""
+    for system in systems:
+        outside = system.plan.outside
+        if outside is None:
+            continue
+        said = "; ".join(part for part in (outside.source, outside.note) if part)
+        yield f"{system.name}: predictions made elsewhere, scored here" + (f" ({said})" if said else "")
+        for split in splits:
+            missing = [str(record.seed) for record in system.cell.records if split not in record.splits]
+            if 0 < len(missing) < len(system.cell.records):
+                yield f"{system.name}: no {split} predictions of seed{'s' * (len(missing) > 1)} {', '.join(missing)}"
+
+
 def version_notes(systems: Sequence[System]) -> Iterator[str]:
     """Which of the systems were made by an older version of the harness, whose numbers are not today's."""
     older: dict[int, list[str]] = defaultdict(list)
     for system in systems:
-        version = system.plan.stages[-1].harness
-        if version < HARNESS_VERSION:
-            older[version].append(f"{system.name} with {system.encoder}")
+        last = system.plan.last
+        if last is not None and last.harness < HARNESS_VERSION:
+            older[last.harness].append(f"{system.name} with {system.encoder}")
     for version, names in sorted(older.items()):
         yield (
             f"by version {version} of the harness, which does not come to the same numbers as today's version "
@@ -93,6 +107,8 @@ def _why_zero(record: RunRecord, split: str) -> str:
                 return f"the one predicted triple is of a relation that has no label there ({named})"
             return f"all {predicted:,} predicted triples are of relations that have no label there ({named})"
         return f"none of {plural(predicted, 'predicted triple')} is labelled"
+    if not record.stages:
+        return "nothing was predicted"
     epochs = len(record.stages[-1].dev_f1)
     trained = f"after {plural(epochs, 'epoch')} of the last stage"
     if scored.highest_margin is None:

@@ -17,7 +17,7 @@ from bench.analysis.published import PublishedRow
 from bench.analysis.systems import System, same_encoder
 from bench.report.table import Column, Comparability, Line, Table, TableRow
 from bench.report.tables.ablations import Ablation
-from bench.report.tables.notes import documents_notes, version_notes, zero_notes
+from bench.report.tables.notes import documents_notes, outside_notes, version_notes, zero_notes
 from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.score_cells import Beside, Entry, ScoreColumn, not_applicable_row, score_columns, score_rows
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
@@ -272,8 +272,8 @@ def _remarks(
     if system is not None and (remark := rows.paper.remarks.get(system.plan.model)):
         notes.append(f"{system.plan.model}: {remark}")
     comparable = [beside.row for beside in published.values() if not beside.why_not]
-    if system is not None and table is not None and comparable:
-        selected_on = system.plan.stages[-1].training.select_on
+    if system is not None and table is not None and comparable and (last := system.plan.last) is not None:
+        selected_on = last.training.select_on
         if selected_on != table.select_on:
             notes.append(f"the epoch is chosen on {selected_on}, the paper's on {table.select_on}")
     notes += rows.doubts(comparable)
@@ -308,7 +308,7 @@ def _table(
     status = _status(entry for _, entries, _ in blocks for entry in entries)
     notes = dict.fromkeys(note for system in systems for note in zero_notes(system, splits))
     notes |= dict.fromkeys(note for system in systems for note in documents_notes(system.cell, splits))
-    notes |= dict.fromkeys(version_notes(systems))
+    notes |= dict.fromkeys([*outside_notes(systems, splits), *version_notes(systems)])
     headings = [Column("Model", numeric=False), *([Column("Encoder", numeric=False)] if mixed else []), Column("Seeds")]
     return Table(
         name=_name(table, where),

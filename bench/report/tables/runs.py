@@ -16,6 +16,8 @@ from bench.runs.record import RunRecord
 from bench.runs.verdict import DAMAGED, NEWER
 
 RUNS = "runs"
+IMPORTED = "imported"
+"""How a run stands whose predictions were made elsewhere."""
 FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
 ABOUT = (*FIELDS, "configuration", "key", "folder", "status", "error", "split")
 COUNTS = (
@@ -27,7 +29,7 @@ def runs_table(systems: Sequence[System]) -> Table:
     """A table with a row for each planned run: whether it is finished, its F1, its error, its folder."""
     rows = []
     for plan, record, error in _runs(systems):
-        status = "finished" if record else without_record(error)
+        status = _finished(plan) if record else without_record(error)
         headline = record.headline.rpartition(" ")[2] if record else ""
         name = model_name(plan.model, plan.variant)
         cells = [TableCell(name, name), *(TableCell(text, text) for text in (plan.dataset, plan.setting, plan.encoder))]
@@ -62,11 +64,17 @@ def runs_csv(systems: Sequence[System]) -> str:
         if record is None:
             writer.writerow(_as_texts(line | {"status": without_record(error)}))
             continue
-        last = record.stages[-1]
-        line |= {"status": "finished", "epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
+        line["status"] = _finished(plan)
+        if record.stages:
+            last = record.stages[-1]
+            line |= {"epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
         for split in record.splits:
             writer.writerow(_as_texts(line | _scores(record, split, metrics)))
     return file.getvalue()
+
+
+def _finished(plan: RunPlan) -> str:
+    return IMPORTED if plan.outside else "finished"
 
 
 def without_record(error: str) -> str:

@@ -13,6 +13,7 @@ from bench.analysis.published import Printed, PublishedRow
 from bench.analysis.systems import System
 from bench.report.table import MISSING, Column, Line, TableCell, TableRow
 from bench.report.tables.verdicts import Verdict, against, signed, verdicts
+from bench.runs.plan import StagePlan
 
 PUBLISHED = "published"
 NOT_COMPARABLE = "published, not comparable"
@@ -191,16 +192,26 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
     encoders = Counter(plan.encoder for plan in plans.values())
     if len(encoders) > 1 and entry.system.plan.encoder != encoders.most_common(1)[0][0]:
         yield f"mixed encoders: {entry.system.plan.encoder}, where most rows have {encoders.most_common(1)[0][0]}"
-    frozen = {name: plan.stages[-1].training.freeze_encoder for name, plan in plans.items()}
-    if frozen[entry.name] != (2 * sum(frozen.values()) > len(frozen)):
-        state, others = ("frozen", "trained") if frozen[entry.name] else ("trained", "frozen")
+    yield from _trained_unlike(entry.name, {name: plan.last for name, plan in plans.items() if plan.last})
+
+
+def _trained_unlike(name: str, last: Mapping[str, StagePlan]) -> Iterator[str]:
+    """What the training of the system `name` does not share with most. last: of each that was trained here, the stage.
+
+    Empty for one that was not.
+    """
+    if name not in last:
+        return
+    frozen = {of: stage.training.freeze_encoder for of, stage in last.items()}
+    if frozen[name] != (2 * sum(frozen.values()) > len(frozen)):
+        state, others = ("frozen", "trained") if frozen[name] else ("trained", "frozen")
         yield f"mixed training: the encoder is {state}, where most rows have it {others}"
     selected: dict[str, list[str]] = defaultdict(list)
-    for name, plan in plans.items():
-        training = plan.stages[-1].training
+    for of, stage in last.items():
+        training = stage.training
         rule = f"best epoch on {training.select_on}" if training.select == "best" else "last epoch"
-        selected[rule].append(name)
+        selected[rule].append(of)
     usual = max(selected, key=lambda rule: len(selected[rule]))
     for rule, names in selected.items():
-        if entry.name in names and rule != usual:
+        if name in names and rule != usual:
             yield f"mixed selection: {rule}, where most rows have the {usual}"

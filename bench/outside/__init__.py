@@ -1,0 +1,1 @@
+"""Predictions that were made elsewhere: imported, scored here, and compared like those of our own runs."""
