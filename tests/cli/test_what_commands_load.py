@@ -41,6 +41,7 @@ COMMANDS = {
     "data list": {"pydantic"},
     "data stats sample": {"pydantic"},
     "evaluate --gold GOLD --pred PRED": {"pydantic"},
+    "import LMRC --dataset sample --pred PRED --out OUT": {"pydantic"},
     "models": {"pydantic"},
     "models show ttmre": {"pydantic"},
     "status --out OUT": {"pydantic"},

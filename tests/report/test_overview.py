@@ -13,7 +13,8 @@ from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores,
 
 def stage(seed: int) -> StagePlan:
     return StagePlan(
-        harness=HARNESS_VERSION, model="m", reference="m", class_name="M", code="c", hyperparameters={}, training=Training(), freeze=(),
+        harness=HARNESS_VERSION, model="m", reference="m", class_name="M", code="c", hyperparameters={},
+        training=Training(), freeze=(),
         data="human", dataset="d", train_checksum="t", select_checksum="s", relations=("r",), encoder="e",
         encoder_fingerprint="f", max_length=128, seed=seed, position=0, after=None,
     )  # fmt: skip

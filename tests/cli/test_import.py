@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.data.catalog.dataset import open_dataset
+from bench.runs.run_folder import run_folders
+
+RESULTS = Path(__file__).parents[1] / "fixtures" / "schema-1" / "results"
+
+
+@pytest.fixture
+def files(small, tmp_path, monkeypatch) -> list[str]:
+    """Three submissions on the test documents of `small`, each with a label more, the last one gzipped."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    triples = sorted(triple for document in open_dataset("small").documents("test") for triple in document.triples())
+    names = []
+    for seed in range(3):
+        rows = [dict(zip(("title", "h_idx", "t_idx", "r"), triple, strict=True)) for triple in triples[: 3 + seed]]
+        names.append(f"seed{seed}.json")
+        Path(names[-1]).write_text(json.dumps(rows))
+    Path("seed2.json.gz").write_bytes(gzip.compress(Path("seed2.json").read_bytes()))
+    return [*names[:2], "seed2.json.gz"]
+
+
+def imported(bench, files: list[str], *more: object) -> tuple[int, str, str]:
+    return bench("import", "LMRC", "--dataset", "small", "--pred", *files, "--out", "out", *more)
+
+
+def test_three_files_are_three_seeds_of_a_row_that_says_it_is_from_outside(files, bench):
+    assert imported(bench, files, "--seeds", "13,42,66", "--source", "a paper")[0] == 0
+    assert sorted(folder.plan().seed for folder in run_folders(Path("out"))) == [13, 42, 66]
+    _, out, _ = bench("table", "--out", "out")
+    assert "LMRC (outside) unstated" in out
+    assert "3 of 3" in out
+    assert "LMRC (outside): predictions made elsewhere, scored here (a paper)" in out
+
+
+def test_every_command_over_results_takes_them(files, bench):
+    imported(bench, files)
+    for command in ("status", "table", "audit", "report", "explore"):
+        status, _, error = bench(command, "--out", "out")
+        assert (command, status) == (command, 0), error
+    assert "3 done" in bench("status", "--out", "out")[1]
+    runs_csv = Path("out/report/runs.csv").read_text().splitlines()
+    assert all(",imported," in line for line in runs_csv[1:])
+
+
+def test_a_second_system_is_compared_with_it_by_name_over_seeds_and_documents(files, bench):
+    imported(bench, files)
+    bench("import", "AutoRE", "--dataset", "small", "--pred", *files[::-1], "--seeds", "3", "--out", "out")
+    status, out, _ = bench("compare", "LMRC", "AutoRE", "--out", "out")
+    assert status == 0
+    assert "LMRC (outside)" in out
+    assert "Over seeds" in out
+    assert "Over documents" in out
+    assert "is not known here" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--seeds", "1,2"), "2 seeds, --pred 3 files"),
+        (("--setting", "huma"), "Did you mean 'human'"),
+        (("--split", "train"), "--split train"),
+        (("--dataset", "smal"), "Did you mean 'small'"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(more, said, files, bench):
+    status, _, error = imported(bench, files, *more)
+    assert status == 2
+    assert said in error
+    assert not Path("out").exists()
+
+
+def test_an_import_that_is_damaged_is_named_with_what_makes_it_anew(files, bench):
+    imported(bench, files)
+    run = next(run_folders(Path("out")))
+    (run.path / "record.json").write_text("{")
+    assert "`bench import`" in " ".join(bench("status", "--out", "out")[1].split())
+    status, _, error = bench("run", "--again", run.name, "--out", "out")
+    assert status == 2
+    assert "`bench import`" in error
+    _, _, error = bench("retry", "--failed", "--out", "out")
+    assert "`bench import`" in error
+    assert imported(bench, files)[0] == 0
+    assert "3 done" in bench("status", "--out", "out")[1]
+
+
+def test_there_is_no_model_to_predict_with(files, bench):
+    imported(bench, files)
+    run = next(run_folders(Path("out")))
+    documents = open_dataset("small")._registration.splits["test"].path
+    status, _, error = bench("predict", run.path, documents, "--to", "p.json")
+    assert status == 1
+    assert "there is no model" in error
+
+
+def test_it_can_be_removed(files, bench):
+    imported(bench, files)
+    names = [folder.name for folder in run_folders(Path("out"))]
+    assert bench("remove", "--yes", *names, "--out", "out")[0] == 0
+    assert not list(run_folders(Path("out")))
