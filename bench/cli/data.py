@@ -146,7 +146,7 @@ def validate(
     chosen = None if form is None else format_of(form)
     known = None
     if relations:
-        known, _, notes = read_relations(relations)
+        known, _, _, notes = read_relations(relations)
         for remark in notes:
             typer.echo(f"note: {remark}")
     wrong = False

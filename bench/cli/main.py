@@ -18,7 +18,7 @@ from bench.filesystem import explain_disk
 
 COMMANDS = (
     "run", "status", "logs", "cancel", "retry", "remove", "table", "report", "compare", "audit", "explore", "evaluate",
-    "predict", "import", "doctor",
+    "predict", "import", "export", "doctor",
 )  # fmt: skip
 """Each is a function of the module of its name in `bench.cli`, or of that in MODULES."""
 MODULES = {"import": "import_predictions"}

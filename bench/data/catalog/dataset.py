@@ -49,6 +49,7 @@ class Dataset:
         self.name = registration.name
         self.relations = registration.relations
         self.relation_names: dict[str, str] = dict(registration.relation_names)
+        self.relation_descriptions: dict[str, str] = dict(registration.relation_descriptions)
         self.ext_seed = registration.ext_seed
         self.splits: tuple[str, ...] = tuple(s for s in SPLITS if s in registration.splits or self.is_derived(s))
         self._documents: dict[str, tuple[Document, ...]] = {}

@@ -74,11 +74,12 @@ def register(
         reading.complaints += _leaks(reading.facts_of)
     if reading.complaints:
         raise UsageError(f"data set {name!r} not registered\n" + "\n".join(reading.complaints))
-    order, names = reading.all_relations()
+    relations = reading.all_relations()
     registration = Registration(
         name=name,
-        relations=order,
-        relation_names=names,
+        relations=relations.order,
+        relation_names=relations.names,
+        relation_descriptions=relations.descriptions,
         splits={split: of_file.record for split, of_file in reading.facts_of.items()},
         facts=facts,
         ext_seed=files.ext_seed,
@@ -98,6 +99,19 @@ def _check_splits(splits: Mapping[str, Path]) -> None:
         raise UsageError(f"a data set needs train, dev and test; missing: {', '.join(missing)}")
 
 
+class Relations(NamedTuple):
+    """What files of relations say. order: column r + 1 of a model's logits is the relation `order[r]`.
+
+    names: of each relation.   descriptions: of those that a file describes.
+    notes: how a file was read that is not quite as it should be.
+    """
+
+    order: tuple[str, ...]
+    names: dict[str, str]
+    descriptions: dict[str, str]
+    notes: tuple[str, ...]
+
+
 @dataclass
 class _Reading:
     """What is known of a data set while its files are read, one after another.
@@ -111,16 +125,17 @@ class _Reading:
     complaints: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     facts_of: dict[str, FileFacts] = field(default_factory=dict)
-    relations: tuple[str, ...] | None = None
-    names: dict[str, str] = field(default_factory=dict)
+    relations: Relations | None = None
 
     def read_relations(self, paths: Sequence[Path]) -> None:
         """Take the relations from these files, or from the form where it has its own."""
-        self.relations = self.form.relations
-        self.names = {relation: self.form.relation_names.get(relation, relation) for relation in self.relations or ()}
         try:
             if paths:
-                self.relations, self.names, self.notes = read_relations(paths)
+                self.relations = read_relations(paths)
+                self.notes = self.relations.notes
+            elif (order := self.form.relations) is not None:
+                names = {relation: self.form.relation_names.get(relation, relation) for relation in order}
+                self.relations = Relations(order, names, {}, ())
         except UsageError as error:
             self.complaints.append(str(error))
 
@@ -136,8 +151,9 @@ class _Reading:
 
     def read_split(self, split: str, path: Path) -> None:
         """Read the documents of a split."""
+        known = None if self.relations is None else self.relations.order
         # Predictions name documents by title: where there are none, titles need not tell documents apart.
-        result = scan(_absolute(path), self.form, self.relations, repeated_titles=split == "distant")
+        result = scan(_absolute(path), self.form, known, repeated_titles=split == "distant")
         if result.problems:
             self.complaints.append(result.report(at_most=SHOWN_PROBLEMS))
         elif wrong := self.check(split, result):
@@ -151,34 +167,25 @@ class _Reading:
             if not self.facts_of[split].record.documents:
                 self.complaints.append(f"{result.path}: none of its documents is in dev (compared by title)")
 
-    def all_relations(self) -> tuple[tuple[str, ...], dict[str, str]]:
-        """The relations in order and their names: those that were given, or all that the files have, sorted."""
+    def all_relations(self) -> Relations:
+        """The relations: those that were given, or all that the files have, sorted."""
         if self.relations is not None:
-            return self.relations, self.names
+            return self.relations
         order = tuple(sorted(set().union(*(of_file.relations for of_file in self.facts_of.values()))))
-        return order, {relation: relation for relation in order}
-
-
-class Relations(NamedTuple):
-    """What files of relations say. order: column r + 1 of a model's logits is the relation `order[r]`.
-
-    names: of each relation.   notes: how a file was read that is not quite as it should be.
-    """
-
-    order: tuple[str, ...]
-    names: dict[str, str]
-    notes: tuple[str, ...]
+        return Relations(order, {relation: relation for relation in order}, {}, ())
 
 
 def read_relations(paths: Sequence[Path]) -> Relations:
-    """The relations, in order, and their names, from files in two forms.
+    """The relations, in order, and their names and descriptions, from files in two forms.
 
     rel2id, `{"P1": 3, ..., "Na": 0}`, gives the order (by number; "Na", the threshold class, is no relation);
-    rel_info, `{"P1": "name", ...}`, gives names, and the order (sorted) if no rel2id does. Numbers that are written as
-    strings are numbers, with a note. Raises UsageError.
+    rel_info, `{"P1": "name", ...}` or `{"P1": {"name": "...", "description": "..."}, ...}`, gives names, descriptions,
+    and the order (sorted) if no rel2id does. Numbers that are written as strings are numbers, with a note. Raises
+    UsageError.
     """
     order: tuple[str, ...] | None = None
     names: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     notes = []
     for path in paths:
         value = read_json(path)
@@ -193,11 +200,25 @@ def read_relations(paths: Sequence[Path]) -> Relations:
                 notes.append(f"{path}: its numbers are written as strings, and read as the numbers that they are")
         elif all(isinstance(name, str) for name in value.values()):
             names.update(value)
+        elif all(map(_is_described, value.values())):
+            names.update({relation: entry["name"] for relation, entry in value.items()})
+            descriptions.update({r: entry["description"] for r, entry in value.items() if entry.get("description")})
         else:
-            raise UsageError(f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info)')
+            raise UsageError(
+                f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info, where a name may '
+                'also be {"name": "...", "description": "..."})'
+            )
     if order is None:
         order = tuple(sorted(names))
-    return Relations(order, {relation: names.get(relation, relation) for relation in order}, tuple(notes))
+    described = {relation: descriptions[relation] for relation in order if relation in descriptions}
+    return Relations(order, {relation: names.get(relation, relation) for relation in order}, described, tuple(notes))
+
+
+def _is_described(entry: object) -> bool:
+    """Whether it is `{"name": "...", "description": "..."}`, the latter or not."""
+    return (
+        isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("description", ""), str)
+    )
 
 
 def _number(value: object) -> int | None:

@@ -82,7 +82,10 @@ class SplitFile(FileRecord):
 
 
 class Registration(BaseModel):
-    """A data set. `relations[r]` is column r + 1 of a model's logits."""
+    """A data set. `relations[r]` is column r + 1 of a model's logits.
+
+    relation_descriptions: what relations mean, of those that a file says it of.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -94,6 +97,7 @@ class Registration(BaseModel):
     facts: FileRecord | None = None
     ext_seed: int = 0
     format: Literal["docred", "chemdisgene", "cdr"] = "docred"
+    relation_descriptions: dict[str, str] = {}
 
     @property
     def form(self) -> Format:
@@ -125,7 +129,9 @@ class Registration(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it with its checksum, in one step."""
-        write_sealed(path, "registration", self.model_dump(mode="json"))
+        # Without what came later and is not used, so that versions from before can read it.
+        later = set() if self.relation_descriptions else {"relation_descriptions"}
+        write_sealed(path, "registration", self.model_dump(mode="json", exclude=later))
 
 
 def checksum_of(sha256s: Sequence[str]) -> str:
