@@ -12,20 +12,32 @@ from bench.cli.options import DEFAULT_OUT, OutOption
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.data.catalog.dataset import Dataset
+    from bench.metrics.submission import Prediction
+    from bench.outside.answers import Reading
     from bench.outside.importing import Imported
 
 
 def import_predictions(
     name: Annotated[str, typer.Argument(help="What the system is called in tables.")],
+    dataset: Annotated[str, typer.Option(help="The data set that they are predictions on.")],
     pred: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--pred",
             metavar="FILE...",
             help="Its predictions in DocRED's result form, zipped, gzipped or neither: one file for each seed.",
         ),
-    ],
-    dataset: Annotated[str, typer.Option(help="The data set that they are predictions on.")],
+    ] = None,
+    from_llm: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-llm",
+            metavar="FILE...",
+            help="Or what a language model answered to `bench export --for-llm`, a JSON object a line: one file for "
+            "each seed.",
+        ),
+    ] = None,
     setting: Annotated[str, typer.Option(help="What the system was trained on: the tables it stands in.")] = "human",
     split: Annotated[str, typer.Option(help="test or dev. The other one may be imported later.")] = "test",
     encoder: Annotated[str | None, typer.Option(help="The encoder it has, if it has one.")] = None,
@@ -39,7 +51,6 @@ def import_predictions(
     Each file becomes a run without a model, scored here like any other and marked as outside. The same file again
     changes nothing; another one for the same seed is a row of its own.
     """
-    from bench.cli.console import make_console
     from bench.cli.output_paths import check_folder
     from bench.data.catalog.dataset import open_dataset
     from bench.errors import UsageError, unknown
@@ -50,29 +61,55 @@ def import_predictions(
 
     if setting not in SETTINGS:
         raise unknown("setting", setting, SETTINGS)
-    numbers = range(len(pred)) if seeds is None else parse_seeds(seeds)
-    if len(numbers) != len(pred):
-        raise UsageError(f"--seeds {seeds} is {len(numbers)} seeds, --pred {len(pred)} files: one file for each seed")
+    if bool(pred) == bool(from_llm):
+        raise UsageError(
+            "which predictions? --pred FILE... in DocRED's result form, or --from-llm FILE... (one of both)"
+        )
+    files = pred or from_llm or []
+    numbers = range(len(files)) if seeds is None else parse_seeds(seeds)
+    if len(numbers) != len(files):
+        raise UsageError(f"--seeds {seeds} is {len(numbers)} seeds, for {len(files)} files: one file for each seed")
     check_folder(out, "--out")
-    system = OutsideSystem(name.strip(), setting, encoder or UNSTATED, source, note)
-    read = {seed: read_submission(path) for seed, path in zip(numbers, pred, strict=True)}
-    imported = import_predictions(out, system, open_dataset(dataset), split, read)
-    files = dict(zip(numbers, pred, strict=True))
-    console = make_console()
+    system, data = OutsideSystem(name.strip(), setting, encoder or UNSTATED, source, note), open_dataset(dataset)
+    read = [read_submission(path) for path in files] if pred else [_answers(path, data, split) for path in files]
+    imported = import_predictions(out, system, data, split, dict(zip(numbers, read, strict=True)))
+    file_of = dict(zip(numbers, files, strict=True))
     for of_seed in imported:
         for told in of_seed.notes:
-            console.print(f"{files[of_seed.seed]}: note: {told}", markup=False)
-        console.print(_said(of_seed, split), markup=False)
-    _print_table(out, imported)
+            print(f"{file_of[of_seed.seed]}: note: {told}")
+        print(_said(of_seed, split))
+    if any(of_seed.is_new for of_seed in imported):
+        print(f"bench table --out {out} shows them beside other runs")
+
+
+def _answers(path: Path, dataset: Dataset, split: str) -> Sequence[Prediction]:
+    """The predictions in a file of answers. Prints what of it was not read, and why."""
+    from bench.outside.answers import read_answers
+
+    reading = read_answers(path, dataset.documents(split), dataset.relations, dataset.relation_names)
+    _print_reasons(path, reading)
+    return reading.predictions
+
+
+def _print_reasons(path: Path, reading: Reading) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from bench.cli.console import make_console
+    from bench.errors import plural
+
+    print(f"{path}: {plural(len(reading.predictions), 'triple')} read, {sum(reading.refused.values()):,} things not")
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("", "times", "for example"):
+        table.add_column(heading, justify="right" if heading == "times" else "left")
+    for what, counted in (("not read", reading.refused), ("read", reading.taken)):
+        for reason, times in counted.most_common():
+            table.add_row(f"{what}: {reason}", f"{times:,}", Text("; ".join(reading.examples[reason])))
+    if table.rows:
+        make_console().print(table)
 
 
 def _said(imported: Imported, split: str) -> str:
     f1 = f"{split} F1 {imported.record.splits[split].scores.f1:.2f}"
     return f"{imported.run}: {f1}" if imported.is_new else f"{imported.run}: {f1}, was there already"
-
-
-def _print_table(out: Path, imported: Sequence[Imported]) -> None:
-    from bench.cli.console import make_console
-
-    if any(of_seed.is_new for of_seed in imported):
-        make_console().print(f"bench table --out {out} shows them beside other runs", markup=False)

@@ -154,13 +154,13 @@ def _prediction(triple: Any, entities: _Entities, relations: _Relations, reading
     if not (isinstance(triple, dict) and {"head", "relation", "tail"} <= triple.keys()):
         reading.refuse("a triple that is not head, relation and tail", triple)
         return None
-    ends = [entities.find(triple[end], reading) for end in ("head", "tail")]
-    relation = relations.find(triple["relation"], reading)
-    if None in ends or relation is None:
+    # One reason for each triple that is not read: the first.
+    if (head := entities.find(triple["head"], reading)) is None:
         return None
-    head, tail = ends
-    assert head is not None
-    assert tail is not None
+    if (tail := entities.find(triple["tail"], reading)) is None:
+        return None
+    if (relation := relations.find(triple["relation"], reading)) is None:
+        return None
     if head == tail:
         reading.refuse("a triple of an entity with itself", triple)
         return None

@@ -1,4 +1,4 @@
-"""What a language model has to be told of a document: its text with numbered entities, and the relations to look for."""
+"""What a language model is told of a document: its text with numbered entities, and the relations to look for."""
 
 from __future__ import annotations
 

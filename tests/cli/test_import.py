@@ -64,7 +64,7 @@ def test_a_second_system_is_compared_with_it_by_name_over_seeds_and_documents(fi
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--seeds", "1,2"), "2 seeds, --pred 3 files"),
+        (("--seeds", "1,2"), "2 seeds, for 3 files"),
         (("--setting", "huma"), "Did you mean 'human'"),
         (("--split", "train"), "--split train"),
         (("--dataset", "smal"), "Did you mean 'small'"),
