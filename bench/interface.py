@@ -1,9 +1,10 @@
 """What a model is, and what it is given. The page to read before adding one.
 
-A model is a `PairModel`: it turns the pooled pairs of a batch (`Pairs`) into logits, logits and labels into a loss with
-named parts, and logits into predictions. It declares its hyperparameters as a typed schema and its recipe: the stages
-that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the harness's,
-and the same for all.
+A model is a `PairModel`; one without gradients, which counts, looks up or asks, is a `CountingModel`, which is fitted
+on documents and predicts. A `PairModel` turns the pooled pairs of a batch (`Pairs`) into logits, logits and labels into
+a loss with named parts, and logits into predictions. Both declare their hyperparameters as a typed schema and a recipe:
+the stages that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the
+harness's, and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
 evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
@@ -28,7 +29,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench.data.batching import Batch, DocumentLayout
-from bench.data.documents import Document
+from bench.data.documents import Document, Label, Mention
 from bench.metrics.submission import Prediction
 from bench.nn.pooling import Pairs
 from bench.nn.tokens import Tokens
@@ -37,11 +38,16 @@ from bench.runs.recipe import SETTINGS, Positive, Rate, Recipe, Setting, Signal,
 __all__ = [
     "SETTINGS",
     "Batch",
+    "CountingModel",
+    "CountingTask",
     "Document",
     "DocumentLayout",
     "DocumentScores",
     "Hyperparameters",
     "Inference",
+    "Label",
+    "Mention",
+    "Model",
     "PairModel",
     "Pairs",
     "Positive",
@@ -125,23 +131,74 @@ class Inference(ABC):
         """The predictions on `documents`, with what `tune` chose."""
 
 
-class PairModel(nn.Module):
-    """Base class of all models. Subclasses set class fields, define `__init__(hp, task)` and three methods.
+class Model:
+    """What all models declare."""
+
+    Hyperparameters: ClassVar[type[Hyperparameters]] = Hyperparameters
+    recipe: ClassVar[Recipe]
+    reads: ClassVar[Literal["pairs", "tokens", "pieces", "documents"]]
+    """What it is given: `Pairs`, token states (`bench.nn.tokens.Tokens`), word pieces without an encoder, documents."""
+    inference: ClassVar[type[Inference] | None] = None
+    """How predictions are made, where it is not by decoding logits."""
+    trains_as: ClassVar[str | None] = None
+    """The registered name of the model whose training this one uses, where they differ in inference alone."""
+
+
+@dataclass(frozen=True)
+class CountingTask:
+    """What a `CountingModel` is made for.
+
+    relations: R ids; names, descriptions: of each id, and of those that somebody described.   dataset: its name.
+    """
+
+    relations: tuple[str, ...]
+    names: Mapping[str, str]
+    descriptions: Mapping[str, str]
+    dataset: str
+
+
+class CountingModel(Model, ABC):
+    """A model without gradients: it counts, looks up or asks a server. No encoder, no epochs, no weights are kept.
+
+    It is fitted anew wherever it is needed, so the same documents and seed have to give the same predictions.
+    """
+
+    reads = "documents"
+
+    def __init__(self, hp: Any, task: CountingTask) -> None:
+        self.hp = hp
+        self.task = task
+
+    @abstractmethod
+    def fit(self, documents: Sequence[Document], dev: Sequence[Document], seed: int) -> None:
+        """Learn from labelled documents; choose on those of `dev`. Once for each stage of a setting, in order.
+
+        seed: the run's, for whatever is random.
+        """
+
+    @abstractmethod
+    def predict(self, documents: Sequence[Document]) -> list[Prediction]:
+        """The predictions on documents, whose labels it is not given."""
+
+    def decision(self) -> dict[str, float]:
+        """What was chosen on dev, by name, for the record of the run."""
+        return {}
+
+
+class PairModel(Model, nn.Module):
+    """Base class of trained models. Subclasses set class fields, define `__init__(hp, task)` and three methods.
 
     These are `forward`, `loss` (or `batch_loss`) and `decode`. A batch has P candidate pairs and R relations; most
     models give R + 1 logits with the threshold class in column 0.
     """
 
-    Hyperparameters: ClassVar[type[Hyperparameters]] = Hyperparameters
-    recipe: ClassVar[Recipe]
     encoder_layers: ClassVar[int] = 1
     """States and attention are averaged over this many of the encoder's last layers, or over all where it has fewer."""
     pooling_epsilon: ClassVar[float] = 1e-5
     """Added to the normaliser of a pair's attention."""
     at_encoder_rate: ClassVar[tuple[str, ...]] = ()
     """Parameters (by the beginning of their name) that learn at the encoder's rate instead of the new layers'."""
-    reads: ClassVar[Literal["pairs", "tokens", "pieces"]] = "pairs"
-    """What `forward` is given: `Pairs`, token states (`bench.nn.tokens.Tokens`), or word pieces without an encoder."""
+    reads: ClassVar[Literal["pairs", "tokens", "pieces", "documents"]] = "pairs"
     pooled_heads: ClassVar[Literal["mean", "sum"]] = "mean"
     """How the attention heads' products are joined before a pair's attention is normalised."""
     whole_grid: ClassVar[bool] = False
@@ -150,10 +207,6 @@ class PairModel(nn.Module):
     """Whether `evidence` is defined."""
     tunes_decisions: ClassVar[bool] = False
     """Whether `tune` is defined."""
-    inference: ClassVar[type[Inference] | None] = None
-    """How predictions are made, where it is not by decoding logits."""
-    trains_as: ClassVar[str | None] = None
-    """The registered name of the model whose training this one uses, where they differ in inference alone."""
 
     def forward(self, inputs: Any) -> Tensor:
         """The logits of the candidate pairs: [P, classes]. inputs: `Pairs` or `Tokens`, as `reads` says."""

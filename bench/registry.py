@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from bench.errors import UsageError, in_words, unknown
 
 if TYPE_CHECKING:
-    from bench.interface import PairModel
+    from bench.interface import Model
 
 GROUP = "docre_bench.models"
 HINT = 'Your own: --models ./my_model.py:MyModel (see "Add your own model" in the README)'
@@ -32,7 +32,7 @@ class ModelEntry:
 
     name: str
     reference: str
-    cls: type[PairModel]
+    cls: type[Model]
 
 
 def registered() -> dict[str, EntryPoint]:
@@ -108,11 +108,11 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _checked(cls: object, reference: str) -> type[PairModel]:
-    from bench.interface import PairModel  # with torch, which names alone do not need
+def _checked(cls: object, reference: str) -> type[Model]:
+    from bench.interface import CountingModel, PairModel  # with torch, which names alone do not need
 
-    if not (inspect.isclass(cls) and issubclass(cls, PairModel)):
-        raise UsageError(f"model {reference!r} is not a subclass of bench.interface.PairModel")
+    if not (inspect.isclass(cls) and issubclass(cls, (PairModel, CountingModel))):
+        raise UsageError(f"model {reference!r} is not a subclass of bench.interface.PairModel or CountingModel")
     if not hasattr(cls, "recipe"):
         raise UsageError(f"model {reference!r} has no `recipe`: which stages make up each setting?")
     return cls

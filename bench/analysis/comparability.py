@@ -52,9 +52,11 @@ def _shared(plan: RunPlan) -> Iterator[tuple[Literal["evaluation", "data", "trai
     if last is None:
         return  # what made predictions from elsewhere is not known, which their rows say
     yield "data", "documents to select the model on", _digest(last.select_checksum)
+    yield "training", "versions of the harness", str(last.harness)
+    if last.is_counted:
+        return
     # Of one name: rows with encoders of different names say so themselves.
     yield "training", f"weights of {plan.encoder}", _digest(plan.stages[0].encoder_fingerprint)
-    yield "training", "versions of the harness", str(last.harness)
     yield "training", "limits in word pieces", str(last.max_length)
 
 

@@ -14,7 +14,7 @@ from bench.analysis import stats
 from bench.analysis.aggregate import ALL, Cell, Score, labels
 from bench.analysis.published import PublishedRow
 from bench.analysis.stats import Array, Summary
-from bench.runs.names import model_name
+from bench.runs.names import NO_ENCODER, model_name
 from bench.runs.plan import RunPlan
 
 
@@ -79,8 +79,8 @@ class System:
 
     @property
     def is_without_encoder(self) -> bool:
-        """Whether no encoder of ours is part of it: its predictions were made elsewhere."""
-        return self.plan.outside is not None
+        """Whether no encoder of ours is part of it: its model has none, or its predictions were made elsewhere."""
+        return self.plan.outside is not None or self.plan.encoder == NO_ENCODER
 
     @property
     def seeds(self) -> str:

@@ -15,6 +15,7 @@ from bench.errors import plural
 from bench.execution.estimate import Estimate, in_time
 from bench.experiment.config import Experiment
 from bench.runs.plan import RunPlan, StagePlan, describe
+from bench.runs.recipe import Training
 from bench.runs.run_folder import RunFolder, kept_from_newer
 from bench.runs.stage_folder import stage_folder, stage_is_trained
 
@@ -213,9 +214,7 @@ def _table(cells: Iterable[PlannedCell], common: Sequence[str], costs: Costs | N
                 "" if i else plan.setting,
                 str(stage.number),
                 stage.plan.data,
-                str(training.epochs),
-                _rate(training.encoder_lr),
-                _rate(training.head_lr),
+                *(["", "", ""] if stage.plan.is_counted else _trained(training)),
                 _start(stage),
                 _state(cell, stage),
                 *([_time(stage, costs)] if costs else []),
@@ -223,7 +222,13 @@ def _table(cells: Iterable[PlannedCell], common: Sequence[str], costs: Costs | N
     return table
 
 
+def _trained(training: Training) -> list[str]:
+    return [str(training.epochs), _rate(training.encoder_lr), _rate(training.head_lr)]
+
+
 def _start(stage: PlannedStage) -> str:
+    if stage.plan.is_counted:
+        return "nothing" if stage.before is None else str(stage.before)
     if stage.plan.teacher:
         start = f"encoder; taught by {stage.before}"
     else:

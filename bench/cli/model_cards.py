@@ -32,6 +32,7 @@ def card_of(entry: ModelEntry) -> ModelCard:
     """The card of a model that has been imported."""
     import inspect
 
+    from bench.experiment.overrides import trainable
     from bench.interface import Training
 
     def fields(schema: Any) -> list[list[str]]:
@@ -41,7 +42,7 @@ def card_of(entry: ModelEntry) -> ModelCard:
         entry.name,
         inspect.getdoc(entry.cls) or "",
         fields(entry.cls.Hyperparameters),
-        fields(Training),
+        [field for field in fields(Training) if field[0] in trainable(entry)],
         {setting: list(map(_stage, stages)) for setting, stages in entry.cls.recipe.stages.items()},
     )
 

@@ -9,6 +9,7 @@ from bench.cli.chosen_runs import chosen
 from bench.cli.console import make_console
 from bench.cli.discarding import print_discarded
 from bench.cli.launching import Launching, start
+from bench.data.catalog.dataset import open_dataset
 from bench.errors import UsageError
 from bench.execution.context import Context
 from bench.execution.inputs import check_unchanged
@@ -16,6 +17,7 @@ from bench.inference.trust import Trust
 from bench.launch.discard import check_idle, damaged_and_results, discard, held
 from bench.launch.status import observe
 from bench.runs.interrupt import Interrupt
+from bench.runs.names import NO_ENCODER
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce, kept_from_newer
 
@@ -53,7 +55,11 @@ def run_again(names: Sequence[str], out: Path, how: Launching, dry_run: bool, tr
 def _check_can_be_made(plan: RunPlan, context: Context) -> None:
     """Raise UsageError where data, encoder or code of a run are not what it was planned with any more."""
     try:
-        check_unchanged(plan, context.inputs(plan))
+        if plan.stages[-1].is_counted:
+            check_unchanged(plan, open_dataset(plan.dataset), NO_ENCODER)
+        else:
+            inputs = context.inputs(plan)
+            check_unchanged(plan, inputs.dataset, inputs.source.fingerprint)
     except UsageError as error:
         raise UsageError(f"{plan.folder} cannot be made anew, and is left as it is: {error}") from error
 

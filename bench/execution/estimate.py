@@ -64,6 +64,9 @@ def estimate(
     asked = evaluations = 0.0
     for dataset, run in planned:
         for stage in run.stages:
+            if stage.is_counted:
+                left[stage.key] = 0.0  # no training; how long it counts or asks is the model's to know
+                continue
             teacher = run.stage_before(stage) if stage.teacher else None
             try:
                 pace = pace_of(stage, teacher)

@@ -48,17 +48,4 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
             splits[split] = split_record(
                 predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence, ranking
             )
-    return RunRecord(
-        key=run.key,
-        configuration=run.configuration,
-        model=run.model,
-        variant=run.variant,
-        dataset=run.dataset,
-        setting=run.setting,
-        encoder=run.encoder,
-        seed=run.seed,
-        facts=dataset.facts_source(),
-        stages=stages,
-        splits=splits,
-        decision=decision,
-    )
+    return RunRecord.of(run, dataset.facts_source(), stages, splits, decision)

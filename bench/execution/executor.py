@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from bench.errors import BenchError, NewerVersionError
 from bench.execution.context import POLL_SECONDS, Context, Listener
+from bench.execution.counting import counted_run
 from bench.execution.evaluate import evaluate_run
 from bench.execution.inputs import check_unchanged
 from bench.execution.stages import complete_stage, help_with_stage
@@ -141,12 +142,16 @@ class Executor:
         folder.clear_error()
         began = time.monotonic()
         with context.accounted(folder.path):
-            check_unchanged(plan, context.inputs(plan))
-            stages = []
-            for stage in plan.stages:
-                stages.append(complete_stage(context, plan, stage))
-                if stage.folder == until:
-                    return
-            record = evaluate_run(context, plan, stages)
+            if plan.stages[-1].is_counted:
+                record = counted_run(context, plan)
+            else:
+                inputs = context.inputs(plan)
+                check_unchanged(plan, inputs.dataset, inputs.source.fingerprint)
+                stages = []
+                for stage in plan.stages:
+                    stages.append(complete_stage(context, plan, stage))
+                    if stage.folder == until:
+                        return
+                record = evaluate_run(context, plan, stages)
         folder.write_record(record)
         context.report(folder, state="done", result=record.headline, seconds=time.monotonic() - began)

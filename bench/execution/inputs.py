@@ -55,9 +55,8 @@ class Inputs:
         )
 
 
-def check_unchanged(plan: RunPlan, inputs: Inputs) -> None:
+def check_unchanged(plan: RunPlan, dataset: Dataset, encoder_fingerprint: str) -> None:
     """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
-    dataset = inputs.dataset
     same = {
         "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
         "the test documents": dataset.checksum("test") == plan.test_checksum,
@@ -70,7 +69,7 @@ def check_unchanged(plan: RunPlan, inputs: Inputs) -> None:
                 dataset.checksum(stage.training.select_on) == stage.select_checksum
             ),
             "the relations": dataset.relations == stage.relations,
-            f"the encoder {plan.encoder!r}": inputs.source.fingerprint == stage.encoder_fingerprint,
+            f"the encoder {plan.encoder!r}": encoder_fingerprint == stage.encoder_fingerprint,
             f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
         }
     changed = [what for what, holds in same.items() if not holds]

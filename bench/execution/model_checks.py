@@ -15,7 +15,7 @@ from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
 from bench.errors import in_words
 from bench.inference.document_model import DocumentModel, document_model
-from bench.interface import SETTINGS, PairModel, Task, Training
+from bench.interface import SETTINGS, Model, PairModel, Task, Training
 from bench.nn.encoder_source import find_encoder
 from bench.nn.weights import load_tensors, save_tensors
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -60,17 +60,22 @@ def check_model(cls: type[PairModel]) -> Iterator[Check]:
             yield Check(claim, False, in_words(error))
             return
         yield Check(claim, not wrong, wrong)
-    for setting, reason in cls.recipe.not_applicable.items():
-        yield Check(f"NOTE, {setting} is not applicable", True, reason)
-    missing = [s for s in SETTINGS if not cls.recipe.stages.get(s) and s not in cls.recipe.not_applicable]
-    if missing:
-        yield Check("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
+    yield from recipe_notes(cls)
     # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
     if difference := _difference_with_neighbours(trial):
         seen = f"logits differ by up to {difference:.2g} with how documents are batched"
         yield Check("NOTE, batch dependence", True, seen)
     if seen := _unexplained(trial):
         yield Check("NOTE, scores", True, seen)
+
+
+def recipe_notes(cls: type[Model]) -> Iterator[Check]:
+    """What is worth knowing of the settings that a model has."""
+    for setting, reason in cls.recipe.not_applicable.items():
+        yield Check(f"NOTE, {setting} is not applicable", True, reason)
+    missing = [s for s in SETTINGS if not cls.recipe.stages.get(s) and s not in cls.recipe.not_applicable]
+    if missing:
+        yield Check("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
 
 
 def _prepare(cls: type[PairModel]) -> Trial:

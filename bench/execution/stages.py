@@ -75,7 +75,7 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
     if run is None or stage is None:
         raise BenchError(f"{context.out / 'runs' / work['run']}: no readable plan with the stage {work['stage']}")
     inputs = context.inputs(run)
-    check_unchanged(run, inputs)
+    check_unchanged(run, inputs.dataset, inputs.source.fingerprint)
     features = inputs.features(SPLIT_OF[stage.data])
     signals = SignalFile(signal_folder(context.out, stage), features) if stage.signal else None
     data = inputs.stage_data(stage, signals)

@@ -146,4 +146,9 @@ def _check_change(text: str, entries: Mapping[str, ModelEntry]) -> None:
 
 def changeable(entry: ModelEntry) -> set[str]:
     """The names of what can be changed of a model's stages."""
-    return {*Training.model_fields, *entry.cls.Hyperparameters.model_fields}
+    return {*trainable(entry), *entry.cls.Hyperparameters.model_fields}
+
+
+def trainable(entry: ModelEntry) -> set[str]:
+    """The names of what can be changed of how a model is trained; without gradients, on what it makes its choices."""
+    return {"select_on"} if entry.cls.reads == "documents" else set(Training.model_fields)

@@ -11,6 +11,7 @@ from bench.experiment.config import Experiment
 from bench.experiment.variants import Variant, resolve_stages, variant_name
 from bench.nn.encoder_source import TINY, EncoderSource
 from bench.registry import ModelEntry, code_version, find
+from bench.runs.names import NO_ENCODER
 from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, SPLIT_OF, InferencePlan, RunPlan, StagePlan
 from bench.runs.recipe import Setting
 
@@ -46,6 +47,8 @@ def _plan_run(
 ) -> RunPlan:
     stages: list[StagePlan] = []
     trained = trained_as(variant.entry)
+    counted = trained.cls.reads == "documents"
+    encoder_name = NO_ENCODER if counted else encoder.name
     for resolved in resolve_stages(variant, setting, experiment.overrides):
         source = resolved.stage.data
         if resolved.training.freeze_encoder and trained.cls.reads == "pieces":
@@ -53,7 +56,7 @@ def _plan_run(
         if resolved.training.compile and (resolved.training.freeze_encoder or trained.cls.reads == "pieces"):
             raise UsageError(f"{trained.name}: compile is for an encoder that is trained, and this stage trains none")
         # Of an encoder that is not here a dry run has the name alone.
-        if encoder.config is not None and trained.cls.reads != "pieces":
+        if encoder.config is not None and trained.cls.reads in ("pairs", "tokens"):
             encoder.check(attention=trained.cls.reads == "pairs", window=resolved.training.window)
         before = stages[-1].key if stages else None
         stages.append(
@@ -71,10 +74,10 @@ def _plan_run(
                 train_checksum=dataset.checksum(SPLIT_OF[source]),
                 select_checksum=dataset.checksum(resolved.training.select_on),
                 relations=dataset.relations,
-                encoder=encoder.name,
-                encoder_fingerprint=encoder.fingerprint,
-                causal=encoder.traits.causal and trained.cls.reads != "pieces",
-                max_length=experiment.max_length,
+                encoder=encoder_name,
+                encoder_fingerprint=NO_ENCODER if counted else encoder.fingerprint,
+                causal=encoder.traits.causal and trained.cls.reads in ("pairs", "tokens"),
+                max_length=0 if counted else experiment.max_length,
                 seed=seed,
                 position=len(stages),
                 after=None if resolved.stage.signal else before,
@@ -88,7 +91,7 @@ def _plan_run(
         variant=variant_name(variant, setting, experiment.changes),
         dataset=dataset.name,
         setting=setting,
-        encoder=encoder.name,
+        encoder=encoder_name,
         seed=seed,
         stages=tuple(stages),
         dev_checksum=dataset.checksum("dev"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import UsageError
-from bench.experiment.overrides import Scope, applicable, changeable, parse_changes
+from bench.experiment.overrides import Scope, applicable, changeable, parse_changes, trainable
 from bench.experiment.values import SHOWN, checked
 from bench.interface import Setting, Stage, Training
 from bench.registry import ModelEntry, find
@@ -116,7 +116,7 @@ def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mappi
         values = dict(stage.training) | dict(stage.hyperparameters)
         for level in (*overrides, variant.changes):
             values |= {key.name: value for key, value in applicable(level, scope)}
-        trained = Training.model_fields
+        trained = trainable(entry)
         declared = set(entry.cls.Hyperparameters.model_fields) - set(trained)
         where = f"{entry.name}, stage {stage.data}"
         training = checked(Training, {name: value for name, value in values.items() if name in trained}, where)

@@ -106,7 +106,8 @@ def explore(
                 f"{folder.name}: {plural(len(nowhere), 'prediction')} of nothing that is in the documents: not shown"
             )
         scores, why = _kept_scores(folder, plan, split, documents)
-        if scores is None and make_scores and plan.stages and not has_newer_scores(folder.path, split):
+        makes_scores = make_scores and plan.last is not None and not plan.last.is_counted
+        if scores is None and makes_scores and not has_newer_scores(folder.path, split):
             on_message(f"{folder.name}: {why}; making them from its weights, once")
             why = _made_scores(folder, plan, split, documents, predictions, on_message, trust)
             scores, why = (None, why) if why else _kept_scores(folder, plan, split, documents)

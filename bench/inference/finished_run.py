@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.data.catalog.dataset import open_dataset
 from bench.data.documents import Document
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.detect import read_documents
 from bench.errors import BenchError, UsageError
 from bench.filesystem import sha256_of
+from bench.inference.counting import fitted_again, predicted
 from bench.inference.load import predictor_of
 from bench.inference.model_code import UnusableModelError, model_code
 from bench.inference.reader import reading
@@ -42,6 +44,12 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
         raise UsageError(f"{run} is not a finished run: {not_finished(folder)}")
     # A label need not be of a relation the model knows: it is of no use here.
     read = [replace(document, labels=()) for document in read_documents(documents)]
+    if plan.last is not None and plan.last.is_counted:
+        trusted = trust.trusted(plan, run)
+        with handling_signals():
+            predictions = predicted(fitted_again(trusted, open_dataset(plan.dataset)), read, str(documents))
+        write_submission(to, predictions)
+        return len(predictions), len(read), 0
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
         try:
             predictor = predictor_of(out, plan, interrupt, trust)

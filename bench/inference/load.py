@@ -33,6 +33,8 @@ MODEL_STREAM = 1 << 32
 def build_model(plan: StagePlan, task: Task) -> PairModel:
     """Build the model of a stage with its first weights, which its seed and position decide."""
     cls = find(plan.reference).cls
+    if not issubclass(cls, PairModel):
+        raise UsageError(f"{plan.model} has no weights: it is fitted anew where it is needed")
     torch.manual_seed(step_seed(plan.seed, plan.position, MODEL_STREAM))
     return cls(cls.Hyperparameters(**plan.hyperparameters), task)
 
@@ -74,6 +76,8 @@ def predictor_of(
     stage = plan.last
     if stage is None:
         raise UnusableModelError("its predictions were made elsewhere and imported: there is no model")
+    if stage.is_counted:
+        raise UnusableModelError(f"{stage.model} gives no scores")
     try:
         changed = code_version(find(stage.reference).cls) != stage.code
     except UsageError as error:

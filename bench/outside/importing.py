@@ -203,18 +203,6 @@ def _write(folder: RunFolder, plan: RunPlan, dataset: Dataset, predictions: Mapp
         )
         evidence = any(row.evidence is not None for row in rows)
         splits[split] = split_record(rows, documents, facts, distant_facts, 0, evidence, ranking)
-    record = RunRecord(
-        key=plan.key,
-        configuration=plan.configuration,
-        model=plan.model,
-        variant=plan.variant,
-        dataset=plan.dataset,
-        setting=plan.setting,
-        encoder=plan.encoder,
-        seed=plan.seed,
-        facts=dataset.facts_source(),
-        stages=[],
-        splits=splits,
-    )
+    record = RunRecord.of(plan, dataset.facts_source(), [], splits, {})
     folder.write_record(record)
     return record

@@ -8,6 +8,10 @@ OUTSIDE = "outside"
 """The variant of a model whose predictions were made elsewhere, so that its name says so everywhere."""
 
 
+NO_ENCODER = "none"
+"""The encoder of a model that counts, looks up or asks: it has none."""
+
+
 def model_name(model: str, variant: str) -> str:
     """The model with what was changed of it: `ttmre (layers=2)`, or `ttmre` alone where `variant` is empty."""
     return f"{model} ({variant})" if variant else model

@@ -50,7 +50,8 @@ def outline_of(out: Path, run: str) -> RunOutline | None:
     plan = RunFolder(out, run).plan()
     if plan is None:
         return None
-    stages = tuple(StageOutline(stage.folder, stage.data) for stage in plan.stages)
+    # Of stages without weights nothing is kept: the last one stands for all.
+    stages = tuple(StageOutline(s.folder, s.data) for s in plan.stages if not s.is_counted or s is plan.last)
     return RunOutline(
         run, plan.model, plan.variant, plan.dataset, plan.setting, plan.encoder, plan.seed, stages
     )  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from bench.errors import plural
 from bench.filesystem import digest
 from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
+from bench.runs.names import NO_ENCODER
 from bench.runs.recipe import Setting, Signal, Source, Training
 
 HARNESS_VERSION = 3
@@ -63,6 +64,11 @@ class StagePlan(_Frozen):
     def key(self) -> str:
         """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
         return stage_key(self.model_dump(mode="json"))
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its model is fitted on documents without encoder, gradients and weights (`CountingModel`)."""
+        return self.encoder == NO_ENCODER
 
     @property
     def folder(self) -> str:

@@ -7,13 +7,16 @@ A record holds nothing that differs between two executions of the same run (no t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.filesystem import DamagedFileError
 from bench.runs.recipe import Setting
 from bench.runs.versions import read_as, schema_of
+
+if TYPE_CHECKING:
+    from bench.runs.plan import RunPlan
 
 Percent = Annotated[float, Field(strict=True, ge=0, le=100 + 1e-9, allow_inf_nan=False)]
 """A share in percent; a mean of many may be past 100 in its last digit."""
@@ -126,6 +129,31 @@ class RunRecord(BaseModel):
     stages: list[StageRecord]
     splits: dict[str, SplitRecord]
     decision: dict[str, Number] = {}
+
+    @classmethod
+    def of(
+        cls,
+        plan: RunPlan,
+        facts: dict[str, str],
+        stages: list[StageRecord],
+        splits: dict[str, SplitRecord],
+        decision: dict[str, float],
+    ) -> RunRecord:
+        """The record of a planned run. facts: where those of Ign F1 are from (`Dataset.facts_source`)."""
+        return cls(
+            key=plan.key,
+            configuration=plan.configuration,
+            model=plan.model,
+            variant=plan.variant,
+            dataset=plan.dataset,
+            setting=plan.setting,
+            encoder=plan.encoder,
+            seed=plan.seed,
+            facts=facts,
+            stages=stages,
+            splits=splits,
+            decision=decision,
+        )
 
     @property
     def headline(self) -> str:

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from rich.console import Console
 from safetensors.torch import load_file
 from small_experiments import Processes, documents, execute, plans, results, work
+from trained_models import TRAINED
 
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
@@ -29,7 +30,7 @@ from bench.interface import Task
 from bench.launch.display import RunDisplay
 from bench.launch.local import free_port, launch
 from bench.nn.encoder_source import EncoderSource, find_encoder
-from bench.registry import find, registered
+from bench.registry import find
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
@@ -62,7 +63,7 @@ def compare_all_models(folder: str, rank: int, port: int) -> None:
     rows[0] = next(build_features([cut(made[0])], source.words(), RELATIONS, 512))
     found: dict[str, Any] = {}
     with joined(rank, 2, port) as joint:
-        for number, name in enumerate(sorted(registered())):
+        for number, name in enumerate(TRAINED):
             group = StageGroup(joint, number)
             with joint._process_group(number):
                 found[name] = [differences(name, group, source, rows[:size]) for size in (5, 1)]
@@ -106,7 +107,7 @@ def differing(tmp_path_factory) -> list[dict[str, Any]]:
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", sorted(registered()))
+@pytest.mark.parametrize("name", TRAINED)
 def test_two_processes_give_the_loss_and_gradients_of_one_with_the_same_batch(name, differing):
     for rank in range(2):
         for difference in differing[rank][name]:
