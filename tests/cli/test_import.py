@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.catalog.dataset import open_dataset
+from bench.data.formats.docred import write_documents
 from bench.runs.run_folder import run_folders
 
 RESULTS = Path(__file__).parents[1] / "fixtures" / "schema-1" / "results"
@@ -94,8 +95,8 @@ def test_an_import_that_is_damaged_is_named_with_what_makes_it_anew(files, bench
 def test_there_is_no_model_to_predict_with(files, bench):
     imported(bench, files)
     run = next(run_folders(Path("out")))
-    documents = open_dataset("small")._registration.splits["test"].path
-    status, _, error = bench("predict", run.path, documents, "--to", "p.json")
+    write_documents("test.json", open_dataset("small").documents("test"))
+    status, _, error = bench("predict", run.path, "test.json", "--to", "p.json")
     assert status == 1
     assert "there is no model" in error
 

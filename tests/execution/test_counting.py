@@ -6,6 +6,7 @@ import pytest
 from small_experiments import execute
 
 from bench.data.catalog.dataset import open_dataset
+from bench.data.formats.docred import write_documents
 from bench.execution import counting_checks as checking
 from bench.execution.counting_checks import check_counting
 from bench.experiment.config import CommandLine, make_experiments
@@ -126,11 +127,11 @@ def test_a_trained_and_a_counting_model_stand_in_one_table_and_are_compared(mine
     assert "limits in word pieces" not in out
 
 
-def test_a_finished_run_predicts_new_documents_by_being_fitted_again(mine, bench, small):
+def test_a_finished_run_predicts_new_documents_by_being_fitted_again(mine, bench):
     bench("run", "--models", mine(), "--dataset", "small", "--encoder", "tiny", "--seeds", 1, "--launcher", "inline")
     (run,) = Path("results/runs").iterdir()
-    documents = small / "test.json" if (small / "test.json").exists() else next(small.rglob("test.json"))
-    status, _, error = bench("predict", run, documents, "--to", "p.json", "--models", "./mine.py:Mine")
+    write_documents("test.json", open_dataset("small").documents("test"))
+    status, _, error = bench("predict", run, "test.json", "--to", "p.json", "--models", "./mine.py:Mine")
     assert status == 0, error
     assert Path("p.json").read_bytes() == predictions_path(run, "test").read_bytes()
 
