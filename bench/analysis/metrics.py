@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.metrics.submission_scores import SubmissionScores
     from bench.runs.record import Scores, SplitRecord
 
 
@@ -72,3 +73,12 @@ COLUMNS = tuple(metric for metric in METRICS.values() if metric.title)
 
 PRINTED = tuple(metric for metric in COLUMNS if metric.part == "scores")
 """What published tables print."""
+
+
+def scores_of_submission(scored: SubmissionScores) -> dict[str, float | None]:
+    """By name, in their order, those of the scores of runs that follow from predictions and labels; in percent."""
+    evaluation, ranking = scored.evaluation, scored.ranking
+    scores: dict[str, float | None] = {name: getattr(evaluation, name) for name in METRICS if hasattr(evaluation, name)}
+    scores["auc"] = ranking.auc if ranking else None
+    scores["ign_auc"] = ranking.ign_auc if ranking and evaluation.has_facts else None
+    return {name: scores[name] for name in METRICS if name in scores}

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.errors import plural
-
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bench.data.documents import Document, Fact
-    from bench.data.formats.detect import Format
-    from bench.metrics.official import Evaluation
-    from bench.metrics.ranking import Ranking
     from bench.metrics.slices import Protocol, SlicedEvaluation
-    from bench.metrics.submission import Prediction
-    from bench.metrics.submission_checks import SubmissionChecks
+    from bench.metrics.submission_scores import SubmissionScores
 
 # Wide enough for all scores and for the table of slices where the output is a file or a pipe.
 _WIDTH = 140
@@ -52,79 +44,15 @@ def evaluate(
 
     Raises `UsageError` where a file is missing, malformed or without labels.
     """
-    from bench.data.documents import no_cycle_search
-    from bench.data.formats.detect import detect, format_of
-    from bench.errors import UsageError
-
-    chosen = format_of(form) if form else detect(gold)
-    if not chosen.ign_f1 and (train_facts or distant_facts):
-        raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {chosen.name}; leave them out")
-    # Nothing that is read has cycles, and looking for some in millions of rows takes longer than all the rest.
-    with no_cycle_search():
-        scored = _score(gold, chosen, pred, train_facts, distant_facts, chosen if form else None)
-        _print_notes(scored.notes)
-        if json:
-            _print_json(scored)
-        else:
-            _print_tables(_score_table(scored), _slice_table(scored.sliced, scored.evaluation.has_facts))
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """A submission beside the labels. facts: how many facts there are in each file of them, None without it."""
-
-    predictions: Sequence[Prediction]
-    documents: Sequence[Document]
-    evaluation: Evaluation
-    sliced: SlicedEvaluation
-    ranking: Ranking | None
-    checks: SubmissionChecks
-    facts: Mapping[str, int | None]
-    notes: Sequence[str]
-
-
-def _score(
-    gold: Path,
-    form: Format,
-    pred: Path,
-    train_facts: Path | None,
-    distant_facts: Path | None,
-    of_facts: Format | None,
-) -> _Scored:
-    """Read and score everything. form: of the labelled documents.   of_facts: of those with facts, None to see."""
-    from bench.filesystem import checksum_path, fits_checksum
-    from bench.metrics import official, slices, submission_checks
-    from bench.metrics.submission import read_submission
+    from bench.metrics.submission_scores import score_submission
 
     with _reading(pred) as (doing, on_read):
-        doing(f"reading {gold.name}")
-        documents = _labelled(gold, form)
-        doing(f"reading {pred.name}")
-        predictions = read_submission(pred, on_read)
-        changed = not fits_checksum(pred)
-        doing("reading facts")
-        facts = None if train_facts is None else _facts(train_facts, of_facts)
-        distant = None if distant_facts is None else _facts(distant_facts, of_facts)
-        doing(f"scoring {plural(len(predictions), 'prediction')}")
-        evaluation = official.evaluate((prediction.triple for prediction in predictions), documents, facts, distant)
-        sliced = slices.evaluate_slices(evaluation.judged, documents)
-        ranking = _ranking(predictions, documents, facts)
-        doing(f"looking through {plural(len(predictions), 'prediction')}")
-        checks = submission_checks.check(predictions, documents, evaluation.judged)
-        notes = [*submission_checks.notes(checks, predictions, documents, gold.name)]
-
-    if changed:
-        notes.insert(0, f"{pred}: not what was written (its checksum is in {checksum_path(pred).name})")
-    notes += _notes(predictions, documents, ranking)
-    for path, used, metric in ((train_facts, facts, "Ign F1"), (distant_facts, distant, "Ign F1 (distant)")):
-        if path and used is not None and (unused := submission_checks.facts_note(used, documents, path.name, metric)):
-            notes.append(unused)
-    if form.ign_f1 and not evaluation.has_facts:
-        notes.append("no Ign F1: it needs --train-facts")
-    counts = {
-        name: None if of is None else len(of) for name, of in (("train_facts", facts), ("distant_facts", distant))
-    }
-    return _Scored(predictions, documents, evaluation, sliced, ranking, checks, counts, notes)
+        scored = score_submission(gold, pred, train_facts, distant_facts, form, doing, on_read)
+    _print_notes(scored.notes)
+    if json:
+        _print_json(scored)
+    else:
+        _print_tables(_score_table(scored), _slice_table(scored.sliced, scored.evaluation.has_facts))
 
 
 @contextmanager
@@ -167,100 +95,16 @@ def _print_tables(*tables: Table) -> None:
         console.print(table)
 
 
-def _labelled(path: Path, form: Format) -> tuple[Document, ...]:
-    """The documents of a file in the given form. Raises UsageError where none has labels."""
-    from bench.data.formats.detect import scan
-    from bench.data.formats.docred import no_labels
-    from bench.errors import UsageError
-
-    result = scan(path, form)
-    result.refuse_problems()
-    if not any(document.labels for document in result.documents):
-        raise UsageError(no_labels(path, result.count))
-    return result.documents
-
-
-def _ranking(
-    predictions: Sequence[Prediction], documents: Sequence[Document], facts: Collection[Fact] | None
-) -> Ranking | None:
-    """The predictions by score; None where there is none, or one of them has no score."""
-    if not predictions or any(prediction.score is None for prediction in predictions):
-        return None  # without numpy, which most submissions do not need
-    from bench.metrics.ranking import rank_predictions
-
-    return rank_predictions(predictions, documents, facts)
-
-
-def _facts(path: Path, form: Format | None) -> frozenset[Fact]:
-    """The facts of a file: a .fact file, or documents in the given form or the one they begin with."""
-    from bench.data.documents import facts_of
-    from bench.data.formats.detect import detect
-    from bench.data.formats.docred import read_facts, read_labelled_facts
-
-    if _holds_facts(path):
-        return read_facts(path)
-    form = form or detect(path)
-    return read_labelled_facts(path) if form.name == "docred" else facts_of(_labelled(path, form))
-
-
-def _holds_facts(path: Path) -> bool:
-    """Whether the file's first row is a list, as in a .fact file, not a document; its name says nothing reliable."""
-    try:
-        with path.open("rb") as file:
-            beginning = b"".join(file.read(4096).removeprefix(b"\xef\xbb\xbf").split())
-    except OSError:
-        return False  # the reader of documents says what is wrong
-    return beginning.startswith((b"[[", b"[]"))
-
-
-def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None) -> Iterable[str]:
-    from bench.metrics.official import gold_outside
-
-    if outside := gold_outside(documents):
-        are, they = (
-            ("is on a pair that is no candidate", "it counts")
-            if outside == 1
-            else ("are on pairs that are no candidates", "they count")
-        )
-        yield f"{plural(outside, 'labelled triple')} {are}; {they} as missed"
-    if _predicts_evidence(predictions) and not _has_evidence(documents):
-        yield "no evidence F1: no label has evidence to compare with"
-    scored = sum(prediction.score is not None for prediction in predictions)
-    if ranking is not None:
-        yield f"AUC is of the {plural(len(predictions), 'prediction')} listed; that of a model ranks all its candidates"
-    elif scored:
-        yield f"no AUC: only {scored:,} of {len(predictions):,} predictions have a score"
-
-
-def _predicts_evidence(predictions: Sequence[Prediction]) -> bool:
-    return any(prediction.evidence is not None for prediction in predictions)
-
-
-def _has_evidence(documents: Sequence[Document]) -> bool:
-    return any(label.evidence for document in documents for label in document.labels)
-
-
-def _print_json(scored: _Scored) -> None:
+def _print_json(scored: SubmissionScores) -> None:
     import json
 
-    from bench.analysis.metrics import METRICS
+    from bench.analysis.metrics import METRICS, scores_of_submission
     from bench.metrics.slices import PROTOCOLS
 
-    scores = {name: score for name, score in _scores(scored).items() if METRICS[name].part == "scores"}
+    scores = {name: score for name, score in scores_of_submission(scored).items() if METRICS[name].part == "scores"}
     checks = scored.checks.as_json() | dict(scored.facts)
     slices = {protocol: _slices_json(scored.sliced, protocol, scored.evaluation.has_facts) for protocol in PROTOCOLS}
     typer.echo(json.dumps({**scores, "checks": checks, "slices": slices}, indent=2))
-
-
-def _scores(scored: _Scored) -> dict[str, float | None]:
-    """By name, in their order, those of the scores of runs that follow from predictions and labels."""
-    from bench.analysis.metrics import METRICS
-
-    evaluation, ranking = scored.evaluation, scored.ranking
-    scores: dict[str, float | None] = {n: getattr(evaluation, n) for n in METRICS if hasattr(evaluation, n)}
-    scores["auc"] = ranking.auc if ranking else None
-    scores["ign_auc"] = ranking.ign_auc if ranking and evaluation.has_facts else None
-    return {name: scores[name] for name in METRICS if name in scores}
 
 
 def _slices_json(sliced: SlicedEvaluation, protocol: Protocol, has_facts: bool) -> dict[str, dict[str, dict[str, Any]]]:
@@ -287,17 +131,16 @@ def _number(score: float | None) -> str:
     return "-" if score is None else f"{score:.2f}"
 
 
-def _score_table(scored: _Scored) -> Table:
+def _score_table(scored: SubmissionScores) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from bench.analysis.metrics import METRICS
-    from bench.metrics.official import evidence_counts, evidence_of
+    from bench.analysis.metrics import METRICS, scores_of_submission
 
-    total, predictions, documents = scored.evaluation.counts.total, scored.predictions, scored.documents
-    scores = {name: score for name, score in _scores(scored).items() if score is not None or not METRICS[name].later}
-    predicted = _predicts_evidence(predictions) and _has_evidence(documents)
-    scores["evidence_f1"] = evidence_counts(evidence_of(predictions), documents).total.f1 if predicted else None
+    total = scored.evaluation.counts.total
+    every = scores_of_submission(scored)
+    scores = {name: score for name, score in every.items() if score is not None or not METRICS[name].later}
+    scores["evidence_f1"] = scored.evidence_f1
     table = Table(box=SIMPLE_HEAD, title="Scores (percent)", title_justify="left")
     for heading in (*(METRICS[name].label for name in scores), "correct", "predicted", "gold"):
         table.add_column(heading, justify="right")

@@ -16,7 +16,8 @@ import urllib.request
 from pathlib import Path
 
 ASKED = """Which of these relations hold between the entities of the document? Mentions stand in brackets with the
-number of their entity. Answer with a JSON list of {{"head": number, "relation": name, "tail": number}}, and nothing else.
+number of their entity. Answer with a JSON list of {{"head": number, "relation": name, "tail": number}} and nothing
+else.
 
 Relations:
 {relations}

@@ -118,8 +118,9 @@ def test_it_is_not_given_the_labels_of_what_it_predicts(mine, tmp_path):
 
 
 def test_a_trained_and_a_counting_model_stand_in_one_table_and_are_compared(mine, bench):
-    assert bench("run", "--models", f"{mine()},atlop", "--dataset", "small", "--encoder", "tiny", "--seeds", 1, "--set", "epochs=1",
-                 "--set", "pair_size=16", "--set", "block_size=16", "--launcher", "inline")[0] == 0  # fmt: skip
+    small = ("--set", "epochs=1", "--set", "pair_size=16", "--set", "block_size=16")
+    run = ("run", "--models", f"{mine()},atlop", "--dataset", "small", "--encoder", "tiny", "--seeds", 1)
+    assert bench(*run, *small, "--launcher", "inline")[0] == 0
     _, table, _ = bench("table")
     assert "Mine" in table
     status, out, _ = bench("compare", "atlop", "Mine")
