@@ -9,6 +9,7 @@ import torch
 
 from bench.cli.dry_run import Costs, Planned
 from bench.cli.stand_ins import AbsentDataset, StandIns
+from bench.cores import find_cores
 from bench.execution.estimate import PaceOf, estimate, given_pace
 from bench.execution.probe import Pace, device_name, pace
 from bench.runs.plan import RunPlan, StagePlan
@@ -30,8 +31,9 @@ def costs_of(
     profile: takes the pace of training from its figures, where it has any.   one_thread: a process is to have one core.
     on_probe: is given, in words, what is going to be measured.
     """
-    if one_thread and not torch.cuda.is_available():
-        torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        cores = find_cores()
+        torch.set_num_threads(cores.asked or 1 if one_thread else cores.threads())
     if profile is not None and profile.seconds_per_document:
         pace_of, where = given_pace(profile.seconds_per_document), f"figures of the profile {profile.name!r}"
     else:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +15,8 @@ from typing import Any
 
 import torch
 
+from bench.cores import allotted_cores, asked_threads, usable_cores
+from bench.errors import plural
 from bench.filesystem import read_json, write_json
 
 
@@ -19,14 +24,14 @@ class Execution:
     """One execution of a run or a stage, with its part in the `provenance.json` of the folder.
 
     The file has the first start, the seconds of all executions together, and of the last one machine, device, threads,
-    processes that trained together and versions; under `executions` each with its own. A result may depend on these to
-    rounding, and by the draw of dropout.
+    cores that it might use, processes that trained together and versions; under `executions` each with its own. A
+    result may depend on these to rounding, and by the draw of dropout.
 
     at_work: whether it has got to work; until then there is nothing to write down.
     """
 
     def __init__(self, folder: Path, device: torch.device, processes: int) -> None:
-        self.path = folder / "provenance.json"
+        self.path = _path(folder)
         self.at_work = False
         self._began = self._written = time.monotonic()
         gpu = device.type == "cuda"
@@ -37,6 +42,7 @@ class Execution:
             "pid": os.getpid(),
             "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or "cpu",
             "threads": torch.get_num_threads(),
+            "cores": usable_cores(),
             "processes": processes,
             "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
         }
@@ -57,6 +63,36 @@ class Execution:
 
     def _is(self, written: dict[str, Any]) -> bool:
         return all(written.get(name) == self._about[name] for name in ("started", "host", "pid"))
+
+
+@contextmanager
+def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
+    """Within this block torch has as many threads as what goes on in `folder` had before on this machine.
+
+    Sums are rounded otherwise by another number, so that what was interrupted would come out otherwise than in one go.
+    How many threads there are is free cores' doing, which are others later; where the user or SLURM says it, that is
+    what it is. So it is for what begins, for a GPU, and for more threads than there may be now.
+    """
+    given = torch.get_num_threads()
+    before = None if device.type == "cuda" or asked_threads() or allotted_cores() else _threads_before(folder)
+    threads = before if before is not None and before <= usable_cores() else given
+    if threads != given:
+        goes_on = f"goes on with {plural(threads, 'thread')} as it began, to the same bits"
+        print(f"bench: {folder}: {goes_on} (OMP_NUM_THREADS={given} has it take {given})", file=sys.stderr, flush=True)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(given)
+
+
+def _threads_before(folder: Path) -> int | None:
+    here = [one.get("threads") for one in _executions(_path(folder)) if one.get("host") == platform.node()]
+    return here[-1] if here and isinstance(here[-1], int) and here[-1] > 0 else None
+
+
+def _path(folder: Path) -> Path:
+    return folder / "provenance.json"
 
 
 def _executions(path: Path) -> list[dict[str, Any]]:
