@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -33,7 +34,7 @@ class Execution:
     def __init__(self, folder: Path, device: torch.device, processes: int) -> None:
         self.path = _path(folder)
         self.at_work = False
-        self._began = self._written = time.monotonic()
+        self._began, self._written = time.monotonic(), -math.inf  # the first time at once: what goes on needs it
         gpu = device.type == "cuda"
         self._about: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -67,18 +68,25 @@ class Execution:
 
 @contextmanager
 def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
-    """Within this block torch has as many threads as what goes on in `folder` had before on this machine.
+    """Within this block torch has as many threads as what goes on in `folder` began with, where it may; says if not.
 
-    Sums are rounded otherwise by another number, so that what was interrupted would come out otherwise than in one go.
-    How many threads there are is free cores' doing, which are others later; where the user or SLURM says it, that is
-    what it is. So it is for what begins, for a GPU, and for more threads than there may be now.
+    Sums are rounded otherwise by another number, so that what was interrupted would come out otherwise than in one go;
+    and how many it began with was free cores' doing, which are others by now. What the user or SLURM says goes first,
+    and there are never more threads than cores to use. A GPU's sums depend on none of this.
     """
     given = torch.get_num_threads()
-    before = None if device.type == "cuda" or asked_threads() or allotted_cores() else _threads_before(folder)
-    threads = before if before is not None and before <= usable_cores() else given
-    if threads != given:
-        goes_on = f"goes on with {plural(threads, 'thread')} as it began, to the same bits"
-        print(f"bench: {folder}: {goes_on} (OMP_NUM_THREADS={given} has it take {given})", file=sys.stderr, flush=True)
+    began = given if device.type == "cuda" else _threads_at_first(folder) or given
+    may = not asked_threads() and not allotted_cores() and began <= usable_cores()
+    threads = began if may else given
+    if began != given:
+        said = (
+            f"goes on with {plural(threads, 'thread')} as it began, to the same bits (OMP_NUM_THREADS={given} has it "
+            f"take {given})"
+            if may
+            else f"began with {plural(began, 'thread')} and goes on with {given}: its sums are rounded otherwise from "
+            "here on than in one go"
+        )
+        print(f"bench: {folder}: {said}", file=sys.stderr, flush=True)
     torch.set_num_threads(threads)
     try:
         yield
@@ -86,9 +94,9 @@ def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
         torch.set_num_threads(given)
 
 
-def _threads_before(folder: Path) -> int | None:
-    here = [one.get("threads") for one in _executions(_path(folder)) if one.get("host") == platform.node()]
-    return here[-1] if here and isinstance(here[-1], int) and here[-1] > 0 else None
+def _threads_at_first(folder: Path) -> int | None:
+    first = next((one.get("threads") for one in _executions(_path(folder))), None)
+    return first if type(first) is int and first > 0 else None
 
 
 def _path(folder: Path) -> Path:

@@ -47,43 +47,43 @@ def launch(
 
     Those of a newer version of the program are left as they are, and have not failed.
 
-    jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
-    free cores, for `gpus_per_run` processes each.   wait_for_locks: at most so many seconds for runs that other
-    commands are at, which then are among those returned; None for as long as it takes.
-    Without a word of the user a process gets as many threads as are left for it of the cores that are free now.
+    jobs, gpus_per_run: as for `divide`; None in this process takes one run at a time.   wait_for_locks: at most so many
+    seconds for runs that other commands are at, which then are among those returned; None for as long as it takes.
     """
+    left = [plan for plan in plans if not RunFolder.of(out, plan).verdict().is_closed]
+    if not left:
+        return []
     cores = find_cores()
-    if launcher == "inline":
-        jobs = 1
-    else:
-        left = max(1, sum(not RunFolder.of(out, plan).verdict().is_closed for plan in plans))
-        jobs = min(jobs or default_jobs(cores, left, gpus_per_run), left)
-    threads = cores.threads(jobs * gpus_per_run)
+    jobs, threads = divide(cores, len(left), 1 if launcher == "inline" else jobs, gpus_per_run)
     with handling_signals() as interrupt, display:
-        if cores.free < cores.usable and not torch.cuda.is_available():
-            display.say(f"{cores}: {_in_words(jobs * gpus_per_run, threads)}")
+        if not torch.cuda.is_available():
+            display.say(_in_words(cores, jobs * gpus_per_run, threads))
         if launcher == "inline":
             torch.set_num_threads(threads)
             executor = Executor(out, interrupt, display.update, checkpoint_seconds, wait_for_locks=wait_for_locks)
-            executor.execute(plans)
+            executor.execute(left)
         else:
-            _run_locally(
-                plans, out, jobs, gpus_per_run, threads, display, interrupt, checkpoint_seconds, wait_for_locks
-            )
-    undone = [plan for plan in plans if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
+            _run_locally(left, out, jobs, gpus_per_run, threads, display, interrupt, checkpoint_seconds, wait_for_locks)
+    undone = [plan for plan in left if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
     return [RunFolder.of(out, plan) for plan in undone]
 
 
-def _in_words(processes: int, threads: int) -> str:
-    return f"{plural(processes, 'process', 'processes')} of {plural(threads, 'thread')}"
+def divide(cores: Cores, runs: int, jobs: int | None = None, gpus_per_run: int = 1) -> tuple[int, int]:
+    """How many of `runs` are carried out at once, by `gpus_per_run` processes each, and the threads of each process.
 
-
-def default_jobs(cores: Cores, runs: int, gpus_per_run: int = 1) -> int:
-    """One run for every `gpus_per_run` GPUs; without a GPU, free cores. Raises UsageError where GPUs are too few."""
+    jobs: what the user says of the first; else there is one for every `gpus_per_run` GPUs, or without a GPU free cores.
+    Raises UsageError where GPUs are too few for one.
+    """
     gpus = torch.cuda.device_count()
     if gpus and gpus < gpus_per_run:
         raise UsageError(f"--gpus-per-run {gpus_per_run}: this machine has {gpus}")
-    return max(1, min(runs, (gpus or cores.processes()) // gpus_per_run))
+    at_once = max(1, min(runs, jobs or (gpus or cores.processes()) // gpus_per_run))
+    return at_once, cores.threads(at_once * gpus_per_run)
+
+
+def _in_words(cores: Cores, processes: int, threads: int) -> str:
+    taken = f"{plural(processes, 'process', 'processes')} of {plural(threads, 'thread')}"
+    return f"{cores}: {taken}{' (OMP_NUM_THREADS)' if cores.asked else ''}"
 
 
 def _run_locally(

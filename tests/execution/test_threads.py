@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bench.runs.interrupt import Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
+from bench.training.trainer import StageTrainer
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -84,11 +84,7 @@ def smaller(monkeypatch, out: Path) -> None:
     monkeypatch.setattr(provenance, "usable_cores", lambda: 1)
 
 
-def elsewhere(monkeypatch, out: Path) -> None:
-    monkeypatch.setattr(platform, "node", lambda: "another-machine")
-
-
-def unreadable(monkeypatch, out: Path) -> None:
+def unreadable(out: Path) -> None:
     for path in out.glob("*/*/provenance.json"):
         content = json.loads(path.read_text())
         for execution in content["executions"]:
@@ -96,13 +92,39 @@ def unreadable(monkeypatch, out: Path) -> None:
         path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("change", [asked, allotted, smaller, elsewhere, unreadable])
-def test_it_goes_on_with_the_threads_of_now_where_it_cannot_or_should_not_have_those(change, machine, tmp_path):
+@pytest.mark.parametrize("change", [asked, allotted, smaller])
+def test_it_goes_on_with_the_threads_of_now_where_it_may_not_have_those_and_says_so(change, machine, tmp_path, capfd):
     (plan,) = plans()
     assert not carry_out(tmp_path, [plan], 2, stop_after=3)
     change(machine, tmp_path)
     assert carry_out(tmp_path, [plan], 1)
+    assert told(tmp_path, plan) == [[2, 1], [2, 1]]
+    assert f"{RunFolder.of(tmp_path, plan).path}: began with 2 threads and goes on with 1" in capfd.readouterr().err
+
+
+def test_it_goes_on_with_the_threads_of_now_where_those_are_not_to_be_read(tmp_path, capfd):
+    (plan,) = plans()
+    assert not carry_out(tmp_path, [plan], 2, stop_after=3)
+    unreadable(tmp_path)
+    assert carry_out(tmp_path, [plan], 1)
     assert [threads[-1] for threads in told(tmp_path, plan)] == [1, 1]
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_killed_in_its_first_step_has_told_its_threads(tmp_path, monkeypatch):
+    (plan,) = plans()
+    announce(tmp_path, [plan])
+    before: list[list[list[int]]] = []
+    update = StageTrainer._update
+
+    def first_update(trainer, *arguments):
+        if not before:
+            before.append(told(tmp_path, plan))
+        update(trainer, *arguments)
+
+    monkeypatch.setattr(StageTrainer, "_update", first_update)
+    assert carry_out(tmp_path, [plan], 2)
+    assert before == [[[2], [2]]]
 
 
 def test_provenance_tells_how_many_cores_there_were_to_use(tmp_path):

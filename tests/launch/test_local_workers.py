@@ -13,9 +13,10 @@ from rich.console import Console
 from small_experiments import plans
 
 from bench.cores import Cores
+from bench.errors import UsageError
 from bench.launch import local as launch
 from bench.launch.display import RunDisplay
-from bench.launch.local import WorkerTeam, default_jobs
+from bench.launch.local import WorkerTeam, divide
 from bench.runs.run_folder import RunFolder, announce
 
 
@@ -57,16 +58,40 @@ def test_processes_that_come_to_nothing_are_not_started_again(started, tmp_path)
     assert len(started) == 2
 
 
-def test_there_is_never_a_process_more_than_runs():
-    assert default_jobs(Cores(64, 64), 5) == 5
-    assert default_jobs(Cores(64, 64), 100) == 64
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(device_count=lambda: 0, is_available=lambda: False))
 
 
-def test_there_are_as_many_processes_as_free_cores_of_one_thread_unless_the_user_wants_more_of_each():
-    assert default_jobs(Cores(64, 3), 100) == 3
-    assert default_jobs(Cores(64, 8, asked=4), 100) == 2
-    assert default_jobs(Cores(64, 8), 100, gpus_per_run=4) == 2
-    assert default_jobs(Cores(2, 1), 100, gpus_per_run=4) == 1
+@pytest.mark.parametrize(
+    ("cores", "runs", "options", "jobs", "threads"),
+    [
+        (Cores(2, 2), 3, {}, 2, 1),
+        (Cores(2, 1), 3, {}, 1, 1),
+        (Cores(64, 64), 5, {}, 5, 12),
+        (Cores(64, 3), 100, {}, 3, 1),
+        (Cores(8, 8), 3, {"jobs": 1}, 1, 8),
+        (Cores(8, 2), 9, {"jobs": 4}, 4, 1),
+        (Cores(8, 8), 2, {"jobs": 4}, 2, 4),
+        (Cores(64, 8, asked=4), 100, {}, 2, 4),
+        (Cores(2, 2, asked=2), 3, {}, 1, 2),
+        (Cores(64, 8), 100, {"gpus_per_run": 4}, 2, 1),
+        (Cores(64, 8), 1, {"gpus_per_run": 4}, 1, 2),
+        (Cores(2, 1), 100, {"gpus_per_run": 4}, 1, 1),
+    ],
+)
+def test_free_cores_go_to_processes_of_one_thread_for_the_runs_there_are_and_then_to_threads(
+    no_gpu, cores, runs, options, jobs, threads
+):
+    assert divide(cores, runs, **options) == (jobs, threads)
+
+
+def test_with_gpus_there_is_a_process_for_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert divide(Cores(16, 12), 100) == (4, 3)
+    assert divide(Cores(16, 12), 100, gpus_per_run=2) == (2, 3)
+    with pytest.raises(UsageError, match="--gpus-per-run 8: this machine has 4"):
+        divide(Cores(16, 12), 100, jobs=1, gpus_per_run=8)
 
 
 class StartedError(Exception):
@@ -74,60 +99,56 @@ class StartedError(Exception):
 
 
 @pytest.fixture
-def division(small, monkeypatch, tmp_path):
-    """division(launcher, cores, jobs, done, runs): what is started: teams, processes of each, threads."""
+def division(small, no_gpu, monkeypatch, tmp_path):
+    """division(launcher, cores, done): teams of three runs, processes of each, threads; and what is printed."""
 
-    def divide(launcher, cores, jobs=None, done=0, runs=3):
-        planned = plans(seeds=str(runs))
+    def start(launcher, cores, done=0):
+        planned = plans(seeds="3")
         announce(tmp_path, planned)
         display = RunDisplay(planned, Console(file=io.StringIO()))
 
-        def record(plans, out, jobs, size, threads, *others):
+        def local(plans, out, jobs, size, threads, *others):
             raise StartedError(jobs, size, threads)
 
-        class Inline:
-            def __init__(self, *arguments, **options):
-                raise StartedError(1, 1, torch.get_num_threads())
+        def inline(*arguments, **options):
+            raise StartedError(1, 1, torch.get_num_threads())
 
         monkeypatch.setattr(launch, "find_cores", lambda: cores)
-        monkeypatch.setattr(launch, "_run_locally", record)
-        monkeypatch.setattr(launch, "Executor", Inline)
+        monkeypatch.setattr(launch, "_run_locally", local)
+        monkeypatch.setattr(launch, "Executor", inline)
         closed = {plan.folder for plan in planned[:done]}
-        verdict = SimpleNamespace(is_closed=True)
-        real = RunFolder.verdict
-        monkeypatch.setattr(RunFolder, "verdict", lambda run: verdict if run.name in closed else real(run))
-        monkeypatch.setattr(torch, "cuda", SimpleNamespace(device_count=lambda: 0, is_available=lambda: False))
+        monkeypatch.setattr(RunFolder, "verdict", lambda run: SimpleNamespace(is_closed=run.name in closed))
         before = torch.get_num_threads()
         try:
-            launch.launch(planned, tmp_path, launcher, jobs, display, 60)
+            assert launch.launch(planned, tmp_path, launcher, None, display, 60) == []
+            return None, display.console.file.getvalue()
         except StartedError as started:
             return started.args, display.console.file.getvalue()
         finally:
             torch.set_num_threads(before)
 
-    return divide
+    return start
 
 
 @pytest.mark.parametrize(
-    ("launcher", "cores", "options", "expected"),
+    ("launcher", "cores", "expected", "said"),
     [
-        ("local", Cores(2, 2), {}, (2, 1, 1)),
-        ("local", Cores(2, 1), {}, (1, 1, 1)),
-        ("local", Cores(8, 7), {}, (3, 1, 2)),
-        ("local", Cores(8, 8), {"jobs": 1}, (1, 1, 8)),
-        ("local", Cores(2, 2), {"done": 2}, (1, 1, 2)),
-        ("local", Cores(2, 2, asked=2), {}, (1, 1, 2)),
-        ("inline", Cores(2, 2), {}, (1, 1, 2)),
-        ("inline", Cores(2, 1), {}, (1, 1, 1)),
-        ("inline", Cores(2, 2, asked=1), {}, (1, 1, 1)),
+        ("local", Cores(2, 2), (2, 1, 1), "2 of 2 cores free: 2 processes of 1 thread"),
+        ("local", Cores(2, 1), (1, 1, 1), "1 of 2 cores free: 1 process of 1 thread"),
+        ("local", Cores(2, 2, asked=2), (1, 1, 2), "2 of 2 cores free: 1 process of 2 threads (OMP_NUM_THREADS)"),
+        ("inline", Cores(2, 2), (1, 1, 2), "2 of 2 cores free: 1 process of 2 threads"),
+        ("inline", Cores(2, 1), (1, 1, 1), "1 of 2 cores free: 1 process of 1 thread"),
+        ("inline", Cores(2, 2, asked=1), (1, 1, 1), "2 of 2 cores free: 1 process of 1 thread (OMP_NUM_THREADS)"),
     ],
 )
-def test_threads_are_those_that_free_cores_leave_for_the_processes_of_the_runs_to_do(
-    division, launcher, cores, options, expected
-):
-    assert division(launcher, cores, **options)[0] == expected
+def test_runs_are_started_with_the_processes_and_threads_that_are_told(division, launcher, cores, expected, said):
+    assert division(launcher, cores) == (expected, said + "\n")
 
 
-def test_it_is_told_that_others_keep_cores_busy_and_what_follows(division):
-    assert "1 of 2 cores free: 1 process of 1 thread" in division("local", Cores(2, 1))[1]
-    assert division("local", Cores(2, 2))[1] == ""
+def test_the_cores_of_runs_that_are_done_are_for_the_others(division):
+    assert division("local", Cores(2, 2), done=2) == ((1, 1, 2), "2 of 2 cores free: 1 process of 2 threads\n")
+
+
+@pytest.mark.parametrize("launcher", ["local", "inline"])
+def test_where_all_runs_are_done_nothing_is_started(division, launcher):
+    assert division(launcher, Cores(2, 2), done=3) == (None, "")
