@@ -1,6 +1,6 @@
 """Which process this is, to others of this machine and of other machines that share a file system.
 
-And what it keeps of the machine's memory.
+Also how it gives back memory.
 """
 
 from __future__ import annotations

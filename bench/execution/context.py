@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,10 +115,10 @@ class Context:
             self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length, self.waiting)
         return self._inputs[key]
 
-    def keep_inputs(self, plans: Iterable[RunPlan]) -> None:
+    def keep_inputs(self, plans: Sequence[RunPlan]) -> None:
         """Let go of what none of these runs is carried out with."""
-        needed = {_shared_by(plan) for plan in plans}
-        self._inputs = {key: inputs for key, inputs in self._inputs.items() if key in needed}
+        for key in [key for key in self._inputs if all(_shared_by(plan) != key for plan in plans)]:
+            del self._inputs[key]
 
     def reader(self, stage: StagePlan, inputs: Inputs) -> Reader:
         """The selected model of a finished stage, ready to read documents. Raises `DamagedFileError`."""

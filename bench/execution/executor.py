@@ -66,32 +66,31 @@ class Executor:
         waiting, failed = list(plans), []
         idle_since = None
         while waiting:
-            postponed: dict[str, LockHeldError] = {}
+            postponed: list[tuple[RunPlan, LockHeldError]] = []
             for number, plan in enumerate(waiting):
                 self.context.interrupt.check()
                 outcome = self._attempt(plan, until)
                 if isinstance(outcome, LockHeldError):
                     announcer.waits_for(outcome)
-                    postponed[plan.folder] = outcome
+                    postponed.append((plan, outcome))
                     continue
                 if outcome == "failed":
                     failed.append(plan)
                     if team and team.broken:
                         return failed
+                self.context.keep_inputs([*waiting[number + 1 :], *(plan for plan, _ in postponed)])
                 if outcome != "closed":
-                    later = (other for other in waiting[:number] if other.folder in postponed)
-                    self.context.keep_inputs([*waiting[number + 1 :], *later])
                     give_back_memory()
             if len(postponed) < len(waiting):
                 idle_since = None
             else:
                 idle_since = self.clock() if idle_since is None else idle_since
-                if self._has_waited_enough(idle_since, postponed.values()):
-                    for run, held in postponed.items():
-                        print(f"bench: {run} is left out: {held}", file=sys.stderr, flush=True)
+                if self._has_waited_enough(idle_since, (error for _, error in postponed)):
+                    for plan, error in postponed:
+                        print(f"bench: {plan.folder} is left out: {error}", file=sys.stderr, flush=True)
                     return failed + waiting
                 time.sleep(POLL_SECONDS)
-            waiting = [plan for plan in waiting if plan.folder in postponed]
+            waiting = [plan for plan, _ in postponed]
         return failed
 
     def help_with(self, work: dict[str, Any]) -> Callable[[Group], object]:

@@ -87,7 +87,10 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
     data = inputs.stage_data(stage, signals)
 
     def train(group: Group) -> object:
-        return _trainer(context, run, stage, data, Surroundings(context.device, context.interrupt, group)).run()
+        try:
+            return _trainer(context, run, stage, data, Surroundings(context.device, context.interrupt, group)).run()
+        finally:
+            give_back_memory()
 
     return train
 

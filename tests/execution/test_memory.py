@@ -18,7 +18,16 @@ pytestmark = pytest.mark.usefixtures("small")
 
 
 @pytest.fixture
-def made(monkeypatch):
+def no_chance():
+    """Nobody looks for cycles by chance, which may come at any time, or never; whoever asks for it gets it."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(0)  # not disabled: `no_cycle_search` is to do what it does in a run
+    yield
+    gc.set_threshold(*thresholds)
+
+
+@pytest.fixture
+def made(monkeypatch, no_chance):
     """Weak references to what runs make: trainers, optimizers, models, signals, and what they read."""
     references: list[weakref.ref] = []
 
@@ -57,12 +66,8 @@ def made(monkeypatch):
 )
 def test_nothing_of_a_run_is_left_when_it_is_over(models, change, setting, made, tmp_path):
     planned = plans(models, change, seeds="2", settings=setting)
-    gc.disable()  # which may come at any time, or never
-    try:
-        assert execute(tmp_path, planned) == []
-        alive = [reference() for reference in made if reference() is not None]
-    finally:
-        gc.enable()
+    assert execute(tmp_path, planned) == []
+    alive = [reference() for reference in made if reference() is not None]
     assert len(made) > 6
     assert alive == []
 
@@ -96,11 +101,7 @@ def test_nothing_of_a_run_that_failed_is_left_either(made, monkeypatch, tmp_path
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(trainer.StageTrainer, "_evaluate", fail)
-    gc.disable()
-    try:
-        assert execute(tmp_path, planned) == planned
-        alive = [reference() for reference in made if reference() is not None]
-    finally:
-        gc.enable()
+    assert execute(tmp_path, planned) == planned
+    alive = [reference() for reference in made if reference() is not None]
     assert len(made) >= 3 * 3
     assert alive == []
