@@ -57,7 +57,8 @@ def step(options: argparse.Namespace) -> None:
 @contextmanager
 def busy_process():
     """A process that keeps a core busy."""
-    process = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
+    # Until this one ends, even if it is killed.
+    process = subprocess.Popen([sys.executable, "-S", "-c", f"import os\nwhile os.getppid() == {os.getpid()}: pass"])
     try:
         yield process
     finally:
