@@ -6,11 +6,10 @@ import hashlib
 import importlib.util
 import json
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from transformers import AutoConfig, AutoTokenizer, BertConfig, BertTokenizer, P
 from transformers.utils import is_protobuf_available, is_sentencepiece_available
 from transformers.utils import logging as transformers_logging
 
-from bench.data.documents import Document, no_cycle_search
+from bench.data.documents import Document
 from bench.data.features.build import MARKER, WordPieces
 from bench.errors import UsageError, in_words
 from bench.filesystem import (
@@ -141,14 +140,12 @@ class EncoderSource:
 
         layers, attention: as `Encoder` has them.   window: shorter than the encoder's own. Raises UsageError.
         """
-        # Here: planning needs names and fingerprints, not the code of models, which takes seconds to import. Cycles are
-        # searched for after the first time: what is there at the end, a trainer perhaps, is never looked through again.
-        with nullcontext() if "bench.nn.encoder_weights" in sys.modules else no_cycle_search():
-            from transformers import AutoModel
+        # Here: planning needs names and fingerprints, not the code of models, which takes seconds to import.
+        from transformers import AutoModel
 
-            from bench.nn.attention_rows import ATTENTION
-            from bench.nn.encoder_probe import without_pooler
-            from bench.nn.encoder_weights import load_weights
+        from bench.nn.attention_rows import ATTENTION
+        from bench.nn.encoder_probe import without_pooler
+        from bench.nn.encoder_weights import load_weights
 
         self.check(attention, window)
         implementation = ATTENTION if self.traits.rows == "recomputed" else "eager"
