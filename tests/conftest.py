@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
-
-# Before torch is imported: tests are as many processes as there are cores, and threads of each would fight for them.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from bench.cores import let_threads_sleep
+
+# Before torch is imported: tests are as many processes as there are cores, and threads of each would fight for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+let_threads_sleep()  # where a test has two
 
 pytest_plugins = ["slurm_fixtures", "golden_scores"]
 

@@ -134,6 +134,7 @@ def _requirements() -> Iterator[Requirement]:
 
     yield Requirement("Python, torch", True, f"{platform.python_version()}, {torch.__version__}")
     yield _gpu()
+    yield _threads()
     yield _disk()
     for name in dataset_names():
         here = state_of(name) != "not fetched"
@@ -148,12 +149,23 @@ def _gpu() -> Requirement:
     import torch
 
     if not torch.cuda.is_available():
-        return Requirement(
-            "GPU", False, f"none; {os.cpu_count()} CPU cores", "enough for the sample and minilm; real runs want a GPU"
-        )
+        return Requirement("GPU", False, "none", "the CPU is enough for the sample and minilm; real runs want a GPU")
     names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: use --set precision=fp32"
     return Requirement("GPU", True, ", ".join(f"{p.name} ({p.total_memory >> 30} GiB)" for p in names) + f", {bf16}")
+
+
+def _threads() -> Requirement:
+    """What a run that starts now would take of the processor, and why."""
+    from bench.cores import find_cores
+    from bench.errors import plural
+
+    cores = find_cores()
+    takes = f"a run takes {plural(cores.threads(), 'thread')}"
+    if cores.processes() > 1:
+        takes += f", several are {cores.processes()} processes of {plural(cores.threads(cores.processes()), 'thread')}"
+    busy = "other processes keep the others busy" if cores.free < cores.usable else ""
+    return Requirement("threads", True, f"{cores}; {takes}", "OMP_NUM_THREADS says so" if cores.asked else busy)
 
 
 def _disk() -> Requirement:

@@ -8,42 +8,47 @@ from pathlib import Path
 import torch
 
 from bench.cli.dry_run import Costs, Planned
+from bench.cli.launching import Launching
+from bench.cli.options import Launch
 from bench.cli.stand_ins import AbsentDataset, StandIns
+from bench.cores import find_cores
 from bench.execution.estimate import PaceOf, estimate, given_pace
 from bench.execution.probe import Pace, device_name, pace
+from bench.launch.local import divide
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_trained
-from bench.slurm.profiles import Profile
 
 
 def costs_of(
     planned: Planned,
     out: Path,
     stand_ins: StandIns,
-    profile: Profile | None,
-    one_thread: bool,
+    how: Launching,
     on_probe: Callable[[str], None],
 ) -> Costs:
     """What is left to do of `planned`, in seconds.
 
-    profile: takes the pace of training from its figures, where it has any.   one_thread: a process is to have one core.
-    on_probe: is given, in words, what is going to be measured.
+    how: a profile of it gives the pace of training, where it has figures; else steps are taken here, with the threads
+    that a run would have now.   on_probe: is given, in words, what is going to be measured.
     """
-    if one_thread and not torch.cuda.is_available():
-        torch.set_num_threads(1)
+
+    def is_done(run: RunPlan) -> bool:
+        return RunFolder.of(out, run).verdict().is_closed
+
+    profile = how.profile
     if profile is not None and profile.seconds_per_document:
         pace_of, where = given_pace(profile.seconds_per_document), f"figures of the profile {profile.name!r}"
     else:
+        left = sum(not is_done(run) for _, plans in planned for run in plans)
+        local = how.launcher is Launch.LOCAL
+        torch.set_num_threads(divide(find_cores(), left if local else 1, how.jobs, how.gpus_per_run)[1])
         pace_of, where = _probed(stand_ins, on_probe), f"probed here: {device_name()}"
         if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
             where += ", without compile"
 
     def is_trained(stage: StagePlan) -> bool:
         return stage_is_trained(stage_folder(out, stage))
-
-    def is_done(run: RunPlan) -> bool:
-        return RunFolder.of(out, run).verdict().is_closed
 
     runs = [(stand_ins.datasets[run.dataset], run) for _, plans in planned for run in plans]
     return Costs(estimate(runs, pace_of, is_trained, is_done), where)

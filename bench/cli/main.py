@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.command import Command
+from bench.cores import let_threads_sleep
 from bench.errors import BenchError
 from bench.filesystem import explain_disk
 
@@ -57,6 +58,7 @@ def main() -> None:
 
         print(f"docre-bench {version('docre-bench')}")
         return
+    let_threads_sleep()
     try:
         command_line(sys.argv[1] if len(sys.argv) > 1 else None)(standalone_mode=True)
     except BenchError as error:

@@ -30,8 +30,12 @@ def predict(
     folder = _folder(run, out)
     check_file(to, "--to")
     trust = trust_of(trust_code, models)
+    import torch
+
+    from bench.cores import find_cores
     from bench.inference.finished_run import predict_file
 
+    torch.set_num_threads(find_cores().threads())
     count, titles, cut = predict_file(folder, documents, to, trust)
     typer.echo(f"{plural(count, 'triple')} of {plural(titles, 'document')} in {to}")
     if cut:

@@ -14,7 +14,6 @@ from bench.cli.console import make_console
 from bench.cli.dry_run import outline_as_json, print_outline
 from bench.cli.dry_run_costs import costs_of
 from bench.cli.launching import Launching, start
-from bench.cli.options import Launch
 from bench.cli.stand_ins import StandIns
 from bench.data.catalog.dataset import open_dataset
 from bench.data.documents import Document
@@ -65,8 +64,7 @@ def show_plan(experiments: Sequence[Experiment], out: Path, how: Launching, dry_
     planned = planned_runs(experiments, stand_ins.dataset, _telling(stand_ins.encoder))
     costs = None
     if dry_run.with_estimate:
-        one_thread = how.launcher is Launch.LOCAL
-        costs = costs_of(planned, out, stand_ins, how.profile, one_thread, on_probe=_say_what_is_probed)
+        costs = costs_of(planned, out, stand_ins, how, on_probe=_say_what_is_probed)
     if dry_run.as_json:
         print(json.dumps(outline_as_json(planned, out, stand_ins.missing, costs)))
     else:

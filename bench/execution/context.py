@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from bench.data.catalog.dataset import open_dataset
 from bench.data.features.feature_file import FeatureFile
 from bench.execution.inputs import Inputs
-from bench.execution.provenance import Execution, slurm_job
+from bench.execution.provenance import Execution, slurm_job, threads_as_begun
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
@@ -88,31 +88,37 @@ class Context:
 
         Until then it is written down every `checkpoint_seconds`, so that of an execution that is killed no more is
         missing than of its training. One that ends before it has reported anything, since another process is at the
-        work, is none.
+        work, is none. What goes on has the threads that it began with.
         """
-        execution = Execution(folder, self.device, self.team.size if self.team else 1)
-        self._accounted.append(execution)
-        try:
-            yield
-        except BaseException as error:
+        with threads_as_begun(folder, self.device):
+            execution = Execution(folder, self.device, self.team.size if self.team else 1)
+            self._accounted.append(execution)
             try:
-                execution.write_if_due(0.0)
-            except OSError as unwritten:  # a full disk, say, which may be what it ended of
-                error.add_note(f"{execution.path} was not written: {unwritten}")
-            raise
-        else:
-            execution.write()
-        finally:
-            self._accounted.remove(execution)
+                yield
+            except BaseException as error:
+                try:
+                    execution.write_if_due(0.0)
+                except OSError as unwritten:  # a full disk, say, which may be what it ended of
+                    error.add_note(f"{execution.path} was not written: {unwritten}")
+                raise
+            else:
+                execution.write()
+            finally:
+                self._accounted.remove(execution)
 
     def inputs(self, plan: RunPlan) -> Inputs:
         """The documents, features and encoder of a run; those of runs that share them are read once."""
-        key = (plan.dataset, plan.encoder, plan.stages[0].max_length)
+        key = _shared_by(plan)
         if key not in self._inputs:
             dataset = open_dataset(plan.dataset)
             source = find_encoder(plan.encoder, dataset.documents("train"))
             self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length, self.waiting)
         return self._inputs[key]
+
+    def keep_inputs(self, plans: Sequence[RunPlan]) -> None:
+        """Let go of what none of these runs is carried out with."""
+        for key in [key for key in self._inputs if all(_shared_by(plan) != key for plan in plans)]:
+            del self._inputs[key]
 
     def reader(self, stage: StagePlan, inputs: Inputs) -> Reader:
         """The selected model of a finished stage, ready to read documents. Raises `DamagedFileError`."""
@@ -131,3 +137,8 @@ class Context:
                 self.report(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
 
         return encoded(features, reader, on_progress, waiting=self.waiting)
+
+
+def _shared_by(plan: RunPlan) -> tuple[str, str, int]:
+    """What runs have in common that are carried out with the same inputs: data set, encoder, length."""
+    return plan.dataset, plan.encoder, plan.stages[0].max_length

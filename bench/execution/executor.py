@@ -18,16 +18,17 @@ from bench.execution.evaluate import evaluate_run
 from bench.execution.inputs import check_unchanged
 from bench.execution.stages import complete_stage, help_with_stage
 from bench.locks import Announcer, LockHeldError, LostLockError
+from bench.processes import give_back_memory
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 from bench.training.failures import explain
 from bench.training.team import Group, PeerLostError, Team
 
-Outcome = Literal["closed", "failed"] | LockHeldError
+Outcome = Literal["carried out", "closed", "failed"] | LockHeldError
 """What became of an attempt at a run; LockHeldError: another process is at it, or at something that it needs.
 
-closed: nothing is left to do for it here. It is done, or a newer version of the program has made it or a stage of it.
+closed: there was nothing to do for it here. It is done, or a newer version of the program has made it or a stage of it.
 """
 
 
@@ -66,27 +67,31 @@ class Executor:
         waiting, failed = list(plans), []
         idle_since = None
         while waiting:
-            postponed: dict[str, LockHeldError] = {}
-            for plan in waiting:
+            postponed: list[tuple[RunPlan, LockHeldError]] = []
+            for number, plan in enumerate(waiting):
                 self.context.interrupt.check()
                 outcome = self._attempt(plan, until)
                 if isinstance(outcome, LockHeldError):
                     announcer.waits_for(outcome)
-                    postponed[plan.folder] = outcome
-                elif outcome == "failed":
+                    postponed.append((plan, outcome))
+                    continue
+                if outcome == "failed":
                     failed.append(plan)
                     if team and team.broken:
                         return failed
+                self.context.keep_inputs([*waiting[number + 1 :], *(plan for plan, _ in postponed)])
+                if outcome != "closed":
+                    give_back_memory()
             if len(postponed) < len(waiting):
                 idle_since = None
             else:
                 idle_since = self.clock() if idle_since is None else idle_since
-                if self._has_waited_enough(idle_since, postponed.values()):
-                    for run, held in postponed.items():
-                        print(f"bench: {run} is left out: {held}", file=sys.stderr, flush=True)
+                if self._has_waited_enough(idle_since, (error for _, error in postponed)):
+                    for plan, error in postponed:
+                        print(f"bench: {plan.folder} is left out: {error}", file=sys.stderr, flush=True)
                     return failed + waiting
                 time.sleep(POLL_SECONDS)
-            waiting = [plan for plan in waiting if plan.folder in postponed]
+            waiting = [plan for plan, _ in postponed]
         return failed
 
     def help_with(self, work: dict[str, Any]) -> Callable[[Group], object]:
@@ -108,9 +113,10 @@ class Executor:
             with self.context.interrupt.guarding(folder.path / "lock"):
                 if self.context.team:
                     self.context.team.give_up = partial(self._give_up, folder)
-                if not folder.verdict().is_closed:  # by another process since
-                    self._run(plan, folder, until)
-                return "closed"
+                if folder.verdict().is_closed:  # by another process since
+                    return "closed"
+                self._run(plan, folder, until)
+                return "carried out"
         except LockHeldError as held:
             return held
         except LostLockError as lost:  # while this process was stopped, or cut off

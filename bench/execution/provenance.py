@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +16,8 @@ from typing import Any
 
 import torch
 
+from bench.cores import allotted_cores, asked_threads, usable_cores
+from bench.errors import plural
 from bench.filesystem import read_json, write_json
 
 
@@ -19,16 +25,16 @@ class Execution:
     """One execution of a run or a stage, with its part in the `provenance.json` of the folder.
 
     The file has the first start, the seconds of all executions together, and of the last one machine, device, threads,
-    processes that trained together and versions; under `executions` each with its own. A result may depend on these to
-    rounding, and by the draw of dropout.
+    cores that it might use, processes that trained together and versions; under `executions` each with its own. A
+    result may depend on these to rounding, and by the draw of dropout.
 
     at_work: whether it has got to work; until then there is nothing to write down.
     """
 
     def __init__(self, folder: Path, device: torch.device, processes: int) -> None:
-        self.path = folder / "provenance.json"
+        self.path = _path(folder)
         self.at_work = False
-        self._began = self._written = time.monotonic()
+        self._began, self._written = time.monotonic(), -math.inf  # the first time at once: what goes on needs it
         gpu = device.type == "cuda"
         self._about: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -37,6 +43,7 @@ class Execution:
             "pid": os.getpid(),
             "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or "cpu",
             "threads": torch.get_num_threads(),
+            "cores": usable_cores(),
             "processes": processes,
             "versions": {name: version(name) for name in ("docre-bench", "torch", "transformers", "numpy")},
         }
@@ -57,6 +64,43 @@ class Execution:
 
     def _is(self, written: dict[str, Any]) -> bool:
         return all(written.get(name) == self._about[name] for name in ("started", "host", "pid"))
+
+
+@contextmanager
+def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
+    """Within this block torch has as many threads as what goes on in `folder` began with, where it may; says if not.
+
+    Sums are rounded otherwise by another number, so that what was interrupted would come out otherwise than in one go;
+    and how many it began with was free cores' doing, which are others by now. What the user or SLURM says goes first,
+    and there are never more threads than cores to use. A GPU's sums depend on none of this.
+    """
+    given = torch.get_num_threads()
+    began = given if device.type == "cuda" else _threads_at_first(folder) or given
+    may = not asked_threads() and not allotted_cores() and began <= usable_cores()
+    threads = began if may else given
+    if began != given:
+        said = (
+            f"goes on with {plural(threads, 'thread')} as it began, to the same bits (OMP_NUM_THREADS={given} has it "
+            f"take {given})"
+            if may
+            else f"began with {plural(began, 'thread')} and goes on with {given}: its sums are rounded otherwise from "
+            "here on than in one go"
+        )
+        print(f"bench: {folder}: {said}", file=sys.stderr, flush=True)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(given)
+
+
+def _threads_at_first(folder: Path) -> int | None:
+    first = next((one.get("threads") for one in _executions(_path(folder))), None)
+    return first if type(first) is int and first > 0 else None
+
+
+def _path(folder: Path) -> Path:
+    return folder / "provenance.json"
 
 
 def _executions(path: Path) -> list[dict[str, Any]]:

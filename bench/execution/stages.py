@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench.errors import BenchError
 from bench.execution.context import POLL_SECONDS, Context
 from bench.execution.inputs import Inputs, check_unchanged
@@ -21,6 +23,7 @@ from bench.inference.signals import SignalFile, make_signals
 from bench.leftovers import remove_leftovers_of
 from bench.nn.encoder_seal import is_intact, seal
 from bench.nn.weights import load_tensors
+from bench.processes import give_back_memory
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.record import StageRecord
 from bench.runs.run_folder import RunFolder
@@ -49,6 +52,7 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
         if stage_result(folder) is None or not selected_is_intact(folder):
             with context.accounted(folder):
                 _train(context, run, stage, folder)
+            give_back_memory()  # evaluation takes a fraction of it
         elif not is_intact(folder / ENCODER):
             _save_encoder(context, run, folder)
         result = stage_result(folder)
@@ -68,8 +72,10 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
 def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group], object]:
     """In a process that does not lead its team: a stage the leader is at, ready to be trained (`Team.follow`).
 
-    work: what the leader said of it: the names of the run and of the stage. Raises BenchError where they are not here.
+    work: what the leader said of it: the names of the run and of the stage, and the number of its threads. Raises
+    BenchError where they are not here.
     """
+    torch.set_num_threads(work["threads"])
     run = RunFolder(context.out, work["run"]).plan()
     stage = next((stage for stage in run.stages if stage.key == work["stage"]), None) if run else None
     if run is None or stage is None:
@@ -81,7 +87,10 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
     data = inputs.stage_data(stage, signals)
 
     def train(group: Group) -> object:
-        return _trainer(context, run, stage, data, Surroundings(context.device, context.interrupt, group)).run()
+        try:
+            return _trainer(context, run, stage, data, Surroundings(context.device, context.interrupt, group)).run()
+        finally:
+            give_back_memory()
 
     return train
 
@@ -94,7 +103,8 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
     data = inputs.stage_data(stage, signals)
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
     _save_encoder(context, run, folder)
-    work = {"run": run_folder.name, "stage": stage.key}
+    # The processes of a team compute the same: each has the threads of the one that leads.
+    work = {"run": run_folder.name, "stage": stage.key, "threads": torch.get_num_threads()}
     with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
         surroundings = Surroundings(
             context.device, context.interrupt, group, context.checkpoint_seconds, _reports(context, run_folder, stage)

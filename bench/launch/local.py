@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 import torch
 
+from bench.cores import Cores, find_cores
 from bench.errors import BenchError, UsageError, plural
 from bench.execution.executor import Executor
 from bench.launch.display import RunDisplay
@@ -46,27 +47,43 @@ def launch(
 
     Those of a newer version of the program are left as they are, and have not failed.
 
-    jobs: how many runs at once the local launcher carries out; by default as many as there are GPUs, or without a GPU
-    cores, for `gpus_per_run` processes each.   wait_for_locks: at most so many seconds for runs that other commands are
-    at, which then are among those returned; None for as long as it takes.
+    jobs, gpus_per_run: as for `divide`; None in this process takes one run at a time.   wait_for_locks: at most so many
+    seconds for runs that other commands are at, which then are among those returned; None for as long as it takes.
     """
+    left = [plan for plan in plans if not RunFolder.of(out, plan).verdict().is_closed]
+    if not left:
+        return []
+    cores = find_cores()
+    jobs, threads = divide(cores, len(left), 1 if launcher == "inline" else jobs, gpus_per_run)
     with handling_signals() as interrupt, display:
+        if not torch.cuda.is_available():
+            display.say(_in_words(cores, jobs * gpus_per_run, threads))
         if launcher == "inline":
+            torch.set_num_threads(threads)
             executor = Executor(out, interrupt, display.update, checkpoint_seconds, wait_for_locks=wait_for_locks)
-            executor.execute(plans)
+            executor.execute(left)
         else:
-            jobs = min(jobs or default_jobs(len(plans), gpus_per_run), len(plans))
-            _run_locally(plans, out, jobs, gpus_per_run, display, interrupt, checkpoint_seconds, wait_for_locks)
-    undone = [plan for plan in plans if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
+            _run_locally(left, out, jobs, gpus_per_run, threads, display, interrupt, checkpoint_seconds, wait_for_locks)
+    undone = [plan for plan in left if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
     return [RunFolder.of(out, plan) for plan in undone]
 
 
-def default_jobs(runs: int, gpus_per_run: int = 1) -> int:
-    """One run for every `gpus_per_run` GPUs; without a GPU, cores. Raises UsageError where there are too few GPUs."""
+def divide(cores: Cores, runs: int, jobs: int | None = None, gpus_per_run: int = 1) -> tuple[int, int]:
+    """How many of `runs` are carried out at once, by `gpus_per_run` processes each, and the threads of each process.
+
+    jobs: what the user says of the first; else there is one for every `gpus_per_run` GPUs, or without a GPU free cores.
+    Raises UsageError where GPUs are too few for one.
+    """
     gpus = torch.cuda.device_count()
     if gpus and gpus < gpus_per_run:
         raise UsageError(f"--gpus-per-run {gpus_per_run}: this machine has {gpus}")
-    return max(1, min(runs, (gpus or os.cpu_count() or 1) // gpus_per_run))
+    at_once = max(1, min(runs, jobs or (gpus or cores.processes()) // gpus_per_run))
+    return at_once, cores.threads(at_once * gpus_per_run)
+
+
+def _in_words(cores: Cores, processes: int, threads: int) -> str:
+    taken = f"{plural(processes, 'process', 'processes')} of {plural(threads, 'thread')}"
+    return f"{cores}: {taken}{' (OMP_NUM_THREADS)' if cores.asked else ''}"
 
 
 def _run_locally(
@@ -74,6 +91,7 @@ def _run_locally(
     out: Path,
     jobs: int,
     size: int,
+    threads: int,
     display: RunDisplay,
     interrupt: Interrupt,
     checkpoint_seconds: float,
@@ -81,7 +99,7 @@ def _run_locally(
 ) -> None:
     folders = [RunFolder.of(out, plan) for plan in plans]
     began = time.time()
-    teams = [WorkerTeam(i, jobs, size, folders, out, checkpoint_seconds, wait_for_locks) for i in range(jobs)]
+    teams = [WorkerTeam(i, size, threads, folders, out, checkpoint_seconds, wait_for_locks) for i in range(jobs)]
     try:
         stopping = False
         while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
@@ -106,13 +124,13 @@ def _run_locally(
 
 
 class WorkerTeam:
-    """Team `index` of `jobs`: `size` worker processes that train one run at a time together."""
+    """Team `index` of several: `size` worker processes, of `threads` each, that train one run at a time together."""
 
     def __init__(
         self,
         index: int,
-        jobs: int,
         size: int,
+        threads: int,
         folders: Sequence[RunFolder],
         out: Path,
         checkpoint_seconds: float,
@@ -120,7 +138,6 @@ class WorkerTeam:
     ) -> None:
         self.first, self.size, self.out = index * size, size, out
         self.began = time.time()
-        threads = max(1, (os.cpu_count() or 1) // (jobs * size))
         seconds = [checkpoint_seconds, math.inf if wait_for_locks is None else wait_for_locks]
         self.settings = [str(threads), *map(str, seconds)]
         # Each team begins at another run; the locks see to it that none is done twice.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cores import find_cores, let_threads_sleep
 from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.run_folder import RunFolder
@@ -38,6 +39,7 @@ class ArrayJob:
 
     def __call__(self) -> None:
         """Do the task. Never returns: submitit would leave a result file, which a kill can leave half-written."""
+        let_threads_sleep()
         fence = Fence()
         with handling_signals(fence):  # before anything slow: submitit's own handler stops at once
             try:
@@ -117,7 +119,7 @@ def carry_out_together(task: Task, out: Path, submission: Submission, interrupt:
 def _set_threads() -> None:
     import torch
 
-    torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
+    torch.set_num_threads(find_cores().threads())
 
 
 def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrupt, team: Team | None = None) -> int:

@@ -286,7 +286,7 @@ def test_a_model_shows_its_hyperparameters_stages_and_whole_docstring(bench, tmp
 def test_doctor_tells_what_is_here(bench):
     status, out, _ = bench("doctor")
     assert status == 0
-    for what in ("Python, torch", "GPU", "BENCH_HOME", "encoder tiny", "SLURM", "data set small"):
+    for what in ("Python, torch", "GPU", "threads", "BENCH_HOME", "encoder tiny", "SLURM", "data set small"):
         assert what in out
 
 

@@ -8,6 +8,7 @@ import torch
 from small_encoders import BERT_LIKE, CONFIGS
 from transformers import AutoModel, BertConfig, BertTokenizer, ConvBertConfig, DPRConfig
 
+from bench.cores import Cores
 from bench.nn.encoder_probe import training_memory
 from bench.nn.encoder_traits import PLAIN
 
@@ -75,3 +76,23 @@ def test_memory_grows_with_layers_and_word_pieces():
     assert memory(2, 64) == pytest.approx(2 * memory(2, 32), rel=0.2)
     # At least what each layer gives, in float32.
     assert memory(2, 32) > 2 * 32 * BERT_LIKE["hidden_size"] * 4
+
+
+@pytest.mark.parametrize(
+    ("cores", "said"),
+    [
+        (Cores(2, 2), "2 of 2 cores free; a run takes 2 threads, several are 2 processes of 1 thread"),
+        (Cores(2, 1), "1 of 2 cores free; a run takes 1 thread other processes keep the others busy"),
+        (Cores(1, 1), "1 of 1 core free; a run takes 1 thread"),
+        (
+            Cores(8, 8, asked=4),
+            "8 of 8 cores free; a run takes 4 threads, several are 2 processes of 4 threads OMP_NUM_",
+        ),
+    ],
+)
+def test_doctor_says_what_a_run_would_take_of_the_processor(bench, small, monkeypatch, cores, said):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("bench.cores.find_cores", lambda: cores)
+    _, printed, _ = bench("doctor")
+    (row,) = (line for line in printed.splitlines() if line.startswith("ok  threads"))
+    assert " ".join(row.split()).startswith(f"ok threads {said}")

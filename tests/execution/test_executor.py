@@ -16,7 +16,6 @@ from small_experiments import SMALL, BenchProcess, Killed, documents, execute, p
 from bench.analysis.aggregate import load_cells
 from bench.data.catalog.dataset import add_dataset
 from bench.data.formats.docred import write_documents
-from bench.launch.local import default_jobs
 from bench.launch.status import run_views
 from bench.locks import Lock, LostLockError
 from bench.runs.plan import RunPlan
@@ -375,9 +374,3 @@ def test_a_run_that_waits_and_one_that_failed_are_told_apart(tmp_path):
     announce(tmp_path, [first, second])
     RunFolder.of(tmp_path, first).write_error("it broke\nbadly", "")
     assert [(view.state, view.detail) for view in run_views(tmp_path)] == [("failed", "it broke"), ("waiting", "")]
-
-
-def test_there_is_never_a_process_more_than_runs(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert default_jobs(5) == 5
-    assert default_jobs(100) == 64

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from rich.console import Console
+from small_experiments import plans
 
+from bench.cores import Cores
+from bench.errors import UsageError
 from bench.launch import local as launch
-from bench.launch.local import WorkerTeam
-from bench.runs.run_folder import RunFolder
+from bench.launch.display import RunDisplay
+from bench.launch.local import WorkerTeam, divide
+from bench.runs.run_folder import RunFolder, announce
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def started(monkeypatch):
 
 
 def team(out) -> WorkerTeam:
-    return WorkerTeam(0, 1, 2, [RunFolder(out, "run")], out, 60)
+    return WorkerTeam(0, 2, 1, [RunFolder(out, "run")], out, 60)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,99 @@ def test_processes_that_come_to_nothing_are_not_started_again(started, tmp_path)
     while workers.is_at_work(may_start=True):
         assert len(started) == 2
     assert len(started) == 2
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(device_count=lambda: 0, is_available=lambda: False))
+
+
+@pytest.mark.parametrize(
+    ("cores", "runs", "options", "jobs", "threads"),
+    [
+        (Cores(2, 2), 3, {}, 2, 1),
+        (Cores(2, 1), 3, {}, 1, 1),
+        (Cores(64, 64), 5, {}, 5, 12),
+        (Cores(64, 3), 100, {}, 3, 1),
+        (Cores(8, 8), 3, {"jobs": 1}, 1, 8),
+        (Cores(8, 2), 9, {"jobs": 4}, 4, 1),
+        (Cores(8, 8), 2, {"jobs": 4}, 2, 4),
+        (Cores(64, 8, asked=4), 100, {}, 2, 4),
+        (Cores(2, 2, asked=2), 3, {}, 1, 2),
+        (Cores(64, 8), 100, {"gpus_per_run": 4}, 2, 1),
+        (Cores(64, 8), 1, {"gpus_per_run": 4}, 1, 2),
+        (Cores(2, 1), 100, {"gpus_per_run": 4}, 1, 1),
+    ],
+)
+def test_free_cores_go_to_processes_of_one_thread_for_the_runs_there_are_and_then_to_threads(
+    no_gpu, cores, runs, options, jobs, threads
+):
+    assert divide(cores, runs, **options) == (jobs, threads)
+
+
+def test_with_gpus_there_is_a_process_for_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert divide(Cores(16, 12), 100) == (4, 3)
+    assert divide(Cores(16, 12), 100, gpus_per_run=2) == (2, 3)
+    with pytest.raises(UsageError, match="--gpus-per-run 8: this machine has 4"):
+        divide(Cores(16, 12), 100, jobs=1, gpus_per_run=8)
+
+
+class StartedError(Exception):
+    """Stands for the start of processes."""
+
+
+@pytest.fixture
+def division(small, no_gpu, monkeypatch, tmp_path):
+    """division(launcher, cores, done): teams of three runs, processes of each, threads; and what is printed."""
+
+    def start(launcher, cores, done=0):
+        planned = plans(seeds="3")
+        announce(tmp_path, planned)
+        display = RunDisplay(planned, Console(file=io.StringIO()))
+
+        def local(plans, out, jobs, size, threads, *others):
+            raise StartedError(jobs, size, threads)
+
+        def inline(*arguments, **options):
+            raise StartedError(1, 1, torch.get_num_threads())
+
+        monkeypatch.setattr(launch, "find_cores", lambda: cores)
+        monkeypatch.setattr(launch, "_run_locally", local)
+        monkeypatch.setattr(launch, "Executor", inline)
+        closed = {plan.folder for plan in planned[:done]}
+        monkeypatch.setattr(RunFolder, "verdict", lambda run: SimpleNamespace(is_closed=run.name in closed))
+        before = torch.get_num_threads()
+        try:
+            assert launch.launch(planned, tmp_path, launcher, None, display, 60) == []
+            return None, display.console.file.getvalue()
+        except StartedError as started:
+            return started.args, display.console.file.getvalue()
+        finally:
+            torch.set_num_threads(before)
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("launcher", "cores", "expected", "said"),
+    [
+        ("local", Cores(2, 2), (2, 1, 1), "2 of 2 cores free: 2 processes of 1 thread"),
+        ("local", Cores(2, 1), (1, 1, 1), "1 of 2 cores free: 1 process of 1 thread"),
+        ("local", Cores(2, 2, asked=2), (1, 1, 2), "2 of 2 cores free: 1 process of 2 threads (OMP_NUM_THREADS)"),
+        ("inline", Cores(2, 2), (1, 1, 2), "2 of 2 cores free: 1 process of 2 threads"),
+        ("inline", Cores(2, 1), (1, 1, 1), "1 of 2 cores free: 1 process of 1 thread"),
+        ("inline", Cores(2, 2, asked=1), (1, 1, 1), "2 of 2 cores free: 1 process of 1 thread (OMP_NUM_THREADS)"),
+    ],
+)
+def test_runs_are_started_with_the_processes_and_threads_that_are_told(division, launcher, cores, expected, said):
+    assert division(launcher, cores) == (expected, said + "\n")
+
+
+def test_the_cores_of_runs_that_are_done_are_for_the_others(division):
+    assert division("local", Cores(2, 2), done=2) == ((1, 1, 2), "2 of 2 cores free: 1 process of 2 threads\n")
+
+
+@pytest.mark.parametrize("launcher", ["local", "inline"])
+def test_where_all_runs_are_done_nothing_is_started(division, launcher):
+    assert division(launcher, Cores(2, 2), done=3) == (None, "")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from bench.cores import usable_cores
 from bench.data.documents import no_cycle_search
 from bench.data.features.build import FEATURE_VERSION, WordPieces, build_features
 from bench.data.features.feature_file import UNREADABLE, FeatureFile, part_content
@@ -92,9 +92,8 @@ def features_of(
 
 
 def usable_processes() -> int:
-    """How many processes a build may use on this machine: those of its cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_PROCESSES)
+    """How many processes a build may use on this machine: one for every core that this process may use."""
+    return min(usable_cores(), MOST_PROCESSES)
 
 
 def _listed(index: Path) -> list[Path]:
