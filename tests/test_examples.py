@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.execution.counting_checks import check_counting
 from bench.execution.model_checks import check_model
 from bench.registry import find
 
@@ -15,6 +16,12 @@ EXAMPLE = ROOT / "examples" / "mean_pair.py"
 
 def test_the_example_model_passes_every_check():
     findings = list(check_model(find(f"{EXAMPLE}:MeanPair").cls))
+    assert [finding for finding in findings if not finding.holds] == []
+    assert len(findings) > 5
+
+
+def test_the_example_without_gradients_passes_every_check():
+    findings = list(check_counting(find(f"{EXAMPLE.with_name('most_frequent.py')}:MostFrequent").cls))
     assert [finding for finding in findings if not finding.holds] == []
     assert len(findings) > 5
 
