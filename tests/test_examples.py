@@ -28,7 +28,7 @@ def test_the_example_without_gradients_passes_every_check():
 
 def test_the_readme_shows_the_example_as_it_is():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme[readme.index("```python") :].split("```")[1].splitlines()[1:]
+    shown = readme[readme.index("## Add your own model") :].split("```")[1].splitlines()[1:]
     code = EXAMPLE.read_text(encoding="utf-8")
     for line in shown:
         bare = line.split("  #")[0].rstrip()
