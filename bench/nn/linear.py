@@ -21,7 +21,7 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
-    return (
+    return bool(
         not torch.is_grad_enabled()
         and rows.device.type == "cpu"
         and rows.dtype == weight.dtype == torch.float32
