@@ -27,9 +27,9 @@ from bench.data.batching import collate, training_order
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import FileChunks
-from bench.data.formats.docred import sound_document
 from bench.data.formats.json_stream import elements
 from bench.data.formats.scan import SourceReader
+from bench.data.formats.sound import sound_document
 from bench.nn.encoder_source import EncoderSource, find_encoder
 
 MAX_LENGTH = 1024

@@ -9,6 +9,7 @@ from bench.data.batching import Batch
 from bench.interface import PairModel
 from bench.nn.encoder import Encoder
 from bench.nn.encoder_source import EncoderSource
+from bench.nn.linear import through_linear
 from bench.nn.pooling import Pairs, pool
 from bench.nn.tokens import Tokens
 from bench.nn.windows import DocumentEncoding
@@ -28,6 +29,7 @@ class DocumentModel(nn.Module):
         self.frozen = frozen
         if encoder is not None and frozen:
             encoder.requires_grad_(False)
+        through_linear(self)
 
     def train(self, mode: bool = True) -> DocumentModel:
         """Switch to training or evaluation mode, as any module; a frozen encoder stays in evaluation mode."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.nn.linear import linear
 from bench.nn.pooling import Pairs
 
 PRODUCTS_AT_ONCE = {"cpu": 2**20, "cuda": 2**27}
@@ -25,8 +26,8 @@ class EntityInContext(nn.Module):
     def forward(self, entities: Tensor, context: Tensor, index: Tensor) -> Tensor:
         """entities: [E, d].   context: [P, d].   index: [P], the entity of each pair.   Returns [P, e]."""
         of_entity, of_context = self.linear.weight.chunk(2, dim=1)
-        projected = (entities @ of_entity.T).index_select(0, index)
-        return torch.tanh(projected + torch.addmm(self.linear.bias, context, of_context.T))
+        projected = linear(entities, of_entity).index_select(0, index)
+        return torch.tanh(projected + linear(context, of_context, self.linear.bias))
 
 
 class PairFeatures(nn.Module):
@@ -64,8 +65,24 @@ class GroupedBilinear(nn.Module):
     def forward(self, head: Tensor, tail: Tensor) -> Tensor:
         """head, tail: [P, e].   Returns [P, classes], in float32 or wider."""
         head, tail = (z.unflatten(1, (self.groups, -1)) for z in (head, tail))
-        logits: Tensor = _GroupedProduct.apply(head, tail, self.weight)
+        logits = _with_gradient(head, tail, self.weight) if torch.is_grad_enabled() else _alone(head, tail, self.weight)
         return logits if self.bias is None else logits + self.bias
+
+
+def _with_gradient(head: Tensor, tail: Tensor, weight: Tensor) -> Tensor:
+    logits: Tensor = _GroupedProduct.apply(head, tail, weight)
+    return logits
+
+
+def _alone(head: Tensor, tail: Tensor, weight: Tensor) -> Tensor:
+    """The sum over groups where nothing is differentiated: each group's weights are laid out once for all pairs."""
+    weight = weight.to(head.dtype)
+    logits = head.new_zeros(len(head), len(weight), dtype=torch.promote_types(head.dtype, torch.float32))
+    for groups in _blocks_of_groups(head):
+        own = weight[:, groups].flatten(1).contiguous()
+        for rows in _blocks_of_pairs(head):
+            logits[rows] += linear(_outer(head[rows, groups], tail[rows, groups]), own)
+    return logits
 
 
 class _GroupedProduct(torch.autograd.Function):
@@ -80,8 +97,8 @@ class _GroupedProduct(torch.autograd.Function):
         ctx.save_for_backward(head, tail, weight)
         weight = weight.to(head.dtype)
         logits = head.new_zeros(len(head), len(weight), dtype=torch.promote_types(head.dtype, torch.float32))
-        for rows, groups in _blocks(head):
-            logits[rows] += _outer(head[rows, groups], tail[rows, groups]) @ weight[:, groups].flatten(1).T
+        for rows, groups in product(_blocks_of_pairs(head), _blocks_of_groups(head)):
+            logits[rows] += linear(_outer(head[rows, groups], tail[rows, groups]), weight[:, groups].flatten(1))
         return logits
 
     @staticmethod
@@ -91,14 +108,14 @@ class _GroupedProduct(torch.autograd.Function):
         d_head, d_tail = torch.empty_like(head), torch.empty_like(tail)
         d_weight = torch.zeros_like(weight)
         cast = weight.to(head.dtype)
-        for rows, groups in _blocks(head):
+        for rows, groups in product(_blocks_of_pairs(head), _blocks_of_groups(head)):
             d_logits = grad[0][rows].to(head.dtype)
             a, b = head[rows, groups], tail[rows, groups]
-            d_outer = (d_logits @ cast[:, groups].flatten(1)).view(*a.shape, b.shape[-1])
+            d_outer = linear(d_logits, cast[:, groups].flatten(1).T).view(*a.shape, b.shape[-1])
             # Not as matrix-vector products: a batch of 2,000 small ones takes three times as long.
             d_head[rows, groups] = (d_outer * b[..., None, :]).sum(-1)
             d_tail[rows, groups] = (d_outer * a[..., None]).sum(-2)
-            d_weight[:, groups] += (d_logits.T @ _outer(a, b)).view_as(d_weight[:, groups])
+            d_weight[:, groups] += linear(d_logits.T, _outer(a, b).T).view_as(d_weight[:, groups])
         return d_head, d_tail, d_weight
 
 
@@ -107,12 +124,15 @@ def _outer(a: Tensor, b: Tensor) -> Tensor:
     return (a[..., None] * b[..., None, :]).flatten(1)
 
 
-def _blocks(head: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Pairs and groups [P, g, b] in blocks: on the CPU one group at a time; on a GPU, where launching kernels costs
-    more than memory, all of them."""
+def _blocks_of_pairs(head: Tensor) -> list[slice]:
+    """The pairs of [P, g, b], as many at once as `PRODUCTS_AT_ONCE` allows."""
     pairs, groups, block = head.shape
     together = 1 if head.device.type == "cpu" else groups
     size = max(1, PRODUCTS_AT_ONCE.get(head.device.type, 2**27) // (together * block * block))
-    for start in range(0, pairs, size):
-        for group in range(0, groups, together):
-            yield slice(start, start + size), slice(group, group + together)
+    return [slice(start, start + size) for start in range(0, pairs, size)]
+
+
+def _blocks_of_groups(head: Tensor) -> list[slice]:
+    """The groups of [P, g, b]: on the CPU one at a time; on a GPU, where launching costs more than memory, all."""
+    groups = head.shape[1]
+    return [slice(g, g + 1) for g in range(groups)] if head.device.type == "cpu" else [slice(0, groups)]

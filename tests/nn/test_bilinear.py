@@ -36,6 +36,14 @@ def test_logits_and_gradients_are_the_plain_einsums(small_blocks, pairs):
         torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.parametrize("pairs", [0, 1, 4, 11])
+def test_logits_that_nothing_is_differentiated_through_are_the_same(small_blocks, pairs):
+    layer = GroupedBilinear(pair_size=12, block_size=3, classes=5)
+    head, tail = drawn(pairs, 12, torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(head, tail), plain(layer, head, tail))
+
+
 def test_without_a_bias_it_has_none_and_adds_none():
     layer = GroupedBilinear(pair_size=12, block_size=3, classes=5, bias=False).double()
     assert [name for name, _ in layer.named_parameters()] == ["weight"]

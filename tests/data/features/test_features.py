@@ -206,6 +206,21 @@ def test_every_surviving_mention_is_at_a_marker_and_sentences_partition_the_piec
     assert (f.sentences[1:, 0] == f.sentences[:-1, 1]).all()
 
 
+WORDS = ["a", "A", "b", "Ab", "abc", "ab", "7", "é", "a.", "", "*", "[SEP]", "z", "a" * 101, "a b", "ﬀ", "K", "xa"]
+VOCABULARY = [*PIECES, "ab", "Ab", "7", "z", "é", "k", "a" * 101]
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("added", [(), ("b",), ("a.",)], ids=["", "a letter", "no word"])
+def test_a_word_gives_the_pieces_that_the_tokenizer_makes_of_it_alone(lower, added):
+    tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(VOCABULARY)}, do_lower_case=lower)
+    tokenizer.add_tokens(list(added))
+    words = WordPieces(tokenizer)
+    words.learn(WORDS)
+    for word in WORDS:
+        assert words.of([word]) == tokenizer(word, add_special_tokens=False).input_ids, word
+
+
 def test_each_distinct_word_is_tokenised_once(words, monkeypatch):
     fresh = WordPieces(words.tokenizer)
     asked = []
