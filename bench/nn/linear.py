@@ -11,8 +11,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-
 
 LARGE = 2**16
 """Numbers in a weight from which on the calls of a gradient of our own cost less than they save."""
@@ -45,15 +43,15 @@ class _Linear(torch.autograd.Function):
         return product(rows, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         rows, weight = ctx.saved_tensors
         (of_output,) = grad
         flat = of_output.reshape(-1, of_output.shape[-1])
         of_rows, of_weight, of_bias = ctx.needs_input_grad
         return (
-            product(of_output, weight.T) if of_rows else None,
-            product(flat.T, rows.reshape(-1, rows.shape[-1]).T) if of_weight else None,
+            # Not `product`: whoever differentiates twice has gradients of these, too.
+            linear(of_output, weight.T) if of_rows else None,
+            linear(flat.T, rows.reshape(-1, rows.shape[-1]).T) if of_weight else None,
             flat.sum(0) if of_bias else None,
         )
 
@@ -64,6 +62,7 @@ def _by_onednn(rows: Tensor, weight: Tensor) -> bool:
         and rows.dtype == weight.dtype == torch.float32
         and rows.numel() > 0
         and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()  # which makes kernels of its own
         and torch.backends.mkldnn.is_available()
         and torch.backends.mkldnn.enabled
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import product
 
 import pytest
 import torch
@@ -36,12 +37,54 @@ def test_however_numbers_lie_in_memory_a_product_without_gradient_is_the_one_wit
         torch.testing.assert_close(linear(rows, weight, bias), F.linear(rows, weight, bias))
 
 
-def test_a_product_that_is_differentiated_is_pytorchs_to_the_bit():
+def test_a_small_product_that_is_differentiated_is_pytorchs_to_the_bit():
     rows, weight, bias = (x.requires_grad_() for x in (drawn(9, 12), drawn(7, 12), drawn(7)))
     ours, theirs = linear(rows, weight, bias), F.linear(rows, weight, bias)
     assert torch.equal(ours, theirs)
     for mine, its in zip(*(torch.autograd.grad(y.sum(), (rows, weight, bias)) for y in (ours, theirs)), strict=True):
         assert torch.equal(mine, its)
+
+
+@pytest.fixture
+def all_are_large(monkeypatch):
+    monkeypatch.setattr("bench.nn.linear.LARGE", 0)
+
+
+@pytest.mark.usefixtures("all_are_large")
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("trained", list(product([False, True], repeat=3)), ids=str)
+def test_gradients_are_pytorchs_whichever_are_asked_for(rows, trained):
+    weight, bias = drawn(7, 12), drawn(7)
+    results = []
+    for multiply in (linear, F.linear):
+        inputs = [x.clone().requires_grad_(asked) for x, asked in zip((rows, weight, bias), trained, strict=True)]
+        output = multiply(*inputs)
+        if any(trained):
+            output.backward(drawn(*output.shape))
+        results.append([output, *(x.grad for x in inputs)])
+    for mine, its in zip(*results, strict=True):
+        assert (mine is None) == (its is None)
+        if its is not None:
+            torch.testing.assert_close(mine, its)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_gradients_repeat_to_the_bit():
+    rows, weight = drawn(300, 384).requires_grad_(), drawn(96, 384).requires_grad_()
+    first, second = (torch.autograd.grad(linear(rows, weight).square().sum(), (rows, weight)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_gradients_of_gradients_are_pytorchs():
+    results = []
+    for multiply in (linear, F.linear):
+        rows, weight = drawn(9, 12).requires_grad_(), drawn(7, 12).requires_grad_()
+        gradients = torch.autograd.grad(multiply(rows, weight).pow(3).sum(), (rows, weight), create_graph=True)
+        penalty = sum(gradient.square().sum() for gradient in gradients)
+        results.append(torch.autograd.grad(penalty, (rows, weight)))
+    for mine, its in zip(*results, strict=True):
+        torch.testing.assert_close(mine, its, rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
