@@ -36,9 +36,13 @@ class LineAttention(nn.Module):
     def _attend(self, matrix: Tensor) -> Tensor:
         """The queries, keys and values of one document's cells, [n, n, 3 d], to [n n, d]."""
         lines = matrix if self.along == "row" else matrix.transpose(0, 1)
+        device = lines.device.type
+        # On the CPU in float32 at least: on lines as short as these its kernel for bfloat16 takes four times as long.
+        lines = _wide(lines) if device == "cpu" else lines
         # [n, n, 3 d] to three of [n lines, heads, n cells of a line, d / heads]
         query, key, value = lines.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        with torch.autocast(device, enabled=device != "cpu" and torch.is_autocast_enabled(device)):
+            attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         return (attended if self.along == "row" else attended.transpose(0, 1)).flatten(0, 1)
 
 
@@ -55,7 +59,8 @@ class AxialLayer(nn.Module):
     def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
         """cells: [P, d], P the sum of n^2.   entities: n of each document.   Returns [P, d]."""
         cells = cells + self.row(cells, entities) + self.column(cells, entities)
-        normalised: Tensor = self.norm(self.linear(cells))
+        # Autocast normalises in float32 on a GPU; on the CPU what the next layer adds to would be rounded.
+        normalised: Tensor = self.norm(_wide(self.linear(cells)))
         return normalised
 
 
@@ -71,3 +76,8 @@ class AxialTransformer(nn.Module):
         for layer in self.layers:
             cells = layer(cells, entities)
         return cells
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or as it is where it is wider."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
