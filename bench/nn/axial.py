@@ -36,13 +36,9 @@ class LineAttention(nn.Module):
     def _attend(self, matrix: Tensor) -> Tensor:
         """The queries, keys and values of one document's cells, [n, n, 3 d], to [n n, d]."""
         lines = matrix if self.along == "row" else matrix.transpose(0, 1)
-        device = lines.device.type
-        # On the CPU in float32 at least: on lines as short as these its kernel for bfloat16 takes four times as long.
-        lines = _wide(lines) if device == "cpu" else lines
         # [n, n, 3 d] to three of [n lines, heads, n cells of a line, d / heads]
         query, key, value = lines.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        with torch.autocast(device, enabled=device != "cpu" and torch.is_autocast_enabled(device)):
-            attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        attended = _line_attention(query, key, value).transpose(1, 2).flatten(2)
         return (attended if self.along == "row" else attended.transpose(0, 1)).flatten(0, 1)
 
 
@@ -76,6 +72,14 @@ class AxialTransformer(nn.Module):
         for layer in self.layers:
             cells = layer(cells, entities)
         return cells
+
+
+def _line_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value)
+    # In float32 at least: on lines as short as these the CPU's kernel for bfloat16 takes four times as long.
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(_wide(query), _wide(key), _wide(value))
 
 
 def _wide(tensor: Tensor) -> Tensor:

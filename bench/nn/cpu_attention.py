@@ -84,7 +84,7 @@ def _softmax_gradient(d_weights: Tensor, weights: Tensor, grad: Tensor, output: 
 def _drawn(like: Tensor, dropout: float) -> Tensor:
     """1 where a weight is kept, with probability `1 - dropout`, to 1 in 65,536, else 0. One draw serves four weights.
 
-    As int8, not bool: what multiplies with it has it in its own type first, and a bool takes five times as long for that.
+    As int8, not bool: what multiplies with it needs it in its own type, and a bool takes five times as long for that.
     """
     draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     draws = draws.view(torch.int16)[: like.numel()].view(like.shape)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.filesystem import DamagedFileError
-from bench.runs.recipe import Setting
+from bench.runs.recipe import Precision, Setting
 from bench.runs.versions import read_as, schema_of
 
 Percent = Annotated[float, Field(strict=True, ge=0, le=100 + 1e-9, allow_inf_nan=False)]
@@ -23,7 +23,10 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class StageRecord(BaseModel):
-    """One stage as it went: dev F1 (percent) after each epoch, which epoch was kept, what the data were."""
+    """One stage as it went: dev F1 (percent) after each epoch, which epoch was kept, what the data were.
+
+    precision: what it computed in, whether asked for or left to the machine; None in records from before it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,6 +36,7 @@ class StageRecord(BaseModel):
     selected_epoch: Count
     documents: Count
     mentions_cut: Count
+    precision: Precision | None = None
 
 
 class Scores(BaseModel):
