@@ -112,7 +112,7 @@ def test_a_pair_has_the_same_logits_to_the_bit_whatever_is_beside_it(dtype):
     assert torch.equal(layer(head, tail)[:256], layer(head[:256], tail[:256]))
 
 
-def test_in_float32_results_keep_the_bits_that_they_had_in_the_first_release():
+def test_in_float32_it_is_this_formula_to_the_bit():
     layer = GroupedBilinear(pair_size=32, block_size=16, classes=5, bias=False)
     head, tail = drawn(9, 32, torch.float32)
     upstream, logits = torch.randn(9, 5), torch.zeros(9, 5)

@@ -83,7 +83,7 @@ def test_in_bfloat16_it_is_about_as_exact_as_the_fused_kernel_without_dropout(un
         assert mine < 1.5 * its
 
 
-def test_in_float32_results_keep_the_bits_that_they_had_in_the_first_release(inputs, masks):
+def test_in_float32_it_is_this_formula_to_the_bit(inputs, masks):
     query, key, value = (x.detach().float().requires_grad_() for x in inputs)
     mask, dropout = masks["padding"], 0.3
     upstream = torch.randn(SHAPE)
