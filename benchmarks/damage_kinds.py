@@ -89,6 +89,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "lock.holder": ("out/runs/{unfinished}/lock.holder", "unfinished"),
     "result.json": ("out/stages/dreeam-distant-*/result.json", "two_models"),
     "stage.json": ("out/stages/dreeam-distant-*/stage.json", "two_models"),
+    "precision.json": ("out/stages/dreeam-distant-*/precision.json", "two_models"),
     "log.jsonl": ("out/stages/dreeam-distant-*/log.jsonl", "two_models"),
     "log.jsonl, not finished": ("out/stages/atlop-human-s7-*/log.jsonl", "unfinished"),
     "provenance.json of a stage": ("out/stages/atlop-human-s7-*/provenance.json", "unfinished"),

@@ -60,18 +60,17 @@ def baselines(model: str) -> tuple[str, ...]:
 
 
 def steps(options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of every part; ratios to the plain formulation; documents predicted per second; time over the floor."""
+    """Seconds of every part; ratios to ours in float32; documents predicted per second; time over the floor."""
     source = the_encoder(options)
     batch = document_batch(options.documents, source)
     results: dict[str, Any] = {"batch": described(batch), "models": {}}
-    print("| model | formulation | step (s) | " + " | ".join(PARTS) + " | times faster | documents/s | times faster |")
-    print("|---" * (len(PARTS) + 6) + "|")
+    head = ["model", "formulation", "precision", "step (s)", *PARTS, "times ours", "documents/s", "times slower"]
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for model in options.models.split(","):
         name, settings = named(model)
         system = system_of(name, source, batch, **settings)
-        forms = {
-            which: formulation(system, which) for which in ("ours", *baselines(model))[: None if options.plain else 1]
-        }
+        others = baselines(model) if options.plain else ()
+        forms = {which: formulation(system, which) for which in ("ours", "ours bf16", *others)}
         runs: dict[str, Any] = {"rate": lambda: {"rate": matmul_rate(options.clock)}}
         for which, of in forms.items():
             runs[which] = partial(timed_step, system, of, batch, options.clock)
@@ -84,13 +83,14 @@ def steps(options: argparse.Namespace) -> dict[str, Any]:
             row, speed = found[which], len(batch.documents) / found[f"{which} predicts"]["prediction"]
             ours, fast = found["ours"]["step"], len(batch.documents) / found["ours predicts"]["prediction"]
             parts = " | ".join(f"{row[part]:.2f}" for part in PARTS)
+            name, precision = [*which.split(), "fp32"][:2]
             print(
-                f"| {model} | {which} | **{row['step']:.2f}** | {parts} | {row['step'] / ours:.1f} | {speed:.2f} "
-                f"| {fast / speed:.1f} |",
+                f"| {model} | {name} | {precision} | **{row['step']:.2f}** | {parts} | {row['step'] / ours:.2f} "
+                f"| {speed:.2f} | {fast / speed:.2f} |",
                 flush=True,
             )
         print(
-            f"| | floor | {floor:.2f} | {sum(operations.values()) / 1e9:,.0f} GFLOP at "
+            f"| | floor | fp32 | {floor:.2f} | {sum(operations.values()) / 1e9:,.0f} GFLOP at "
             f"{found['rate']['rate'] / 1e9:.0f} GFLOP/s; a step takes {found['ours']['step'] / floor:.2f} times that"
             + " |"
             * (len(PARTS) + 3),

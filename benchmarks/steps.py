@@ -12,7 +12,7 @@ from plain.models import plain
 from torch import Tensor
 
 from bench.data.batching import Batch
-from bench.inference.document_model import DocumentModel
+from bench.inference.document_model import DocumentModel, precision_context
 from bench.nn.pooling import Pairs, pool
 from bench.nn.windows import DocumentEncoding
 
@@ -30,15 +30,17 @@ class Formulation(Protocol):
 
 
 class Ours:
-    """What `DocumentModel` and the trainer compute, cut at the same places."""
+    """What `DocumentModel` and the trainer compute, cut at the same places. precision: "fp32" or "bf16"."""
 
-    def __init__(self, system: DocumentModel) -> None:
+    def __init__(self, system: DocumentModel, precision: str = "fp32") -> None:
         self.system = system
+        self.precision = precision
 
     def encode(self, batch: Batch) -> list[DocumentEncoding]:
         """Token states and attention rows."""
         assert self.system.encoder is not None
-        return self.system.encoder(batch)
+        with precision_context(batch.input_ids.device, self.precision):
+            return self.system.encoder(batch)
 
     def pool(self, encodings: Sequence[DocumentEncoding], batch: Batch) -> Pairs:
         """The pairs."""
@@ -47,7 +49,8 @@ class Ours:
 
     def head(self, pairs: Pairs, batch: Batch) -> Tensor:
         """Logits, in float32 as the trainer has them."""
-        return self.system.model(pairs).float()
+        with precision_context(batch.input_ids.device, self.precision):
+            return self.system.model(pairs).float()
 
     def loss(self, logits: Tensor, pairs: Pairs, batch: Batch) -> Tensor:
         """The sum of the loss's parts."""
@@ -55,9 +58,9 @@ class Ours:
 
 
 def formulation(system: DocumentModel, which: str) -> Formulation:
-    """ "ours", "plain", or "plain+write": TTM-RE with the step that its released program throws away."""
-    if which == "ours":
-        return Ours(system)
+    """ "ours", "ours bf16", "plain", or "plain+write": TTM-RE with the step that its released program throws away."""
+    if which.startswith("ours"):
+        return Ours(system, *which.split()[1:])
     found = plain(system)
     if which == "plain+write":
         found.writing = True  # type: ignore[attr-defined]

@@ -27,6 +27,7 @@ from bench.nn.encoder_source import find_encoder
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
+from bench.runs.stage_folder import precision_of, stage_folder
 from bench.runs.status import RunStatus
 from bench.training.team import Team
 
@@ -123,7 +124,8 @@ class Context:
     def reader(self, stage: StagePlan, inputs: Inputs) -> Reader:
         """The selected model of a finished stage, ready to read documents. Raises `DamagedFileError`."""
         system = load_system(self.out, stage, inputs.source, self.device)
-        return Reader(system, stage, inputs.source, self.device, self.interrupt)
+        settled = stage.in_precision(precision_of(stage_folder(self.out, stage)))
+        return Reader(system, settled, inputs.source, self.device, self.interrupt)
 
     def encoded(self, features: FeatureFile, reader: Reader, run: RunFolder | None, stage: str) -> FeatureFile:
         """`features` as `reader` reads them: with what its encoder gives of them, where that is frozen and kept.

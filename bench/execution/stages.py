@@ -22,12 +22,14 @@ from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
 from bench.leftovers import remove_leftovers_of
 from bench.nn.encoder_seal import is_intact, seal
+from bench.nn.precision import best_precision
 from bench.nn.weights import load_tensors
 from bench.processes import give_back_memory
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.runs.recipe import Precision
 from bench.runs.record import StageRecord
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import ENCODER, SELECTED, stage_folder, stage_result
+from bench.runs.stage_folder import ENCODER, SELECTED, precision_of, stage_folder, stage_result, write_precision
 from bench.training.checkpoint import Checkpoints
 from bench.training.team import Alone, Group
 from bench.training.trainer import (
@@ -66,14 +68,15 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
         selected_epoch=result.selected_epoch,
         documents=result.documents,
         mentions_cut=result.mentions_cut,
+        precision=precision_of(folder),
     )
 
 
 def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group], object]:
     """In a process that does not lead its team: a stage the leader is at, ready to be trained (`Team.follow`).
 
-    work: what the leader said of it: the names of the run and of the stage, and the number of its threads. Raises
-    BenchError where they are not here.
+    work: what the leader said of it: the names of the run and of the stage, the number of its threads, and what it
+    computes in. Raises BenchError where they are not here.
     """
     torch.set_num_threads(work["threads"])
     run = RunFolder(context.out, work["run"]).plan()
@@ -87,8 +90,9 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
     data = inputs.stage_data(stage, signals)
 
     def train(group: Group) -> object:
+        surroundings = Surroundings(context.device, context.interrupt, group)
         try:
-            return _trainer(context, run, stage, data, Surroundings(context.device, context.interrupt, group)).run()
+            return _trainer(context, run, stage, work["precision"], data, surroundings).run()
         finally:
             give_back_memory()
 
@@ -103,14 +107,39 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
     data = inputs.stage_data(stage, signals)
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
     _save_encoder(context, run, folder)
+    precision = _precision(context, run, stage)
+    write_precision(folder, precision)
     # The processes of a team compute the same: each has the threads of the one that leads.
-    work = {"run": run_folder.name, "stage": stage.key, "threads": torch.get_num_threads()}
+    work = {
+        "run": run_folder.name,
+        "stage": stage.key,
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+    }
     with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
         surroundings = Surroundings(
             context.device, context.interrupt, group, context.checkpoint_seconds, _reports(context, run_folder, stage)
         )
-        trainer = _trainer(context, run, stage, data, surroundings, run_folder)
+        trainer = _trainer(context, run, stage, precision, data, surroundings, run_folder)
         finish_stage(stage, folder, trainer.run(), data)
+
+
+def _precision(context: Context, run: RunPlan, stage: StagePlan) -> Precision:
+    """What a stage computes in: what it has begun in, or else what is asked for, or what is best here.
+
+    Where that is left to the machine, no run is half of one and half of the other: it goes on as the stage before.
+    """
+    begun, asked = precision_of(stage_folder(context.out, stage)), stage.training.precision
+    before = run.stage_before(stage)
+    if begun is not None:
+        return begun
+    if asked != "auto":
+        return asked
+    if before is not None and before.training.precision == "auto":
+        settled = precision_of(stage_folder(context.out, before))
+        if settled is not None:
+            return settled
+    return best_precision(context.device)
 
 
 def _save_encoder(context: Context, run: RunPlan, folder: Path) -> None:
@@ -140,12 +169,14 @@ def _trainer(
     context: Context,
     run: RunPlan,
     stage: StagePlan,
+    precision: Precision,
     data: StageData,
     surroundings: Surroundings,
     reports_to: RunFolder | None = None,
 ) -> StageTrainer:
     """The trainer of a stage, from the weights of the stage before it where it starts from those.
 
+    precision: what it computes in.
     reports_to: whose status says how far a frozen encoder is with the documents; None in a process that helps.
     """
     inputs, before = context.inputs(run), run.stage_before(stage)
@@ -155,14 +186,15 @@ def _trainer(
     system = document_model(inputs.source, build_model(stage, task), start is None, frozen=frozen, window=window)
     if start is not None:
         system.load_state_dict(start)
+    settled = stage.in_precision(precision)
     if frozen:
         system.to(context.device)
-        reader = Reader(system, stage, inputs.source, context.device, context.interrupt)
+        reader = Reader(system, settled, inputs.source, context.device, context.interrupt)
         train, select = (
             context.encoded(features, reader, reports_to, stage.data) for features in (data.train, data.select)
         )
         data = replace(data, train=train, select=select)
-    return StageTrainer(stage, system, inputs.source, data, stage_folder(context.out, stage), surroundings)
+    return StageTrainer(settled, system, inputs.source, data, stage_folder(context.out, stage), surroundings)
 
 
 def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: Inputs, run: RunFolder) -> SignalFile:

@@ -11,6 +11,7 @@ from bench.nn.encoder import Encoder
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.linear import through_linear
 from bench.nn.pooling import Pairs, pool
+from bench.nn.precision import best_precision
 from bench.nn.tokens import Tokens
 from bench.nn.windows import DocumentEncoding
 
@@ -82,9 +83,9 @@ def _wide(tensor: Tensor) -> Tensor:
 
 
 def precision_context(device: torch.device, precision: str) -> torch.autocast:
-    """Autocast to bf16 for "bf16", and for "auto" on a GPU; otherwise a context that changes nothing."""
-    bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+    """Autocast to bf16 for "bf16", and for an "auto" that means it here; otherwise a context that changes nothing."""
+    settled = best_precision(device) if precision == "auto" else precision
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settled == "bf16")
 
 
 class BatchLosses(nn.Module):

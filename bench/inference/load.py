@@ -24,7 +24,7 @@ from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupt
 from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan, StagePlan, step_seed
-from bench.runs.stage_folder import ENCODER, SELECTED, stage_folder
+from bench.runs.stage_folder import ENCODER, SELECTED, precision_of, stage_folder
 
 MODEL_STREAM = 1 << 32
 """Where the randomness of a model's first weights comes from: no update of a stage has this number."""
@@ -107,4 +107,4 @@ def _reader(out: Path, stage: StagePlan, encoder: str, interrupt: Interrupt) -> 
             system = load_system(out, stage, source, device)
         except UsageError as error:  # it could be read with when it was trained
             raise DamagedFileError(f"{folder / ENCODER}: {error}") from error
-    return Reader(system, stage, source, device, interrupt)
+    return Reader(system, stage.in_precision(precision_of(folder)), source, device, interrupt)

@@ -38,7 +38,7 @@ class LineAttention(nn.Module):
         lines = matrix if self.along == "row" else matrix.transpose(0, 1)
         # [n, n, 3 d] to three of [n lines, heads, n cells of a line, d / heads]
         query, key, value = lines.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        attended = _line_attention(query, key, value).transpose(1, 2).flatten(2)
         return (attended if self.along == "row" else attended.transpose(0, 1)).flatten(0, 1)
 
 
@@ -55,7 +55,8 @@ class AxialLayer(nn.Module):
     def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
         """cells: [P, d], P the sum of n^2.   entities: n of each document.   Returns [P, d]."""
         cells = cells + self.row(cells, entities) + self.column(cells, entities)
-        normalised: Tensor = self.norm(self.linear(cells))
+        # Autocast normalises in float32 on a GPU; on the CPU what the next layer adds to would be rounded.
+        normalised: Tensor = self.norm(_wide(self.linear(cells)))
         return normalised
 
 
@@ -71,3 +72,16 @@ class AxialTransformer(nn.Module):
         for layer in self.layers:
             cells = layer(cells, entities)
         return cells
+
+
+def _line_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value)
+    # In float32 at least: on lines as short as these the CPU's kernel for bfloat16 takes four times as long.
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(_wide(query), _wide(key), _wide(value))
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or as it is where it is wider."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

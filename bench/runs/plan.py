@@ -15,7 +15,7 @@ from bench.errors import plural
 from bench.filesystem import digest
 from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
 from bench.runs.names import NO_ENCODER
-from bench.runs.recipe import Setting, Signal, Source, Training
+from bench.runs.recipe import Precision, Setting, Signal, Source, Training
 
 HARNESS_VERSION = 3
 """Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
@@ -74,6 +74,15 @@ class StagePlan(_Frozen):
     def folder(self) -> str:
         """The stage's folder under `stages/`."""
         return stage_folder_name(self.model_dump(mode="json"))
+
+    def in_precision(self, precision: Precision | None) -> StagePlan:
+        """The same with what its "auto" has come to mean, for whoever computes: the key is no longer the stage's.
+
+        None, for a stage that is older than this being written down, changes nothing.
+        """
+        if precision is None:
+            return self
+        return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
 
 
 class InferencePlan(_Frozen):

@@ -14,6 +14,9 @@ Source = Literal["human", "distant", "ext"]
 Signal = Literal["logits", "token_attention"]
 """What a teacher says of each candidate pair of a document: its logits [p, C], or where both entities attend [p, l]."""
 
+Precision = Literal["fp32", "bf16"]
+"""What forward passes compute in: float32, or bfloat16 by autocast, with what needs it in float32."""
+
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.filesystem import DamagedFileError
-from bench.runs.recipe import Setting
+from bench.runs.recipe import Precision, Setting
 from bench.runs.versions import read_as, schema_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class StageRecord(BaseModel):
-    """One stage as it went: dev F1 (percent) after each epoch, which epoch was kept, what the data were."""
+    """One stage as it went: dev F1 (percent) after each epoch, which epoch was kept, what the data were.
+
+    precision: what it computed in, whether asked for or left to the machine; None in records from before it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,6 +39,7 @@ class StageRecord(BaseModel):
     selected_epoch: Count
     documents: Count
     mentions_cut: Count
+    precision: Precision | None = None
 
 
 class Scores(BaseModel):

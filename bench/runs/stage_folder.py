@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from bench.errors import NewerVersionError
 from bench.filesystem import DamagedFileError, load_state, read_sealed, write_sealed
+from bench.runs.recipe import Precision
 from bench.runs.record import Count, Percent
 from bench.runs.versions import read_as, schema_of
 
@@ -22,6 +23,8 @@ ENCODER = "encoder"
 """The folder of the tokenizer and configuration that the model reads documents with."""
 RESULT = "result.json"
 """What a finished stage left, written last."""
+PRECISION = "precision.json"
+"""What a stage computes in, written when it begins."""
 STAGE_SCHEMA = 1
 """The `schema_version` of `result.json`, which says it only from the next one on."""
 
@@ -46,6 +49,17 @@ class StageResult(BaseModel):
     def write(self, folder: Path) -> None:
         """Write it down with its checksum: what makes the stage count as done."""
         write_sealed(folder / RESULT, "result", self.model_dump(mode="json"))
+
+
+def write_precision(folder: Path, precision: Precision) -> None:
+    """Write down what a stage computes in, for as long as its folder is there: on whatever machine it goes on."""
+    write_sealed(folder / PRECISION, "precision", precision)
+
+
+def precision_of(folder: Path) -> Precision | None:
+    """What a stage computes in; None where it has not begun, or was trained before that was written down."""
+    found = read_sealed(folder / PRECISION, "precision")
+    return found if found in get_args(Precision) else None
 
 
 def stage_is_done(folder: Path) -> bool:

@@ -145,7 +145,7 @@ class StageTrainer:
 
         loader: Iterator[list[Batch]] = iter(())
         loading = -1
-        with Repeatable(self.plan.folder) as kernels, self._compiled():
+        with Repeatable(self.folder.name) as kernels, self._compiled():
             while True:
                 epoch, position = self.schedule.at(state.step)
                 if position == 0 and epoch > len(state.history):
@@ -182,7 +182,7 @@ class StageTrainer:
     def _resume(self) -> TrainingState:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not selected_is_intact(self.folder) and self.checkpoints.drop(lambda state: bool(state["history"])):
-            print(f"{self.plan.folder}: the best model so far is damaged; going back to before it", flush=True)
+            print(f"{self.folder.name}: the best model so far is damaged; going back to before it", flush=True)
         stored = self.checkpoints.load(self.system, self.optimizer)
         for message in self.checkpoints.damaged:
             print(f"damaged checkpoint, using the one before it: {message}", flush=True)

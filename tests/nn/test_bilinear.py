@@ -86,6 +86,60 @@ def test_in_half_precision_the_logits_are_summed_in_float32(small_blocks):
     assert layer.weight.grad.dtype == torch.float32
 
 
+def gradients(layer, head, tail, upstream):
+    logits = layer(head, tail)
+    return [logits, *torch.autograd.grad(logits, (head, tail, layer.weight), upstream)]
+
+
+def test_under_autocast_on_a_cpu_what_comes_in_float32_is_multiplied_in_bfloat16(small_blocks):
+    layer = GroupedBilinear(pair_size=12, block_size=3, classes=5)
+    wide, upstream = drawn(7, 12, torch.float32), torch.randn(7, 5)
+    narrow = [z.detach().bfloat16().requires_grad_() for z in wide]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = gradients(layer, *wide, upstream)
+    assert [x.dtype for x in found] == [torch.float32] * 4
+    for mine, its in zip(found, gradients(layer, *narrow, upstream), strict=True):
+        assert torch.equal(mine, its.float())
+
+
+def test_in_bfloat16_gradients_are_near_those_in_float64(small_blocks):
+    narrow = GroupedBilinear(pair_size=64, block_size=16, classes=5)
+    wide = GroupedBilinear(pair_size=64, block_size=16, classes=5).double()
+    wide.load_state_dict(narrow.state_dict())
+    inputs, upstream = drawn(30, 64, torch.float32), torch.randn(30, 5)
+    exact = [z.detach().double().requires_grad_() for z in inputs]
+    found = gradients(narrow, *(z.detach().bfloat16().requires_grad_() for z in inputs), upstream)
+    for mine, its in zip(found, gradients(wide, *exact, upstream.double()), strict=True):
+        assert (mine.detach().double() - its).norm() < 0.01 * its.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pair_has_the_same_logits_to_the_bit_whatever_is_beside_it(dtype):
+    layer = GroupedBilinear(pair_size=128, block_size=64, classes=97)
+    head, tail = (z.to(dtype) for z in drawn(300, 128, torch.float32))
+    assert torch.equal(layer(head, tail)[:256], layer(head[:256], tail[:256]))
+
+
+def test_in_float32_it_is_this_formula_to_the_bit():
+    layer = GroupedBilinear(pair_size=32, block_size=16, classes=5, bias=False)
+    head, tail = drawn(9, 32, torch.float32)
+    upstream, logits = torch.randn(9, 5), torch.zeros(9, 5)
+    found = gradients(layer, head, tail, upstream)
+    d_head, d_tail, d_weight = (torch.zeros_like(x) for x in (head, tail, layer.weight))
+    with torch.no_grad():
+        for group in range(2):
+            own = slice(16 * group, 16 * group + 16)
+            a, b, weight = head[:, own], tail[:, own], layer.weight[:, group].flatten(1)
+            outer = (a[:, :, None] * b[:, None, :]).flatten(1)
+            logits += outer @ weight.T
+            d_outer = (upstream @ weight).view(9, 16, 16)
+            d_head[:, own] = (d_outer * b[:, None, :]).sum(-1)
+            d_tail[:, own] = (d_outer * a[:, :, None]).sum(-2)
+            d_weight[:, group] = (upstream.T @ outer).view(5, 16, 16)
+    for mine, its in zip(found, (logits, d_head, d_tail, d_weight), strict=True):
+        assert torch.equal(mine, its)
+
+
 def test_a_pair_size_that_blocks_do_not_divide_is_refused():
     with pytest.raises(ValueError, match="not a multiple"):
         GroupedBilinear(pair_size=100, block_size=64, classes=3)

@@ -34,11 +34,11 @@ def record_of(out: Path, plan: RunPlan):
     return RunFolder.of(out, plan).record()
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(small_home, tmp_path_factory) -> tuple[list[RunPlan], dict[str, bytes]]:
+@pytest.fixture(scope="module", params=["fp32", "bf16"])
+def uninterrupted(request, small_home, tmp_path_factory) -> tuple[list[RunPlan], dict[str, bytes]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_HOME", str(small_home))
-        out, planned = tmp_path_factory.mktemp("uninterrupted"), plans()
+        out, planned = tmp_path_factory.mktemp("uninterrupted"), plans("atlop", f"precision={request.param}")
         assert execute(out, planned) == []
         return planned, results(out, planned)
 
