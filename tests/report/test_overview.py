@@ -59,6 +59,21 @@ def test_mentions_past_the_length_limit_are_told_under_the_table():
     assert "7 mentions of test lie past the limit of 128 word pieces" in text
 
 
+def test_seeds_in_different_precisions_are_told_under_the_table():
+    def computed_in(seed: int, precision: str | None) -> RunRecord:
+        stage = StageRecord(
+            key="k", data="human", dev_f1=[1.0], selected_epoch=1, documents=1, mentions_cut=0, precision=precision
+        )
+        return record(seed, 50.0).model_copy(update={"stages": [stage]})
+
+    plans = tuple(map(plan, range(3)))
+    mixed = Cell(plans, tuple(computed_in(*of) for of in enumerate(("fp32", "bf16", "bf16"))), ())
+    (table,) = overview_tables([mixed], ["test"])
+    assert table.notes == ("m with e, seeds in different precisions: fp32 seed 0; bf16 seeds 1, 2",)
+    alike = Cell(plans, tuple(computed_in(*of) for of in enumerate(("bf16", "bf16", None))), ())
+    assert overview_tables([alike], ["test"])[0].notes == ()
+
+
 def test_rows_of_an_older_version_of_the_harness_are_told_under_the_table_which_keeps_them_apart():
     older = stage(0).model_copy(update={"harness": HARNESS_VERSION - 1})
     cells = [Cell((p,), (record(0, 50.0),), ()) for p in (plan(0), plan(0).model_copy(update={"stages": (older,)}))]

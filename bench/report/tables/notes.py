@@ -68,6 +68,20 @@ def outside_notes(systems: Sequence[System], splits: Sequence[str]) -> Iterator[
                 yield f"{system.name}: no {split} predictions of seed{'s' * (len(missing) > 1)} {', '.join(missing)}"
 
 
+def precision_notes(systems: Sequence[System]) -> Iterator[str]:
+    """Which systems have seeds that were trained in one precision, and others in another. Of older records: unknown."""
+    for system in systems:
+        seeds: dict[str, list[str]] = defaultdict(list)
+        for record in system.cell.records:
+            if record.stages and (precision := record.stages[-1].precision):
+                seeds[precision].append(str(record.seed))
+        if len(seeds) > 1:
+            each = "; ".join(
+                f"{precision} seed{'s' * (len(of) > 1)} {', '.join(of)}" for precision, of in seeds.items()
+            )
+            yield f"{system.name} with {system.encoder}, seeds in different precisions: {each}"
+
+
 def version_notes(systems: Sequence[System]) -> Iterator[str]:
     """Which of the systems were made by an older version of the harness, whose numbers are not today's."""
     older: dict[int, list[str]] = defaultdict(list)
