@@ -32,6 +32,10 @@ from bench.runs.verdict import SCORED
 UNSTATED = "unstated"
 """The encoder of a system of which nobody has said any."""
 
+TAKEN = ":(#"
+"""What a name may not have: `bench compare` takes it for the beginning of something else."""
+LONGEST_NAME = 100
+
 Rows = tuple[Prediction, ...]
 
 
@@ -74,6 +78,7 @@ def import_predictions(
     What is there already, and as it was written, stays as it is. Raises UsageError for a split that cannot be scored,
     and for a run that lacks this split and whose predictions on the other one are damaged.
     """
+    _check_name(system.name)
     if split not in SCORED:
         raise UsageError(f"--split {split}: predictions are scored on {' or '.join(SCORED)}")
     if not dataset.is_labelled(split):
@@ -96,6 +101,17 @@ def import_predictions(
         plan = _plan(system, dataset, seed, outside)
         imported.append(_import(out, plan, dataset, split, rows[seed], before))
     return imported
+
+
+def _check_name(name: str) -> None:
+    """Raise UsageError for a name that tables could not show in a line, or `bench compare` would read otherwise."""
+    taken = sorted({character for character in name if character in TAKEN or not character.isprintable()})
+    if taken or not name.strip() or len(name) > LONGEST_NAME:
+        what = f"with {', '.join(map(repr, taken))}" if taken else "empty" if not name.strip() else f"{name[:20]}..."
+        raise UsageError(
+            f"NAME {what}: a system is called by up to {LONGEST_NAME} printable characters, none of {' '.join(TAKEN)} "
+            "(which `bench compare` reads as changes of a model and as a configuration)"
+        )
 
 
 def _order(prediction: Prediction) -> tuple[object, ...]:

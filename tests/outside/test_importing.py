@@ -144,6 +144,13 @@ def test_a_trained_runs_files_have_nothing_that_versions_from_before_could_not_r
     assert "unknown_titles" not in record["record"]["splits"]["test"]
 
 
+@pytest.mark.parametrize("name", ["x#1a2b", "atlop:layers=2", "atlop (outside)", "two\nlines", "", " ", "x" * 101])
+def test_a_name_that_could_not_be_told_from_others_is_refused(name, dataset, tmp_path):
+    with pytest.raises(UsageError, match="NAME"):
+        import_predictions(tmp_path, replace(SYSTEM, name=name), dataset, "test", {0: []})
+    assert runs(tmp_path) == []
+
+
 def test_a_split_that_cannot_be_scored_is_refused(dataset, tmp_path):
     with pytest.raises(UsageError, match="--split train"):
         import_predictions(tmp_path, SYSTEM, dataset, "train", {0: []})
