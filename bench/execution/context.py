@@ -54,7 +54,7 @@ class Context:
     wait_for_locks: float | None = None
     siblings: int | None = None
     device: torch.device = field(default_factory=this_device)
-    _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
+    _inputs: dict[tuple[str, str, int, bool], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
     _accounted: list[Execution] = field(default_factory=list)
 
@@ -107,10 +107,11 @@ class Context:
 
     def inputs(self, plan: RunPlan) -> Inputs:
         """The documents, features and encoder of a run; those of runs that share them are read once."""
-        key = (plan.dataset, plan.encoder, plan.stages[0].max_length)
+        weights = plan.imported is None
+        key = (plan.dataset, plan.encoder, plan.stages[0].max_length, weights)
         if key not in self._inputs:
             dataset = open_dataset(plan.dataset)
-            source = find_encoder(plan.encoder, dataset.documents("train"))
+            source = find_encoder(plan.encoder, dataset.documents("train"), weights=weights)
             self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length, self.waiting)
         return self._inputs[key]
 
