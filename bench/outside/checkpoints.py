@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,17 +43,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if wanted := re.search(r"GLOBAL (\S+)", str(error)):
-            raise UsageError(
-                f"{path}: asks for {wanted[1]}, and to make that would be to run code that the file chooses: refused.\n"
-                "Save the tensors alone where it was made: torch.save(model.state_dict(), FILE)"
-            ) from error
-        raise UsageError(f"{path}: not a file of torch.save") from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise UsageError(f"{path}: not a whole file of torch.save: it is truncated, damaged or another kind") from error
+    with path.open("rb") as file:  # what cannot be read at all is an OSError of its own
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # of what is in a file torch raises anything, an OSError for some that are truncated
+            if wanted := re.search(r"GLOBAL (\S+)", str(error)):
+                raise UsageError(
+                    f"{path}: asks for {wanted[1]}, and to make that would be to run code that the file chooses: "
+                    "refused.\nSave the tensors alone where it was made: torch.save(model.state_dict(), FILE)"
+                ) from error
+            raise UsageError(f"{path}: not a file of torch.save, or not all of one") from error
     if not isinstance(content, dict) or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         found = type(content).__name__
         if isinstance(content, dict):
