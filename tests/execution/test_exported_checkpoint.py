@@ -50,7 +50,7 @@ def test_a_programs_own_checkpoint_comes_back_with_every_tensor_that_it_uses(mod
 
 @pytest.mark.usefixtures("small")
 def test_what_no_program_can_load_is_refused_with_the_reason(tmp_path):
-    (plan,) = plans("pubmedbert", "epochs=1", encoder="tiny")
+    (plan,) = plans("ssrpu")
     atlop = trained(tmp_path, "atlop")
     announce(tmp_path, [plan])
     with pytest.raises(UsageError, match="not a finished run"):
@@ -71,7 +71,7 @@ def test_an_order_of_relations_that_is_there_is_not_written_over(tmp_path):
     with pytest.raises(UsageError, match="another order"):
         export_checkpoint(run, "atlop", tmp_path / "a.pt")
     told = export_checkpoint(run, "atlop", tmp_path / "a.pt", other).notes
-    assert other.read_text() == '{"Na": 0, "leads": 1, "knows": 2}' or json.loads(other.read_text())["leads"] == 1
+    assert json.loads(other.read_text()) == {"Na": 0, "leads": 1, "knows": 2}
     assert any("pair_size is 16 here and 768 in the code of ATLOP's program" in note for note in told)
     assert any("num_labels=4" in note for note in told)
 

@@ -174,10 +174,8 @@ def test_relations_in_another_order_give_the_same_predictions(checkpoint, tmp_pa
     one, other = tmp_path / "one", tmp_path / "other"
     runs = [imported(one, checkpoint), imported(other, replace(checkpoint, path=file, relations=order))]
     assert runs[0].run != runs[1].run
-    predictions = [
-        (out / "runs" / of.run / "predictions-test.json") for out, of in zip((one, other), runs, strict=True)
-    ]
-    assert predictions[0].read_bytes() == predictions[1].read_bytes()
+    first, second = (out / "runs" / of.run for out, of in zip((one, other), runs, strict=True))
+    assert (first / "predictions-test.json").read_bytes() == (second / "predictions-test.json").read_bytes()
 
 
 # What does not fit
