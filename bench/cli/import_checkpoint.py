@@ -30,6 +30,9 @@ def import_checkpoint(
         list[str] | None,
         typer.Option("--set", help="key=value: a hyperparameter that the program's command line had otherwise."),
     ] = None,
+    max_length: Annotated[
+        int, typer.Option(min=1, help="Word pieces of a document that it reads (the program's --max_seq_length).")
+    ] = 1024,
     source: Annotated[str, typer.Option(help="Where it is from: an address, a paper.")] = "",
     note: Annotated[str, typer.Option(help="What a reader of the table should know.")] = "",
     out: OutOption = DEFAULT_OUT,
@@ -48,7 +51,8 @@ def import_checkpoint(
     if setting not in SETTINGS:
         raise unknown("setting", setting, SETTINGS)
     check_folder(out, "--out")
-    said = Checkpoint(file, model, relations, setting, encoder, seed, parse_changes(changes or []), source, note)
+    changed = parse_changes(changes or [])
+    said = Checkpoint(file, model, relations, setting, encoder, seed, changed, max_length, source, note)
     imported = import_checkpoint(out, said, open_dataset(dataset))
     for told in imported.notes:
         print(f"{file}: note: {told}")

@@ -37,7 +37,7 @@ from bench.runs.verdict import SCORED
 from bench.training.trainer import selected_is_intact
 
 MAX_LENGTH = 1024
-"""Word pieces of a document that the programs read."""
+"""Word pieces of a document that the programs read, unless their command line says otherwise."""
 READING = ("batch_size", "precision", "window")
 """Fields of `Training` that decide how weights predict: those that an import can change."""
 
@@ -47,7 +47,8 @@ class Checkpoint:
     """A file and what somebody says of it: what no file tells.
 
     relations: the program's rel2id.json.   changes: hyperparameters, over what the file's shapes tell.
-    seed: the one it was trained with.   source, note: where it is from, and what a reader of tables should know.
+    seed: the one it was trained with.   max_length: word pieces of a document that are read.
+    source, note: where it is from, and what a reader of tables should know.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Checkpoint:
     encoder: str
     seed: int
     changes: Mapping[str, Any]
+    max_length: int = MAX_LENGTH
     source: str = ""
     note: str = ""
 
@@ -121,6 +123,11 @@ def _plan(
     reading |= {name: value for name, value in changes.items() if name in READING}
     training = checked(Training, {"epochs": 1, **reading}, entry.name)
     source.check(attention=True, window=training.window)
+    if checkpoint.max_length <= source.specials:
+        raise UsageError(
+            f"--max-length {checkpoint.max_length} leaves no room for a word beside the {source.specials} special "
+            f"tokens of the encoder {source.name!r}"
+        )
     stage = StagePlan(
         harness=HARNESS_VERSION,
         model=entry.name,
@@ -138,7 +145,7 @@ def _plan(
         encoder=source.name,
         encoder_fingerprint=source.fingerprint,
         causal=source.traits.causal,
-        max_length=MAX_LENGTH,
+        max_length=checkpoint.max_length,
         seed=checkpoint.seed,
         position=0,
         after=None,
@@ -147,6 +154,7 @@ def _plan(
             mapping=mapping.program,
             mapping_version=mapping.version,
             columns=columns,
+            setting=checkpoint.setting,
             file=checkpoint.path.name,
             source=checkpoint.source,
             note=checkpoint.note,
@@ -209,14 +217,16 @@ def _check_seed_is_free(out: Path, plan: RunPlan) -> None:
     """Raise UsageError where the seed of this row is another file: it would be two runs of one seed."""
     for folder in run_folders(out):
         other = folder.plan()
-        if other is not None and other.imported and other.key != plan.key and other.seed == plan.seed:
-            if (other.configuration, other.encoder) != (plan.configuration, plan.encoder):
-                continue
+        if other is not None and other.imported and other.key != plan.key and _row(other) == _row(plan):
             raise UsageError(
                 f"seed {plan.seed} of this row is {other.imported.file} already, another file ({folder.name}).\n"
                 "Files of one row are seeds of one way of training: say which seed this one is (--seed), or remove the "
                 f"other: bench remove {folder.name} --out {out}"
             )
+
+
+def _row(plan: RunPlan) -> tuple[object, ...]:
+    return (plan.dataset, plan.encoder, plan.variant, plan.configuration, plan.seed)
 
 
 def _carry_out(

@@ -158,7 +158,9 @@ def weights_from(
         if not shapes:
             weights[ours] = expected
         elif len(found) == len(shapes) and not wrong:
-            whole = torch.cat(list(found.values())).to(expected.dtype).reshape(expected.shape)
+            # One alone is not copied: the weights of a large encoder would be in memory twice.
+            whole = torch.cat(list(found.values())) if len(found) > 1 else next(iter(found.values()))
+            whole = whole.to(expected.dtype).reshape(expected.shape)
             weights[ours] = whole[order] if _is_by_class(ours) else whole
     left = {name: tensor for name, tensor in tensors.items() if name not in used}
     notes, unexpected = _left_out(mapping, left)

@@ -34,6 +34,7 @@ class ImportedWeights(_Frozen):
 
     sha256: of the file.   mapping, mapping_version: of which program it was read as one (`bench.outside.mappings`).
     columns: the relations in the order of the program's logits, after the threshold class.
+    setting: what somebody says that it was trained on.
     file, source, note: what it was called, and in somebody's words where it is from; no part of any key.
     """
 
@@ -41,6 +42,7 @@ class ImportedWeights(_Frozen):
     mapping: str
     mapping_version: int
     columns: tuple[str, ...]
+    setting: Setting
     file: str
     source: str = ""
     note: str = ""

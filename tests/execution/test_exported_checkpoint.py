@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from checkpoint_files import Published, exported, scores_of, trained
+from checkpoint_files import Published, encoder_folder, exported, scores_of, trained
 from small_experiments import execute, plans
 
 from bench.data.catalog.dataset import open_dataset
@@ -15,21 +16,36 @@ from bench.errors import UsageError
 from bench.execution.exported_checkpoint import export_checkpoint
 from bench.execution.imported_run import import_checkpoint
 from bench.outside.mappings import MAPPINGS
+from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
+
+
+def read_back(out: Path, plan: RunPlan, model: str) -> None:
+    """Write the checkpoint of a run, import it, and hold the logits of the two against each other."""
+    checkpoint = exported(out, plan, model, out / "file" / "checkpoint.pt")
+    back = import_checkpoint(out / "back", checkpoint, open_dataset("small"))
+    documents = open_dataset("small").documents("test")
+    before, after = scores_of(out, plan.folder, documents), scores_of(out / "back", back.run, documents)
+    pairs = np.array(list(before.logits))
+    for one, other in zip(before.of(pairs), after.of(pairs), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.ptp(before.of(pairs)[0], axis=0).min() > 0
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("model", MAPPINGS)
 def test_what_is_written_gives_the_same_logits_when_it_is_read_back(model, tmp_path):
-    plan = trained(tmp_path, model)
-    checkpoint = exported(tmp_path, plan, model, tmp_path / "file" / "checkpoint.pt")
-    back = import_checkpoint(tmp_path / "back", checkpoint, open_dataset("small"))
-    documents = open_dataset("small").documents("test")
-    before, after = (scores_of(tmp_path, plan.folder, documents), scores_of(tmp_path / "back", back.run, documents))
-    pairs = np.array(list(before.logits))
-    for one, other in zip(before.of(pairs), after.of(pairs), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert np.ptp(before.of(pairs)[0], axis=0).min() > 0
+    read_back(tmp_path, trained(tmp_path, model), model)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("kind", "positions"), [("roberta", 66), ("deberta-v3", None)])
+def test_encoders_are_written_as_the_programs_versions_of_transformers_have_them(kind, positions, tmp_path):
+    read_back(tmp_path, trained(tmp_path, "atlop", encoder_folder(kind, tmp_path / "encoder")), "atlop")
+    tensors = torch.load(tmp_path / "file" / "checkpoint.pt", weights_only=True)
+    assert ("model.pooler.dense.weight" in tensors) == (kind == "roberta")
+    if positions is not None:
+        assert tensors["model.embeddings.position_ids"].tolist() == [list(range(positions))]
 
 
 @pytest.mark.parametrize("model", [model for model in MAPPINGS if model != "kd_docre"])

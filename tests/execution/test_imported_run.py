@@ -158,6 +158,14 @@ def test_another_file_of_a_seed_is_refused_and_names_what_is_there(checkpoint, t
         imported(tmp_path, replace(checkpoint, path=other))
 
 
+def test_one_file_is_a_run_of_its_own_for_each_setting_that_it_is_said_to_be_of(checkpoint, tmp_path):
+    imported(tmp_path, checkpoint)
+    imported(tmp_path, replace(checkpoint, setting="distant"))
+    one, two = (folder.plan() for folder in run_folders(tmp_path))
+    assert {one.setting, two.setting} == {"human", "distant"}
+    assert one.key != two.key
+
+
 def test_plans_of_trained_runs_say_nothing_of_imports_so_that_versions_before_read_them(small):
     (plan,) = plans("atlop")
     assert "imported" not in plan.model_dump(mode="json")["stages"][0]
@@ -224,6 +232,7 @@ def test_relations_that_are_not_the_columns_of_the_data_set_are_refused(numbers,
         ({"changes": {"layers": 2}}, r"unknown hyperparameter of atlop 'layers'"),
         ({"changes": {"pair_size": 32}}, r"head_extractor\.weight is \[16, 256\], expected \[32, 256\]"),
         ({"changes": {"num_labels": 0}}, r"num_labels = 0"),
+        ({"max_length": 2}, r"--max-length 2 leaves no room"),
         ({"encoder": "no/such"}, r"no/such"),
         ({"path": Path("nowhere.pt")}, r"nowhere.pt: no such file"),
     ],

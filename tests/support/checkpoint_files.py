@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from small_encoders import CONFIGS
 from small_experiments import execute, plans
+from transformers import AutoModel, BertTokenizer
 
 from bench.data.catalog.dataset import Dataset, add_dataset, open_dataset
 from bench.data.documents import Document
@@ -17,6 +20,7 @@ from bench.data.features.build import build_features
 from bench.execution.exported_checkpoint import export_checkpoint
 from bench.execution.imported_run import Checkpoint, ImportedRun, import_checkpoint
 from bench.inference.load import predictor_of
+from bench.nn.encoder_source import tiny_vocabulary
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
@@ -97,11 +101,22 @@ SIZES = {"kd_docre": ("axial_layers=2",), "ttmre-released": ("layers=2", "memory
 SIZES["kd_docre-released"] = SIZES["kd_docre"]
 
 
-def trained(out: Path, model: str) -> RunPlan:
+def trained(out: Path, model: str, encoder: str = "tiny") -> RunPlan:
     """A small run of a model, trained for an epoch."""
-    (plan,) = plans(model, "epochs=1", "encoder_lr=0.01", *SIZES.get(model, ()))
+    (plan,) = plans(model, "epochs=1", "encoder_lr=0.01", *SIZES.get(model, ()), encoder=encoder)
     assert not execute(out, [plan])
     return plan
+
+
+def encoder_folder(kind: str, folder: Path) -> str:
+    """A small encoder of a kind, with words of the documents of `small` in its vocabulary."""
+    words = (word for d in open_dataset("small").documents("train") for sentence in d.sentences for word in sentence)
+    vocabulary = tiny_vocabulary(words)
+    config = deepcopy(CONFIGS[kind])
+    config.vocab_size = len(vocabulary)
+    BertTokenizer(vocab=vocabulary).save_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)
+    return str(folder)
 
 
 def exported(out: Path, plan: RunPlan, model: str, to: Path) -> Checkpoint:
@@ -110,7 +125,7 @@ def exported(out: Path, plan: RunPlan, model: str, to: Path) -> Checkpoint:
     order = to.parent / "order.json"
     order.write_text('{"Na": 0, "leads": 1, "knows": 2}')
     export_checkpoint(RunFolder.of(out, plan), model, to, order)
-    return Checkpoint(to, model, to.parent / "rel2id.json", "human", "tiny", 66, {})
+    return Checkpoint(to, model, to.parent / "rel2id.json", "human", plan.encoder, 66, {})
 
 
 def changed(path: Path, change: Callable[[dict[str, torch.Tensor]], object], to: Path) -> Path:
