@@ -10,7 +10,8 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,38 +137,59 @@ def weights_from(
 
     built: the state of the model with its first weights, for names and shapes.   columns, relations: in the order of
     the program and of the data set.   where: begins a message.
-    Raises UsageError naming every tensor that is missing, misshapen or unexpected, with what it would have been.
+    Raises UsageError naming tensors that are missing, unfit or unexpected, with what they would have been.
     """
     weights: dict[str, Tensor] = {}
     used: set[str] = set()
-    missing: list[str] = []
-    misshapen: list[str] = []
+    problems: dict[str, list[str]] = {"missing": [], "unfit": [], "unexpected": []}
     order = [0, *(1 + columns.index(relation) for relation in relations)]
     for ours, expected in built.items():
-        parts = _parts(mapping, ours, built)
-        shapes = _shapes(parts, expected.shape)
+        shapes = _shapes(_parts(mapping, ours, built), expected.shape)
         used |= shapes.keys()
-        here = "of the encoder" if ours.startswith(ENCODER) else f"{ours.removeprefix(MODEL)} here"
-        here += ", a row for each relation and the threshold class" if _is_by_class(ours) else ""
-        missing += [f"{name} {_shown(shape)} ({here})" for name, shape in shapes.items() if name not in tensors]
-        found = {name: tensors[name] for name in shapes if name in tensors}
-        wrong = [name for name, tensor in found.items() if tuple(tensor.shape) != shapes[name]]
-        misshapen += [
-            f"{name} is {_shown(found[name].shape)}, expected {_shown(shapes[name])} ({here})" for name in wrong
-        ]
         if not shapes:
             weights[ours] = expected
-        elif len(found) == len(shapes) and not wrong:
+            continue
+        found = {name: tensors[name] for name in shapes if name in tensors}
+        missing = [f"{name} {_shown(shape)}" for name, shape in shapes.items() if name not in tensors]
+        unfit = [f"{name} {why}" for name, tensor in found.items() if (why := _unfit(tensor, shapes[name]))]
+        here = _place_here(ours)
+        problems["missing"] += [f"{one} ({here})" for one in missing]
+        problems["unfit"] += [f"{one} ({here})" for one in unfit]
+        if not missing and not unfit:
             # One alone is not copied: the weights of a large encoder would be in memory twice.
             whole = torch.cat(list(found.values())) if len(found) > 1 else next(iter(found.values()))
             whole = whole.to(expected.dtype).reshape(expected.shape)
             weights[ours] = whole[order] if _is_by_class(ours) else whole
-    left = {name: tensor for name, tensor in tensors.items() if name not in used}
-    notes, unexpected = _left_out(mapping, left)
-    problems = {"missing": missing, "misshapen": misshapen, "unexpected": unexpected}
+    notes, problems["unexpected"] = _left_out(mapping, {n: t for n, t in tensors.items() if n not in used})
     if any(problems.values()):
         raise UsageError(_not_of(mapping, problems, where))
-    return Read(weights, tuple(notes))
+    return Read(weights, (*_of_types(tensors[name] for name in used), *notes))
+
+
+def _unfit(tensor: Tensor, shape: tuple[int, ...]) -> str:
+    """Why a tensor cannot be what has this shape; "" if it can."""
+    if tuple(tensor.shape) != shape:
+        return f"is {_shown(tensor.shape)}, expected {_shown(shape)}"
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        return f"is of {tensor.dtype} ({tensor.layout}), expected torch.float32"
+    if bad := tensor.numel() - int(torch.isfinite(tensor).sum()):
+        return f"has {plural(bad, 'number')} of {tensor.numel():,} that {'is' if bad == 1 else 'are'} NaN or infinite"
+    return ""
+
+
+def _of_types(tensors: Iterable[Tensor]) -> Iterator[str]:
+    """Which of the tensors that are read are not in float32, as a sentence for each other type."""
+    for dtype, count in Counter(tensor.dtype for tensor in tensors).items():
+        if dtype != torch.float32:
+            yield f"{plural(count, 'tensor')} of {dtype}, read as torch.float32"
+
+
+def _place_here(ours: str) -> str:
+    """What one of our tensors is, for messages."""
+    if ours.startswith(ENCODER):
+        return "of the encoder"
+    rows = ", a row for each relation and the threshold class" if _is_by_class(ours) else ""
+    return f"{ours.removeprefix(MODEL)} here{rows}"
 
 
 def tensors_of(

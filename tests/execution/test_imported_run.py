@@ -186,6 +186,14 @@ def test_relations_in_another_order_give_the_same_predictions(checkpoint, tmp_pa
     assert (first / "predictions-test.json").read_bytes() == (second / "predictions-test.json").read_bytes()
 
 
+def test_half_precision_is_read_as_single_and_told(checkpoint, tmp_path):
+    def halve(tensors):
+        tensors["bilinear.weight"] = tensors["bilinear.weight"].half()
+
+    of = imported(tmp_path / "out", replace(checkpoint, path=changed(checkpoint.path, halve, tmp_path / "b.pt")))
+    assert any("1 tensor of torch.float16, read as torch.float32" in note for note in of.notes)
+
+
 # What does not fit
 
 
@@ -193,7 +201,9 @@ def test_relations_in_another_order_give_the_same_predictions(checkpoint, tmp_pa
     ("change", "said"),
     [
         (lambda t: t.pop("bilinear.bias"), r"missing: bilinear\.bias \[3\] \(classifier\.bias here, a row for each"),
-        (lambda t: t.update({"bilinear.bias": torch.ones(5)}), r"misshapen: bilinear\.bias is \[5\], expected \[3\]"),
+        (lambda t: t.update({"bilinear.bias": torch.ones(5)}), r"unfit: bilinear\.bias is \[5\], expected \[3\]"),
+        (lambda t: t.update({"bilinear.bias": torch.ones(3).long()}), r"unfit: bilinear\.bias is of torch\.int64"),
+        (lambda t: t["bilinear.bias"][0].fill_(torch.nan), r"bilinear\.bias has 1 number of 3 that is NaN"),
         (lambda t: t.update({"span.weight": torch.ones(2, 3)}), r"unexpected: span\.weight \[2, 3\]"),
         (lambda t: t.pop("model.embeddings.LayerNorm.bias"), r"LayerNorm\.bias \[128\] \(of the encoder\)"),
         (lambda t: t.pop("head_extractor.weight"), r"missing: head_extractor\.weight"),
