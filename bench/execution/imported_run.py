@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.data.catalog.dataset import Dataset
-from bench.errors import BenchError, UsageError, unknown
+from bench.errors import BenchError, NewerVersionError, UsageError, unknown
 from bench.execution.context import Context
 from bench.execution.evaluate import evaluate_run
 from bench.experiment.values import checked
@@ -31,7 +31,7 @@ from bench.runs.names import IMPORTED
 from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, ImportedWeights, RunPlan, StagePlan
 from bench.runs.recipe import Setting
 from bench.runs.record import RunRecord, StageRecord
-from bench.runs.run_folder import RunFolder, predictions_path, run_folders
+from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
 from bench.runs.stage_folder import ENCODER, SELECTED, StageResult, stage_folder, stage_result
 from bench.runs.verdict import SCORED
 from bench.training.trainer import selected_is_intact
@@ -77,7 +77,8 @@ def import_checkpoint(out: Path, checkpoint: Checkpoint, dataset: Dataset) -> Im
     """Make a finished run of a checkpoint in `out`, unless it is there, and as it was written.
 
     Raises UsageError for what does not fit: file, relations, encoder, hyperparameters, data set; and for another file
-    of the same seed. BenchError where it is stopped, `NotFiniteError` for weights whose logits are no numbers.
+    of the same seed. BenchError where it is stopped, `NotFiniteError` for weights whose logits are no numbers,
+    NewerVersionError where a newer version has made the run.
     """
     if missing := [split for split in SCORED if split not in dataset.splits]:
         raise UsageError(f"the data set {dataset.name!r} has no {' and no '.join(missing)} documents to evaluate on")
@@ -96,6 +97,8 @@ def import_checkpoint(out: Path, checkpoint: Checkpoint, dataset: Dataset) -> Im
     weights, left_out = _weights(checkpoint, mapping, plan, source, tensors)
     notes = (*source.notes, *_notes(mapping, sizes, checkpoint, entry), *left_out)
     folder = RunFolder.of(out, plan)
+    if newer := kept_from_newer(out, plan):
+        raise NewerVersionError(f"{folder.path} was made by a newer version of docre-bench ({newer}), and is kept")
     if (record := _whole_record(out, folder, plan)) is not None:
         return ImportedRun(folder.name, record, False, notes)
     _check_seed_is_free(out, plan)

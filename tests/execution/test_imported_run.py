@@ -14,8 +14,9 @@ from small_experiments import plans
 
 from bench.data.catalog.dataset import open_dataset
 from bench.data.formats.detect import read_documents
-from bench.errors import UsageError
+from bench.errors import NewerVersionError, UsageError
 from bench.execution.imported_run import Checkpoint, import_checkpoint
+from bench.filesystem import read_sealed, write_sealed
 from bench.runs.run_folder import RunFolder, run_folders
 from bench.runs.stage_folder import stage_folder
 
@@ -139,6 +140,15 @@ def test_whatever_is_damaged_is_made_anew_by_importing_it_again(damaged, checkpo
     assert (again.run, again.is_new) == (first.run, True)
     assert path.read_bytes() == whole
     assert not imported(tmp_path, checkpoint).is_new
+
+
+def test_what_a_newer_version_has_made_of_it_is_kept(checkpoint, tmp_path):
+    path = tmp_path / "runs" / imported(tmp_path, checkpoint).run / "record.json"
+    write_sealed(path, "record", read_sealed(path, "record") | {"schema_version": 99})
+    newer = path.read_bytes()
+    with pytest.raises(NewerVersionError, match="made by a newer version"):
+        imported(tmp_path, checkpoint)
+    assert path.read_bytes() == newer
 
 
 def test_files_of_other_seeds_are_one_row_which_is_not_that_of_trained_runs(checkpoint, tmp_path):
