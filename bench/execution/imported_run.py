@@ -239,6 +239,8 @@ def _carry_out(
     (stage,) = plan.stages
     place = stage_folder(out, stage)
     with handling_signals() as interrupt, waiting_for(folder.path / "lock"), waiting_for(place / "lock"):
+        if (made := _whole_record(out, folder, plan)) is not None:  # by another process, while this one waited
+            return made
         context = Context(out, interrupt, lambda folder, status: None)
         folder.announce(plan)
         folder.clear_error()

@@ -47,6 +47,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:  # what cannot be read at all is an OSError of its own
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
         except Exception as error:  # of what is in a file torch raises anything, an OSError for some that are truncated
             if wanted := re.search(r"GLOBAL (\S+)", str(error)):
                 raise UsageError(
