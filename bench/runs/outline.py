@@ -33,7 +33,7 @@ class RunOutline:
     encoder: str
     seed: int
     stages: tuple[StageOutline, ...]
-    origin: Origin
+    origin: Origin = "trained"
 
 
 def outlines(out: Path) -> Iterator[RunOutline | str]:
