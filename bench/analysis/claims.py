@@ -94,7 +94,7 @@ def _reservations(comparison: Comparison) -> list[str]:
             reservations.append(f"The encoders differ: {other.encoder} here, {system.encoder} there.")
         if system.published:
             reservations += [f"{note}." for note in system.notes]
-        elif system.plan.outside:
+        elif system.plan.origin != "trained":
             reservations.append(f"What {system.name} was trained on and with is not known here.")
     trained = [difference for difference in comparison.unlike if difference.kind != "evaluation"]
     return reservations + [f"They were trained with {difference}." for difference in trained]

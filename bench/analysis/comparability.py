@@ -46,11 +46,11 @@ def _shared(plan: RunPlan) -> Iterator[tuple[Literal["evaluation", "data", "trai
     yield "evaluation", "dev documents", _digest(plan.dev_checksum)
     yield "evaluation", "facts for Ign F1", _digest(plan.facts_checksum)
     yield "evaluation", "versions of the metric", str(plan.metric)
+    if plan.origin != "trained":
+        return  # how it came about is not known, which its row says
     for stage in plan.stages:
         yield "data", f"{stage.data} training documents", _digest(stage.train_checksum)
-    last = plan.last
-    if last is None:
-        return  # what made predictions from elsewhere is not known, which their rows say
+    last = plan.stages[-1]
     yield "data", "documents to select the model on", _digest(last.select_checksum)
     yield "training", "versions of the harness", str(last.harness)
     if last.is_counted:

@@ -1,4 +1,4 @@
-"""Which runs of an output folder `logs`, `cancel`, `retry`, `remove`, `explore` and `run --again` are about."""
+"""Which runs of an output folder a command is about."""
 
 from __future__ import annotations
 
@@ -41,3 +41,14 @@ def _short_names(view: RunView) -> set[str]:
     parts = [view.model, view.variant, view.dataset, view.setting, view.encoder, f"s{view.seed}"]
     present = [part for part in parts if part]
     return {"-".join(some) for length in range(1, len(present) + 1) for some in combinations(present, length)}
+
+
+def folder_of(run: str, out: Path) -> Path:
+    """The folder of one run, which is named by its path or by its name in `out`. Raises UsageError."""
+    from bench.errors import unknown
+    from bench.runs.run_folder import is_run
+
+    for path in (Path(run), out / "runs" / run):
+        if is_run(path):
+            return path
+    raise unknown("run", run, (path.parent.name for path in (out / "runs").glob("*/record.json")))

@@ -19,10 +19,14 @@ from bench.filesystem import explain_disk
 
 COMMANDS = (
     "run", "status", "logs", "cancel", "retry", "remove", "table", "report", "compare", "audit", "explore", "evaluate",
-    "predict", "import", "export", "doctor",
+    "predict", "import", "export", "import-checkpoint", "export-checkpoint", "doctor",
 )  # fmt: skip
 """Each is a function of the module of its name in `bench.cli`, or of that in MODULES."""
-MODULES = {"import": "import_predictions"}
+MODULES = {
+    "import": "import_predictions",
+    "import-checkpoint": "import_checkpoint",
+    "export-checkpoint": "export_checkpoint",
+}
 """The modules of commands whose name can be none of Python's."""
 GROUPS = ("models", "data")
 """Each is the `app` of the module of its name, with commands of its own."""

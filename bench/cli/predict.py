@@ -23,11 +23,12 @@ def predict(
     trust_code: TrustCodeOption = False,
 ) -> None:
     """Predict relations in documents with a finished run."""
+    from bench.cli.chosen_runs import folder_of
     from bench.cli.options import trust_of
     from bench.cli.output_paths import check_file
     from bench.errors import plural
 
-    folder = _folder(run, out)
+    folder = folder_of(run, out)
     check_file(to, "--to")
     trust = trust_of(trust_code, models)
     import torch
@@ -41,14 +42,3 @@ def predict(
     if cut:
         lie = "lies past the length limit and was" if cut == 1 else "lie past the length limit and were"
         typer.echo(f"{plural(cut, 'mention')} {lie} not seen", err=True)
-
-
-def _folder(run: str, out: Path) -> Path:
-    from bench.errors import unknown
-    from bench.runs.run_folder import is_run
-
-    if is_run(Path(run)):
-        return Path(run)
-    if is_run(out / "runs" / run):
-        return out / "runs" / run
-    raise unknown("run", run, (path.parent.name for path in (out / "runs").glob("*/record.json")))

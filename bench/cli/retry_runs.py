@@ -12,6 +12,7 @@ from bench.cli.launching import LaunchOptions, launching, start
 from bench.errors import BenchError, UsageError
 from bench.inference.trust import Trust, remembered
 from bench.launch.status import RunView, observe
+from bench.runs.names import IMPORTS
 from bench.runs.run_folder import RunFolder, announce, not_finished
 from bench.runs.status import SETTLED
 from bench.slurm.profiles import SECTIONS, commands_of, load_profile
@@ -27,10 +28,11 @@ def retry_runs(names: Sequence[str], out: Path, options: LaunchOptions, trust: T
     folders = [RunFolder(out, view.run) for view in wanted]
     stored = [(folder, folder.plan()) for folder in folders]
     # Before any is begun: the processes and jobs that carry them out ask nobody.
-    plans = [trust.trusted(plan, folder.path) for folder, plan in stored if plan is not None and not plan.outside]
+    plans = [trust.trusted(plan, folder.path) for folder, plan in stored if plan and plan.origin == "trained"]
     for folder, plan in stored:
-        if plan is None or plan.outside:
-            print(f"bench: {folder.name} cannot be tried again: {not_finished(folder)}", file=sys.stderr)
+        if plan is None or plan.origin != "trained":
+            why = f"it was imported: {IMPORTS[plan.origin]} makes it anew" if plan else not_finished(folder)
+            print(f"bench: {folder.name} cannot be tried again: {why}", file=sys.stderr)
     if not plans:
         if stored:
             raise BenchError("none of these runs can be tried again")

@@ -17,7 +17,7 @@ from bench.inference.trust import Trust
 from bench.launch.discard import check_idle, damaged_and_results, discard, held
 from bench.launch.status import observe
 from bench.runs.interrupt import Interrupt
-from bench.runs.names import NO_ENCODER
+from bench.runs.names import IMPORTS, NO_ENCODER
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce, kept_from_newer
 
@@ -78,8 +78,8 @@ def _plan(folder: RunFolder) -> RunPlan:
             f"{folder.path} was made by a newer version of docre-bench ({newer}): that version makes it anew. "
             f"`bench remove {folder.name}` removes it"
         )
-    if found.plan.outside:
-        raise UsageError(f"{folder.path}: its predictions were made elsewhere: `bench import` of them makes it anew")
+    if found.plan.origin != "trained":
+        raise UsageError(f"{folder.path}: it was imported: {IMPORTS[found.plan.origin]} makes it anew")
     if found.plan.folder != folder.name:
         raise UsageError(
             f"{folder.path} is a copy, by another name, of {found.plan.folder}: that is what would be made anew"

@@ -55,7 +55,7 @@ class Context:
     wait_for_locks: float | None = None
     siblings: int | None = None
     device: torch.device = field(default_factory=this_device)
-    _inputs: dict[tuple[str, str, int], Inputs] = field(default_factory=dict)
+    _inputs: dict[tuple[str, str, int, bool], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
     _accounted: list[Execution] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class Context:
         key = _shared_by(plan)
         if key not in self._inputs:
             dataset = open_dataset(plan.dataset)
-            source = find_encoder(plan.encoder, dataset.documents("train"))
+            source = find_encoder(plan.encoder, dataset.documents("train"), weights=plan.imported is None)
             self._inputs[key] = Inputs(dataset, source, plan.stages[0].max_length, self.waiting)
         return self._inputs[key]
 
@@ -141,6 +141,6 @@ class Context:
         return encoded(features, reader, on_progress, waiting=self.waiting)
 
 
-def _shared_by(plan: RunPlan) -> tuple[str, str, int]:
-    """What runs have in common that are carried out with the same inputs: data set, encoder, length."""
-    return plan.dataset, plan.encoder, plan.stages[0].max_length
+def _shared_by(plan: RunPlan) -> tuple[str, str, int, bool]:
+    """What runs have in common that are carried out with the same inputs: data set, encoder (and weights), length."""
+    return plan.dataset, plan.encoder, plan.stages[0].max_length, plan.imported is None

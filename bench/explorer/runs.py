@@ -120,7 +120,7 @@ def explore(
 
 
 def _left_out(folder: RunFolder, why: str, plan: RunPlan) -> LeftOut:
-    return LeftOut(folder.name, f"{why}\n{made_anew(folder.path.parent.parent, folder.name, bool(plan.outside))}")
+    return LeftOut(folder.name, f"{why}\n{made_anew(folder.path.parent.parent, folder.name, plan.origin)}")
 
 
 def _nothing_to_show(left_out: Sequence[LeftOut]) -> str:

@@ -39,7 +39,7 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
     found = folder.verdict()
     plan, record = found.plan, found.record
     if plan is not None and found.damage:
-        raise UsageError(f"{run}: {found.why}\n{made_anew(out, folder.name, bool(plan.outside))}")
+        raise UsageError(f"{run}: {found.why}\n{made_anew(out, folder.name, plan.origin)}")
     if plan is None or record is None:
         raise UsageError(f"{run} is not a finished run: {not_finished(folder)}")
     # A label need not be of a relation the model knows: it is of no use here.

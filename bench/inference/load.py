@@ -92,7 +92,7 @@ def predictor_of(
     except (DamagedFileError, UnusableModelError) as error:
         reasons = [since, str(error)] if changed else [str(error)]
         if isinstance(error, DamagedFileError) and not changed:  # of other code it would be another run
-            reasons.append(made_anew(out, plan.folder))
+            reasons.append(made_anew(out, plan.folder, plan.origin))
         raise UnusableModelError("its model cannot be used: " + "\n".join(reasons)) from error
 
 

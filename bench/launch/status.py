@@ -129,7 +129,9 @@ class _Viewer:
         if job:
             return self._out_of_queue(run, job)
         if found.damage:
-            return _view(run, "damaged", f"{found.damage}; {made_anew(self.folder.out, run.folder, run.outside)}")
+            return _view(run, "damaged", f"{found.damage}; {made_anew(self.folder.out, run.folder, run.origin)}")
+        if run.origin != "trained":
+            return _view(run, "interrupted", f"not finished; {made_anew(self.folder.out, run.folder, run.origin)}")
         if status.state in ("running", "interrupted"):
             return _view(run, "interrupted", ADVICE)
         return _view(run, "waiting", "")

@@ -6,6 +6,7 @@ goes document by document. So there is no padding, and nothing that a document's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,19 +27,28 @@ class LineAttention(nn.Module):
         self.query_key_value = nn.Linear(size, 3 * size, bias=False)
         self.output = nn.Linear(size, size)
 
-    def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
-        """cells: [P, d], P the sum of n^2.   entities: n of each document.   Returns [P, d]."""
+    def forward(self, cells: Tensor, entities: Sequence[int], last: Sequence[int] | None = None) -> Tensor:
+        """cells: [P, d], P the sum of n^2.   entities, last: as in `AxialTransformer`.   Returns [P, d]."""
         matrices = self.query_key_value(cells).split([n * n for n in entities])
-        attended = [self._attend(own.unflatten(0, (n, n))) for own, n in zip(matrices, entities, strict=True) if n]
+        times = last or [1] * len(entities)
+        attended = [
+            self._attend(own.unflatten(0, (n, n)), count)
+            for own, n, count in zip(matrices, entities, times, strict=True)
+            if n
+        ]
         result: Tensor = self.output(torch.cat(attended) if attended else cells)
         return result
 
-    def _attend(self, matrix: Tensor) -> Tensor:
+    def _attend(self, matrix: Tensor, last: int) -> Tensor:
         """The queries, keys and values of one document's cells, [n, n, 3 d], to [n n, d]."""
         lines = matrix if self.along == "row" else matrix.transpose(0, 1)
         # [n, n, 3 d] to three of [n lines, heads, n cells of a line, d / heads]
         query, key, value = lines.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = _line_attention(query, key, value).transpose(1, 2).flatten(2)
+        counts = None
+        if last > 1:  # exp(s + log k) is k times exp(s)
+            counts = torch.zeros_like(_wide(query[:1, 0, :, 0]))
+            counts[:, -1] = math.log(last)
+        attended = _line_attention(query, key, value, counts).transpose(1, 2).flatten(2)
         return (attended if self.along == "row" else attended.transpose(0, 1)).flatten(0, 1)
 
 
@@ -52,9 +62,9 @@ class AxialLayer(nn.Module):
         self.linear = nn.Linear(size, size)
         self.norm = nn.LayerNorm(size)
 
-    def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
-        """cells: [P, d], P the sum of n^2.   entities: n of each document.   Returns [P, d]."""
-        cells = cells + self.row(cells, entities) + self.column(cells, entities)
+    def forward(self, cells: Tensor, entities: Sequence[int], last: Sequence[int] | None = None) -> Tensor:
+        """cells: [P, d], P the sum of n^2.   entities, last: as in `AxialTransformer`.   Returns [P, d]."""
+        cells = cells + self.row(cells, entities, last) + self.column(cells, entities, last)
         # Autocast normalises in float32 on a GPU; on the CPU what the next layer adds to would be rounded.
         normalised: Tensor = self.norm(_wide(self.linear(cells)))
         return normalised
@@ -67,19 +77,23 @@ class AxialTransformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(AxialLayer(size, heads) for _ in range(layers))
 
-    def forward(self, cells: Tensor, entities: Sequence[int]) -> Tensor:
-        """cells: [P, d], the n x n matrices of all documents, row by row.   entities: n of each.   Returns [P, d]."""
+    def forward(self, cells: Tensor, entities: Sequence[int], last: Sequence[int] | None = None) -> Tensor:
+        """cells: [P, d], the n x n matrices of all documents, row by row.   entities: n of each.   Returns [P, d].
+
+        last: how many equal rows, and columns, the last one of each matrix stands for; None: each for itself.
+        """
         for layer in self.layers:
-            cells = layer(cells, entities)
+            cells = layer(cells, entities, last)
         return cells
 
 
-def _line_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _line_attention(query: Tensor, key: Tensor, value: Tensor, counts: Tensor | None) -> Tensor:
+    """counts: added to the scores of each cell of a line, [1, n], or None."""
     if query.device.type != "cpu":
-        return F.scaled_dot_product_attention(query, key, value)
+        return F.scaled_dot_product_attention(query, key, value, None if counts is None else counts.to(query.dtype))
     # In float32 at least: on lines as short as these the CPU's kernel for bfloat16 takes four times as long.
     with torch.autocast("cpu", enabled=False):
-        return F.scaled_dot_product_attention(_wide(query), _wide(key), _wide(value))
+        return F.scaled_dot_product_attention(_wide(query), _wide(key), _wide(value), counts)
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -188,18 +188,19 @@ def stated_window(config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
     return min(positions, int(tokenizer.model_max_length))
 
 
-def find_encoder(name: str, train: Sequence[Document], download: bool = False) -> EncoderSource:
+def find_encoder(name: str, train: Sequence[Document], download: bool = False, weights: bool = True) -> EncoderSource:
     """The encoder called `name`. `train` gives `tiny` its vocabulary. Nothing is fetched unless `download`.
 
+    weights: False where they come from elsewhere: configuration and tokenizer are then all that has to be there.
     Raises UsageError saying how to get an encoder that is not there.
     """
     if name == TINY:
         return _tiny(train)
     if name == MINILM:
-        return _from_folder(MINILM, _minilm_folder())
+        return _from_folder(MINILM, _minilm_folder(), weights)
     if Path(name).expanduser().is_dir():
-        return _from_folder(name, Path(name).expanduser().resolve())
-    return _from_folder(name, _hub_folder(name, download))
+        return _from_folder(name, Path(name).expanduser().resolve(), weights)
+    return _from_folder(name, _hub_folder(name, download), weights)
 
 
 def saved_encoder(name: str, folder: Path) -> EncoderSource:
@@ -279,7 +280,7 @@ def _hub_folder(name: str, download: bool) -> Path:
         ) from error
 
 
-def _from_folder(name: str, folder: Path) -> EncoderSource:
+def _from_folder(name: str, folder: Path, weights: bool) -> EncoderSource:
     _check_sentencepiece(name, folder)
     _check_code(name, folder)
     try:
@@ -292,14 +293,15 @@ def _from_folder(name: str, folder: Path) -> EncoderSource:
             f"the encoder {name!r} in {folder} has no vocabulary: expected tokenizer.json, or the vocabulary file "
             f"of its kind (vocab.txt, vocab.json and merges.txt, spm.model)"
         )
-    if not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
+    if weights and not any([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
         raise UsageError(
             f"the encoder {name!r} in {folder} has no weights: expected model.safetensors or pytorch_model.bin"
         )
     fingerprint = _folder_fingerprint(folder)
     source = EncoderSource(name, fingerprint, config, tokenizer, folder)
     source = replace(source, traits=traits_of(config, source.pad_id, source.window))
-    unread, misfit = ((), "") if source.traits.unusable else _weights(name, folder, fingerprint, config)
+    looked_at = weights and not source.traits.unusable
+    unread, misfit = _weights(name, folder, fingerprint, config) if looked_at else ((), "")
     return replace(
         source,
         fingerprint=_keyed(source, as_in_file),

@@ -1,1 +1,1 @@
-"""Predictions that were made elsewhere: imported, scored here, and compared like those of our own runs."""
+"""What was made elsewhere: predictions, scored like those of our own runs, and checkpoints of the authors' programs."""

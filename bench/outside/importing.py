@@ -197,7 +197,7 @@ def _other_splits(before: _Found, split: str) -> dict[str, Rows]:
         path = predictions_path(before.folder.path, other)
         rows = tuple(read_submission(path)) if path.is_file() else ()
         if hashlib.sha256(submission_bytes(rows)).hexdigest() != checksum:
-            how = made_anew(before.folder.path.parent.parent, before.folder.name, outside=True)
+            how = made_anew(before.folder.path.parent.parent, before.folder.name, "predictions")
             raise UsageError(f"{path}: not what was imported, and cannot be completed with {split}; {how}")
         others[other] = rows
     return others

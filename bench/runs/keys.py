@@ -13,6 +13,8 @@ COMPILED_VERSION = 2
 
 STAGE_NAMES = frozenset({"model", "reference", "dataset", "encoder"})
 """Fields of a planned stage that name things: they do not decide its weights."""
+IMPORT_NAMES = frozenset({"file", "source", "note"})
+"""The same of weights that were imported: in somebody's words."""
 
 
 def stage_folder_name(stage: dict[str, Any]) -> str:
@@ -28,7 +30,7 @@ def stage_key(stage: dict[str, Any]) -> str:
 def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
     """The fields of a stage's plan but some. What came after the first release is left out where it is not used.
 
-    So a plan that does without keeps its key.
+    So a plan that does without keeps its key. without: `imported.NAME` is a field of what is said of imported weights.
     """
     content = {name: value for name, value in stage.items() if name not in without}
     content["training"] = dict(content["training"])
@@ -37,6 +39,11 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
         for name in names:
             if fields.get(name, "not asked for") in (None, False):
                 del fields[name]
+    if content.get("imported", "not asked for") is None:
+        del content["imported"]
+    if content.get("imported"):
+        named = IMPORT_NAMES | {name.removeprefix("imported.") for name in without}
+        content["imported"] = {name: value for name, value in content["imported"].items() if name not in named}
     if content["training"].get("compile"):
         content["training"]["compile"] = COMPILED_VERSION
     return content

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.runs.names import Origin
 from bench.runs.run_folder import RunFolder, run_folders
 
 
@@ -32,11 +33,7 @@ class RunOutline:
     encoder: str
     seed: int
     stages: tuple[StageOutline, ...]
-
-    @property
-    def outside(self) -> bool:
-        """Whether its predictions were made elsewhere."""
-        return not self.stages
+    origin: Origin = "trained"
 
 
 def outlines(out: Path) -> Iterator[RunOutline | str]:
@@ -53,5 +50,5 @@ def outline_of(out: Path, run: str) -> RunOutline | None:
     # Of stages without weights nothing is kept: the last one stands for all.
     stages = tuple(StageOutline(s.folder, s.data) for s in plan.stages if not s.is_counted or s is plan.last)
     return RunOutline(
-        run, plan.model, plan.variant, plan.dataset, plan.setting, plan.encoder, plan.seed, stages
+        run, plan.model, plan.variant, plan.dataset, plan.setting, plan.encoder, plan.seed, stages, plan.origin
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from bench.errors import plural
 from bench.filesystem import digest
 from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
-from bench.runs.names import NO_ENCODER
+from bench.runs.names import NO_ENCODER, Origin
 from bench.runs.recipe import Precision, Setting, Signal, Source, Training
 
 HARNESS_VERSION = 3
@@ -29,12 +29,32 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ImportedWeights(_Frozen):
+    """Weights that another program trained and saved, in the place of training.
+
+    sha256: of the file.   mapping, mapping_version: of which program it was read as one (`bench.outside.mappings`).
+    columns: the relations in the order of the program's logits, after the threshold class.
+    setting: what somebody says that it was trained on.
+    file, source, note: what it was called, and in somebody's words where it is from; no part of any key.
+    """
+
+    sha256: str
+    mapping: str
+    mapping_version: int
+    columns: tuple[str, ...]
+    setting: Setting
+    file: str
+    source: str = ""
+    note: str = ""
+
+
 class StagePlan(_Frozen):
     """One training run over one source of data. All fields but those that name things decide its weights.
 
     harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
     causal: whether its encoder looks only backwards, for tables to say so.
     after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
+    imported: of weights that were trained elsewhere; `train_checksum` and `select_checksum` are then empty.
     """
 
     harness: int = 1
@@ -59,6 +79,15 @@ class StagePlan(_Frozen):
     after: str | None
     teacher: str | None = None
     signal: Signal | None = None
+    imported: ImportedWeights | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not used, so that versions from before can read it."""
+        content: dict[str, Any] = serialized(self)
+        if self.imported is None:
+            del content["imported"]
+        return content
 
     @property
     def key(self) -> str:
@@ -161,6 +190,18 @@ class RunPlan(_Frozen):
         return self.stages[-1] if self.stages else None
 
     @property
+    def imported(self) -> ImportedWeights | None:
+        """What is known of weights that were trained elsewhere; None where they were trained here."""
+        return self.last.imported if self.last else None
+
+    @property
+    def origin(self) -> Origin:
+        """Where what the record scores is from."""
+        if self.outside:
+            return "predictions"
+        return "weights" if self.imported else "trained"
+
+    @property
     def relations(self) -> tuple[str, ...]:
         """The relations of the data set, in the order in which kept scores number them."""
         return self.outside.relations if self.outside else self.stages[-1].relations
@@ -177,10 +218,9 @@ class RunPlan(_Frozen):
         """What all seeds of a cell have in common, as 8 hex digits: runs that differ in it are never averaged."""
         if self.outside:
             return digest(self._said_of_outside(self.outside))[:8]
-        stages = [
-            stage_content(s.model_dump(mode="json"), {"harness", "seed", "after", "teacher", "reference"})
-            for s in self.stages
-        ]
+        # Of weights from elsewhere each seed is a file of its own.
+        of_seed = {"harness", "seed", "after", "teacher", "reference", "imported.sha256"}
+        stages = [stage_content(s.model_dump(mode="json"), of_seed) for s in self.stages]
         return digest([self.stages[-1].harness, self.metric, stages, self._evaluated()])[:8]
 
     @property

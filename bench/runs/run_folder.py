@@ -168,7 +168,9 @@ def not_finished(folder: RunFolder) -> str:
     """Why a run has no record that can be used, and what to do about that: a part of a sentence."""
     found, out = folder.verdict(), folder.path.parent.parent
     if found.damage:
-        return f"{found.why}; {made_anew(out, folder.name, bool(found.plan.outside)) if found.plan else PLAN_IS_LOST}"
+        return f"{found.why}; {made_anew(out, folder.name, found.plan.origin) if found.plan else PLAN_IS_LOST}"
+    if found.plan and found.plan.origin != "trained":
+        return f"its import was not finished; {made_anew(out, folder.name, found.plan.origin)}"
     return found.why or f"`bench status --out {out}` says where it stands"
 
 

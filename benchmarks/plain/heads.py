@@ -72,14 +72,19 @@ def transformer_layer(layer: ProcessingLayer) -> nn.TransformerEncoderLayer:
     return twin
 
 
-def axial(layers: list[AxialLayer], cells: Tensor, pairs: PlainPairs) -> Tensor:
-    """KD-DocRE's attention over entity matrices, all filled up to the size of the largest: [P, d] -> [P, d]."""
+def axial(layers: list[AxialLayer], cells: Tensor, pairs: PlainPairs, filling: Tensor | None = None) -> Tensor:
+    """KD-DocRE's attention over entity matrices, all filled up to the size of the largest: [P, d] -> [P, d].
+
+    filling: [d], what they are filled with where that is attended to, too.
+    """
     most = max([LARGEST_MATRIX, *pairs.entities])
     matrix = cells.new_zeros(len(pairs.entities), most, most, cells.shape[1])
+    if filling is not None:
+        matrix = matrix + filling
     present = torch.zeros(len(pairs.entities), most, dtype=torch.bool, device=cells.device)
     for b, (own, n) in enumerate(zip(cells.split([n * n for n in pairs.entities]), pairs.entities, strict=True)):
         matrix[b, :n, :n] = own.view(n, n, -1)
-        present[b, :n] = True
+        present[b, : n if filling is None else most] = True
     for layer in layers:
         along_columns = _line(layer.column, matrix.transpose(1, 2), present).transpose(1, 2)
         matrix = layer.norm(layer.linear(matrix + _line(layer.row, matrix, present) + along_columns))

@@ -8,6 +8,7 @@ from torch import Tensor
 from baselines.atlop import Atlop
 from baselines.dreeam import Dreeam
 from baselines.kd_docre import KdDocRe
+from baselines.kd_docre_released import KdDocReReleased
 from baselines.pu import SPu
 from bench.data.batching import Batch
 from bench.inference.document_model import DocumentModel
@@ -86,7 +87,8 @@ class PlainPu(Plain):
 class PlainKdDocRe(Plain):
     def head(self, pairs: PlainPairs, batch: Batch) -> Tensor:
         cells = heads.bilinear(self.model.projection, *self.features(pairs))
-        logits = self.model.classifier(cells + heads.axial(list(self.model.axial.layers), cells, pairs))
+        attended = heads.axial(list(self.model.axial.layers), cells, pairs, self.filling(cells))
+        logits = self.model.classifier(cells + attended)
         candidates, first = [], 0
         for document in batch.documents:
             candidates.append(first + document.pairs[:, 0] * document.entities + document.pairs[:, 1])
@@ -95,6 +97,20 @@ class PlainKdDocRe(Plain):
 
     def loss(self, logits: Tensor, pairs: PlainPairs, batch: Batch) -> Tensor:
         return losses.adaptive_focal(logits, batch.labels, self.model.hp.gamma)
+
+    def filling(self, cells: Tensor) -> Tensor | None:
+        """What fills up the matrices, [d], where that is attended to."""
+        return None
+
+
+class PlainKdDocReReleased(PlainKdDocRe):
+    def filling(self, cells: Tensor) -> Tensor | None:
+        if self.model.training:
+            return cells.new_zeros(cells.shape[1])
+        features = self.model.features
+        nothing = cells.new_zeros(1, features.head.linear.in_features // 2)
+        sides = (heads.in_context(side, nothing, nothing) for side in (features.head, features.tail))
+        return heads.bilinear(self.model.projection, *sides)[0]
 
 
 class PlainTtmRe(PlainPu):
@@ -145,6 +161,7 @@ PLAIN: dict[type, type[Plain]] = {
     Dreeam: PlainDreeam,
     Atlop: PlainAtlop,
     SPu: PlainPu,
+    KdDocReReleased: PlainKdDocReReleased,
     KdDocRe: PlainKdDocRe,
     TtmRe: PlainTtmRe,
     TtmReReleased: PlainTtmReReleased,

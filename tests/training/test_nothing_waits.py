@@ -21,7 +21,7 @@ from bench.training.optimizer import make_optimizer
 
 RELATIONS = sorted(sample.RELATIONS)
 TOKEN_MODELS = ["bran", "pubmedbert", "pubmedbert-bran"]
-MODELS = ["atlop", "ssrpu", "kd_docre", "dreeam", "ttmre", "ttmre-released", *TOKEN_MODELS]
+MODELS = ["atlop", "ssrpu", "kd_docre", "kd_docre-released", "dreeam", "ttmre", "ttmre-released", *TOKEN_MODELS]
 READS_BACK = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "unique", "repeat_interleave")
 
 

@@ -83,7 +83,7 @@ def curves(systems: Sequence[System]) -> list[Curve]:
             tuple(record.stages[-1].selected_epoch for record in system.cell.records),
         )
         for system in systems
-        if system.plan.stages
+        if system.plan.origin == "trained"
     ]
 
 

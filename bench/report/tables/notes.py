@@ -55,8 +55,10 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
 
 
 def outside_notes(systems: Sequence[System], splits: Sequence[str]) -> Iterator[str]:
-    """Where predictions come from that were made elsewhere, and of which seeds there are none of a split."""
+    """Where weights and predictions come from that were made elsewhere; of which seeds there are none of a split."""
     for system in systems:
+        if system.plan.imported:
+            yield from _of_weights(system)
         outside = system.plan.outside
         if outside is None:
             continue
@@ -82,6 +84,17 @@ def precision_notes(systems: Sequence[System]) -> Iterator[str]:
             yield f"{system.name} with {system.encoder}, seeds in different precisions: {each}"
 
 
+def _of_weights(system: System) -> Iterator[str]:
+    """Which files the weights of a system were imported from, and what was said of them."""
+    for plan in system.cell.plans:
+        if weights := plan.imported:
+            said = "".join(f"; {part}" for part in (weights.source, weights.note) if part)
+            yield (
+                f"{system.name}: weights trained elsewhere, evaluated here (seed {plan.seed}: {weights.file} of "
+                f"{weights.mapping}'s program, sha256 {weights.sha256[:8]}{said})"
+            )
+
+
 def version_notes(systems: Sequence[System]) -> Iterator[str]:
     """Which of the systems were made by an older version of the harness, whose numbers are not today's."""
     older: dict[int, list[str]] = defaultdict(list)
@@ -102,13 +115,13 @@ def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
         seeds: dict[str, list[int]] = defaultdict(list)
         for record in system.cell.records:
             if split in record.splits and record.splits[split].scores.f1 == 0:
-                seeds[_why_zero(record, split)].append(record.seed)
+                seeds[_why_zero(record, split, system.plan.origin == "trained")].append(record.seed)
         for why, of in seeds.items():
             numbers = ", ".join(map(str, of))
             yield f"{system.name} with {system.encoder}, seed{'s' * (len(of) > 1)} {numbers}: {split} F1 is 0.00: {why}"
 
 
-def _why_zero(record: RunRecord, split: str) -> str:
+def _why_zero(record: RunRecord, split: str, trained_here: bool) -> str:
     scored = record.splits[split]
     predicted, gold = sum(scored.documents.predicted), sum(scored.documents.gold)
     if not gold:
@@ -124,8 +137,8 @@ def _why_zero(record: RunRecord, split: str) -> str:
     if not record.stages:
         return "nothing was predicted"
     epochs = len(record.stages[-1].dev_f1)
-    trained = f"after {plural(epochs, 'epoch')} of the last stage"
+    after = f" after {plural(epochs, 'epoch')} of the last stage" if trained_here else ""
     if scored.highest_margin is None:
-        return f"nothing was predicted, {trained}"
+        return f"nothing was predicted,{after}" if after else "nothing was predicted"
     # Three digits that matter: a margin of -0.0004 and one of -12 call for different things.
-    return f"nothing was predicted, {trained} the highest margin over its threshold is {scored.highest_margin:.3g}"
+    return f"nothing was predicted,{after} the highest margin over its threshold is {scored.highest_margin:.3g}"

@@ -10,14 +10,12 @@ from bench.analysis.metrics import METRICS, Metric
 from bench.analysis.systems import System
 from bench.report.spreadsheet import as_text
 from bench.report.table import MISSING, Column, Table, TableCell, TableRow
-from bench.runs.names import model_name
+from bench.runs.names import IMPORTED, model_name
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
 from bench.runs.verdict import DAMAGED, NEWER
 
 RUNS = "runs"
-IMPORTED = "imported"
-"""How a run stands whose predictions were made elsewhere."""
 FIELDS = ("model", "variant", "dataset", "setting", "encoder", "seed")
 ABOUT = (*FIELDS, "configuration", "key", "folder", "status", "error", "split")
 COUNTS = (
@@ -65,7 +63,7 @@ def runs_csv(systems: Sequence[System]) -> str:
             writer.writerow(_as_texts(line | {"status": without_record(error)}))
             continue
         line["status"] = _finished(plan)
-        if record.stages:
+        if plan.origin == "trained":
             last = record.stages[-1]
             line |= {"epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
         for split in record.splits:
@@ -74,7 +72,7 @@ def runs_csv(systems: Sequence[System]) -> str:
 
 
 def _finished(plan: RunPlan) -> str:
-    return IMPORTED if plan.outside else "finished"
+    return "finished" if plan.origin == "trained" else IMPORTED
 
 
 def without_record(error: str) -> str:
