@@ -35,6 +35,7 @@ class StagePlan(_Frozen):
     harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
     causal: whether its encoder looks only backwards, for tables to say so.
     after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
+    relation_texts: of each relation its name and its description, "" where it has none, for a model that reads them.
     """
 
     harness: int = 1
@@ -59,6 +60,7 @@ class StagePlan(_Frozen):
     after: str | None
     teacher: str | None = None
     signal: Signal | None = None
+    relation_texts: tuple[tuple[str, str], ...] | None = None
 
     @property
     def key(self) -> str:
