@@ -6,10 +6,14 @@ a loss with named parts, and logits into predictions. Both declare their hyperpa
 the stages that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the
 harness's, and the same for all.
 
-That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
-evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
+That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), words
+(`reads_words`), token states beside pairs (`pooled_tokens`), texts of relations (`reads_relation_texts`), losses on
+evidence, a teacher's signals or how far training is (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
 compared with, where it cannot be told from `decode` (`decided_against`), and another way from a trained model to
 predictions (`Inference`).
+
+Where things are in a document (types of entities, mentions and their sentences, words) its `DocumentLayout` says, which
+`Pairs`, `Tokens` and `Batch` have under `documents`.
 
 Public, and stable between releases: what this module hands on (`__all__`: everything that a model file needs, the types
 of its arguments included), and the parts in `bench.nn` that models share: `axial`, `biaffine`, `bilinear`,

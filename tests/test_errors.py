@@ -69,10 +69,10 @@ def raised(call, *arguments) -> BaseException:
 @pytest.mark.parametrize(
     ("what", "place"),
     [
-        ("torch", "mine.py, line 25, in forward"),
-        ("harness", "mine.py, line 27, in forward"),
+        ("torch", "mine.py, line 26, in forward"),
+        ("harness", "mine.py, line 28, in forward"),
         ("helper", "mine_helper.py, line 2, in give_up"),
-        ("exit", "mine.py, line 31, in forward"),
+        ("exit", "mine.py, line 32, in forward"),
     ],
 )
 def test_the_line_is_the_last_of_the_models_own_files_not_of_what_they_call(what, place, model, tmp_path):

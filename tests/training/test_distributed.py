@@ -225,7 +225,7 @@ def test_an_error_in_any_process_ends_all_and_is_what_the_run_failed_of(rank, sa
     planned = plans(f"{tmp_path / 'failing.py'}:Failing")
     with together(tmp_path, planned, BENCH_TEST_FAILS=rank) as processes:
         assert processes.codes() == [1, 0]
-    assert RunFolder.of(tmp_path, planned[0]).error() == said
+    assert RunFolder.of(tmp_path, planned[0]).error() == f"{said} ({tmp_path / 'failing.py'}, line 9, in loss)"
 
 
 def work_beside_one_that_cannot_end(rank: int, *arguments: str) -> None:
@@ -248,7 +248,7 @@ def test_the_leader_fails_with_the_reason_of_another_even_where_nothing_ends_wha
             processes.start(work_beside_one_that_cannot_end, rank, *arguments)
         processes.processes[0].join()
         assert [processes.processes[0].exitcode, processes.processes[1].is_alive()] == [1, True]
-    assert RunFolder.of(tmp_path, planned[0]).error() == "process 2 of 2: ValueError: no luck"
+    assert RunFolder.of(tmp_path, planned[0]).error().startswith("process 2 of 2: ValueError: no luck (")
 
 
 def test_what_fails_while_the_leader_works_alone_is_what_it_fails_of_then():
