@@ -8,9 +8,9 @@ harness's, and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), words
 (`reads_words`), token states beside pairs (`pooled_tokens`), texts of relations (`reads_relation_texts`), losses on
-evidence, a teacher's signals or how far training is (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
-compared with, where it cannot be told from `decode` (`decided_against`), and another way from a trained model to
-predictions (`Inference`).
+evidence, a teacher's signals or how far training is (`batch_loss`), evidence (`evidence`), decisions tuned on dev
+(`tune`), what logits are compared with, where it cannot be told from `decode` (`decided_against`), and another way from
+a trained model to predictions (`Inference`).
 
 Where things are in a document (types of entities, mentions and their sentences, words) its `DocumentLayout` says, which
 `Pairs`, `Tokens` and `Batch` have under `documents`.

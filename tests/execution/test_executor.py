@@ -278,6 +278,19 @@ def test_a_run_that_raises_fails_with_its_error_and_the_others_finish(broken_mod
     assert record_of(tmp_path, planned[1]) is not None
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["__init__(self, hp, task)", "forward(self, pairs)", "batch_loss(self, logits, inputs, batch)", "decode(self, logits)",
+     "tune(self, logits, labels)"],
+)  # fmt: skip
+def test_wherever_a_model_fails_its_line_is_told(method, broken_model, tmp_path):
+    reference = broken_model(method, "import torch; torch.zeros(2) @ torch.zeros(3)\n    tunes_decisions = True")
+    planned = plans(reference)
+    execute(tmp_path, planned)
+    place = f"{reference.partition(':')[0]}, line 6, in {method.partition('(')[0]}"
+    assert RunFolder.of(tmp_path, planned[0]).error().endswith(f" ({place})")
+
+
 def test_a_failed_run_keeps_its_traceback(broken_model, tmp_path):
     planned = plans(broken_model("loss(self, logits, labels)", "raise ValueError('why')"))
     execute(tmp_path, planned)
