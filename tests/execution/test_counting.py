@@ -100,7 +100,7 @@ def test_a_stop_is_heeded_and_the_run_begins_again(mine, tmp_path):
         ("        return [Prediction(documents[0].title, 0, 99, self.relation)]\n", "where there is no such thing"),
         ("        return [Prediction(documents[0].title, 0, 1, 'P0')]\n", "where there is no such thing"),
         ("        return [(documents[0].title, 0, 1)]\n", "no Predictions"),
-        ("        raise KeyError('gone')\n", "KeyError: 'gone' (mine.py, line"),
+        ("        raise KeyError('gone')\n", "mine.py, line 12, in predict)"),
         ("        raise SystemExit(3)\n", "mine.py, line"),
     ],
 )

@@ -280,9 +280,14 @@ def test_a_run_that_raises_fails_with_its_error_and_the_others_finish(broken_mod
 
 @pytest.mark.parametrize(
     "method",
-    ["__init__(self, hp, task)", "forward(self, pairs)", "batch_loss(self, logits, inputs, batch)", "decode(self, logits)",
-     "tune(self, logits, labels)"],
-)  # fmt: skip
+    [
+        "__init__(self, hp, task)",
+        "forward(self, pairs)",
+        "batch_loss(self, logits, inputs, batch)",
+        "decode(self, logits)",
+        "tune(self, logits, labels)",
+    ],
+)
 def test_wherever_a_model_fails_its_line_is_told(method, broken_model, tmp_path):
     reference = broken_model(method, "import torch; torch.zeros(2) @ torch.zeros(3)\n    tunes_decisions = True")
     planned = plans(reference)
