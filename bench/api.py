@@ -1,4 +1,4 @@
-"""What runs scored, for notebooks: numbers and predictions as pandas data frames.
+"""What runs scored, for notebooks, as pandas data frames; and whether a model holds, for its tests.
 
     from bench import api
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -32,9 +33,23 @@ from bench.metrics.submission_scores import score_submission
 from bench.runs.names import model_name
 from bench.runs.plan import named_configuration
 
-__all__ = ["Evaluation", "compare", "evaluate", "load_predictions", "load_runs", "table"]
+if TYPE_CHECKING:
+    from bench.execution.model_checks import Check
+    from bench.interface import Model
+
+__all__ = ["Evaluation", "check_model", "compare", "evaluate", "load_predictions", "load_runs", "table"]
 
 _CELL = ("model", "variant", "dataset", "setting", "encoder")
+
+
+def check_model(cls: type[Model]) -> list[Check]:
+    """What `bench models check` finds of a model, one claim after the other.
+
+    Each has `claim`, `holds` and `detail`, what was seen. Nothing comes after a claim whose check raised.
+    """
+    from bench.execution.checks import check  # with torch, which nothing else here needs
+
+    return list(check(cls))
 
 
 def load_runs(out: str | Path = "results") -> pd.DataFrame:

@@ -6,10 +6,14 @@ a loss with named parts, and logits into predictions. Both declare their hyperpa
 the stages that make up each setting (`Recipe`). Tokenising, encoding, pooling, optimising, files and metrics are the
 harness's, and the same for all.
 
-That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
-evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
-compared with, where it cannot be told from `decode` (`decided_against`), and another way from a trained model to
-predictions (`Inference`).
+That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), words
+(`reads_words`), token states beside pairs (`pooled_tokens`), texts of relations (`reads_relation_texts`), losses on
+evidence, a teacher's signals or how far training is (`batch_loss`), evidence (`evidence`), decisions tuned on dev
+(`tune`), what logits are compared with, where it cannot be told from `decode` (`decided_against`), and another way from
+a trained model to predictions (`Inference`).
+
+Where things are in a document (types of entities, mentions and their sentences, words) its `DocumentLayout` says, which
+`Pairs`, `Tokens` and `Batch` have under `documents`.
 
 Public, and stable between releases: what this module hands on (`__all__`: everything that a model file needs, the types
 of its arguments included), and the parts in `bench.nn` that models share: `axial`, `biaffine`, `bilinear`,
@@ -20,7 +24,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -28,7 +32,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from bench.data.batching import Batch, DocumentLayout
+from bench.data.batching import Batch, DocumentLayout, Update
 from bench.data.documents import Document, Label, Mention
 from bench.metrics.submission import Prediction
 from bench.nn.pooling import Pairs
@@ -63,6 +67,7 @@ __all__ = [
     "Thresholds",
     "Tokens",
     "Training",
+    "Update",
 ]
 
 
@@ -79,12 +84,21 @@ class Task:
     encoder_size: d.   relations: R names; logit column r + 1 (or r, without a threshold class) is relations[r].
     label_rates: [R], the share of the stage's candidate training pairs that carry each label.
     vocabulary: how many word pieces the tokenizer knows, for models that embed them themselves.
+    entity_types: those of the documents that the stage trains on, or of the first stage where its weights come from
+    another. The codes in `DocumentLayout.entity_types` count through them; one more stands for any other type.
+    relation_names, relation_descriptions: of each relation that has one, for a model that `reads_relation_texts`.
+    dataset: the name of the data set, for messages: no part of a run's key.   seed: the run's.
     """
 
     encoder_size: int
     relations: tuple[str, ...]
     label_rates: tuple[float, ...]
     vocabulary: int = 0
+    entity_types: tuple[str, ...] = ()
+    relation_names: Mapping[str, str] = field(default_factory=dict)
+    relation_descriptions: Mapping[str, str] = field(default_factory=dict)
+    dataset: str = ""
+    seed: int = 0
 
 
 class DocumentScores(NamedTuple):
@@ -142,6 +156,10 @@ class Model:
     """How predictions are made, where it is not by decoding logits."""
     trains_as: ClassVar[str | None] = None
     """The registered name of the model whose training this one uses, where they differ in inference alone."""
+    reads_words: ClassVar[bool] = False
+    """Give the words of each document (`DocumentLayout.words`). A `CountingModel` has them in its documents."""
+    reads_relation_texts: ClassVar[bool] = False
+    """Give names and descriptions of relations; they are part of the run's key then, since results depend on them."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +221,8 @@ class PairModel(Model, nn.Module):
     """How the attention heads' products are joined before a pair's attention is normalised."""
     whole_grid: ClassVar[bool] = False
     """Pool all n x n pairs of each document, row by row, not only the candidates (`Pairs.candidates`)."""
+    pooled_tokens: ClassVar[bool] = False
+    """Give the token states beside what was pooled (`Pairs.states`), for a model that reads "pairs"."""
     predicts_evidence: ClassVar[bool] = False
     """Whether `evidence` is defined."""
     tunes_decisions: ClassVar[bool] = False
@@ -217,9 +237,9 @@ class PairModel(Model, nn.Module):
         raise NotImplementedError
 
     def batch_loss(self, logits: Tensor, inputs: Any, batch: Batch) -> dict[str, Tensor]:
-        """The loss where it takes more than labels: sentences and evidence, or a teacher's signals, of `batch`.
+        """The loss where it takes more than labels: evidence, a teacher's signals or how far training is, of `batch`.
 
-        inputs: what `forward` was given.
+        inputs: what `forward` was given.   `batch.update` says which update of how many it is for.
         """
         return self.loss(logits, batch.labels)
 

@@ -80,6 +80,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "status.json": ("out/runs/{dreeam}/status.json", "two_models"),
     "status.json, not finished": ("out/runs/{unfinished}/status.json", "unfinished"),
     "error.json": ("out/runs/{failing}/error.json", "failing"),
+    "error.txt": ("out/runs/{failing}/error.txt", "failing"),
     "provenance.json of a run": ("out/runs/{unfinished}/provenance.json", "unfinished"),
     "predictions-test.json": ("out/runs/{ttmre}/predictions-test.json", "frozen"),
     "predictions-test.json.sha256": ("out/runs/{ttmre}/predictions-test.json.sha256", "frozen"),
@@ -136,6 +137,6 @@ DRAWN = ("home/memory-figures", "out/runs/{ttmre}/scores", "out/report", "home/s
 """What figures are drawn from, or what they are."""
 UNIMPORTANT = {
     "status.json", "status.json, not finished", "provenance.json of a run", "provenance.json of a stage", "stage.json",
-    "error.json", "log.jsonl", "log.jsonl, not finished", "slurm/jobs/*_log.out", "tables/runs.md",
+    "error.json", "error.txt", "log.jsonl", "log.jsonl, not finished", "slurm/jobs/*_log.out", "tables/runs.md",
 }  # fmt: skip
 """What no result is made of: for people to read."""

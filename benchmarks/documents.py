@@ -60,6 +60,8 @@ def _made_up(
         labels=labels.astype(np.int32),
         evidence=((0, 1),) * len(labels),
         sentences=np.stack([bounds[:-1], bounds[1:]], axis=1),
+        entity_types=("",) * entities,
+        word_starts=np.arange(len(words.start), len(words.start) + len(middle), dtype=np.int32),
     )
 
 

@@ -122,7 +122,9 @@ def test_a_file_that_ends_the_program_when_imported_ends_no_command(arguments, w
     path = write("import sys\nsys.exit(0)", "ending.py")
     status, _, error = bench(*arguments, f"{path}:Mine")
     assert status == 2
-    assert error == f"bench: importing {path} failed: the model's code ended the program: sys.exit(0)\n"
+    assert (
+        error == f"bench: importing {path} failed: the model's code ended the program: sys.exit(0) ({path}, line 2)\n"
+    )
 
 
 def test_an_installed_model_that_ends_the_program_when_loaded_is_told(write, monkeypatch, tmp_path):

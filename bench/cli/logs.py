@@ -1,14 +1,17 @@
-"""`bench logs`: what a run's job printed, or where there is no job, how its losses went."""
+"""`bench logs`: what a run's job printed, or where there is no job, how its losses went; and where it failed."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
+
+if TYPE_CHECKING:
+    from bench.launch.status import RunView
 
 FOLLOW_SECONDS = 0.5
 
@@ -19,7 +22,10 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run comes to an end.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many from the end; 0 for all.")] = 100,
 ) -> None:
-    """The output of a run's job on SLURM; of other launchers, the training log of the stage it is in."""
+    """The output of a run's job on SLURM; of other launchers, the training log of the stage it is in.
+
+    Of a run that failed, the traceback after that.
+    """
     from bench.cli.chosen_runs import chosen
     from bench.errors import UsageError
     from bench.launch.status import run_views
@@ -27,7 +33,7 @@ def logs(
 
     (view,) = chosen(run_views(out), [run], out)
     path = _newest_log(out, view.run)
-    if path is None and not follow:
+    if path is None and not follow and view.state != "failed":
         raise UsageError(f"{view.run} has printed nothing yet ({view.state})")
     shown = 0
     while True:
@@ -38,13 +44,22 @@ def logs(
             shown = _print_from(path, shown, lines)
             lines = 0
         if not follow:
+            _print_failure(out, view)
             return
         (view,) = chosen(run_views(out), [view.run], out)
         if view.state in SETTLED:
             if path is not None:
                 _print_from(path, shown, 0)
+            _print_failure(out, view)
             return
         pause()
+
+
+def _print_failure(out: Path, view: RunView) -> None:
+    from bench.runs.run_folder import RunFolder
+
+    if view.state == "failed":
+        print(RunFolder(out, view.run).error_text(), end="", flush=True)
 
 
 def pause() -> None:

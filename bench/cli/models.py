@@ -1,12 +1,15 @@
-"""`bench models`: list, show, check."""
+"""`bench models`: list, show, check, new."""
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.command import Command
+from bench.cli.new_model import Kind
 
 if TYPE_CHECKING:
     from bench.cli.model_cards import ModelCard
@@ -16,7 +19,7 @@ app = typer.Typer(help="Models: what there is, what each can be told, whether yo
 
 @app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
-    """List the models, show what one can be told, check whether one holds. Without a command: the list."""
+    """List the models, show what one can be told, check whether one holds, begin one. Without a command: the list."""
     if context.invoked_subcommand is None:
         list_models()
 
@@ -75,22 +78,33 @@ def check(model: Annotated[str, typer.Argument(help="A registered name, or ./fil
 
     from bench.cli.console import make_console
     from bench.errors import BenchError
-    from bench.execution.counting_checks import check_counting
-    from bench.execution.model_checks import check_model
-    from bench.interface import CountingModel, PairModel
+    from bench.execution.checks import check as checked
     from bench.registry import find
 
     console = make_console()
     failed = 0
-    cls = find(model).cls
-    if issubclass(cls, CountingModel):
-        findings = check_counting(cls)
-    else:
-        assert issubclass(cls, PairModel)
-        findings = check_model(cls)
-    for finding in findings:
+    for finding in checked(find(model).cls):
         failed += not finding.holds
         mark = Text("ok   ", "green") if finding.holds else Text("FAIL ", "red")
         console.print(mark + Text(finding.claim + (f": {finding.detail}" if finding.detail else "")))
     if failed:
         raise BenchError(f"{model}: {failed} of the checks failed")
+
+
+@app.command(cls=Command)
+def new(
+    name: Annotated[str, typer.Argument(help="What the model is called: my-model makes my_model.py with MyModel.")],
+    kind: Annotated[
+        Kind, typer.Option(help="What it reads: pooled pairs, token states, or documents to count in.")
+    ] = "pairs",
+    to: Annotated[Path, typer.Option(help="The folder for its file and its tests.")] = Path("."),
+) -> None:
+    """Write a model that runs, and its tests, to be changed into your own."""
+    from bench.cli.new_model import write_model
+
+    model, tests, class_name = write_model(name, kind, to)
+    reference = shlex.quote(f"{model}:{class_name}")
+    print(f"{model} and {tests} are written. Now:")
+    print(f"  bench models check {reference}")
+    print(f"  pytest {shlex.quote(str(tests))}")
+    print(f"  bench run --models {reference}")

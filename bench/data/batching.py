@@ -32,12 +32,20 @@ class EntityTokens(NamedTuple):
     of_tails: Tensor
 
 
+def _none() -> Tensor:
+    return torch.empty(0, dtype=torch.long)
+
+
 @dataclass(frozen=True)
 class DocumentLayout:
     """Where things are in one document of a batch: n entities, m mentions, p candidate pairs, l word pieces.
 
     mention_entity, mention_position, mention_end: [m], the entity, its opening marker, and past its last own piece.
-    pairs: [p, 2], entity indices.   sentences: [S, 2], piece spans.
+    pairs: [p, 2], entity indices.   sentences: [S, 2], piece spans; those past the length limit are empty.
+    entity_types: [n], t where an entity's type is `Task.entity_types[t]`, their number where it is none of those.
+    word_starts: [W], the word piece that each of the document's words begins with, as far as the length limit lets them
+    be; a word of which the tokenizer makes nothing has the place where it would begin.
+    words: those of each sentence, also past the limit; None but for a model that `reads_words`.
     tokens: worked out of the rest when a document is laid out: how many there are a GPU would have to be asked.
     """
 
@@ -49,11 +57,19 @@ class DocumentLayout:
     mention_end: Tensor
     pairs: Tensor
     sentences: Tensor
+    entity_types: Tensor = field(default_factory=_none, repr=False)
+    word_starts: Tensor = field(default_factory=_none, repr=False)
+    words: tuple[tuple[str, ...], ...] | None = field(default=None, repr=False)
     tokens: EntityTokens = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.tokens is None:
             object.__setattr__(self, "tokens", _entity_tokens(self))
+
+    @property
+    def mention_sentence(self) -> Tensor:
+        """The sentence of each mention: [m]."""
+        return (self.mention_position[:, None] >= self.sentences[:, 0]).sum(1) - 1
 
 
 def _entity_tokens(document: DocumentLayout) -> EntityTokens:
@@ -65,6 +81,13 @@ def _entity_tokens(document: DocumentLayout) -> EntityTokens:
     return EntityTokens(entity, position, of_heads, of_tails)
 
 
+class Update(NamedTuple):
+    """How far training is: `step` of the `steps` updates of the stage are done, this one comes next."""
+
+    step: int
+    steps: int
+
+
 @dataclass(frozen=True)
 class Batch:
     """B documents, L the longest of them, P candidate pairs in all, R relations.
@@ -73,6 +96,7 @@ class Batch:
     evidence: for each labelled (pair of the batch, relation) the supporting sentences, where the data has them.
     teacher: in a student's stage, the teacher's signal for each document: [p, C] logits or [p, l] token attention.
     encodings: of each document the token states [l, d] and attention rows [m, A, l], where a frozen encoder's are kept.
+    update: the one that the batch is for; None where nothing is trained.
     """
 
     input_ids: Tensor
@@ -82,6 +106,7 @@ class Batch:
     evidence: tuple[tuple[int, int, tuple[int, ...]], ...]
     teacher: tuple[Tensor, ...] | None = None
     encodings: tuple[tuple[Tensor, Tensor], ...] | None = None
+    update: Update | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch with its tensors on `device`; lengths and counts stay Python numbers, so nothing waits."""
@@ -99,6 +124,8 @@ class Batch:
                 mention_end=moved(d.mention_end),
                 pairs=moved(d.pairs),
                 sentences=moved(d.sentences),
+                entity_types=moved(d.entity_types),
+                word_starts=moved(d.word_starts),
                 tokens=EntityTokens(*map(moved, d.tokens)),
             )
             for d in self.documents
@@ -129,8 +156,10 @@ class Batch:
         )
 
 
-def collate(rows: Sequence[Features], relations: int, pad_id: int) -> Batch:
-    """A batch of the documents `rows`, padded to the longest of them."""
+def collate(rows: Sequence[Features], relations: int, pad_id: int, entity_types: Sequence[str] = ()) -> Batch:
+    """A batch of the documents `rows`, padded to the longest of them. entity_types: what their codes stand for."""
+    code_of = {name: code for code, name in enumerate(entity_types)}
+    unknown = len(code_of)
     longest = max(len(row) for row in rows)
     input_ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
@@ -165,6 +194,9 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int) -> Batch:
                 mention_end=torch.from_numpy(row.mention_end.astype(np.int64)),
                 pairs=torch.from_numpy(pairs),
                 sentences=torch.from_numpy(row.sentences.astype(np.int64)),
+                entity_types=torch.tensor([code_of.get(name, unknown) for name in row.entity_types], dtype=torch.long),
+                word_starts=torch.from_numpy(row.word_starts.astype(np.int64)),
+                words=row.words,
             )
         )
     return Batch(

@@ -32,7 +32,7 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
     splits = {}
     for split in ("dev", "test"):
         context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
-        documents, features = dataset.documents(split), inputs.features(split)
+        documents, features = dataset.documents(split), inputs.features(split, model.reads_words)
         if predictor.inference is None:
             features = context.encoded(features, predictor.reader, folder, "evaluation")
         keeper = predictor.keeper(documents)

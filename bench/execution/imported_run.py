@@ -16,12 +16,12 @@ from bench.execution.evaluate import evaluate_run
 from bench.experiment.values import checked
 from bench.experiment.variants import Variant, variant_name, why_not
 from bench.filesystem import fits_checksum, load_state, sha256_of, write_json
-from bench.inference.document_model import document_model
-from bench.inference.load import build_model, task_of
+from bench.inference.load import task_of, untrained
 from bench.interface import PairModel, Training
 from bench.locks import waiting_for
 from bench.nn.encoder_seal import is_intact, seal
 from bench.nn.encoder_source import TINY, EncoderSource, find_encoder
+from bench.nn.precision import best_precision
 from bench.nn.weights import save_tensors
 from bench.outside.checkpoints import check_columns, read_checkpoint, read_columns, sizes_in, weights_from
 from bench.outside.mappings import ProgramMapping, mapping_of
@@ -32,7 +32,15 @@ from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, ImportedWeights, Ru
 from bench.runs.recipe import Setting
 from bench.runs.record import RunRecord, StageRecord
 from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
-from bench.runs.stage_folder import ENCODER, SELECTED, StageResult, stage_folder, stage_result
+from bench.runs.stage_folder import (
+    ENCODER,
+    SELECTED,
+    StageResult,
+    precision_of,
+    stage_folder,
+    stage_result,
+    write_precision,
+)
 from bench.runs.verdict import SCORED
 from bench.training.trainer import selected_is_intact
 
@@ -186,9 +194,8 @@ def _weights(
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The weights under our names, and what of the file was left out."""
     (stage,) = plan.stages
-    # Rates only matter to a loss; any will do for predicting.
-    model = build_model(stage, task_of(stage, source, (0.0,) * len(stage.relations)))
-    built = document_model(source, model, pretrained=False, window=stage.training.window)
+    # Rates only matter to a loss; any will do for predicting. Types of entities no program here reads.
+    built = untrained(stage, source, task_of(stage, source, (0.0,) * len(stage.relations), ()), pretrained=False)
     assert stage.imported is not None
     where = f"{checkpoint.path} as {stage.model} with --encoder {source.name}"
     read = weights_from(mapping, tensors, built.state_dict(), stage.imported.columns, stage.relations, where)
@@ -249,6 +256,8 @@ def _carry_out(
                 write_json(place / "stage.json", stage.model_dump(mode="json"), 1)
                 source.save(place / ENCODER)
                 seal(place / ENCODER)
+                asked = stage.training.precision
+                write_precision(place, best_precision(context.device) if asked == "auto" else asked)
                 save_tensors(place / SELECTED, weights, {})
                 record = evaluate_run(context, plan, [])
         except Interrupted as interrupted:
@@ -260,10 +269,10 @@ def _carry_out(
             selected_epoch=1,
             documents=0,
             mentions_cut=0,
+            precision=precision_of(place),
         )
-        StageResult(
-            selected_sha256=load_state(place / SELECTED)["tensors_sha256"], **of_stage.model_dump(exclude={"data"})
-        ).write(place)
+        kept = of_stage.model_dump(exclude={"data", "precision"})
+        StageResult(selected_sha256=load_state(place / SELECTED)["tensors_sha256"], **kept).write(place)
         record = record.model_copy(update={"stages": [of_stage]})
         folder.write_record(record)
         context.report(folder, state="done", result=record.headline)

@@ -11,6 +11,7 @@ from bench.data.features.cache import PartMaker, features_of, usable_processes
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
+from bench.inference.load import reads_words
 from bench.inference.signals import SignalFile
 from bench.locks import NO_HURRY, Waiting
 from bench.nn.encoder_source import EncoderSource
@@ -31,25 +32,23 @@ class Inputs:
     max_length: int
     waiting: Waiting = NO_HURRY
 
-    def features(self, split: str) -> FeatureFile:
-        """The cached features of a split, built the first time anyone asks."""
+    def features(self, split: str, words: bool = False) -> FeatureFile:
+        """The cached features of a split, with its words if they are wanted, built the first time anyone asks."""
         dataset, source = self.dataset, self.source
-        maker = PartMaker(home() / "features", self._words, source.fingerprint, dataset.relations, self.max_length)
+        folder, relations = home() / "features", dataset.relations
+        maker = PartMaker(folder, self._words, source.fingerprint, relations, self.max_length, words)
         return features_of(dataset.chunks(split), dataset.checksum(split), maker, usable_processes(), self.waiting)
 
     @cached_property
     def _words(self) -> Any:
         return self.source.words()
 
-    def label_rates(self, split: str) -> tuple[float, ...]:
-        """The share of the split's candidate pairs that carry each label, a pair's label counted once."""
-        return self.features(split).label_rates(len(self.dataset.relations))
-
     def stage_data(self, plan: StagePlan, signals: SignalFile | None) -> StageData:
         """What a stage reads, with its teacher's signals if it has one."""
+        words = reads_words(plan)
         return StageData(
-            train=self.features(SPLIT_OF[plan.data]),
-            select=self.features(plan.training.select_on),
+            train=self.features(SPLIT_OF[plan.data], words),
+            select=self.features(plan.training.select_on, words),
             select_documents=self.dataset.documents(plan.training.select_on),
             signals=signals,
         )

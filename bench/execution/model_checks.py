@@ -15,7 +15,7 @@ from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
 from bench.errors import in_words
 from bench.inference.document_model import DocumentModel, document_model
-from bench.interface import SETTINGS, Model, PairModel, Task, Training
+from bench.interface import SETTINGS, Model, PairModel, Task, Training, Update
 from bench.nn.encoder_source import find_encoder
 from bench.nn.weights import load_tensors, save_tensors
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -61,6 +61,7 @@ def check_model(cls: type[PairModel]) -> Iterator[Check]:
             return
         yield Check(claim, not wrong, wrong)
     yield from recipe_notes(cls)
+    yield from _reading_notes(cls)
     # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
     if difference := _difference_with_neighbours(trial):
         seen = f"logits differ by up to {difference:.2g} with how documents are batched"
@@ -78,22 +79,46 @@ def recipe_notes(cls: type[Model]) -> Iterator[Check]:
         yield Check("NOTE, settings without a recipe", True, f"{', '.join(missing)}: those cells stay empty")
 
 
+def _reading_notes(cls: type[PairModel]) -> Iterator[Check]:
+    """What a model asks for that costs something, or does nothing."""
+    if cls.reads_words:
+        kept = "features are made and kept with the words of documents, apart from those of other models"
+        yield Check("NOTE, words", True, kept)
+    if cls.reads_relation_texts:
+        yield Check("NOTE, texts of relations", True, "a changed name or description makes it another run")
+    if cls.pooled_tokens:
+        held = "token states stay in memory through the model, beside what is pooled of them"
+        unused = f"pooled_tokens does nothing for a model that reads {cls.reads!r}"
+        yield Check("NOTE, token states", True, held if cls.reads == "pairs" else unused)
+
+
 def _prepare(cls: type[PairModel]) -> Trial:
     generated = sample.generate(seed=0)["train"][:DOCUMENTS]
     relations = tuple(sorted(sample.RELATIONS))
     source = find_encoder("tiny", generated)
-    rows = list(build_features(generated, source.words(), relations, 512))
+    rows = list(build_features(generated, source.words(), relations, 512, cls.reads_words))
     pairs = sum(len(row.candidates()) for row in rows)
     rates = torch.zeros(len(relations))
     for row in rows:
         rates += torch.bincount(torch.from_numpy(row.labels[:, 2]).long(), minlength=len(relations))
-    task = Task(source.config.hidden_size, relations, tuple((rates / pairs).tolist()), len(source.tokenizer))
+    types = tuple(sorted({name for row in rows for name in row.entity_types}))
+    texts = {relation: sample.RELATIONS[relation] for relation in relations} if cls.reads_relation_texts else {}
+    task = Task(
+        source.config.hidden_size,
+        relations,
+        tuple((rates / pairs).tolist()),
+        len(source.tokenizer),
+        entity_types=types,
+        relation_names=texts,
+        relation_descriptions=texts,
+        dataset="sample",
+    )
 
     def build() -> DocumentModel:
         torch.manual_seed(0)
-        return document_model(source, cls(cls.Hyperparameters(), task), pretrained=True)
+        return document_model(source, cls(cls.Hyperparameters(), task), pretrained=True, entity_types=types)
 
-    batch, alone = (collate(r, len(relations), source.pad_id) for r in (rows, rows[:1]))
+    batch, alone = (collate(r, len(relations), source.pad_id, types) for r in (rows, rows[:1]))
     return Trial(cls, task, build(), batch, alone, build)
 
 
@@ -147,7 +172,7 @@ def _training(trial: Trial) -> str:
     losses = []
     for step in range(STEPS):
         set_learning_rates(optimizer, step, STEPS, 0.0)
-        loss = _step_loss(trial, trial.batch)
+        loss = _step_loss(trial, trial.batch, step)
         loss.backward()
         nn.utils.clip_grad_norm_(trial.system.parameters(), training.clip)
         optimizer.step()
@@ -178,6 +203,13 @@ def _lonely(trial: Trial) -> str:
     return "" if len(decoded) == 0 else f"{len(decoded)} rows of them"
 
 
+def _unknown_types(trial: Trial) -> str:
+    alone, unknown = trial.alone.documents[0], len(trial.task.entity_types)
+    strange = replace(alone, entity_types=torch.full_like(alone.entity_types, unknown))
+    _logits(trial, replace(trial.alone, documents=(strange,)))
+    return ""
+
+
 BUILT = "it can be built from its default hyperparameters"
 CHECKS: dict[str, Callable[[Trial], str]] = {
     "its recipe has stages": _recipe,
@@ -189,6 +221,7 @@ CHECKS: dict[str, Callable[[Trial], str]] = {
     f"{STEPS} steps lower the loss": _training,
     "a saved and loaded model gives the same logits": _saving,
     "a document without pairs gives no predictions": _lonely,
+    "entities may be of a type that no training document has": _unknown_types,
 }
 """Claim -> what is wrong with it, empty if it holds."""
 
@@ -221,10 +254,10 @@ def _logits(trial: Trial, batch: Batch) -> Tensor:
     return logits
 
 
-def _loss_parts(trial: Trial, batch: Batch) -> dict[str, Tensor]:
+def _loss_parts(trial: Trial, batch: Batch, step: int = 0) -> dict[str, Tensor]:
     logits, inputs = trial.system.scored(batch)
-    return trial.system.model.batch_loss(logits, inputs, batch)
+    return trial.system.model.batch_loss(logits, inputs, replace(batch, update=Update(step, STEPS)))
 
 
-def _step_loss(trial: Trial, batch: Batch) -> Tensor:
-    return torch.stack(list(_loss_parts(trial, batch).values())).sum()
+def _step_loss(trial: Trial, batch: Batch, step: int = 0) -> Tensor:
+    return torch.stack(list(_loss_parts(trial, batch, step).values())).sum()

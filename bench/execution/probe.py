@@ -24,9 +24,8 @@ from bench.data.features.feature_file import FeatureFile
 from bench.data.formats.chunks import DocumentChunks
 from bench.errors import plural
 from bench.filesystem import home, read_sealed, write_sealed
-from bench.inference.document_model import document_model
 from bench.inference.encodings import encoded
-from bench.inference.load import build_model, task_of
+from bench.inference.load import reads_words, task_of, untrained
 from bench.inference.model_code import model_code
 from bench.inference.predict import predict
 from bench.inference.reader import Reader
@@ -168,7 +167,8 @@ def _measured(
 
 def _features(documents: list[Any], plan: StagePlan, source: EncoderSource, folder: Path) -> FeatureFile:
     chunks = DocumentChunks(lambda: documents)
-    return features_of(chunks, "", PartMaker(folder, source.words(), "", plan.relations, plan.max_length))
+    maker = PartMaker(folder, source.words(), "", plan.relations, plan.max_length, reads_words(plan))
+    return features_of(chunks, "", maker)
 
 
 def _signals(
@@ -182,7 +182,5 @@ def _signals(
 
 def _untrained(stage: StagePlan, rows: FeatureFile, source: EncoderSource, device: torch.device) -> Reader:
     """The model of a stage as it begins without a predecessor, on the device."""
-    model = build_model(stage, task_of(stage, source, rows.label_rates(len(stage.relations))))
-    training = stage.training
-    system = document_model(source, model, True, frozen=training.freeze_encoder, window=training.window).to(device)
-    return Reader(system, stage, source, device, Interrupt())
+    task = task_of(stage, source, rows.label_rates(len(stage.relations)), rows.entity_types())
+    return Reader(untrained(stage, source, task, pretrained=True).to(device), stage, source, device, Interrupt())

@@ -16,8 +16,7 @@ from bench.errors import BenchError
 from bench.execution.context import POLL_SECONDS, Context
 from bench.execution.inputs import Inputs, check_unchanged
 from bench.filesystem import write_json
-from bench.inference.document_model import document_model
-from bench.inference.load import build_model, signal_folder, task_of
+from bench.inference.load import reads_words, signal_folder, task_of, untrained
 from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
 from bench.leftovers import remove_leftovers_of
@@ -29,7 +28,15 @@ from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.runs.recipe import Precision
 from bench.runs.record import StageRecord
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import ENCODER, SELECTED, precision_of, stage_folder, stage_result, write_precision
+from bench.runs.stage_folder import (
+    ENCODER,
+    ENTITY_TYPES,
+    SELECTED,
+    precision_of,
+    stage_folder,
+    stage_result,
+    write_precision,
+)
 from bench.training.checkpoint import Checkpoints
 from bench.training.team import Alone, Group
 from bench.training.trainer import (
@@ -180,14 +187,16 @@ def _trainer(
     reports_to: whose status says how far a frozen encoder is with the documents; None in a process that helps.
     """
     inputs, before = context.inputs(run), run.stage_before(stage)
-    start = load_tensors(stage_folder(context.out, before) / SELECTED)[0] if stage.after and before else None
-    task = task_of(stage, inputs.source, inputs.label_rates(SPLIT_OF[stage.data]))
-    frozen, window = stage.training.freeze_encoder, stage.training.window
-    system = document_model(inputs.source, build_model(stage, task), start is None, frozen=frozen, window=window)
+    start, types = None, data.train.entity_types()
+    if stage.after and before:
+        start, state = load_tensors(stage_folder(context.out, before) / SELECTED)
+        types = tuple(state.get(ENTITY_TYPES, ()))  # its weights are of those
+    task = task_of(stage, inputs.source, data.train.label_rates(len(stage.relations)), types)
+    system = untrained(stage, inputs.source, task, pretrained=start is None)
     if start is not None:
         system.load_state_dict(start)
     settled = stage.in_precision(precision)
-    if frozen:
+    if stage.training.freeze_encoder:
         system.to(context.device)
         reader = Reader(system, settled, inputs.source, context.device, context.interrupt)
         train, select = (
@@ -201,7 +210,8 @@ def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: I
     """What the teacher says of the student's documents, made here unless it has been."""
     assert student.signal is not None
     reader = context.reader(teacher, inputs)
-    features = context.encoded(inputs.features(SPLIT_OF[student.data]), reader, run, student.data)
+    features = inputs.features(SPLIT_OF[student.data], reads_words(teacher))
+    features = context.encoded(features, reader, run, student.data)
     signals_of = partial(reader.signals, features, student.signal)
 
     def on_progress(done: int) -> None:

@@ -83,6 +83,7 @@ def _plan_run(
                 after=None if resolved.stage.signal else before,
                 teacher=before if resolved.stage.signal else None,
                 signal=resolved.stage.signal,
+                relation_texts=dataset.relation_texts() if trained.cls.reads_relation_texts else None,
             )
         )
     return RunPlan(

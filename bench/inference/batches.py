@@ -71,12 +71,14 @@ def batches(
     pad_id: int,
     device: torch.device,
     signals: SignalFile | None = None,
+    entity_types: Sequence[str] = (),
 ) -> Iterator[Batch]:
     """Collated batches of `order` on `device`, with a teacher's signals where there are any.
 
+    entity_types: what the codes of entities' types stand for.
     For a GPU they are made and copied while it is at those before them.
     """
-    collated = _collated(features, order, relations, pad_id, signals)
+    collated = _collated(features, order, relations, pad_id, signals, entity_types)
     if device.type != "cuda":
         yield from collated
         return
@@ -90,9 +92,10 @@ def _collated(
     relations: int,
     pad_id: int,
     signals: SignalFile | None,
+    entity_types: Sequence[str],
 ) -> Iterator[Batch]:
     for rows in order:
-        batch = collate([features[int(i)] for i in rows], relations, pad_id)
+        batch = collate([features[int(i)] for i in rows], relations, pad_id, entity_types)
         if signals is not None:
             batch = replace(batch, teacher=tuple(torch.from_numpy(signals[int(i)]) for i in rows))
         yield batch

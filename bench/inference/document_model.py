@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -21,13 +23,17 @@ class DocumentModel(nn.Module):
 
     encoder: None for a model that reads word pieces itself.   frozen: the encoder keeps its weights, and gives of every
     document what it gives of it alone, without dropout; a batch may bring that along (`bench.inference.encodings`).
+    entity_types: what the codes of entities' types in a batch stand for.
     """
 
-    def __init__(self, encoder: Encoder | None, model: PairModel, frozen: bool = False) -> None:
+    def __init__(
+        self, encoder: Encoder | None, model: PairModel, frozen: bool = False, entity_types: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.model = model
         self.frozen = frozen
+        self.entity_types = tuple(entity_types)
         if encoder is not None and frozen:
             encoder.requires_grad_(False)
         through_linear(self)
@@ -58,8 +64,10 @@ class DocumentModel(nn.Module):
         if self.encoder is None:
             return Tokens(batch.input_ids, batch.attention_mask, None, batch.documents)
         encodings = self._encodings(self.encoder, batch)
-        if self.model.reads == "pairs":
-            return pool(encodings, batch, self.model.pooling_epsilon, self.model.pooled_heads, self.model.whole_grid)
+        model = self.model
+        if model.reads == "pairs":
+            pooled_tokens = model.pooled_tokens
+            return pool(encodings, batch, model.pooling_epsilon, model.pooled_heads, model.whole_grid, pooled_tokens)
         states = tuple(_wide(encoding.states) for encoding in encodings)
         return Tokens(batch.input_ids, batch.attention_mask, states, batch.documents)
 
@@ -104,14 +112,20 @@ class BatchLosses(nn.Module):
 
 
 def document_model(
-    source: EncoderSource, model: PairModel, pretrained: bool, frozen: bool = False, window: int | None = None
+    source: EncoderSource,
+    model: PairModel,
+    pretrained: bool,
+    frozen: bool = False,
+    window: int | None = None,
+    entity_types: Sequence[str] = (),
 ) -> DocumentModel:
     """Put a model behind its encoder; one that reads word pieces itself gets none.
 
     pretrained: False builds the encoder with random weights, to be overwritten.   frozen: it is not trained.
-    window: the longest input of the encoder in word pieces, if it is not to be as long as it takes."""
+    window: the longest input of the encoder in word pieces, if it is not to be as long as it takes.
+    entity_types: what the codes of entities' types in a batch stand for."""
     if model.reads == "pieces":
-        return DocumentModel(None, model)
+        return DocumentModel(None, model, entity_types=entity_types)
     layers = min(model.encoder_layers, getattr(source.config, "num_hidden_layers", model.encoder_layers))
     encoder = source.build(layers, pretrained, attention=model.reads == "pairs", window=window)
-    return DocumentModel(encoder, model, frozen)
+    return DocumentModel(encoder, model, frozen, entity_types)

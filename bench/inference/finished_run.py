@@ -59,7 +59,9 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
             raise UnusableModelError(f"{run}: {error}") from error
         stage, words = predictor.reader.stage, predictor.reader.source.words()
         chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
-        features = features_of(chunks, content, PartMaker(Path(scratch), words, "", stage.relations, stage.max_length))
+        keep_words = predictor.reader.system.model.reads_words
+        maker = PartMaker(Path(scratch), words, "", stage.relations, stage.max_length, keep_words)
+        features = features_of(chunks, content, maker)
         try:
             with reading(str(documents)), model_code(f"{run}: its model failed on {documents}"):
                 predictions = predictor.predict(read, features, record.decision)

@@ -24,7 +24,7 @@ from bench.registry import code_version, find
 from bench.runs.interrupt import Interrupt
 from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan, StagePlan, step_seed
-from bench.runs.stage_folder import ENCODER, SELECTED, precision_of, stage_folder
+from bench.runs.stage_folder import ENCODER, ENTITY_TYPES, SELECTED, precision_of, stage_folder
 
 MODEL_STREAM = 1 << 32
 """Where the randomness of a model's first weights comes from: no update of a stage has this number."""
@@ -42,11 +42,10 @@ def build_model(plan: StagePlan, task: Task) -> PairModel:
 def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch.device) -> DocumentModel:
     """The selected model of a finished stage. Raises `DamagedFileError`."""
     folder = stage_folder(out, plan)
-    weights, _ = load_tensors(folder / SELECTED)
+    weights, state = load_tensors(folder / SELECTED)
+    types = tuple(state.get(ENTITY_TYPES, ()))
     # Rates only matter to a loss; any will do for predicting.
-    model = build_model(plan, task_of(plan, source, (0.0,) * len(plan.relations)))
-    training = plan.training
-    system = document_model(source, model, False, frozen=training.freeze_encoder, window=training.window)
+    system = untrained(plan, source, task_of(plan, source, (0.0,) * len(plan.relations), types), pretrained=False)
     try:
         system.load_state_dict(weights)
     except RuntimeError as error:
@@ -54,9 +53,40 @@ def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch
     return system.to(device)
 
 
-def task_of(plan: StagePlan, source: EncoderSource, label_rates: tuple[float, ...]) -> Task:
-    """What the model of a stage is built for: encoder size, relations, label rates, vocabulary."""
-    return Task(source.config.hidden_size, plan.relations, label_rates, vocabulary=len(source.tokenizer))
+def untrained(plan: StagePlan, source: EncoderSource, task: Task, pretrained: bool) -> DocumentModel:
+    """The model of a stage with its first weights behind its encoder, with those of `source` if it is `pretrained`."""
+    training = plan.training
+    return document_model(
+        source,
+        build_model(plan, task),
+        pretrained,
+        frozen=training.freeze_encoder,
+        window=training.window,
+        entity_types=task.entity_types,
+    )
+
+
+def task_of(
+    plan: StagePlan, source: EncoderSource, label_rates: tuple[float, ...], entity_types: tuple[str, ...]
+) -> Task:
+    """What the model of a stage is built for, where the plan and the encoder do not say it: label rates, types."""
+    texts = dict(zip(plan.relations, plan.relation_texts or (), strict=plan.relation_texts is not None))
+    return Task(
+        source.config.hidden_size,
+        plan.relations,
+        label_rates,
+        vocabulary=len(source.tokenizer),
+        relation_names={relation: name for relation, (name, _) in texts.items() if name},
+        relation_descriptions={relation: description for relation, (_, description) in texts.items() if description},
+        entity_types=entity_types,
+        dataset=plan.dataset,
+        seed=plan.seed,
+    )
+
+
+def reads_words(plan: StagePlan) -> bool:
+    """Whether the model of a stage is given the words of documents."""
+    return find(plan.reference).cls.reads_words
 
 
 def signal_folder(out: Path, student: StagePlan) -> Path:

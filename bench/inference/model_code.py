@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from bench.errors import BenchError, in_words
 from bench.filesystem import DamagedFileError
@@ -20,14 +18,12 @@ class UnusableModelError(BenchError):
 def model_code(what: str) -> Iterator[None]:
     """Within this block code of a model runs: an error of it, `sys.exit` included, is an `UnusableModelError`.
 
-    what: begins the message, which ends with the line that raised it. What the harness raises, a stop, and what is of
-    the machine (a full disk, memory) passes as it is.
+    what: begins the message, which ends with the line of the model that it comes from. What the harness raises, a stop,
+    and what is of the machine (a full disk, memory) passes as it is.
     """
     try:
         yield
     except (BenchError, DamagedFileError, Interrupted, OSError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}, line {last.lineno}"
-        raise UnusableModelError(f"{what}: {in_words(error)} ({where})") from error
+        raise UnusableModelError(f"{what}: {in_words(error)}") from error

@@ -78,8 +78,10 @@ class Reader:
         Raises `Interrupted` between batches, `NotFiniteError` naming a document whose logits are not finite.
         """
         self.system.eval()
-        model, precision = self.system.model, self.stage.training.precision
-        loaded = batches(features, order, len(self.stage.relations), self.source.pad_id, self.device)
+        model, precision, types = self.system.model, self.stage.training.precision, self.system.entity_types
+        loaded = batches(
+            features, order, len(self.stage.relations), self.source.pad_id, self.device, entity_types=types
+        )
         for rows, batch in zip(order, loaded, strict=True):
             with precision_context(self.device, precision):
                 logits, inputs = self.system.scored(batch)
@@ -117,7 +119,8 @@ class Reader:
         pieces = self.stage.training.batch_size * self.stage.max_length
         for first in range(0, len(documents), DOCUMENTS_AT_ONCE):
             chunk = documents[first : first + DOCUMENTS_AT_ONCE]
-            features = list(build_features(chunk, words, self.stage.relations, self.stage.max_length))
+            keep_words = self.system.model.reads_words
+            features = list(build_features(chunk, words, self.stage.relations, self.stage.max_length, keep_words))
             scores_of: dict[int, DocumentScores] = {}
             lengths = np.array([len(row) for row in features], dtype=np.int64)
             for scored in self.batches(features, order_within(lengths, pieces)):

@@ -23,6 +23,8 @@ class Pairs:
     sizes: pairs of each document, in order (they sum to P).
     token_attention: for each document [p, l], where the pair's head and tail both attend, summing to 1 over tokens.
     candidates: None; or, for a model that asked for the whole grid, [C], which of the P pairs are to be classified.
+    documents: where things are in each document: types of entities, words, mentions, sentences.
+    states: for each document [l, d], its token states, for a model with `pooled_tokens`; else None.
     """
 
     entities: Tensor
@@ -32,6 +34,8 @@ class Pairs:
     sizes: tuple[int, ...]
     token_attention: tuple[Tensor, ...]
     candidates: Tensor | None = None
+    documents: tuple[DocumentLayout, ...] = ()
+    states: tuple[Tensor, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.head)
@@ -43,14 +47,15 @@ def pool(
     epsilon: float = 1e-5,
     pooled_heads: Literal["mean", "sum"] = "mean",
     whole_grid: bool = False,
+    keep_states: bool = False,
 ) -> Pairs:
     """Entities, contexts and pairs of a batch. Always float32 or wider: products of attention are tiny.
 
     epsilon: added to the normaliser of a pair's attention (1e-5 in ATLOP, 1e-30 in DREEAM).
     pooled_heads: how the products of the attention heads become one.   whole_grid: all n x n pairs of each document,
-    row by row.
+    row by row.   keep_states: the token states are among what is given.
     """
-    marked, entities, contexts, attentions = [], [], [], []
+    marked, entities, contexts, attentions, kept = [], [], [], [], []
     offset = 0
     with torch.autocast(batch.input_ids.device.type, enabled=False):
         for encoding, document in zip(encodings, batch.documents, strict=True):
@@ -62,10 +67,13 @@ def pool(
             entities.append(document.mention_entity + offset)
             contexts.append(weights @ states)
             attentions.append(weights)
+            if keep_states:
+                kept.append(states)
             offset += document.entities
         # h_i = logsumexp over the states at an entity's markers (ATLOP, eq. 2); zeros without a marker.
         embeddings = segment_logsumexp(torch.cat(marked), torch.cat(entities), offset)
-    return join_documents(embeddings, torch.cat(contexts), attentions, batch.documents, whole_grid)
+    states_kept = tuple(kept) if keep_states else None
+    return join_documents(embeddings, torch.cat(contexts), attentions, batch.documents, whole_grid, states_kept)
 
 
 def join_documents(
@@ -74,6 +82,7 @@ def join_documents(
     token_attention: Sequence[Tensor],
     documents: Sequence[DocumentLayout],
     whole_grid: bool,
+    states: tuple[Tensor, ...] | None = None,
 ) -> Pairs:
     """Join the pooled documents of a batch: entities and candidates are numbered through."""
     heads, tails, sizes, candidates = [], [], [], []
@@ -94,6 +103,8 @@ def join_documents(
         sizes=tuple(sizes),
         token_attention=tuple(token_attention),
         candidates=torch.cat(candidates) if whole_grid else None,
+        documents=tuple(documents),
+        states=states,
     )
 
 

@@ -35,7 +35,7 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
     content = {name: value for name, value in stage.items() if name not in without}
     content["training"] = dict(content["training"])
     later = ("patience", "freeze_encoder", "tokens_per_batch", "compile", "window")
-    for fields, names in ((content, ("teacher", "signal", "causal")), (content["training"], later)):
+    for fields, names in ((content, ("teacher", "signal", "causal", "relation_texts")), (content["training"], later)):
         for name in names:
             if fields.get(name, "not asked for") in (None, False):
                 del fields[name]

@@ -55,6 +55,7 @@ class StagePlan(_Frozen):
     causal: whether its encoder looks only backwards, for tables to say so.
     after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
     imported: of weights that were trained elsewhere; `train_checksum` and `select_checksum` are then empty.
+    relation_texts: of each relation its name and its description, "" where it has none, for a model that reads them.
     """
 
     harness: int = 1
@@ -80,13 +81,15 @@ class StagePlan(_Frozen):
     teacher: str | None = None
     signal: Signal | None = None
     imported: ImportedWeights | None = None
+    relation_texts: tuple[tuple[str, str], ...] | None = None
 
     @model_serializer(mode="wrap")
     def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what came later and is not used, so that versions from before can read it."""
         content: dict[str, Any] = serialized(self)
-        if self.imported is None:
-            del content["imported"]
+        for later in ("imported", "relation_texts"):
+            if content[later] is None:
+                del content[later]
         return content
 
     @property

@@ -14,6 +14,7 @@ from bench.filesystem import (
     checked,
     read_json,
     read_sealed,
+    write_atomically,
     write_checked,
     write_json,
     write_sealed,
@@ -28,7 +29,9 @@ from bench.runs.versions import read_as, schema_of
 
 PLAN = "run.json"
 RECORD = "record.json"
-WRITTEN = (PLAN, RECORD, "status.json", "error.json", "provenance.json")
+ERROR_TEXT = "error.txt"
+"""The traceback of a run that failed, to be read."""
+WRITTEN = (PLAN, RECORD, "status.json", "error.json", ERROR_TEXT, "provenance.json")
 """Files by which a folder is known as that of a run, should its plan be gone."""
 PLAN_SCHEMA = 1
 """The `schema_version` of `run.json`, which says it only from the next one on."""
@@ -42,7 +45,10 @@ def predictions_path(run: Path, split: str) -> Path:
 
 
 class RunFolder:
-    """The folder of one run: `run.json` (the plan), `record.json` (written last), `status.json`, `error.json`."""
+    """The folder of one run: `run.json` (the plan), `record.json` (written last), `status.json`.
+
+    Of one that failed also `error.json` and `error.txt`, the traceback.
+    """
 
     def __init__(self, out: Path, name: str) -> None:
         self.path = out / "runs" / name
@@ -119,8 +125,10 @@ class RunFolder:
         return read_record(content)
 
     def write_error(self, message: str, traceback: str) -> None:
-        """Keep why the run failed."""
+        """Keep why the run failed, for displays and, with the traceback, for whoever looks for the reason."""
         write_json(self.path / "error.json", {"message": message, "traceback": traceback}, indent=1)
+        text = f"{traceback.rstrip()}\n\n{message}\n".lstrip()
+        write_atomically(self.path / ERROR_TEXT, text.encode("utf-8", "backslashreplace"))
 
     def error(self) -> str | None:
         """Why the run failed, if it did."""
@@ -128,9 +136,18 @@ class RunFolder:
         message = stored.get("message") if isinstance(stored, dict) else None
         return None if message is None else str(message)
 
+    def error_text(self) -> str:
+        """Why the run failed, if it did, with the traceback where it was kept: lines; empty where there is nothing."""
+        try:
+            return (self.path / ERROR_TEXT).read_text("utf-8", "replace")
+        except OSError:
+            message = self.error()
+            return f"{message}\n" if message else ""
+
     def clear_error(self) -> None:
         """Forget why the run failed, before another try."""
-        (self.path / "error.json").unlink(missing_ok=True)
+        for name in ("error.json", ERROR_TEXT):
+            (self.path / name).unlink(missing_ok=True)
 
     def write_status(self, status: RunStatus) -> None:
         """Keep where the run is, for displays; it is of no importance to the result."""

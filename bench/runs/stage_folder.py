@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SELECTED = "selected.safetensors"
 """The model of the epoch that was selected."""
+ENTITY_TYPES = "entity_types"
+"""Under this it has, beside its weights, what the codes of entities' types stood for when it was trained."""
 ENCODER = "encoder"
 """The folder of the tokenizer and configuration that the model reads documents with."""
 RESULT = "result.json"

@@ -88,21 +88,25 @@ def gather(own: Pairs | Tokens, batch: Batch, rank: int, size: int) -> Pairs | T
         return Tokens(batch.input_ids, batch.attention_mask, tuple(states), batch.documents)
     width = own.entities.shape[1]
     grid = own.candidates is not None
-    shapes = [_shapes(documents, width, grid) for documents in shares]
-    gathered = _gather_all([own.entities, own.context, *own.token_attention], shapes, rank)
-    entities, context, attention = [], [], []
+    kept = own.states or ()
+    shapes = [_shapes(documents, width, grid, bool(kept)) for documents in shares]
+    gathered = _gather_all([own.entities, own.context, *own.token_attention, *kept], shapes, rank)
+    entities, context, attention, states = [], [], [], []
     for documents in shares:
         entities.append(gathered.pop(0))
         context.append(gathered.pop(0))
         attention += [gathered.pop(0) for _ in documents]
-    return join_documents(torch.cat(entities), torch.cat(context), attention, batch.documents, grid)
+        states += [gathered.pop(0) for _ in documents if kept]
+    states_kept = tuple(states) if kept else None
+    return join_documents(torch.cat(entities), torch.cat(context), attention, batch.documents, grid, states_kept)
 
 
-def _shapes(documents: Sequence[DocumentLayout], width: int, grid: bool) -> list[tuple[int, int]]:
-    """Of what pooling gives for `documents`: entities, contexts, and the attention of each document's pairs."""
+def _shapes(documents: Sequence[DocumentLayout], width: int, grid: bool, kept: bool) -> list[tuple[int, int]]:
+    """Of what pooling gives for `documents`: entities, contexts, the attention of each one's pairs, kept states."""
     pairs = [d.entities**2 if grid else len(d.pairs) for d in documents]
     attention = [(count, d.length) for count, d in zip(pairs, documents, strict=True)]
-    return [(sum(d.entities for d in documents), width), (sum(pairs), width), *attention]
+    states = [(d.length, width) for d in documents if kept]
+    return [(sum(d.entities for d in documents), width), (sum(pairs), width), *attention, *states]
 
 
 def _gather_all(own: Sequence[Tensor], shapes: Sequence[Sequence[tuple[int, int]]], rank: int) -> list[Tensor]:

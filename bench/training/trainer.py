@@ -10,14 +10,14 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from bench.data.batching import Batch
+from bench.data.batching import Batch, Update
 from bench.data.documents import Document
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import BenchError
@@ -34,7 +34,7 @@ from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import StagePlan, step_seed
-from bench.runs.stage_folder import SELECTED, StageResult
+from bench.runs.stage_folder import ENTITY_TYPES, SELECTED, StageResult
 from bench.training.checkpoint import Checkpoints
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -200,8 +200,8 @@ class StageTrainer:
         """The batches of each update of an epoch, from the one at `position` on."""
         updates = self.schedule.updates(epoch)[position:]
         order = [rows for update in updates for rows in update]
-        relations, pad_id = len(self.plan.relations), self.source.pad_id
-        loaded = batches(self.data.train, order, relations, pad_id, self.device, self.data.signals)
+        relations, pad_id, types = len(self.plan.relations), self.source.pad_id, self.system.entity_types
+        loaded = batches(self.data.train, order, relations, pad_id, self.device, self.data.signals, types)
         for update in updates:
             yield list(islice(loaded, len(update)))
 
@@ -216,11 +216,12 @@ class StageTrainer:
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
         rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)
+        update = Update(state.step, self.steps)
         totals: dict[str, torch.Tensor] = {}
         for batch in loaded:
             if not len(batch.labels):
                 continue  # no document with two entities: nothing to learn, and a mean over nothing is not a number
-            parts = self.losses(batch)
+            parts = self.losses(replace(batch, update=update))
             loss = torch.stack(list(parts.values())).sum() / len(loaded)
             loss.backward()
             for name, part in parts.items():
@@ -252,7 +253,8 @@ class StageTrainer:
         last = self.training.select == "last"
         if last or f1 > max(state.history[:-1], default=-1.0):
             state.best_epoch = len(state.history)
-            save_tensors(self.folder / SELECTED, self.system.state_dict(), {"epoch": state.best_epoch, "dev_f1": f1})
+            chosen = {"epoch": state.best_epoch, "dev_f1": f1, ENTITY_TYPES: self.system.entity_types}
+            save_tensors(self.folder / SELECTED, self.system.state_dict(), chosen)
         self._report(state)
 
     def _out_of_patience(self, state: TrainingState) -> bool:

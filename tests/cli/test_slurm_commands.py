@@ -13,6 +13,7 @@ from small_experiments import SMALL, execute, plans
 
 from bench.filesystem import write_json
 from bench.runs.outline import outlines
+from bench.runs.run_folder import RunFolder
 from bench.slurm.profiles import make_profile
 from bench.slurm.submit import submit
 
@@ -178,6 +179,16 @@ def test_logs_show_what_the_job_printed(slurm, bench, out):
     (out / "slurm" / "jobs" / "100_0_0_log.out").write_text("one\ntwo\nthree\n")
     assert bench("logs", name, "--out", out)[1] == "one\ntwo\nthree\n"
     assert bench("logs", "100_0", "-n", "1", "--out", out)[1] == "three\n"
+
+
+def test_logs_of_a_run_that_failed_end_with_its_traceback(slurm, bench, out):
+    name = write_plan(out, "m", "human", 0, "human")
+    folder = RunFolder(out, name)
+    folder.write_error("ValueError: no (mine.py, line 3)", "Traceback: ...\n")
+    expected = "Traceback: ...\n\nValueError: no (mine.py, line 3)\n"
+    assert bench("logs", name, "--out", out)[1] == expected
+    (folder.path / "error.txt").unlink()  # of a version that kept none
+    assert bench("logs", name, "-f", "--out", out)[1] == "ValueError: no (mine.py, line 3)\n"
 
 
 def test_logs_without_a_job_show_the_training(slurm, bench, out):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from bench.data.formats.docred import read_documents
 LENGTHS = st.lists(st.integers(3, 1024), max_size=200).map(np.array)
 
 
-def features(entities, labels=(), length=8, mentions=None, evidence=None, pairs=None):
+def features(entities, labels=(), length=8, mentions=None, evidence=None, pairs=None, types=None, words=None):
     mentions = [(e, 1 + e) for e in range(entities)] if mentions is None else mentions
     return Features(
         title=f"{entities} entities",
@@ -26,7 +28,10 @@ def features(entities, labels=(), length=8, mentions=None, evidence=None, pairs=
         labels=np.array(labels, dtype=np.int32).reshape(-1, 3),
         evidence=tuple(evidence) if evidence is not None else tuple(() for _ in labels),
         sentences=np.array([[1, length - 1]], dtype=np.int32),
+        entity_types=types or ("",) * entities,
+        word_starts=np.arange(1, length - 1, dtype=np.int32),
         pairs=None if pairs is None else np.array(pairs, dtype=np.int32).reshape(-1, 2),
+        words=words,
     )
 
 
@@ -208,6 +213,27 @@ def test_moving_a_batch_moves_all_its_tensors():
     d = moved.documents[0]
     tensors = [
         moved.input_ids, moved.attention_mask, moved.labels,
-        d.mention_entity, d.mention_position, d.mention_end, d.pairs, d.sentences,
+        d.mention_entity, d.mention_position, d.mention_end, d.pairs, d.sentences, d.entity_types,
+        d.word_starts, *d.tokens,
     ]  # fmt: skip
     assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
+def test_types_of_entities_are_numbered_by_the_inventory_and_any_other_is_one_more():
+    batch = collate([features(3, types=("PER", "", "ORG"))], 1, 0, entity_types=("LOC", "ORG"))
+    assert batch.documents[0].entity_types.tolist() == [2, 2, 1]
+
+
+def test_a_mention_is_in_the_sentence_that_its_marker_is_in():
+    row = features(2, length=12, mentions=[(0, 1), (1, 5), (0, 9)])
+    # The second sentence has no words, the fourth lies past the length limit.
+    spans = np.array([[1, 5], [5, 5], [5, 11], [11, 11]], dtype=np.int32)
+    batch = collate([dataclasses.replace(row, sentences=spans)], 1, 0)
+    assert batch.documents[0].mention_sentence.tolist() == [0, 2, 2]
+
+
+def test_words_come_with_the_documents_that_have_them():
+    words = (("a", "b"), ("c",))
+    first, second = collate([features(2, words=words), features(2)], 1, 0).documents
+    assert (first.words, second.words) == (words, None)
+    assert first.word_starts.tolist() == [1, 2, 3, 4, 5, 6]

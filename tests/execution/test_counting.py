@@ -100,7 +100,7 @@ def test_a_stop_is_heeded_and_the_run_begins_again(mine, tmp_path):
         ("        return [Prediction(documents[0].title, 0, 99, self.relation)]\n", "where there is no such thing"),
         ("        return [Prediction(documents[0].title, 0, 1, 'P0')]\n", "where there is no such thing"),
         ("        return [(documents[0].title, 0, 1)]\n", "no Predictions"),
-        ("        raise KeyError('gone')\n", "KeyError: 'gone' (mine.py, line"),
+        ("        raise KeyError('gone')\n", "mine.py, line 12, in predict)"),
         ("        raise SystemExit(3)\n", "mine.py, line"),
     ],
 )
@@ -164,3 +164,19 @@ def test_the_prior_passes_every_check():
 def test_a_broken_promise_is_named(part, code, claim, mine):
     findings = [f.claim for f in check_counting(find(mine(**{part: code})).cls) if not f.holds]
     assert findings[0].startswith(claim)
+
+
+@pytest.mark.parametrize(
+    "method", ["__init__(self, hp, task)", "fit(self, documents, dev, seed)", "predict(self, documents)"]
+)
+def test_wherever_it_fails_its_line_is_told(method, mine, tmp_path):
+    name = method.partition("(")[0]
+    mine()
+    failing = f"\n    def {method}:\n        raise ValueError('no')\n"
+    code = MODEL if name == "__init__" else MODEL.replace(f"    def {name}(", f"    def was_{name}(")
+    (tmp_path / "mine.py").write_text(code + failing)
+    (plan,) = plans(f"{tmp_path}/mine.py:Mine")
+    assert execute(tmp_path / "out", [plan]) == [plan]
+    line = len((code + failing).splitlines())
+    error = RunFolder.of(tmp_path / "out", plan).error()
+    assert error.endswith(f": ValueError: no ({tmp_path / 'mine.py'}, line {line}, in {name})")

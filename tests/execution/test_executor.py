@@ -272,15 +272,36 @@ def test_a_run_that_raises_fails_with_its_error_and_the_others_finish(broken_mod
     reference = broken_model("loss(self, logits, labels)", "raise ValueError('no [loss] today')")
     planned = plans(f"{reference},atlop")
     assert execute(tmp_path, planned) == planned[:1]
-    assert RunFolder.of(tmp_path, planned[0]).error() == "ValueError: no [loss] today"
+    place = f"{reference.partition(':')[0]}, line 6, in loss"
+    assert RunFolder.of(tmp_path, planned[0]).error() == f"ValueError: no [loss] today ({place})"
     assert record_of(tmp_path, planned[1]) is not None
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "__init__(self, hp, task)",
+        "forward(self, pairs)",
+        "batch_loss(self, logits, inputs, batch)",
+        "decode(self, logits)",
+        "tune(self, logits, labels)",
+    ],
+)
+def test_wherever_a_model_fails_its_line_is_told(method, broken_model, tmp_path):
+    reference = broken_model(method, "import torch; torch.zeros(2) @ torch.zeros(3)\n    tunes_decisions = True")
+    planned = plans(reference)
+    execute(tmp_path, planned)
+    place = f"{reference.partition(':')[0]}, line 6, in {method.partition('(')[0]}"
+    assert RunFolder.of(tmp_path, planned[0]).error().endswith(f" ({place})")
 
 
 def test_a_failed_run_keeps_its_traceback(broken_model, tmp_path):
     planned = plans(broken_model("loss(self, logits, labels)", "raise ValueError('why')"))
     execute(tmp_path, planned)
-    stored = json.loads((RunFolder.of(tmp_path, planned[0]).path / "error.json").read_text())
+    folder = RunFolder.of(tmp_path, planned[0])
+    stored = json.loads((folder.path / "error.json").read_text())
     assert "in loss" in stored["traceback"]
+    assert (folder.path / "error.txt").read_text() == f"{stored['traceback']}\n{stored['message']}\n"
 
 
 def test_a_loss_that_is_not_a_number_fails_the_run(broken_model, tmp_path):
@@ -297,14 +318,17 @@ def test_a_failed_run_is_tried_again_and_its_error_goes(broken_model, tmp_path):
     assert execute(tmp_path, planned) == planned
     marker.touch()
     assert execute(tmp_path, planned) == []
-    assert RunFolder.of(tmp_path, planned[0]).error() is None
+    folder = RunFolder.of(tmp_path, planned[0])
+    assert (folder.error(), folder.error_text()) == (None, "")
+    assert not list(folder.path.glob("error.*"))
 
 
 def test_a_failed_run_is_missing_from_the_mean_and_told(broken_model, tmp_path):
     planned = plans(broken_model("loss(self, logits, labels)", "raise ValueError('why')"))
     execute(tmp_path, planned)
     (cell,) = load_cells(tmp_path)
-    assert (cell.expected, len(cell.records), cell.errors) == (1, 0, ("seed 0: ValueError: why",))
+    assert (cell.expected, len(cell.records)) == (1, 0)
+    assert cell.errors[0].startswith("seed 0: ValueError: why (")
 
 
 def test_a_model_frozen_in_a_part_it_has_not_fails_with_the_name(tmp_path):

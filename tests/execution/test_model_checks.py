@@ -123,4 +123,6 @@ def test_a_broken_promise_is_found_and_explained(body, claim, detail, broken):
 
 def test_a_check_that_raises_ends_the_list_with_its_own_claim(broken):
     checks = broken("def decode(self, logits):\n    raise ValueError('why')")
-    assert checks[-1] == Check("decode gives [P, R] booleans", False, "ValueError: why")
+    assert (checks[-1].claim, checks[-1].holds) == ("decode gives [P, R] booleans", False)
+    assert checks[-1].detail.startswith("ValueError: why (")
+    assert checks[-1].detail.endswith("broken.py, line 14, in decode)")

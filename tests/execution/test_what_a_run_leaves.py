@@ -43,7 +43,7 @@ def made(monkeypatch, no_chance):
 
     for module, name in [
         (stages, "StageTrainer"),
-        (stages, "document_model"),
+        (stages, "untrained"),
         (stages, "_signals"),
         (trainer, "make_optimizer"),
         (trainer, "StepLog"),

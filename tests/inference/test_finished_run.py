@@ -189,10 +189,11 @@ def test_a_model_that_is_gone_is_one_message(changed, predict):
 
 @pytest.mark.parametrize("where", ["__init__(self, hp, task)", "forward(self, pairs)", "decode(self, logits)"])
 def test_a_model_that_ends_the_program_fails_with_where_it_did(where, changed, predict):
-    out, plan, _ = changed(MINE + f"\n    def {where}:\n        raise SystemExit(5)\n")
+    out, plan, own = changed(MINE + f"\n    def {where}:\n        raise SystemExit(5)\n")
     status, error = predict(out, plan, "--trust-code")
     assert status == 1
-    assert "the model's code ended the program: sys.exit(5) (mine.py, line " in error
+    place = f"{own.partition(':')[0]}, line 17, in {where.partition('(')[0]}"
+    assert f"the model's code ended the program: sys.exit(5) ({place})" in error
 
 
 def test_an_interrupt_in_a_models_code_is_none_of_its_errors(trained, monkeypatch):

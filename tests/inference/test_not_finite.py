@@ -128,7 +128,7 @@ def test_a_model_that_ends_the_program_has_failed_and_the_next_run_is_done(monke
 
     monkeypatch.setattr(DocumentModel, "scored", leaving)
     assert execute(tmp_path, [first, second]) == [first]
-    assert RunFolder.of(tmp_path, first).error() == "the model's code ended the program: sys.exit(5)"
+    assert RunFolder.of(tmp_path, first).error().startswith("the model's code ended the program: sys.exit(5) (")
     assert RunFolder.of(tmp_path, second).record() is not None
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from small_experiments import Processes, documents, execute, plans, results, work
 from trained_models import TRAINED
 
+from baselines.atlop import Atlop
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
 from bench.errors import BenchError
@@ -30,6 +31,7 @@ from bench.interface import Task
 from bench.launch.display import RunDisplay
 from bench.launch.local import free_port, launch
 from bench.nn.encoder_source import EncoderSource, find_encoder
+from bench.nn.pooling import Pairs
 from bench.registry import find
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
@@ -43,6 +45,20 @@ TASK = Task(128, RELATIONS, (0.05, 0.1), vocabulary=200)
 pytestmark = pytest.mark.waits
 
 LONG = "epochs=15"
+
+
+class OfStates(Atlop):
+    """Beside what is pooled it has the token states of each document."""
+
+    pooled_tokens = True
+
+    def forward(self, pairs: Pairs) -> torch.Tensor:
+        means = torch.stack([states.tanh().mean() for states in pairs.states])
+        sizes = torch.tensor(pairs.sizes)
+        return super().forward(pairs) * (1 + means).repeat_interleave(sizes)[:, None]
+
+
+CLASSES = {**{name: find(name).cls for name in TRAINED}, "of states": OfStates}
 
 
 def loss_and_gradients(losses: Callable[[Batch], dict[str, torch.Tensor]], batch: Batch, system: torch.nn.Module):
@@ -63,7 +79,7 @@ def compare_all_models(folder: str, rank: int, port: int) -> None:
     rows[0] = next(build_features([cut(made[0])], source.words(), RELATIONS, 512))
     found: dict[str, Any] = {}
     with joined(rank, 2, port) as joint:
-        for number, name in enumerate(TRAINED):
+        for number, name in enumerate(CLASSES):
             group = StageGroup(joint, number)
             with joint._process_group(number):
                 found[name] = [differences(name, group, source, rows[:size]) for size in (5, 1)]
@@ -79,7 +95,7 @@ def cut(document):
 
 
 def differences(name: str, group: StageGroup, source: EncoderSource, rows) -> dict[str, float]:
-    cls = find(name).cls
+    cls = CLASSES[name]
     torch.manual_seed(0)
     sizes = {"pair_size": 16, "block_size": 16, "axial_layers": 1, "layers": 1}
     changed = {key: size for key, size in sizes.items() if key in cls.Hyperparameters.model_fields}
@@ -107,7 +123,7 @@ def differing(tmp_path_factory) -> list[dict[str, Any]]:
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", CLASSES)
 def test_two_processes_give_the_loss_and_gradients_of_one_with_the_same_batch(name, differing):
     for rank in range(2):
         for difference in differing[rank][name]:
@@ -209,7 +225,7 @@ def test_an_error_in_any_process_ends_all_and_is_what_the_run_failed_of(rank, sa
     planned = plans(f"{tmp_path / 'failing.py'}:Failing")
     with together(tmp_path, planned, BENCH_TEST_FAILS=rank) as processes:
         assert processes.codes() == [1, 0]
-    assert RunFolder.of(tmp_path, planned[0]).error() == said
+    assert RunFolder.of(tmp_path, planned[0]).error() == f"{said} ({tmp_path / 'failing.py'}, line 9, in loss)"
 
 
 def work_beside_one_that_cannot_end(rank: int, *arguments: str) -> None:
@@ -232,7 +248,7 @@ def test_the_leader_fails_with_the_reason_of_another_even_where_nothing_ends_wha
             processes.start(work_beside_one_that_cannot_end, rank, *arguments)
         processes.processes[0].join()
         assert [processes.processes[0].exitcode, processes.processes[1].is_alive()] == [1, True]
-    assert RunFolder.of(tmp_path, planned[0]).error() == "process 2 of 2: ValueError: no luck"
+    assert RunFolder.of(tmp_path, planned[0]).error().startswith("process 2 of 2: ValueError: no luck (")
 
 
 def test_what_fails_while_the_leader_works_alone_is_what_it_fails_of_then():

@@ -55,6 +55,11 @@ class Dataset:
         self._documents: dict[str, tuple[Document, ...]] = {}
         self._distant_facts: dict[frozenset[str] | None, frozenset[Fact]] = {}
 
+    def relation_texts(self) -> tuple[tuple[str, str], ...]:
+        """Of each relation its name and its description, "" where it has none, in the order of `relations`."""
+        names, descriptions = self.relation_names, self.relation_descriptions
+        return tuple((names.get(relation, ""), descriptions.get(relation, "")) for relation in self.relations)
+
     @property
     def form(self) -> Format:
         """The form of its files, and what its benchmark has: sentences, Ign F1."""

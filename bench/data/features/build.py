@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, takewhile
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bench.data.documents import Document
 
-FEATURE_VERSION = 2
+FEATURE_VERSION = 3
 """Part of every cache key: raise it when the same document would give other features."""
 
 MARKER = "*"
@@ -36,7 +36,10 @@ class Features:
     entities: how many entities the document has, also those without a surviving mention.
     mentions_cut: mentions lost to the length limit.   labels: [K, 3], (head, tail, relation index).
     evidence: for each label the sentences that support it.   sentences: [S, 2], first and past-the-last piece.
+    entity_types: of each entity, "" where the data names none.   word_starts: [W], the piece that each word begins
+    with, of the words within the length limit; one without pieces has the place where the next begins.
     pairs: [p, 2], the candidate pairs (head, tail) if the data set names them; None for all of DocRED's.
+    words: those of each sentence, all of them, if they are kept.
     encoding: what a frozen encoder gives of it, where that is kept: states [L, d] and attention rows [M, A, L].
     """
 
@@ -50,7 +53,10 @@ class Features:
     labels: NDArray[np.int32]
     evidence: tuple[tuple[int, ...], ...]
     sentences: NDArray[np.int32]
+    entity_types: tuple[str, ...]
+    word_starts: NDArray[np.int32]
     pairs: NDArray[np.int32] | None = None
+    words: tuple[tuple[str, ...], ...] | None = None
     encoding: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
@@ -150,26 +156,33 @@ class WordPieces:
         backend.no_padding()
         return [tuple(encoding.ids) for encoding in backend.encode_batch_fast(words, add_special_tokens=False)]
 
-    def of(self, words: Iterable[str]) -> list[int]:
-        """The pieces of some words, all of them learnt before."""
-        memo = self._memo
-        return [piece for word in words for piece in memo[word]]
+    def of(self, words: Iterable[str]) -> list[tuple[int, ...]]:
+        """The pieces of each of some words, all of them learnt before."""
+        return [*map(self._memo.__getitem__, words)]
 
 
 def build_features(
-    documents: Sequence[Document], words: WordPieces, relations: Sequence[str], max_length: int
+    documents: Sequence[Document],
+    words: WordPieces,
+    relations: Sequence[str],
+    max_length: int,
+    keep_words: bool = False,
 ) -> Iterator[Features]:
-    """The features of each document, in order. `max_length` counts the specials; `relations[i]` gets index i."""
+    """The features of each document, in order. `max_length` counts the specials; `relations[i]` gets index i.
+
+    keep_words: the words themselves are among the features (`Features.words`).
+    """
     index = {relation: i for i, relation in enumerate(relations)}
     words.learn(chain.from_iterable(sentence for document in documents for sentence in document.sentences))
     for document in documents:
-        yield _document_features(document, words, index, max_length)
+        yield _document_features(document, words, index, max_length, keep_words)
 
 
 def _document_features(
-    document: Document, words: WordPieces, relation_index: dict[str, int], max_length: int
+    document: Document, words: WordPieces, relation_index: dict[str, int], max_length: int, keep_words: bool
 ) -> Features:
-    pieces, places, sentence_starts = _marked_pieces(document, words)
+    marked = _marked_pieces(document, words)
+    pieces, places = marked.pieces, marked.places
     limit = max_length - len(words.start) - len(words.end)
     offset = len(words.start)
     spans = [
@@ -178,7 +191,7 @@ def _document_features(
         for start, end in mentions
         if start < limit
     ]
-    bounds = [min(start, limit) + offset for start in (*sentence_starts, len(pieces))]
+    bounds = [min(start, limit) + offset for start in (*marked.sentence_starts, len(pieces))]
     labels = [number for x in document.labels for number in (x.head, x.tail, relation_index[x.relation])]
     return Features(
         title=document.title,
@@ -191,15 +204,28 @@ def _document_features(
         labels=np.array(labels, dtype=np.int32).reshape(-1, 3),
         evidence=tuple([label.evidence for label in document.labels]),
         sentences=np.array(list(pairwise(bounds)), dtype=np.int32).reshape(-1, 2),
+        entity_types=tuple([mentions[0].type if mentions else "" for mentions in document.entities]),
+        word_starts=marked.word_starts[marked.word_starts < min(limit, len(pieces))] + offset,
         pairs=None if document.candidates is None else np.array(document.candidates, dtype=np.int32).reshape(-1, 2),
+        words=document.sentences if keep_words else None,
     )
 
 
-def _marked_pieces(document: Document, words: WordPieces) -> tuple[list[int], list[list[tuple[int, int]]], list[int]]:
-    """The word pieces with markers; of each entity its mentions (opening marker, past its own pieces); sentence starts.
+class _Marked(NamedTuple):
+    """The word pieces of a document with its markers.
 
-    However many mentions begin or end at a word, it gets one marker.
+    places: of each entity its mentions: the opening marker, and past the mention's own pieces.
+    sentence_starts: the first piece of each sentence.   word_starts: that of each word.
     """
+
+    pieces: list[int]
+    places: list[list[tuple[int, int]]]
+    sentence_starts: list[int]
+    word_starts: NDArray[np.int32]
+
+
+def _marked_pieces(document: Document, words: WordPieces) -> _Marked:
+    """However many mentions begin or end at a word, it gets one marker."""
     # A mark is 2 * (words before it), and 1 more if it opens: sorted, a closing one comes before an opening one.
     marks: list[set[int]] = [set() for _ in document.sentences]
     for mentions in document.entities:
@@ -207,16 +233,28 @@ def _marked_pieces(document: Document, words: WordPieces) -> tuple[list[int], li
             marks[sentence].update((2 * start + 1, 2 * end))
     pieces: list[int] = []
     starts: list[int] = []
+    lengths: list[int] = []  # of each word, in pieces
+    marked_words: list[int] = []  # of each marker, how many words are before it
     where: list[dict[int, int]] = []  # by sentence: mark -> its marker's position
+
+    def put(some: Sequence[str]) -> None:
+        of_each = words.of(some)
+        pieces.extend(chain.from_iterable(of_each))
+        lengths.extend(map(len, of_each))
+
     for sentence_words, own in zip(document.sentences, marks, strict=True):
         starts.append(len(pieces))
         done, at = 0, {}
         for mark in sorted(own):
-            pieces += words.of(sentence_words[done : mark // 2])
+            put(sentence_words[done : mark // 2])
             done = mark // 2
             at[mark] = len(pieces)
             pieces.append(words.marker)
-        pieces += words.of(sentence_words[done:])
+            marked_words.append(len(lengths))
+        put(sentence_words[done:])
         where.append(at)
     places = [[(where[s][2 * start + 1], where[s][2 * end]) for s, start, end, _, _ in ms] for ms in document.entities]
-    return pieces, places, starts
+    own_pieces = np.array(lengths, dtype=np.int32)
+    markers = np.bincount(np.array(marked_words, dtype=np.int64), minlength=len(lengths) + 1)[:-1]
+    word_starts = (np.cumsum(own_pieces) - own_pieces + np.cumsum(markers)).astype(np.int32)
+    return _Marked(pieces, places, starts, word_starts)

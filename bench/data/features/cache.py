@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import takewhile
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 from bench.cores import usable_cores
 from bench.data.documents import no_cycle_search
@@ -34,30 +33,37 @@ PARTS_BEFORE_HELP = 16
 
 @dataclass(frozen=True)
 class PartMaker:
-    """Makes the parts of one tokenizer, relations and length (in word pieces) in `folder`."""
+    """Makes the parts of one tokenizer, relations and length (in word pieces) in `folder`.
+
+    keep_words: the words themselves are in them, too (`Features.words`).
+    """
 
     folder: Path
     words: WordPieces
     tokenizer_fingerprint: str
     relations: tuple[str, ...]
     max_length: int
+    keep_words: bool = False
 
     def index(self, checksum: str) -> Path:
         """Where the list of a file's parts is, or is to be. checksum: stands for the content of the file."""
-        identity = [FEATURE_VERSION, checksum, self.tokenizer_fingerprint, list(self.relations), self.max_length]
-        return self.folder / f"{_digest(identity)}.json"
+        return self.folder / f"{self._name_of(checksum)}.json"
 
     def path(self, chunk: Chunk) -> Path:
         """Where the part of a chunk is, or is to be."""
-        identity = [FEATURE_VERSION, chunk.digest, self.tokenizer_fingerprint, self.relations, self.max_length]
-        return self.folder / "parts" / f"{_digest(identity)}.arrow"
+        return self.folder / "parts" / f"{self._name_of(chunk.digest)}.arrow"
+
+    def _name_of(self, content: str) -> str:
+        """What decides what is made of documents: their content, and all fields but the folder. 24 hex digits."""
+        identity = [FEATURE_VERSION, content, self.tokenizer_fingerprint, self.relations, self.max_length]
+        return hashlib.sha256(json.dumps([*identity, self.keep_words]).encode()).hexdigest()[:24]
 
     def make(self, chunk: Chunk) -> bool:
         """Make the part of a chunk unless it is there and what was written; whether it had to be made."""
         path = self.path(chunk)
         if part_state(path) == "intact":
             return False
-        rows = list(build_features(chunk.documents(), self.words, self.relations, self.max_length))
+        rows = list(build_features(chunk.documents(), self.words, self.relations, self.max_length, self.keep_words))
         write_part(path, part_content(rows))
         return True
 
@@ -154,7 +160,3 @@ def _help(maker: PartMaker, chunks: Iterable[Chunk], share: int, shares: int) ->
     caller = multiprocessing.parent_process()
     assert caller is not None
     maker.make_share(takewhile(lambda _: caller.is_alive(), chunks), share, shares)
-
-
-def _digest(identity: Any) -> str:
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]

@@ -30,6 +30,10 @@ _SCHEMA = pa.schema(
         "evidence": pa.list_(_INTS),
         "sentences": _INTS,
         "pairs": _INTS,  # null where the data set names no candidates
+        "entity_types": pa.list_(pa.dictionary(pa.int32(), pa.string())),
+        "word_starts": pa.list_(pa.uint8()),  # a bit for each piece: most words begin with one of their own
+        "words_without_pieces": _INTS,  # and those that begin where another does
+        "words": pa.list_(pa.list_(pa.string())),  # null where they are not kept
     }
 )
 _LISTS = tuple(field.name for field in _SCHEMA if field.type == _INTS)
@@ -45,7 +49,17 @@ def part_content(rows: Sequence[Features]) -> bytes:
 
 
 def _column(rows: Sequence[Features], field: pa.Field) -> pa.Array:
+    if field.name == "word_starts":
+        return _lists([_begun(row)[0] for row in rows], np.uint8)
+    if field.name == "words_without_pieces":
+        return _lists([_begun(row)[1] for row in rows])
     values = [getattr(row, field.name) for row in rows]
+    if field.name == "entity_types":
+        names = sorted({name for types in values for name in types})
+        code_of = {name: code for code, name in enumerate(names)}
+        codes = pa.array([code_of[name] for types in values for name in types], type=pa.int32())
+        types = pa.DictionaryArray.from_arrays(codes, pa.array(names, type=pa.string()))
+        return pa.ListArray.from_arrays(_offsets(map(len, values)), types)
     if field.type == _INTS:
         return _lists([None if value is None else value.reshape(-1) for value in values])
     if field.name == "evidence":
@@ -56,13 +70,26 @@ def _column(rows: Sequence[Features], field: pa.Field) -> pa.Array:
     return pa.array(values, type=field.type)
 
 
-def _lists(values: Sequence[Ints | None]) -> pa.Array:
+def _begun(row: Features) -> tuple[NDArray[np.uint8], Ints]:
+    """Where words begin, as bits; and once more where so many do that a bit is not enough."""
+    begun = np.zeros(len(row), dtype=np.bool_)
+    begun[row.word_starts] = True
+    again = row.word_starts[1:][np.diff(row.word_starts) == 0]
+    return np.packbits(begun), again
+
+
+def _word_starts(bits: NDArray[np.uint8], again: Ints) -> Ints:
+    begun = np.flatnonzero(np.unpackbits(bits)).astype(np.int32)
+    return np.sort(np.concatenate([begun, again])) if len(again) else begun
+
+
+def _lists(values: Sequence[NDArray[Any] | None], kind: type[np.generic] = np.int32) -> pa.Array:
     """A column of lists; built from one array, where one Python object for each would take most of the time."""
-    flat = np.concatenate([np.empty(0, dtype=np.int32), *(value for value in values if value is not None)])
+    flat = np.concatenate([np.empty(0, dtype=kind), *(value for value in values if value is not None)])
     offsets = _offsets(0 if value is None else len(value) for value in values)
     missing = np.array([value is None for value in values])
     mask = pa.array(missing) if missing.any() else None
-    return pa.ListArray.from_arrays(offsets, pa.array(flat, type=pa.int32()), mask=mask)
+    return pa.ListArray.from_arrays(offsets, pa.array(flat), mask=mask)
 
 
 def _offsets(lengths: Any) -> pa.Array:
@@ -79,11 +106,17 @@ class _Part:
         self.titles = batch.column("title")
         self.entities: Ints = batch.column("entities").to_numpy()
         self.mentions_cut: Ints = batch.column("mentions_cut").to_numpy()
-        self.lists: dict[str, tuple[Ints, Ints]] = {name: _list_views(batch.column(name)) for name in _LISTS}
+        self.lists: dict[str, tuple[Ints, NDArray[Any]]] = {name: _list_views(batch.column(name)) for name in _LISTS}
         self.has_pairs = batch.column("pairs").is_valid().to_numpy(zero_copy_only=False)
         evidence = batch.column("evidence")
         self.evidence_offsets: Ints = evidence.offsets.to_numpy()
         self.evidence = _list_views(evidence.values)
+        self.word_bits = _list_views(batch.column("word_starts"))
+        types = batch.column("entity_types")
+        self.type_offsets: Ints = types.offsets.to_numpy()
+        self.type_codes: Ints = types.values.indices.to_numpy()
+        self.type_names: list[str] = types.values.dictionary.to_pylist()
+        self.words = batch.column("words")
 
     def ints(self, name: str, i: int) -> Ints:
         offsets, values = self.lists[name]
@@ -96,6 +129,8 @@ class _Part:
         offsets, values = self.evidence
         first, last = self.evidence_offsets[i], self.evidence_offsets[i + 1]
         bounds = offsets[first : last + 1].tolist()
+        bit_offsets, bits = self.word_bits
+        types, words = self.type_codes[self.type_offsets[i] : self.type_offsets[i + 1]].tolist(), self.words[i].as_py()
         return Features(
             title=self.titles[i].as_py(),
             input_ids=self.ints("input_ids", i),
@@ -107,11 +142,14 @@ class _Part:
             labels=self.ints("labels", i).reshape(-1, 3),
             evidence=tuple([tuple(values[a:b].tolist()) for a, b in pairwise(bounds)]),
             sentences=self.ints("sentences", i).reshape(-1, 2),
+            entity_types=tuple([self.type_names[code] for code in types]),
+            word_starts=_word_starts(bits[bit_offsets[i] : bit_offsets[i + 1]], self.ints("words_without_pieces", i)),
             pairs=self.ints("pairs", i).reshape(-1, 2) if self.has_pairs[i] else None,
+            words=None if words is None else tuple(map(tuple, words)),
         )
 
 
-def _list_views(column: pa.Array) -> tuple[Ints, Ints]:
+def _list_views(column: pa.Array) -> tuple[Ints, NDArray[Any]]:
     """Where each list begins (and the last ends), and the numbers of all: no copies."""
     return column.offsets.to_numpy(), column.values.to_numpy()
 
@@ -147,6 +185,10 @@ class FeatureFile(Sequence[Features]):
     def mentions(self) -> NDArray[np.int64]:
         """How many mentions each document has: [documents]."""
         return self._joined(lambda part: part.lengths("mention_entity"))
+
+    def entity_types(self) -> tuple[str, ...]:
+        """The types of entities that the documents name, sorted."""
+        return tuple(sorted({name for part in self._parts for name in part.type_names} - {""}))
 
     def digest(self, *names: str) -> str:
         """Of the word pieces and the like of all documents, whatever parts they are in: 64 hex digits."""

@@ -49,7 +49,9 @@ def build(folder: Path, made=None, checksum="content", fingerprint="vocabulary",
     made = documents() if made is None else made
     relations, max_length = other.get("relations", RELATIONS), other.get("max_length", 64)
     whole = DocumentChunks(lambda: made, most)
-    return features_of(whole, checksum, PartMaker(folder, word_pieces(), fingerprint, tuple(relations), max_length))
+    keep_words = other.get("keep_words", False)
+    maker = PartMaker(folder, word_pieces(), fingerprint, tuple(relations), max_length, keep_words)
+    return features_of(whole, checksum, maker)
 
 
 def parts(folder: Path) -> list[Path]:
@@ -75,6 +77,29 @@ def test_what_is_read_is_what_was_built(tmp_path, most):
     assert [plain(f) for f in read] == [plain(f) for f in built]
     assert read.lengths.tolist() == [len(f) for f in built]
     assert read.mentions_cut == sum(f.mentions_cut for f in built)
+
+
+def test_words_are_read_as_they_were_built_and_are_another_file(tmp_path):
+    built = list(build_features(documents(), word_pieces(), RELATIONS, 64, keep_words=True))
+    assert all(f.words for f in built)
+    without = build(tmp_path)
+    assert [plain(f) for f in build(tmp_path, keep_words=True)] == [plain(f) for f in built]
+    assert without[0].words is None
+
+
+def test_words_without_pieces_are_read_where_they_were_built(tmp_path):
+    silent = Document("silent", (("\u200b", "a", "\u200b", "\u200b", "b", "\u200b"),), (), ())
+    (built,) = build_features([silent], word_pieces(), RELATIONS, 64)
+    (read,) = build(tmp_path, made=[silent])
+    assert len(built.word_starts) == 5
+    assert read.word_starts.tolist() == built.word_starts.tolist()
+
+
+def test_the_types_of_entities_are_those_of_all_parts(tmp_path):
+    made = [Document(str(i), (("a",),), ((Mention(0, 0, 1, "a", kind),),), ()) for i, kind in enumerate(["Q", "", "P"])]
+    read = build(tmp_path, made=made, most=1)
+    assert read.entity_types() == ("P", "Q")
+    assert [f.entity_types for f in read] == [("Q",), ("",), ("P",)]
 
 
 def test_a_second_call_reads_the_file_of_the_first(tmp_path, monkeypatch):

@@ -32,8 +32,8 @@ def document(sentences, entities, labels=()):
     )
 
 
-def features_of(d, words, relations=(), max_length=1024):
-    (features,) = build_features([d], words, relations, max_length)
+def features_of(d, words, relations=(), max_length=1024, keep_words=False):
+    (features,) = build_features([d], words, relations, max_length, keep_words)
     return features
 
 
@@ -170,6 +170,33 @@ def test_labels_are_numbered_by_the_relations_given(words):
     assert f.evidence == ((0,), ())
 
 
+def test_each_word_has_the_piece_that_it_begins_with(words):
+    f = features_of(document(["ab c", "d"], [[(0, 0, 1), (1, 0, 1)], [(0, 1, 2)]]), words)
+    assert shown(f) == "[CLS] * a ##b * * c * * d * [SEP]"
+    assert f.word_starts.tolist() == [2, 6, 9]
+
+
+def test_a_word_without_pieces_begins_where_it_would_and_a_word_past_the_limit_nowhere(words):
+    d = document(["\u200b a \u200b \u200b b", "\u200b c d \u200b"], [[(0, 1, 2)]])
+    f = features_of(d, words)
+    assert shown(f) == "[CLS] * a * b c d [SEP]"
+    assert f.word_starts.tolist() == [1, 2, 4, 4, 4, 5, 5, 6]  # the last has no piece after it to begin with
+    f = features_of(d, words, max_length=6)
+    assert shown(f) == "[CLS] * a * b [SEP]"
+    assert f.word_starts.tolist() == [1, 2, 4, 4, 4]
+
+
+def test_words_are_kept_only_where_they_are_wanted(words):
+    d = document(["ab c", "d"], [])
+    assert features_of(d, words).words is None
+    assert features_of(d, words, max_length=3, keep_words=True).words == (("ab", "c"), ("d",))
+
+
+def test_the_type_of_an_entity_is_that_of_its_first_mention(words):
+    d = Document("", (("a", "b"),), ((Mention(0, 0, 1, "", "PER"), Mention(0, 1, 2, "", "ORG")), ()))
+    assert features_of(d, words).entity_types == ("PER", "")
+
+
 def test_a_document_without_entities_sentences_or_labels_has_empty_arrays(words):
     f = features_of(document([], []), words)
     assert shown(f) == "[CLS] [SEP]"
@@ -204,6 +231,9 @@ def test_every_surviving_mention_is_at_a_marker_and_sentences_partition_the_piec
     assert f.sentences[0, 0] == 1
     assert f.sentences[-1, 1] == len(f) - 1
     assert (f.sentences[1:, 0] == f.sentences[:-1, 1]).all()
+    begun = [word for sentence in sentences for word in sentence.split()][: len(f.word_starts)]
+    assert [PIECES[i] for i in f.input_ids[f.word_starts]] == [word[0] for word in begun]
+    assert (np.diff(f.word_starts) > 0).all()
 
 
 WORDS = ["a", "A", "b", "Ab", "abc", "ab", "7", "é", "a.", "", "*", "[SEP]", "z", "a" * 101, "a b", "ﬀ", "K", "xa"]
