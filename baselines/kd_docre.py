@@ -40,6 +40,7 @@ class KdDocRe(PairModel):
     """
 
     Hyperparameters = KdDocReHyperparameters
+    loss_settings = frozenset({"gamma", "num_labels"})
     pooled_heads = "sum"
     pooling_epsilon = 1e-10
     whole_grid = True
@@ -64,7 +65,7 @@ class KdDocRe(PairModel):
         self.features = PairFeatures(size, hp.pair_size)
         self.projection = GroupedBilinear(hp.pair_size, hp.block_size, size, bias=False)
         self.axial = AxialTransformer(size, hp.axial_layers, hp.axial_heads)
-        self.classifier = nn.Linear(size, len(task.relations) + 1)
+        self.classifier = nn.Linear(size, task.classes)
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [C, R + 1] of the C candidates among the pairs."""

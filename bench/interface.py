@@ -8,8 +8,8 @@ harness's, and the same for all.
 
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), losses on
 evidence or a teacher's signals (`batch_loss`), evidence (`evidence`), decisions tuned on dev (`tune`), what logits are
-compared with, where it cannot be told from `decode` (`decided_against`), and another way from a trained model to
-predictions (`Inference`).
+compared with, where it cannot be told from `decode` (`decided_against`), other losses (`loss_settings`; what a loss is
+says `bench.losses.interface`), and another way from a trained model to predictions (`Inference`).
 
 Public, and stable between releases: what this module hands on (`__all__`: everything that a model file needs, the types
 of its arguments included), and the parts in `bench.nn` that models share: `axial`, `biaffine`, `bilinear`,
@@ -24,12 +24,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.data.documents import Document, Label, Mention
+from bench.losses.interface import Loss, LossHyperparameters
 from bench.metrics.submission import Prediction
 from bench.nn.pooling import Pairs
 from bench.nn.tokens import Tokens
@@ -46,6 +48,8 @@ __all__ = [
     "Hyperparameters",
     "Inference",
     "Label",
+    "Loss",
+    "LossHyperparameters",
     "Mention",
     "Model",
     "PairModel",
@@ -79,12 +83,19 @@ class Task:
     encoder_size: d.   relations: R names; logit column r + 1 (or r, without a threshold class) is relations[r].
     label_rates: [R], the share of the stage's candidate training pairs that carry each label.
     vocabulary: how many word pieces the tokenizer knows, for models that embed them themselves.
+    thresholds: how many columns of the logits come before the relations', for a model whose loss can be another one.
     """
 
     encoder_size: int
     relations: tuple[str, ...]
     label_rates: tuple[float, ...]
     vocabulary: int = 0
+    thresholds: int = 1
+
+    @property
+    def classes(self) -> int:
+        """The columns of the logits of a model whose loss can be another one: thresholds, then relations."""
+        return self.thresholds + len(self.relations)
 
 
 class DocumentScores(NamedTuple):
@@ -207,6 +218,13 @@ class PairModel(Model, nn.Module):
     """Whether `evidence` is defined."""
     tunes_decisions: ClassVar[bool] = False
     """Whether `tune` is defined."""
+    loss_settings: ClassVar[frozenset[str] | None] = None
+    """The hyperparameters that `loss` and `decode` alone use, where a `Loss` may take the place of both; else None.
+
+    Such a model gives `task.classes` logits, and knows of what they are compared with by `decided_against` alone.
+    """
+    bilinear_head: ClassVar[str | None] = None
+    """The attribute with the `GroupedBilinear` that gives the logits, whose products the contrastive term compares."""
 
     def forward(self, inputs: Any) -> Tensor:
         """The logits of the candidate pairs: [P, classes]. inputs: `Pairs` or `Tokens`, as `reads` says."""
@@ -256,3 +274,8 @@ class PairModel(Model, nn.Module):
                 logits.new_tensor([tuned[name] for name in names]), "the relation's threshold, tuned on dev"
             )
         return Thresholds(logits.new_zeros(len(relations)), "0")
+
+    def candidates(self, logits: Tensor, relations: Sequence[str]) -> Tensor:
+        """The relations that `decode` may predict, whatever they are compared with: [P, R], bool. All of them, if not
+        defined otherwise."""
+        return torch.ones(len(logits), len(relations), dtype=torch.bool, device=logits.device)

@@ -1,7 +1,7 @@
 """What a loss is that any model can be trained with. The page to read before adding one.
 
 A `Loss` turns the logits of a batch's pairs and their labels into named scalars whose sum is minimised, and says what
-the logits are decided against. The logits have the loss's threshold columns first, then one column for each relation, in
+the logits are decided against. The logits have the loss's threshold columns first, then a column for each relation, in
 the order of the data set: [P, T + R]. It is registered under the entry-point group `docre_bench.losses`, or named
 `file.py:Name`, and asked for as a hyperparameter of a model: `--models atlop:loss=atgl:alpha=16.5`.
 """

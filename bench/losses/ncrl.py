@@ -1,4 +1,4 @@
-"""NCRL: every relation ranked against the class "none", and that against the mean relation (Zhou and Lee, IJCAI 2022)."""
+"""NCRL: relations ranked against a class "none", and that against their mean (Zhou and Lee, IJCAI 2022)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ class PmtEmHyperparameters(LossHyperparameters):
         description="batch: the mean sum times the mean of 1 / count, as the released program; pair: as it is written",
     )
     negatives_kept: float = Field(
-        1.0, gt=0, le=1, description="share of the relations that count as negatives of pairs without a label, by chance"
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the relations that are negatives of pairs without a label, by chance",
     )
 
 

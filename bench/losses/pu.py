@@ -17,7 +17,8 @@ class PuRiskHyperparameters(LossHyperparameters):
     """The terms of the risk (section 3 of the paper)."""
 
     at_most: Positive | None = Field(
-        None, description="a relation must be among this many highest columns of its pair, thresholds counted; null: any"
+        None,
+        description="a relation must be among this many highest columns of its pair; null: any",
     )
     prior_multiple: float = Field(1.0, gt=0, description="how many times more positives than labelled ones (pi / pi_l)")
     margin: float = Field(0.25, description="m of the squared loss s (y f - m)^2; 1 in TTM-RE")

@@ -29,12 +29,23 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class LossPlan(_Frozen):
+    """The loss that a stage is trained with in place of its model's own."""
+
+    name: str
+    reference: str
+    class_name: str
+    code: str
+    hyperparameters: dict[str, Any]
+
+
 class StagePlan(_Frozen):
     """One training run over one source of data. All fields but those that name things decide its weights.
 
     harness: the HARNESS_VERSION it is trained with, kept so that a plan of another version keeps its key.
     causal: whether its encoder looks only backwards, for tables to say so.
     after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
+    loss: what it is trained with and decides by, where that is not the model's own.
     """
 
     harness: int = 1
@@ -59,6 +70,15 @@ class StagePlan(_Frozen):
     after: str | None
     teacher: str | None = None
     signal: Signal | None = None
+    loss: LossPlan | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not used, so that versions from before can read it."""
+        content: dict[str, Any] = serialized(self)
+        if self.loss is None:
+            del content["loss"]
+        return content
 
     @property
     def key(self) -> str:

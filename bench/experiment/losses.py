@@ -1,0 +1,124 @@
+"""The losses that are asked for in place of a model's own: `atlop:loss=atgl`, or `loss=atgl` for every model.
+
+A model may have a hyperparameter `loss` itself (`ttmre:loss=pu`); a value that this takes is the model's, and no other
+loss. What the loss is told stands beside it (`atlop:loss=atgl:alpha=20`), or for all models at once under the name of
+the loss (`atgl.alpha=20`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.errors import UsageError
+from bench.experiment.overrides import parsed, trainable
+from bench.registry import LossEntry, ModelEntry, find_loss
+
+LOSS = "loss"
+"""The name under which a loss is asked for."""
+
+
+@dataclass(frozen=True)
+class Changeable:
+    """What can be changed of a model with the losses that are asked for.
+
+    losses: those of some of its stages.   own: whether some stages are trained with the model's own loss.
+    """
+
+    entry: ModelEntry
+    losses: tuple[LossEntry, ...] = ()
+    own: bool = True
+
+    def names(self) -> set[str]:
+        """Of what can be changed of its stages; those of its own loss only where that is used."""
+        of_model = set(self.entry.cls.Hyperparameters.model_fields)
+        if not self.own:
+            of_model -= loss_settings(self.entry) or set()
+        return {LOSS, *trainable(self.entry), *of_model}.union(*(names_of(loss) for loss in self.losses))
+
+
+def changeable(entry: ModelEntry, levels: Iterable[Mapping[str, Any]]) -> Changeable:
+    """What can be changed of a model with the losses that these levels of changes ask for. Raises UsageError."""
+    asked = [
+        (key, loss)
+        for level in levels
+        for key, value in parsed(level)
+        if key.name == LOSS and key.model in (None, entry.name, entry.cls.trains_as)
+        if (loss := loss_of(entry, value)) is not None
+    ]
+    everywhere = any(key.setting is None and key.data is None for key, _ in asked)
+    return Changeable(entry, tuple({loss.name: loss for _, loss in asked}.values()), own=not everywhere)
+
+
+def loss_of(entry: ModelEntry, value: Any) -> LossEntry | None:
+    """The loss that a value of `loss` asks for in place of a model's own; None where it is a value of the model's own.
+
+    Raises UsageError where there is no such loss.
+    """
+    if value is None or _is_own(entry, value):
+        return None
+    if not isinstance(value, str):
+        raise UsageError(f"{entry.name}: loss = {value!r}: expected the name of a loss (`bench losses` lists them)")
+    return find_loss(value)
+
+
+def check_fits(entry: ModelEntry, loss: LossEntry, hyperparameters: Any) -> None:
+    """Raise UsageError, with the reason, where a model cannot be trained with a loss."""
+    cls = entry.cls
+    settings = loss_settings(entry)
+    if settings is None:
+        raise UsageError(f"{entry.name} cannot be trained with the loss {loss.name}: {_why_own_alone(entry)}")
+    taken = sorted(names_of(loss) & (set(cls.Hyperparameters.model_fields) - settings))
+    if taken:
+        raise UsageError(f"{entry.name} and the loss {loss.name} both have a hyperparameter {', '.join(taken)}")
+    if hyperparameters.contrastive and getattr(cls, "bilinear_head", None) is None:
+        raise UsageError(
+            f"{entry.name} cannot be trained with the contrastive term of the loss {loss.name}: it does not say "
+            "(`bilinear_head`) which grouped bilinear product its logits are. Without that term: contrastive=0"
+        )
+
+
+def loss_settings(entry: ModelEntry) -> frozenset[str] | None:
+    """The hyperparameters that the model's own loss and decoding alone use; None where it takes no other."""
+    return getattr(entry.cls, "loss_settings", None)
+
+
+def names_of(loss: LossEntry) -> set[str]:
+    """The names of a loss's hyperparameters."""
+    return set(loss.cls.Hyperparameters.model_fields)
+
+
+def shown_loss(value: Any) -> Any:
+    """A value of `loss` as tables show it: of one in a file the class alone."""
+    return value.rpartition(":")[2] if isinstance(value, str) else value
+
+
+def check_columns(where: str, columns: Sequence[int]) -> None:
+    """Raise UsageError where the stages of a run differ in threshold columns: none could go on from another."""
+    if len(set(columns)) > 1:
+        raise UsageError(
+            f"{where}: the losses of its stages have {', '.join(map(str, columns))} threshold columns, and a stage "
+            "cannot go on from weights, nor learn from logits, of another number. The same loss in all: loss=NAME"
+        )
+
+
+def _is_own(entry: ModelEntry, value: Any) -> bool:
+    schema = entry.cls.Hyperparameters
+    if LOSS not in schema.model_fields:
+        return False
+    if loss_settings(entry) is None:
+        return True
+    try:
+        schema(**{LOSS: value})
+    except ValidationError as error:
+        return all(problem["loc"][:1] != (LOSS,) for problem in error.errors())
+    return True
+
+
+def _why_own_alone(entry: ModelEntry) -> str:
+    if entry.cls.reads == "documents":
+        return "it is a model without gradients, which no loss trains"
+    return "its logits are not compared with a threshold class, or it does not say so (`loss_settings`)"
