@@ -24,7 +24,7 @@ COMMANDS = (
 """Each is a function of the module of its name in `bench.cli`, or of that in MODULES."""
 MODULES = {"import": "import_predictions"}
 """The modules of commands whose name can be none of Python's."""
-GROUPS = ("models", "data")
+GROUPS = ("models", "losses", "data")
 """Each is the `app` of the module of its name, with commands of its own."""
 
 

@@ -69,28 +69,23 @@ def _card(model: str) -> ModelCard:
 
 
 @app.command(cls=Command)
-def check(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
+def check(
+    model: Annotated[
+        str, typer.Argument(help="A registered name, or ./file.py:Class; with another loss: atlop:loss=sat.")
+    ],
+) -> None:
     """Try a model on generated documents, in a few steps if it is trained; say what holds and what does not."""
-    from rich.text import Text
-
-    from bench.cli.console import make_console
-    from bench.errors import BenchError
+    from bench.cli.findings import report_findings
     from bench.execution.counting_checks import check_counting
     from bench.execution.model_checks import check_model
+    from bench.experiment.losses import model_and_loss
     from bench.interface import CountingModel, PairModel
-    from bench.registry import find
 
-    console = make_console()
-    failed = 0
-    cls = find(model).cls
+    entry, loss = model_and_loss(model)
+    cls = entry.cls
     if issubclass(cls, CountingModel):
         findings = check_counting(cls)
     else:
         assert issubclass(cls, PairModel)
-        findings = check_model(cls)
-    for finding in findings:
-        failed += not finding.holds
-        mark = Text("ok   ", "green") if finding.holds else Text("FAIL ", "red")
-        console.print(mark + Text(finding.claim + (f": {finding.detail}" if finding.detail else "")))
-    if failed:
-        raise BenchError(f"{model}: {failed} of the checks failed")
+        findings = check_model(cls, loss)
+    report_findings(model, findings)

@@ -13,12 +13,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.errors import UsageError
-from bench.experiment.overrides import parsed, trainable
-from bench.registry import LossEntry, ModelEntry, find_loss
+from bench.errors import UsageError, unknown
+from bench.experiment.overrides import CHANGE, parse_changes, parsed, trainable
+from bench.experiment.values import checked
+from bench.interface import LossHyperparameters
+from bench.registry import LossEntry, ModelEntry, find, find_loss
 
 LOSS = "loss"
 """The name under which a loss is asked for."""
+
+
+@dataclass(frozen=True)
+class ResolvedLoss:
+    """A loss with every value decided."""
+
+    entry: LossEntry
+    hyperparameters: LossHyperparameters
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,57 @@ def check_fits(entry: ModelEntry, loss: LossEntry, hyperparameters: Any) -> None
             f"{entry.name} cannot be trained with the contrastive term of the loss {loss.name}: it does not say "
             "(`bilinear_head`) which grouped bilinear product its logits are. Without that term: contrastive=0"
         )
+
+
+def resolved_loss(entry: ModelEntry, loss: LossEntry, values: Mapping[str, Any], where: str) -> ResolvedLoss:
+    """A loss with the values that were given, for a model. Raises UsageError for what cannot be."""
+    told = ResolvedLoss(loss, checked(loss.cls.Hyperparameters, values, f"{where}, loss {loss.name}"))
+    check_fits(entry, loss, told.hyperparameters)
+    return told
+
+
+def model_and_loss(name: str) -> tuple[ModelEntry, ResolvedLoss | None]:
+    """The model of `atlop:loss=sat`, and the loss with its settings; None for the model's own. Raises UsageError."""
+    place, changes = _place_and_changes(name)
+    entry = find(place)
+    loss = loss_of(entry, changes.pop(LOSS, None))
+    if loss is None:
+        if changes:
+            raise UsageError(f"{name}: a model is checked with its defaults; only another loss can be asked for")
+        return entry, None
+    return entry, resolved_loss(entry, loss, _known(loss, changes), entry.name)
+
+
+def named_loss(name: str) -> tuple[LossEntry, LossHyperparameters]:
+    """The loss of `atgl:alpha=16.5`, and its settings. Raises UsageError."""
+    place, changes = _place_and_changes(name)
+    loss = find_loss(place)
+    return loss, checked(loss.cls.Hyperparameters, _known(loss, changes), f"loss {loss.name}")
+
+
+def _known(loss: LossEntry, changes: dict[str, Any]) -> dict[str, Any]:
+    for key in changes:
+        if key not in names_of(loss):
+            raise unknown(f"hyperparameter of the loss {loss.name}", key, names_of(loss))
+    return changes
+
+
+def _place_and_changes(name: str) -> tuple[str, dict[str, Any]]:
+    parts = with_places_of_losses(name.split(":"))
+    changes = [part for part in parts if CHANGE.match(part)]
+    return ":".join(part for part in parts if part not in changes), parse_changes(changes)
+
+
+def with_places_of_losses(parts: Sequence[str]) -> list[str]:
+    """`loss=./my_loss.py` and the class after it are one change."""
+    joined: list[str] = []
+    for part in parts:
+        previous = joined[-1] if joined else ""
+        if previous.startswith(f"{LOSS}=") and ":" not in previous and not CHANGE.match(part):
+            joined[-1] = f"{previous}:{part}"
+        else:
+            joined.append(part)
+    return joined
 
 
 def loss_settings(entry: ModelEntry) -> frozenset[str] | None:

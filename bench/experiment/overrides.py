@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,8 @@ from bench.interface import SETTINGS, Setting, Source, Training
 from bench.registry import ModelEntry
 
 SOURCES: tuple[Source, ...] = get_args(Source)
+CHANGE = re.compile(r"[A-Za-z_][\w.+-]*=")
+"""How a change begins, among the parts of what a user calls a model."""
 KEY_FORM = "[MODEL.][SETTING.][DATA.]NAME"
 
 

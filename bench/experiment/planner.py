@@ -8,7 +8,8 @@ from bench.data.catalog.dataset import Dataset
 from bench.data.documents import Document
 from bench.errors import UsageError
 from bench.experiment.config import Experiment
-from bench.experiment.variants import ResolvedLoss, Variant, resolve_stages, variant_name
+from bench.experiment.losses import ResolvedLoss
+from bench.experiment.variants import Variant, resolve_stages, variant_name
 from bench.nn.encoder_source import TINY, EncoderSource
 from bench.registry import ModelEntry, code_version, find, loss_version
 from bench.runs.names import NO_ENCODER

@@ -13,21 +13,22 @@ from typing import Any
 from bench.errors import UsageError
 from bench.experiment.losses import (
     LOSS,
+    ResolvedLoss,
     changeable,
     check_columns,
-    check_fits,
     loss_of,
     loss_settings,
     names_of,
+    resolved_loss,
     shown_loss,
+    with_places_of_losses,
 )
-from bench.experiment.overrides import Scope, applicable, parse_changes, trainable
+from bench.experiment.overrides import CHANGE, Scope, applicable, parse_changes, trainable
 from bench.experiment.values import SHOWN, checked
-from bench.interface import LossHyperparameters, Setting, Stage, Training
+from bench.interface import Setting, Stage, Training
 from bench.registry import LossEntry, ModelEntry, find
 
 MOST_VARIANTS = 1000
-_CHANGE = re.compile(r"[A-Za-z_][\w.+]*=")
 _NUMBER = re.compile(r"[+-]?\d[^:]*")
 _SPAN = re.compile(r"([+-]?\d+)(?:\.\.([+-]?\d+))?")
 
@@ -47,7 +48,7 @@ def split_models(text: str) -> list[str]:
     """The names in a comma-separated list: in `ttmre:memory=10,50,ssrpu` they are `ttmre:memory=10,50` and `ssrpu`."""
     names: list[str] = []
     for part in (part.strip() for part in text.split(",")):
-        if names and _NUMBER.fullmatch(part.partition(":")[0]) and _CHANGE.match(names[-1].rpartition(":")[2]):
+        if names and _NUMBER.fullmatch(part.partition(":")[0]) and CHANGE.match(names[-1].rpartition(":")[2]):
             names[-1] += f",{part}"
         elif part:
             names.append(part)
@@ -62,25 +63,13 @@ def variants_of(name: str) -> list[Variant]:
             f"model {name!r}: nothing stands {'after' if parts[0].strip() else 'before'} a colon; expected a change "
             "(ttmre:layers=2), or a file and a class (./my_model.py:MyModel)"
         )
-    parts = _with_places_of_losses(parts)
-    changes = [part for part in parts if _CHANGE.match(part)]
+    parts = with_places_of_losses(parts)
+    changes = [part for part in parts if CHANGE.match(part)]
     entry = find(":".join(part for part in parts if part not in changes))
     choices = [[f"{key}={value}" for value in _values(change)] for change in changes for key in [change.split("=")[0]]]
     if math.prod(map(len, choices)) > MOST_VARIANTS:
         raise UsageError(f"{name}: more than {MOST_VARIANTS:,} variants")
     return [Variant(entry, parse_changes(chosen)) for chosen in itertools.product(*choices)]
-
-
-def _with_places_of_losses(parts: Sequence[str]) -> list[str]:
-    """`loss=./my_loss.py` and the class after it are one change."""
-    joined: list[str] = []
-    for part in parts:
-        previous = joined[-1] if joined else ""
-        if previous.startswith(f"{LOSS}=") and ":" not in previous and not _CHANGE.match(part):
-            joined[-1] = f"{previous}:{part}"
-        else:
-            joined.append(part)
-    return joined
 
 
 def _values(change: str) -> list[str]:
@@ -126,14 +115,6 @@ class ResolvedStage:
     loss: ResolvedLoss | None = None
 
 
-@dataclass(frozen=True)
-class ResolvedLoss:
-    """A loss with every value decided."""
-
-    entry: LossEntry
-    hyperparameters: LossHyperparameters
-
-
 def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mapping[str, Any]]) -> list[ResolvedStage]:
     """The stages of a model in a setting, with the overrides in force. Raises UsageError for a value that can't be.
 
@@ -170,8 +151,7 @@ def _resolved(entry: ModelEntry, stage: Stage, levels: Sequence[Mapping[str, Any
     where = f"{entry.name}, stage {stage.data}"
     told: ResolvedLoss | None = None
     if loss is not None:
-        told = ResolvedLoss(loss, checked(loss.cls.Hyperparameters, of(names_of(loss)), f"{where}, loss {loss.name}"))
-        check_fits(entry, loss, told.hyperparameters)
+        told = resolved_loss(entry, loss, of(names_of(loss)), where)
     training = checked(Training, of(trained), where)
     hyperparameters = checked(schema, of(declared - unused), where).model_dump(exclude=set(unused))
     return ResolvedStage(stage, training, hyperparameters, told)

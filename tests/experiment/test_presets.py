@@ -10,11 +10,12 @@ import pytest
 
 from bench.cli.stand_ins import StandIns
 from bench.errors import UsageError
+from bench.experiment.checks import check_changes
 from bench.experiment.config import CommandLine, Experiment, make_experiments, preset_names
-from bench.experiment.overrides import check_changes
+from bench.experiment.losses import changeable
 from bench.experiment.planner import planned_runs
 from bench.experiment.variants import plain, resolve_stages
-from bench.registry import find, registered
+from bench.registry import LOSS, find, find_loss, registered
 from bench.runs.plan import RunPlan
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published" / "ttm_re_tables.csv"
@@ -94,9 +95,12 @@ def test_no_cell_of_a_preset_is_one_that_the_model_does_not_have(preset):
 @pytest.mark.parametrize("preset", TABLES)
 def test_every_key_of_a_preset_changes_something(preset):
     entries = [find(name) for name in registered()]
+    losses = {name: find_loss(name) for name in registered(LOSS)}
     for experiment in experiments(preset):
+        models = [changeable(entry, experiment.presets) for entry in entries]
+        models += [changeable(variant.entry, [variant.changes]) for variant in experiment.models]
         for level in experiment.presets:
-            check_changes(f"{preset}: ", level, entries)
+            check_changes(f"{preset}: ", level, models, losses)
 
 
 @pytest.mark.parametrize("preset", TABLES)
