@@ -39,7 +39,7 @@ def _check_change(text: str, models: Sequence[Changeable], losses: Mapping[str, 
             raise unknown(f"hyperparameter of the loss {key.model}", key.name, known)
         return
     meant = [model for model in models if key.model in (None, model.entry.name)]
-    known = {name for model in meant for name in model.names()}
+    known = {name for model in meant for name in model.names(limited=key.model is not None)}
     if key.name not in known:
         of = ", ".join(dict.fromkeys(_named(model) for model in meant))
         raise unknown(f"hyperparameter of {of}", key.name, known)

@@ -2,7 +2,8 @@
 
 A model may have a hyperparameter `loss` itself (`ttmre:loss=pu`); a value that this takes is the model's, and no other
 loss. What the loss is told stands beside it (`atlop:loss=atgl:alpha=20`), or for all models at once under the name of
-the loss (`atgl.alpha=20`).
+the loss (`atgl.alpha=20`). A change that names the model, `ttmre.margin=1`, is of the model's own loss if that has a
+setting of this name, and of no other: what a preset tells a model of its loss is told to no other loss.
 """
 
 from __future__ import annotations
@@ -42,12 +43,16 @@ class Changeable:
     losses: tuple[LossEntry, ...] = ()
     own: bool = True
 
-    def names(self) -> set[str]:
-        """Of what can be changed of its stages; those of its own loss only where that is used."""
-        of_model = set(self.entry.cls.Hyperparameters.model_fields)
+    def names(self, limited: bool = False) -> set[str]:
+        """Of what can be changed of its stages; those of its own loss only where that is used.
+
+        limited: by changes that name the model. What its own loss also has, they mean of that.
+        """
+        of_model, own_loss = set(self.entry.cls.Hyperparameters.model_fields), loss_settings(self.entry) or set()
+        of_losses = set[str]().union(*(names_of(loss) for loss in self.losses))
         if not self.own:
-            of_model -= loss_settings(self.entry) or set()
-        return {LOSS, *trainable(self.entry), *of_model}.union(*(names_of(loss) for loss in self.losses))
+            of_model -= own_loss
+        return {LOSS, *trainable(self.entry), *of_model, *(of_losses - own_loss if limited else of_losses)}
 
 
 def changeable(entry: ModelEntry, levels: Iterable[Mapping[str, Any]]) -> Changeable:

@@ -133,6 +133,7 @@ def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mappi
 
 
 def _resolved(entry: ModelEntry, stage: Stage, levels: Sequence[Mapping[str, Any]], scope: Scope) -> ResolvedStage:
+    of_entry = scope.models
     loss, scope = _loss_and_scope(entry, stage, levels, scope)
     trained, schema = trainable(entry), entry.cls.Hyperparameters
     declared = set(schema.model_fields) - trained
@@ -143,7 +144,9 @@ def _resolved(entry: ModelEntry, stage: Stage, levels: Sequence[Mapping[str, Any
         of_recipe = {name: value for name, value in of_recipe.items() if name not in unused}
     values = dict(stage.training) | of_recipe
     for level in levels:
-        values |= {key.name: value for key, value in applicable(level, scope)}
+        for key, value in applicable(level, scope):
+            if not (key.model in of_entry and key.name in unused):
+                values[key.name] = value
 
     def of(names: set[str]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if name in names}
