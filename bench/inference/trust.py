@@ -57,10 +57,15 @@ class Trust:
         foreign = [reference for reference in named if reference not in known and not is_installed(reference)]
         if foreign and not self.everything:
             places = ", ".join(f"{reference.rpartition(':')[0]} ({named[reference]})" for reference in foreign)
+            models = [reference for reference in foreign if reference not in {loss.reference for loss in losses}]
+            yours = (
+                f"\nIf you have the model yourself, say where: --models my_model.py:{named[models[0]]}"
+                if models
+                else ""
+            )
             raise UntrustedCodeError(
                 f"{run / 'run.json'} names code of its own, which was not run: {places}.\n"
-                "If you know who wrote it and trust it, run it: --trust-code\n"
-                f"If you have the model yourself, say where: --models my_model.py:{named[foreign[0]]}"
+                f"If you know who wrote it and trust it, run it: --trust-code{yours}"
             )
         return plan
 
