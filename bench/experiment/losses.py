@@ -48,7 +48,8 @@ class Changeable:
 
         limited: by changes that name the model. What its own loss also has, they mean of that.
         """
-        of_model, own_loss = set(self.entry.cls.Hyperparameters.model_fields), loss_settings(self.entry) or set()
+        of_model = set(self.entry.cls.Hyperparameters.model_fields)
+        own_loss = loss_settings(self.entry) or frozenset()
         of_losses = set[str]().union(*(names_of(loss) for loss in self.losses))
         if not self.own:
             of_model -= own_loss
