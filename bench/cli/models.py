@@ -58,6 +58,10 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
         for i, stage in enumerate(stages):
             table.add_row("" if i else setting, f"{i + 1}. {stage}")
     console.print(table)
+    if card.losses:
+        console.print(
+            Text(f"\nAnother loss in place of its own: --models {model}:loss=NAME (`bench losses` lists them)")
+        )
 
 
 def _card(model: str) -> ModelCard:

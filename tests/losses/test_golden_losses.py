@@ -19,6 +19,7 @@ from bench.losses.interface import Loss
 from bench.losses.ncrl import Ncrl
 from bench.losses.pmt_em import PmtEm, moving_threshold_terms
 from bench.losses.separate import Aml, HingeAbl, MeanSat, Sat
+from bench.nn.losses import adaptive_threshold_loss
 
 CLASSES: dict[str, type[Loss]] = {
     "atgl": Atgl,
@@ -110,6 +111,15 @@ def test_value_and_gradient_are_the_reference_programs(golden, name, case, dtype
     value.backward()
     close(value, one.expected("loss", suffix), tolerance)
     close(logits.grad, one.expected("grad", suffix)[:, one.columns], tolerance)
+
+
+def test_several_thresholds_in_one_block_are_atl(golden):
+    one = golden("amtl", "one_block")
+    logits = torch.tensor(one.given, requires_grad=True)
+    value = adaptive_threshold_loss(logits, one.labels)
+    value.backward()
+    close(value, one.arrays[one.key + "loss_f64"], 1e-9)
+    close(logits.grad, one.arrays[one.key + "grad_f64"], 1e-9)
 
 
 @pytest.mark.parametrize(("name", "case"), [one for one in SEPARATE if one[1] != "x96" and one != ("mean_sat", "m9")])
