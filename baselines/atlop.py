@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 from torch import Tensor
 
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import above_threshold, adaptive_threshold_loss
+from bench.nn.losses import above_threshold, adaptive_threshold_loss, among_highest
 from bench.nn.pooling import Pairs
 
 
@@ -26,6 +28,8 @@ class Atlop(PairModel):
     """
 
     Hyperparameters = AtlopHyperparameters
+    loss_settings = frozenset({"num_labels"})
+    bilinear_head = "classifier"
     recipe = Recipe.one_then_the_other(
         human=Stage(data="human"),
         distant=Stage(data="distant", training={"epochs": 2}),
@@ -36,7 +40,7 @@ class Atlop(PairModel):
         super().__init__()
         self.hp = hp
         self.features = PairFeatures(task.encoder_size, hp.pair_size)
-        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
+        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, task.classes)
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [P, R + 1]."""
@@ -51,3 +55,7 @@ class Atlop(PairModel):
     def decode(self, logits: Tensor) -> Tensor:
         """Section 3.2: what is above the threshold class, at most `num_labels` classes."""
         return above_threshold(logits, at_most=self.hp.num_labels)
+
+    def candidates(self, logits: Tensor, relations: Sequence[str]) -> Tensor:
+        """At most `num_labels` classes of a pair, the threshold class counted."""
+        return among_highest(logits, self.hp.num_labels)[:, 1:]

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from baselines.dreeam import Dreeam
@@ -50,9 +51,9 @@ class InferenceStageFusion(Inference):
 
     This is the rule itself, computed in full and not an approximation to it; what it leaves open is settled so:
 
-    - A *candidate* of a reading is a relation among the `num_labels` highest classes of its pair. The threshold class
-      TH is counted among these but is no candidate, and ties at the last of them all stay, as in decoding. The *margin*
-      of a candidate is its logit minus TH's.
+    - A *candidate* of a reading is a relation that decoding may predict: one of the `num_labels` highest classes of its
+      pair. The threshold class TH is counted among these but is no candidate, and ties at the last of them all stay.
+      The *margin* of a candidate is its logit minus TH's, or minus what another loss decides it against.
     - The second reading is of pseudo documents (`pseudo_documents`), one for every distinct evidence of the document's
       pairs, whatever the signs of their margins. In each of them every pair of the entities it names is classified.
       A triple that is a candidate in several has the largest of its margins there.
@@ -67,7 +68,6 @@ class InferenceStageFusion(Inference):
         super().__init__(model, relations)
         if not isinstance(model, Dreeam):
             raise TypeError(f"{type(model).__name__} is not a model whose evidence can be fused: expected Dreeam")
-        self.at_most = model.hp.num_labels
 
     def tune(self, score: Scorer, dev: Sequence[Document]) -> dict[str, float]:
         """The threshold for scores, by F1 on `dev`."""
@@ -109,10 +109,22 @@ class InferenceStageFusion(Inference):
             for document, whole, parts in zip(chunk, scored, pseudo, strict=True):
                 shape = (len(document.entities), len(document.entities), len(self.relations))
                 inside, alone = np.full(shape, -np.inf), np.full(shape, -np.inf)
-                add_margins(inside, whole, np.arange(shape[0]), self.at_most)
+                self.add_margins(inside, whole, np.arange(shape[0]))
                 for part, said in zip(parts, islice(pseudo_scored, len(parts)), strict=True):
-                    add_margins(alone, said, part.entities, self.at_most)
+                    self.add_margins(alone, said, part.entities)
                 yield document, whole, fuse(inside, alone)
+
+    def add_margins(self, margins: NDArray[np.float64], scores: DocumentScores, entities: NDArray[np.int64]) -> None:
+        """Enter the margins of a reading's candidates into `margins` [n, n, R], where these are above what is there.
+
+        entities: which of the n each of the read document's is.
+        """
+        logits = torch.from_numpy(scores.logits.astype(np.float64)).to(next(self.model.parameters()).device)
+        thresholds = self.model.decided_against(logits, self.relations).values
+        above = logits[:, logits.shape[1] - len(self.relations) :] - thresholds
+        pair, relation = self.model.candidates(logits, self.relations).cpu().numpy().nonzero()
+        head, tail = entities[scores.pairs[pair]].T
+        np.maximum.at(margins, (head, tail, relation), above.cpu().numpy()[pair, relation])
 
 
 class DreeamIsf(Dreeam):
@@ -168,21 +180,6 @@ def excerpt(document: Document, sentences: Sequence[int]) -> PseudoDocument:
         candidates=candidates,
     )
     return PseudoDocument(pseudo, np.array(entities, dtype=np.int64))
-
-
-def add_margins(
-    margins: NDArray[np.float64], scores: DocumentScores, entities: NDArray[np.int64], at_most: int
-) -> None:
-    """Enter the margins of a reading's candidates into `margins` [n, n, R], where these are above what is there.
-
-    entities: which of the n each of the read document's is.   at_most: how many highest classes are looked at.
-    """
-    logits = scores.logits.astype(np.float64)
-    rank = min(at_most, logits.shape[1])
-    lowest = np.partition(logits, -rank, axis=1)[:, -rank, None]
-    pair, relation = (logits[:, 1:] >= lowest).nonzero()
-    head, tail = entities[scores.pairs[pair]].T
-    np.maximum.at(margins, (head, tail, relation), logits[pair, relation + 1] - logits[pair, 0])
 
 
 def fuse(whole: NDArray[np.float64], alone: NDArray[np.float64]) -> Fused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from bench.data.batching import Batch
 from bench.interface import Hyperparameters, PairModel, Positive, Recipe, Stage, Task
 from bench.nn.axial import AxialTransformer
 from bench.nn.bilinear import GroupedBilinear, PairFeatures
-from bench.nn.losses import above_threshold, adaptive_focal_loss
+from bench.nn.losses import above_threshold, adaptive_focal_loss, among_highest
 from bench.nn.pooling import Pairs
 
 
@@ -40,6 +41,7 @@ class KdDocRe(PairModel):
     """
 
     Hyperparameters = KdDocReHyperparameters
+    loss_settings = frozenset({"gamma", "num_labels"})
     pooled_heads = "sum"
     pooling_epsilon = 1e-10
     whole_grid = True
@@ -64,7 +66,7 @@ class KdDocRe(PairModel):
         self.features = PairFeatures(size, hp.pair_size)
         self.projection = GroupedBilinear(hp.pair_size, hp.block_size, size, bias=False)
         self.axial = AxialTransformer(size, hp.axial_layers, hp.axial_heads)
-        self.classifier = nn.Linear(size, len(task.relations) + 1)
+        self.classifier = nn.Linear(size, task.classes)
 
     def forward(self, pairs: Pairs) -> Tensor:
         """Logits [C, R + 1] of the C candidates among the pairs."""
@@ -90,3 +92,7 @@ class KdDocRe(PairModel):
     def decode(self, logits: Tensor) -> Tensor:
         """As ATLOP: what is above the threshold class, at most `num_labels` classes."""
         return above_threshold(logits, at_most=self.hp.num_labels)
+
+    def candidates(self, logits: Tensor, relations: Sequence[str]) -> Tensor:
+        """At most `num_labels` classes of a pair, the threshold class counted."""
+        return among_highest(logits, self.hp.num_labels)[:, 1:]

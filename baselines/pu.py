@@ -50,7 +50,8 @@ class SPu(PairModel):
         super().__init__()
         self.hp = hp
         self.features = PairFeatures(task.encoder_size, hp.pair_size)
-        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + int(self.ranking))
+        classes = task.classes if self.ranking else len(task.relations)
+        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, classes)
         self.risk = PuRisk(task.label_rates, PuTerms.of(hp, self.estimator))
 
     def forward(self, pairs: Pairs) -> Tensor:
@@ -72,6 +73,8 @@ class SsrPu(SPu):
     """SSR-PU: S-PU with squared ranking against a threshold class (sections 3.3, 3.4)."""
 
     ranking = True
+    loss_settings = frozenset(PuTerms.names())
+    bilinear_head = "classifier"
 
 
 class Pu(SPu):

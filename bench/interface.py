@@ -9,8 +9,9 @@ harness's, and the same for all.
 That is all that most models need. Further down, with defaults that do nothing: other inputs (`reads`), words
 (`reads_words`), token states beside pairs (`pooled_tokens`), texts of relations (`reads_relation_texts`), losses on
 evidence, a teacher's signals or how far training is (`batch_loss`), evidence (`evidence`), decisions tuned on dev
-(`tune`), what logits are compared with, where it cannot be told from `decode` (`decided_against`), and another way from
-a trained model to predictions (`Inference`).
+(`tune`), what logits are compared with, where it cannot be told from `decode` (`decided_against`), other losses
+(`loss_settings`; what a loss is says `bench.losses.interface`), and another way from a trained model to predictions
+(`Inference`).
 
 Where things are in a document (types of entities, mentions and their sentences, words) its `DocumentLayout` says, which
 `Pairs`, `Tokens` and `Batch` have under `documents`.
@@ -28,12 +29,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench.data.batching import Batch, DocumentLayout, Update
 from bench.data.documents import Document, Label, Mention
+from bench.losses.interface import Loss, LossHyperparameters
 from bench.metrics.submission import Prediction
 from bench.nn.pooling import Pairs
 from bench.nn.tokens import Tokens
@@ -50,6 +53,8 @@ __all__ = [
     "Hyperparameters",
     "Inference",
     "Label",
+    "Loss",
+    "LossHyperparameters",
     "Mention",
     "Model",
     "PairModel",
@@ -88,6 +93,7 @@ class Task:
     another. The codes in `DocumentLayout.entity_types` count through them; one more stands for any other type.
     relation_names, relation_descriptions: of each relation that has one, for a model that `reads_relation_texts`.
     dataset: the name of the data set, for messages: no part of a run's key.   seed: the run's.
+    thresholds: how many columns of the logits come before the relations', for a model whose loss can be another one.
     """
 
     encoder_size: int
@@ -99,6 +105,12 @@ class Task:
     relation_descriptions: Mapping[str, str] = field(default_factory=dict)
     dataset: str = ""
     seed: int = 0
+    thresholds: int = 1
+
+    @property
+    def classes(self) -> int:
+        """The columns of the logits of a model whose loss can be another one: thresholds, then relations."""
+        return self.thresholds + len(self.relations)
 
 
 class DocumentScores(NamedTuple):
@@ -227,6 +239,13 @@ class PairModel(Model, nn.Module):
     """Whether `evidence` is defined."""
     tunes_decisions: ClassVar[bool] = False
     """Whether `tune` is defined."""
+    loss_settings: ClassVar[frozenset[str] | None] = None
+    """The hyperparameters that `loss` and `decode` alone use, where a `Loss` may take the place of both; else None.
+
+    Such a model gives `task.classes` logits, and knows of what they are compared with by `decided_against` alone.
+    """
+    bilinear_head: ClassVar[str | None] = None
+    """The attribute with the `GroupedBilinear` that gives the logits, whose products the contrastive term compares."""
 
     def forward(self, inputs: Any) -> Tensor:
         """The logits of the candidate pairs: [P, classes]. inputs: `Pairs` or `Tokens`, as `reads` says."""
@@ -276,3 +295,8 @@ class PairModel(Model, nn.Module):
                 logits.new_tensor([tuned[name] for name in names]), "the relation's threshold, tuned on dev"
             )
         return Thresholds(logits.new_zeros(len(relations)), "0")
+
+    def candidates(self, logits: Tensor, relations: Sequence[str]) -> Tensor:
+        """The relations that `decode` may predict, whatever they are compared with: [P, R], bool. All of them, if not
+        defined otherwise."""
+        return torch.ones(len(logits), len(relations), dtype=torch.bool, device=logits.device)

@@ -1,4 +1,4 @@
-"""Finding a model by what the user calls it: a registered name, `module:Class`, or `file.py:Class`."""
+"""Finding a model or a loss by what the user calls it: a registered name, `module:Class`, or `file.py:Class`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,33 @@ from typing import TYPE_CHECKING, TypeGuard
 from bench.errors import UsageError, in_words, unknown
 
 if TYPE_CHECKING:
-    from bench.interface import Model
+    from bench.interface import Loss, Model
 
-GROUP = "docre_bench.models"
-HINT = 'Your own: --models ./my_model.py:MyModel (see "Add your own model" in the README)'
+
+@dataclass(frozen=True)
+class Kind:
+    """What is found: what it is called, the group of entry points it is registered under, what to say of one's own."""
+
+    word: str
+    group: str
+    hint: str
+
+
+MODEL = Kind(
+    "model",
+    "docre_bench.models",
+    'Your own: --models ./my_model.py:MyModel (see "Add your own model" in the README)',
+)
+LOSS = Kind("loss", "docre_bench.losses", "Your own: loss=./my_loss.py:MyLoss (see docs/losses.md)")
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """A loss under the name that tables show; `reference` finds its class again in another process."""
+
+    name: str
+    reference: str
+    cls: type[Loss]
 
 
 @dataclass(frozen=True)
@@ -35,61 +58,75 @@ class ModelEntry:
     cls: type[Model]
 
 
-def registered() -> dict[str, EntryPoint]:
-    """Entry points of all installed packages, by model name. Two packages with one name is an error."""
+def registered(kind: Kind = MODEL) -> dict[str, EntryPoint]:
+    """Entry points of all installed packages, by name. Two packages with one name is an error."""
     entries: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(group=kind.group):
         if entry.name in entries and entries[entry.name].value != entry.value:
             raise UsageError(
-                f"two installed packages register a model {entry.name!r}: {entries[entry.name].value} and {entry.value}"
+                f"two installed packages register a {kind.word} {entry.name!r}: "
+                f"{entries[entry.name].value} and {entry.value}"
             )
         entries[entry.name] = entry
     return entries
 
 
 def is_installed(reference: str) -> bool:
-    """Whether finding `reference` runs no code but that of packages which were installed to bring models.
+    """Whether finding `reference` runs no code but that of packages which were installed to bring models or losses.
 
     So it is with a name, which only such packages register, and with a class in a module that they register one of.
     """
     place, colon, _ = reference.rpartition(":")
-    return not colon or place in {entry.module for entry in registered().values()}
+    return not colon or place in {entry.module for kind in (MODEL, LOSS) for entry in registered(kind).values()}
 
 
 def find(reference: str) -> ModelEntry:
     """The model called `reference`; runs the code it is in. Raises UsageError naming the choices."""
+    name, where, cls = _found(reference, MODEL)
+    return ModelEntry(name, where, _checked(cls, reference))
+
+
+def find_loss(reference: str) -> LossEntry:
+    """The loss called `reference`; runs the code it is in. Raises UsageError naming the choices."""
+    name, where, cls = _found(reference, LOSS)
+    return LossEntry(name, where, _checked_loss(cls, reference))
+
+
+def _found(reference: str, kind: Kind) -> tuple[str, str, object]:
+    """Name, reference and class of what is called `reference`."""
     if ":" in reference:
-        return _by_class(reference)
-    entries = registered()
+        return _by_class(reference, kind)
+    entries = registered(kind)
     if reference not in entries:
-        raise unknown("model", reference, entries, HINT)
+        raise unknown(kind.word, reference, entries, kind.hint)
     try:
         cls = entries[reference].load()
     except (Exception, SystemExit) as error:
         value = entries[reference].value
-        raise UsageError(f"model {reference!r}: loading {value} failed: {in_words(error)}") from error
-    return ModelEntry(reference, reference, _checked(cls, reference))
+        raise UsageError(f"{kind.word} {reference!r}: loading {value} failed: {in_words(error)}") from error
+    return reference, reference, cls
 
 
-def _by_class(reference: str) -> ModelEntry:
+def _by_class(reference: str, kind: Kind) -> tuple[str, str, object]:
     place, _, name = reference.rpartition(":")
+    asked = f"{kind.word} {reference!r}"
     if not (place.strip() and name.strip()):
-        raise UsageError(f"model {reference!r}: expected a file or module, a colon and a class\n{HINT}")
+        raise UsageError(f"{asked}: expected a file or module, a colon and a class\n{kind.hint}")
     if place.endswith(".py"):
         path = Path(place).expanduser().resolve()
         if not path.is_file():
-            raise UsageError(f"model {reference!r}: no file {path}")
+            raise UsageError(f"{asked}: no file {path}")
         module = _import_file(path)
         reference = f"{path}:{name}"
     else:
         try:
             module = importlib.import_module(place)
         except (Exception, SystemExit) as error:
-            raise UsageError(f"model {reference!r}: importing {place} failed: {in_words(error)}\n{HINT}") from error
+            raise UsageError(f"{asked}: importing {place} failed: {in_words(error)}\n{kind.hint}") from error
     if not hasattr(module, name):
         classes = [n for n, c in vars(module).items() if inspect.isclass(c) and c.__module__ == module.__name__]
         raise unknown(f"class in {place}", name, classes)
-    return ModelEntry(name, reference, _checked(getattr(module, name), reference))
+    return name, reference, getattr(module, name)
 
 
 @cache
@@ -118,6 +155,17 @@ def _checked(cls: object, reference: str) -> type[Model]:
     return cls
 
 
+def _checked_loss(cls: object, reference: str) -> type[Loss]:
+    from bench.interface import Loss, Training
+
+    if not (inspect.isclass(cls) and issubclass(cls, Loss)):
+        raise UsageError(f"loss {reference!r} is not a subclass of bench.interface.Loss")
+    taken = sorted({"loss", *Training.model_fields} & set(cls.Hyperparameters.model_fields))
+    if taken:
+        raise UsageError(f"loss {reference!r}: its hyperparameters have names of other settings: {', '.join(taken)}")
+    return cls
+
+
 SAME_NUMBERS = "same_numbers.toml"
 """Beside the modules of a package of models: `"VERSION" = "VERSION"`, code and what it replaces without another bit."""
 
@@ -141,8 +189,24 @@ def hashed_version(cls: type) -> str:
     return _version_of(tuple(c.__module__ for c in cls.__mro__ if not c.__module__.startswith(("bench.", "torch."))))
 
 
+HOUSE_LOSSES = "bench.losses"
+
+
+def loss_version(cls: type[Loss]) -> str:
+    """A hash of the code that defines a loss, as `code_version` of a model's.
+
+    The harness's own losses are hashed as well, file by file, so that a correction of one makes no other run anew. What
+    all have from the interface is the harness's.
+    """
+    if not cls.__module__.startswith(f"{HOUSE_LOSSES}."):
+        return code_version(cls)
+    modules = [c.__module__ for c in cls.__mro__ if c.__module__.startswith(f"{HOUSE_LOSSES}.")]
+    return _version_of(tuple(name for name in modules if name != f"{HOUSE_LOSSES}.interface"), HOUSE_LOSSES)
+
+
 @cache
-def _version_of(modules: tuple[str, ...]) -> str:
+def _version_of(modules: tuple[str, ...], within: str = "") -> str:
+    """within: the package whose modules are followed; not given, the top-level package of each."""
     pending = list(modules)
     seen: dict[str, str] = {}
     while pending:
@@ -152,9 +216,10 @@ def _version_of(modules: tuple[str, ...]) -> str:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8-sig"))
         seen[name] = _code_of(tree)
-        package = name.partition(".")[0]
+        package = within or name.partition(".")[0]
         parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        pending += [used for used in _imports(tree, parent) if used.partition(".")[0] == package]
+        used = {name for name in _imports(tree, parent) if name == package or name.startswith(f"{package}.")}
+        pending += sorted(used - {f"{HOUSE_LOSSES}.interface"})
     # Not the names: a model in a file would count as another one in another folder.
     return hashlib.sha256("\n".join(seen[name] for name in sorted(seen)).encode()).hexdigest()[:16]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.execution.counting_checks import check_counting
+from bench.execution.loss_checks import check_loss
 from bench.execution.model_checks import check_model
-from bench.registry import find
+from bench.registry import find, find_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "mean_pair.py"
@@ -24,6 +25,11 @@ def test_the_example_without_gradients_passes_every_check():
     findings = list(check_counting(find(f"{EXAMPLE.with_name('most_frequent.py')}:MostFrequent").cls))
     assert [finding for finding in findings if not finding.holds] == []
     assert len(findings) > 5
+
+
+def test_the_example_of_a_loss_passes_every_check():
+    cls = find_loss(f"{EXAMPLE.with_name('squared_hinge.py')}:SquaredHinge").cls
+    assert [finding for finding in check_loss(cls, cls.Hyperparameters()) if not finding.holds] == []
 
 
 def test_the_readme_shows_the_example_as_it_is():

@@ -35,7 +35,7 @@ def write(tmp_path):
 
 
 def install(monkeypatch, *entries):
-    points = [EntryPoint(name, value, registry.GROUP) for name, value in entries]
+    points = [EntryPoint(name, value, registry.MODEL.group) for name, value in entries]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
 
 

@@ -53,6 +53,8 @@ class TtmRe(PairModel):
     """
 
     Hyperparameters = TtmReHyperparameters
+    loss_settings = frozenset({"loss", *PuTerms.names()})
+    bilinear_head = "classifier"
     # Section 4.2: "fine-tune on distantly supervised training data via the regular loss, freeze the memory tokens, and
     # then fine-tune on the training set." Prior multiples are SSR-PU's: 1 for Re-DocRED's complete labels, 3 for
     # incomplete ones (taken for the distant labels), 12 for extremely unlabeled.
@@ -72,7 +74,7 @@ class TtmRe(PairModel):
         self.features = PairFeatures(task.encoder_size, hp.pair_size)
         self.read = MemoryRead(hp.pair_size, hp.memory, positions=True, initial="normal", std=hp.memory_std)
         self.process = nn.Sequential(*(ProcessingLayer(hp.pair_size, hp.heads) for _ in range(hp.layers)))
-        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
+        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, task.classes)
         self.risk = PuRisk(task.label_rates, PuTerms.of(hp, hp.loss))
 
     def forward(self, pairs: Pairs) -> Tensor:

@@ -55,6 +55,8 @@ class TtmReReleased(PairModel):
     """
 
     Hyperparameters = TtmReReleasedHyperparameters
+    loss_settings = frozenset({"prior_multiple", "margin", "scale"})
+    bilinear_head = "classifier"
     at_encoder_rate = ("read.", "process.")  # the program lists the new layers by name, and these are not on the list
     recipe = Recipe.one_then_the_other(
         human=Stage(data="human"),
@@ -71,7 +73,7 @@ class TtmReReleased(PairModel):
         self.read = MemoryRead(hp.pair_size, hp.memory, positions=False, initial="xavier")
         layer = ProcessingLayer(hp.pair_size, hp.heads)
         self.process = nn.Sequential(*(copy.deepcopy(layer) for _ in range(hp.layers)))
-        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, len(task.relations) + 1)
+        self.classifier = GroupedBilinear(hp.pair_size, hp.block_size, task.classes)
         self.risk = PuRisk(task.label_rates, PuTerms.of(hp, "s-pu"))
 
     def forward(self, pairs: Pairs) -> Tensor:

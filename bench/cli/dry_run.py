@@ -180,6 +180,7 @@ def _cell_as_json(cell: PlannedCell, costs: Costs | None) -> dict[str, Any]:
                 "done": stage.done,
                 "begun": stage.begun,
             }
+            | ({"loss": stage.plan.loss.model_dump(mode="json")} if stage.plan.loss else {})
             | ({"seconds": costs.of(stage.keys)} if costs else {})
             for stage in cell.stages
         ],

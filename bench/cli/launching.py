@@ -114,6 +114,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     from bench.slurm.profiles import commands_of
 
     used = [stage.reference for plan in plans for stage in plan.stages]
+    used += [stage.loss.reference for plan in plans for stage in plan.stages if stage.loss]
     used += [plan.inference.reference for plan in plans if plan.inference]
     remember(used, commands_of(how.profile) if how.profile else ())
     if removed := remove_leftovers(out):

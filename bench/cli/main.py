@@ -28,7 +28,7 @@ MODULES = {
     "export-checkpoint": "export_checkpoint",
 }
 """The modules of commands whose name can be none of Python's."""
-GROUPS = ("models", "data")
+GROUPS = ("models", "losses", "data")
 """Each is the `app` of the module of its name, with commands of its own."""
 
 

@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A model in words. hyperparameters, training: (name, default, what it is).   stages: of each setting, in words."""
+    """A model in words. hyperparameters, training: (name, default, what it is).   stages: of each setting, in words.
+
+    losses: whether it can be trained with another loss than its own.
+    """
 
     name: str
     description: str
     hyperparameters: list[list[str]]
     training: list[list[str]]
     stages: dict[str, list[str]]
+    losses: bool
 
 
 def card_of(entry: ModelEntry) -> ModelCard:
     """The card of a model that has been imported."""
     import inspect
 
+    from bench.experiment.losses import loss_settings
     from bench.experiment.overrides import trainable
     from bench.interface import Training
 
@@ -44,6 +49,7 @@ def card_of(entry: ModelEntry) -> ModelCard:
         fields(entry.cls.Hyperparameters),
         [field for field in fields(Training) if field[0] in trainable(entry)],
         {setting: list(map(_stage, stages)) for setting, stages in entry.cls.recipe.stages.items()},
+        loss_settings(entry) is not None,
     )
 
 

@@ -61,6 +61,10 @@ def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file
         for i, stage in enumerate(stages):
             table.add_row("" if i else setting, f"{i + 1}. {stage}")
     console.print(table)
+    if card.losses:
+        console.print(
+            Text(f"\nAnother loss in place of its own: --models {model}:loss=NAME (`bench losses` lists them)")
+        )
 
 
 def _card(model: str) -> ModelCard:
@@ -72,23 +76,18 @@ def _card(model: str) -> ModelCard:
 
 
 @app.command(cls=Command)
-def check(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
+def check(
+    model: Annotated[
+        str, typer.Argument(help="A registered name, or ./file.py:Class; with another loss: atlop:loss=sat.")
+    ],
+) -> None:
     """Try a model on generated documents, in a few steps if it is trained; say what holds and what does not."""
-    from rich.text import Text
-
-    from bench.cli.console import make_console
-    from bench.errors import BenchError
+    from bench.cli.findings import report_findings
     from bench.execution.checks import check as checked
-    from bench.registry import find
+    from bench.experiment.losses import model_and_loss
 
-    console = make_console()
-    failed = 0
-    for finding in checked(find(model).cls):
-        failed += not finding.holds
-        mark = Text("ok   ", "green") if finding.holds else Text("FAIL ", "red")
-        console.print(mark + Text(finding.claim + (f": {finding.detail}" if finding.detail else "")))
-    if failed:
-        raise BenchError(f"{model}: {failed} of the checks failed")
+    entry, loss = model_and_loss(model)
+    report_findings(model, checked(entry.cls, loss))
 
 
 @app.command(cls=Command)

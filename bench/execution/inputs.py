@@ -11,11 +11,11 @@ from bench.data.features.cache import PartMaker, features_of, usable_processes
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
+from bench.inference.changed_code import changed_code
 from bench.inference.load import reads_words
 from bench.inference.signals import SignalFile
 from bench.locks import NO_HURRY, Waiting
 from bench.nn.encoder_source import EncoderSource
-from bench.registry import code_version, find
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
 from bench.training.trainer import StageData
 
@@ -69,8 +69,8 @@ def check_unchanged(plan: RunPlan, dataset: Dataset, encoder_fingerprint: str) -
             ),
             "the relations": dataset.relations == stage.relations,
             f"the encoder {plan.encoder!r}": encoder_fingerprint == stage.encoder_fingerprint,
-            f"the code of {stage.model}": code_version(find(stage.reference).cls) == stage.code,
         }
+        same |= {f"the code of {name}": False for name in changed_code(stage)}
     changed = [what for what, holds in same.items() if not holds]
     if changed:
         raise UsageError(

@@ -14,7 +14,9 @@ from bench.data import sample
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
 from bench.errors import in_words
+from bench.experiment.losses import ResolvedLoss
 from bench.inference.document_model import DocumentModel, document_model
+from bench.inference.replaced_loss import built_with
 from bench.interface import SETTINGS, Model, PairModel, Task, Training, Update
 from bench.nn.encoder_source import find_encoder
 from bench.nn.weights import load_tensors, save_tensors
@@ -45,10 +47,12 @@ class Trial:
     build: Callable[[], DocumentModel]
 
 
-def check_model(cls: type[PairModel]) -> Iterator[Check]:
-    """Every claim in turn. One whose check raises does not hold, and ends the list: the next ones build on it."""
+def check_model(cls: type[PairModel], loss: ResolvedLoss | None = None) -> Iterator[Check]:
+    """Every claim in turn. loss: what the model is trained with, where that is not its own.
+
+    One whose check raises does not hold, and ends the list: the next ones build on it."""
     try:
-        trial = _prepare(cls)
+        trial = _prepare(cls, loss)
     except (Exception, SystemExit) as error:
         yield Check(BUILT, False, in_words(error))
         return
@@ -92,7 +96,7 @@ def _reading_notes(cls: type[PairModel]) -> Iterator[Check]:
         yield Check("NOTE, token states", True, held if cls.reads == "pairs" else unused)
 
 
-def _prepare(cls: type[PairModel]) -> Trial:
+def _prepare(cls: type[PairModel], loss: ResolvedLoss | None) -> Trial:
     generated = sample.generate(seed=0)["train"][:DOCUMENTS]
     relations = tuple(sorted(sample.RELATIONS))
     source = find_encoder("tiny", generated)
@@ -116,10 +120,18 @@ def _prepare(cls: type[PairModel]) -> Trial:
 
     def build() -> DocumentModel:
         torch.manual_seed(0)
-        return document_model(source, cls(cls.Hyperparameters(), task), pretrained=True, entity_types=types)
+        model = cls(cls.Hyperparameters(), task) if loss is None else with_loss(cls, loss, task)
+        return document_model(source, model, pretrained=True, entity_types=types)
 
     batch, alone = (collate(r, len(relations), source.pad_id, types) for r in (rows, rows[:1]))
-    return Trial(cls, task, build(), batch, alone, build)
+    columns = loss.entry.cls.threshold_columns(loss.hyperparameters) if loss else task.thresholds
+    return Trial(cls, replace(task, thresholds=columns), build(), batch, alone, build)
+
+
+def with_loss(cls: type[PairModel], loss: ResolvedLoss, task: Task) -> PairModel:
+    """A model of its default hyperparameters with another loss."""
+    made = loss.entry.cls(loss.hyperparameters, task.label_rates)
+    return built_with(cls, cls.Hyperparameters(), made, task)
 
 
 def _recipe(trial: Trial) -> str:
@@ -129,7 +141,7 @@ def _recipe(trial: Trial) -> str:
 def _shapes(trial: Trial) -> str:
     logits = _logits(trial, trial.batch)
     pairs, relations = trial.batch.labels.shape
-    right = logits.ndim == 2 and len(logits) == pairs and logits.shape[1] in (relations, relations + 1)
+    right = logits.ndim == 2 and len(logits) == pairs and logits.shape[1] in (relations, trial.task.classes)
     return "" if right else f"{list(logits.shape)} for {pairs} pairs and {relations} relations"
 
 

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bench.errors import UsageError, unknown
-from bench.experiment.overrides import check_changes, flattened, parse_changes
+from bench.experiment.checks import check_changes
+from bench.experiment.losses import Changeable, changeable
+from bench.experiment.overrides import flattened, parse_changes
 from bench.experiment.values import SHOWN, problems
 from bench.experiment.variants import Variant, split_models, variants_of, why_not
 from bench.interface import SETTINGS, Setting
-from bench.registry import find, registered
+from bench.registry import LOSS, find, find_loss, registered
 
 DEFAULT_ENCODER = "roberta-large"
 SAMPLE = "sample"
@@ -279,18 +281,23 @@ def _check(experiments: Sequence[Experiment], layers: Sequence[_Layer], command_
     On the command line it must be for a model that is run; in a file, for one that the file or the command line names,
     or any registered one: which of them are run changes from command to command.
     """
-    run = {variant.entry.name: variant.entry for experiment in experiments for variant in experiment.models}
-    for experiment in experiments:
-        for variant in experiment.models:
-            check_changes(f"{variant.entry.name}:", variant.changes, [variant.entry])
-    check_changes("--set ", command_line.options.set, list(run.values()))
-    named = [name for layer in layers for name in layer.options.models or ()]
-    of_file = run | {variant.entry.name: variant.entry for name in named for variant in variants_of(name)}
+    run = [
+        (variant, changeable(variant.entry, (*experiment.overrides, variant.changes)))
+        for experiment in experiments
+        for variant in experiment.models
+    ]
+    for variant, model in run:
+        check_changes(f"{variant.entry.name}:", variant.changes, [model])
+    of_run = [model for _, model in run]
+    check_changes("--set ", command_line.options.set, of_run)
+    named = [variant for layer in layers for name in layer.options.models or () for variant in variants_of(name)]
+    of_file = [*of_run, *(changeable(variant.entry, [variant.changes]) for variant in named)]
     for layer in layers:
         if not layer.packaged:
-            scopes = {text.partition(".")[0] for text in flattened(layer.options.set)} & set(registered())
-            known = {name: find(name) for name in scopes} | of_file
-            check_changes(f"{layer.origin}: set.", layer.options.set, list(known.values()))
+            scopes = {text.partition(".")[0] for text in flattened(layer.options.set)}
+            known = [*of_file, *(Changeable(find(name)) for name in scopes & set(registered()))]
+            losses = {name: find_loss(name) for name in scopes & set(registered(LOSS))}
+            check_changes(f"{layer.origin}: set.", layer.options.set, known, losses)
 
 
 def _split(text: str | None) -> list[str]:

@@ -5,6 +5,7 @@
     SETTING.NAME                  every stage of it                     human+distant.epochs
     SETTING.DATA.NAME             its stages that train on it           human+distant.human.head_lr
     MODEL. before any of these    that model alone                      ttmre.human+distant.human.head_lr
+    LOSS. before any of these     models trained with that loss         atgl.alpha
 
 `human`, `distant` and `ext` alone are sources of data; the setting of that name alone is `human.human`.
 """
@@ -12,7 +13,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
@@ -22,6 +24,8 @@ from bench.interface import SETTINGS, Setting, Source, Training
 from bench.registry import ModelEntry
 
 SOURCES: tuple[Source, ...] = get_args(Source)
+CHANGE = re.compile(r"[A-Za-z_][\w.+-]*=")
+"""How a change begins, among the parts of what a user calls a model."""
 KEY_FORM = "[MODEL.][SETTING.][DATA.]NAME"
 
 
@@ -37,7 +41,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Scope:
-    """What changes can be limited to, of one stage. models: the model's name, after that of the one it trains as."""
+    """What changes can be limited to, of one stage.
+
+    models: the model's name, after that of the one it trains as, before that of the loss where it is not its own.
+    """
 
     models: tuple[str, ...]
     setting: Setting
@@ -110,43 +117,13 @@ def flattened(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def applicable(level: Mapping[str, Any], scope: Scope) -> list[tuple[Key, Any]]:
     """The changes of a level that concern a stage, the more limited after the less limited."""
-    concerned = [(key, value) for key, value in _parsed(level) if scope.has(key)]
+    concerned = [(key, value) for key, value in parsed(level) if scope.has(key)]
     return sorted(concerned, key=lambda change: scope.precedence(change[0]))
 
 
-def _parsed(level: Mapping[str, Any]) -> list[tuple[Key, Any]]:
+def parsed(level: Mapping[str, Any]) -> list[tuple[Key, Any]]:
+    """The changes of a level, each with what it is limited to."""
     return [(parse_key(text), value) for text, value in flattened(level).items()]
-
-
-def check_changes(place: str, level: Mapping[str, Any], entries: Sequence[ModelEntry]) -> None:
-    """Raise UsageError for a change that none of these models, or not the one it is for, has a use for.
-
-    place: what stands before the key where the user wrote it, `--set ` for one.
-    """
-    for text in flattened(level):
-        try:
-            _check_change(text, {entry.name: entry for entry in entries})
-        except UsageError as error:
-            raise UsageError(f"{place}{text}: {error}") from error
-
-
-def _check_change(text: str, entries: Mapping[str, ModelEntry]) -> None:
-    key = parse_key(text)
-    if key.model is not None and key.model not in entries:
-        raise unknown("scope", key.model, {*entries, *SETTINGS, *SOURCES}, f"Expected {KEY_FORM}")
-    meant = [entry for entry in entries.values() if key.model in (None, entry.name)]
-    known = {name for entry in meant for name in changeable(entry)}
-    if key.name not in known:
-        raise unknown(f"hyperparameter of {', '.join(entry.name for entry in meant)}", key.name, known)
-    if key.setting and key.data:
-        trained_on = {stage.data for entry in meant for stage in entry.cls.recipe.stages.get(key.setting, ())}
-        if key.data not in trained_on:
-            raise unknown(f"data of the setting {key.setting}", key.data, trained_on)
-
-
-def changeable(entry: ModelEntry) -> set[str]:
-    """The names of what can be changed of a model's stages."""
-    return {*trainable(entry), *entry.cls.Hyperparameters.model_fields}
 
 
 def trainable(entry: ModelEntry) -> set[str]:

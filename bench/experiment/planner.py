@@ -8,11 +8,12 @@ from bench.data.catalog.dataset import Dataset
 from bench.data.documents import Document
 from bench.errors import UsageError
 from bench.experiment.config import Experiment
+from bench.experiment.losses import ResolvedLoss
 from bench.experiment.variants import Variant, resolve_stages, variant_name
 from bench.nn.encoder_source import TINY, EncoderSource
-from bench.registry import ModelEntry, code_version, find
+from bench.registry import ModelEntry, code_version, find, loss_version
 from bench.runs.names import NO_ENCODER
-from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, SPLIT_OF, InferencePlan, RunPlan, StagePlan
+from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, SPLIT_OF, InferencePlan, LossPlan, RunPlan, StagePlan
 from bench.runs.recipe import Setting
 
 
@@ -84,6 +85,7 @@ def _plan_run(
                 teacher=before if resolved.stage.signal else None,
                 signal=resolved.stage.signal,
                 relation_texts=dataset.relation_texts() if trained.cls.reads_relation_texts else None,
+                loss=_loss(resolved.loss),
             )
         )
     return RunPlan(
@@ -101,6 +103,19 @@ def _plan_run(
         distant_checksum=dataset.checksum("distant") if "distant" in dataset.splits else None,
         inference=_inference(variant.entry),
         not_applicable=dict(variant.entry.cls.recipe.not_applicable),
+    )
+
+
+def _loss(loss: ResolvedLoss | None) -> LossPlan | None:
+    if loss is None:
+        return None
+    cls = loss.entry.cls
+    return LossPlan(
+        name=loss.entry.name,
+        reference=loss.entry.reference,
+        class_name=cls.__qualname__,
+        code=loss_version(cls),
+        hyperparameters=loss.hyperparameters.model_dump(mode="json"),
     )
 
 

@@ -29,7 +29,7 @@ def checked(schema: type[Schema], values: Mapping[str, Any], where: str) -> Sche
     try:
         made = schema(**values)
     except ValidationError as error:
-        raise UsageError(f"{where}: {problems(error)}") from error
+        raise UsageError(f"{where}: {problems(error, schema)}") from error
     except (Exception, SystemExit) as error:  # out of a model's own validators
         raise UsageError(f"{where}: its hyperparameters cannot be checked: {in_words(error)}") from error
     wrong = [
@@ -40,11 +40,18 @@ def checked(schema: type[Schema], values: Mapping[str, Any], where: str) -> Sche
     return made
 
 
-def problems(error: ValidationError) -> str:
-    """Every problem of some values, on one line."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in e['loc'])} = {shown(e['input'])}: {e['msg'].lower()}" for e in error.errors()
-    )
+def problems(error: ValidationError, schema: type[BaseModel] | None = None) -> str:
+    """Every problem of some values, on one line. schema: what they were to be, which says what a missing one is."""
+    return "; ".join(_problem(dict(e), schema) for e in error.errors())
+
+
+def _problem(problem: dict[str, Any], schema: type[BaseModel] | None) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        field = schema.model_fields.get(name) if schema else None
+        said = f": {field.description}" if field and field.description else ""
+        return f"{name} has no default and has to be given{said}"
+    return f"{name} = {shown(problem['input'])}: {problem['msg'].lower()}"
 
 
 def shown(value: Any) -> str:

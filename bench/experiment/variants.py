@@ -7,17 +7,28 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.errors import UsageError
-from bench.experiment.overrides import Scope, applicable, changeable, parse_changes, trainable
+from bench.experiment.losses import (
+    LOSS,
+    ResolvedLoss,
+    changeable,
+    check_columns,
+    loss_of,
+    loss_settings,
+    names_of,
+    resolved_loss,
+    shown_loss,
+    with_places_of_losses,
+)
+from bench.experiment.overrides import CHANGE, Scope, applicable, parse_changes, trainable
 from bench.experiment.values import SHOWN, checked
 from bench.interface import Setting, Stage, Training
-from bench.registry import ModelEntry, find
+from bench.registry import LossEntry, ModelEntry, find
 
 MOST_VARIANTS = 1000
-_CHANGE = re.compile(r"[A-Za-z_][\w.+]*=")
 _NUMBER = re.compile(r"[+-]?\d[^:]*")
 _SPAN = re.compile(r"([+-]?\d+)(?:\.\.([+-]?\d+))?")
 
@@ -37,7 +48,7 @@ def split_models(text: str) -> list[str]:
     """The names in a comma-separated list: in `ttmre:memory=10,50,ssrpu` they are `ttmre:memory=10,50` and `ssrpu`."""
     names: list[str] = []
     for part in (part.strip() for part in text.split(",")):
-        if names and _NUMBER.fullmatch(part.partition(":")[0]) and _CHANGE.match(names[-1].rpartition(":")[2]):
+        if names and _NUMBER.fullmatch(part.partition(":")[0]) and CHANGE.match(names[-1].rpartition(":")[2]):
             names[-1] += f",{part}"
         elif part:
             names.append(part)
@@ -52,7 +63,8 @@ def variants_of(name: str) -> list[Variant]:
             f"model {name!r}: nothing stands {'after' if parts[0].strip() else 'before'} a colon; expected a change "
             "(ttmre:layers=2), or a file and a class (./my_model.py:MyModel)"
         )
-    changes = [part for part in parts if _CHANGE.match(part)]
+    parts = with_places_of_losses(parts)
+    changes = [part for part in parts if CHANGE.match(part)]
     entry = find(":".join(part for part in parts if part not in changes))
     choices = [[f"{key}={value}" for value in _values(change)] for change in changes for key in [change.split("=")[0]]]
     if math.prod(map(len, choices)) > MOST_VARIANTS:
@@ -95,11 +107,12 @@ def _integer(text: str, change: str) -> int:
 
 @dataclass(frozen=True)
 class ResolvedStage:
-    """A stage with every value decided."""
+    """A stage with every value decided. loss: the one it is trained with, where that is not the model's own."""
 
     stage: Stage
     training: Training
     hyperparameters: dict[str, Any]
+    loss: ResolvedLoss | None = None
 
 
 def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mapping[str, Any]]) -> list[ResolvedStage]:
@@ -111,19 +124,51 @@ def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mappi
     entry = variant.entry
     if reason := why_not(variant, setting):
         raise UsageError(reason)
-    resolved = []
-    for stage, scope in zip(entry.cls.recipe.stages[setting], _scopes(variant, setting), strict=True):
-        values = dict(stage.training) | dict(stage.hyperparameters)
-        for level in (*overrides, variant.changes):
-            values |= {key.name: value for key, value in applicable(level, scope)}
-        trained = trainable(entry)
-        declared = set(entry.cls.Hyperparameters.model_fields) - set(trained)
-        where = f"{entry.name}, stage {stage.data}"
-        training = checked(Training, {name: value for name, value in values.items() if name in trained}, where)
-        own = {name: value for name, value in values.items() if name in declared}
-        hyperparameters = checked(entry.cls.Hyperparameters, own, where)
-        resolved.append(ResolvedStage(stage, training, hyperparameters.model_dump()))
+    levels = (*overrides, variant.changes)
+    stages = zip(entry.cls.recipe.stages[setting], _scopes(variant, setting), strict=True)
+    resolved = [_resolved(entry, stage, levels, scope) for stage, scope in stages]
+    columns = [r.loss.entry.cls.threshold_columns(r.loss.hyperparameters) if r.loss else 1 for r in resolved]
+    check_columns(f"{variant}, {setting}", columns)
     return resolved
+
+
+def _resolved(entry: ModelEntry, stage: Stage, levels: Sequence[Mapping[str, Any]], scope: Scope) -> ResolvedStage:
+    of_entry = scope.models
+    loss, scope = _loss_and_scope(entry, stage, levels, scope)
+    trained, schema = trainable(entry), entry.cls.Hyperparameters
+    declared = set(schema.model_fields) - trained
+    unused: frozenset[str] = frozenset()
+    of_recipe = dict(stage.hyperparameters)
+    if loss is not None:  # what is said to the model's own loss is said to no other
+        unused = loss_settings(entry) or frozenset()
+        of_recipe = {name: value for name, value in of_recipe.items() if name not in unused}
+    values = dict(stage.training) | of_recipe
+    for level in levels:
+        for key, value in applicable(level, scope):
+            if not (key.model in of_entry and key.name in unused):
+                values[key.name] = value
+
+    def of(names: set[str]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if name in names}
+
+    where = f"{entry.name}, stage {stage.data}"
+    told: ResolvedLoss | None = None
+    if loss is not None:
+        told = resolved_loss(entry, loss, of(names_of(loss)), where)
+    training = checked(Training, of(trained), where)
+    hyperparameters = checked(schema, of(declared - unused), where).model_dump(exclude=set(unused))
+    return ResolvedStage(stage, training, hyperparameters, told)
+
+
+def _loss_and_scope(
+    entry: ModelEntry, stage: Stage, levels: Sequence[Mapping[str, Any]], scope: Scope
+) -> tuple[LossEntry | None, Scope]:
+    """The loss of a stage where it is not the model's own, and the scope that then has the name of the loss in it."""
+    value = stage.hyperparameters.get(LOSS)
+    for level in levels:
+        value = next((v for key, v in reversed(applicable(level, scope)) if key.name == LOSS), value)
+    loss = loss_of(entry, value)
+    return loss, scope if loss is None else replace(scope, models=(*scope.models, loss.name))
 
 
 def why_not(variant: Variant, setting: Setting) -> str | None:
@@ -152,13 +197,16 @@ def variant_name(variant: Variant, setting: Setting, levels: Sequence[Mapping[st
 
     levels: the user's; what a preset says is no change. What is changed for other settings is none either.
     """
-    own = changeable(variant.entry)
+    entry = variant.entry
+    own = changeable(entry, (*levels, variant.changes)).names()
     changed: dict[str, Any] = {}
-    for level in (*levels, variant.changes):
-        for scope in _scopes(variant, setting):
+    for stage, limits in zip(entry.cls.recipe.stages[setting], _scopes(variant, setting), strict=True):
+        _, scope = _loss_and_scope(entry, stage, (*levels, variant.changes), limits)
+        for level in (*levels, variant.changes):
             for key, value in applicable(level, scope):
                 if key.name in own:
-                    changed[f"{key.data}.{key.name}" if key.data else key.name] = value
+                    name = f"{key.data}.{key.name}" if key.data else key.name
+                    changed[name] = shown_loss(value) if key.name == LOSS else value
     return ",".join(f"{name}={plain(value)}" for name, value in sorted(changed.items()))
 
 

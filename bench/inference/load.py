@@ -10,17 +10,19 @@ import torch
 
 from bench.errors import UsageError
 from bench.filesystem import DamagedFileError
+from bench.inference.changed_code import changed_code
 from bench.inference.document_model import DocumentModel, document_model
 from bench.inference.model_code import UnusableModelError, model_code
 from bench.inference.predictor import Predictor
 from bench.inference.reader import Reader
+from bench.inference.replaced_loss import built_with
 from bench.inference.signals import SIGNAL_VERSION
 from bench.inference.trust import INSTALLED_ONLY, Trust
 from bench.interface import PairModel, Task
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource, saved_encoder
 from bench.nn.weights import load_tensors
-from bench.registry import code_version, find
+from bench.registry import find, find_loss
 from bench.runs.interrupt import Interrupt
 from bench.runs.names import made_anew
 from bench.runs.plan import RunPlan, StagePlan, step_seed
@@ -36,7 +38,12 @@ def build_model(plan: StagePlan, task: Task) -> PairModel:
     if not issubclass(cls, PairModel):
         raise UsageError(f"{plan.model} has no weights: it is fitted anew where it is needed")
     torch.manual_seed(step_seed(plan.seed, plan.position, MODEL_STREAM))
-    return cls(cls.Hyperparameters(**plan.hyperparameters), task)
+    hyperparameters = cls.Hyperparameters(**plan.hyperparameters)
+    if plan.loss is None:
+        return cls(hyperparameters, task)
+    loss_cls = find_loss(plan.loss.reference).cls
+    loss = loss_cls(loss_cls.Hyperparameters(**plan.loss.hyperparameters), task.label_rates)
+    return built_with(cls, hyperparameters, loss, task)
 
 
 def load_system(out: Path, plan: StagePlan, source: EncoderSource, device: torch.device) -> DocumentModel:
@@ -109,10 +116,10 @@ def predictor_of(
     if stage.is_counted:
         raise UnusableModelError(f"{stage.model} gives no scores")
     try:
-        changed = code_version(find(stage.reference).cls) != stage.code
+        changed = changed_code(stage)
     except UsageError as error:
         raise UnusableModelError(f"its model cannot be used: {error}") from error
-    since = f"the code of {stage.model} has changed since it was trained"
+    since = f"the code of {' and of '.join(changed)} has changed since it was trained"
     if changed and same_code:
         raise UnusableModelError(since)
     try:

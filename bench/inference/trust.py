@@ -7,7 +7,7 @@ commands of a profile) is kept in BENCH_HOME, so that it need not be said again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bench.filesystem import home, read_sealed, write_sealed
 from bench.inference.model_code import UnusableModelError
 from bench.registry import is_installed
-from bench.runs.plan import RunPlan
+from bench.runs.plan import RunPlan, StagePlan
 
 if TYPE_CHECKING:
     from bench.registry import ModelEntry
@@ -45,23 +45,37 @@ class Trust:
         Raises `UntrustedCodeError` where any other code would be run that was not installed.
         """
         own = {entry.cls.__qualname__: entry.reference for entry in self.models}
-        stages = tuple(s.model_copy(update={"reference": own.get(s.class_name, s.reference)}) for s in plan.stages)
+        stages = tuple(_with_own(stage, own) for stage in plan.stages)
         inference = plan.inference
         if inference is not None:
             reference = own.get(inference.class_name, inference.reference)
             inference = inference.model_copy(update={"reference": reference})
         plan = plan.model_copy(update={"stages": stages, "inference": inference})
-        named = {used.reference: used.class_name for used in (*stages, *([inference] if inference else ()))}
+        losses = [stage.loss for stage in stages if stage.loss is not None]
+        named = {used.reference: used.class_name for used in (*stages, *losses, *([inference] if inference else ()))}
         known = {*own.values(), *remembered().models}
         foreign = [reference for reference in named if reference not in known and not is_installed(reference)]
         if foreign and not self.everything:
             places = ", ".join(f"{reference.rpartition(':')[0]} ({named[reference]})" for reference in foreign)
+            models = [reference for reference in foreign if reference not in {loss.reference for loss in losses}]
+            yours = (
+                f"\nIf you have the model yourself, say where: --models my_model.py:{named[models[0]]}"
+                if models
+                else ""
+            )
             raise UntrustedCodeError(
                 f"{run / 'run.json'} names code of its own, which was not run: {places}.\n"
-                "If you know who wrote it and trust it, run it: --trust-code\n"
-                f"If you have the model yourself, say where: --models my_model.py:{named[foreign[0]]}"
+                f"If you know who wrote it and trust it, run it: --trust-code{yours}"
             )
         return plan
+
+
+def _with_own(stage: StagePlan, own: Mapping[str, str]) -> StagePlan:
+    """A stage with the user's own classes in their places. own: references by the names of classes."""
+    loss = stage.loss
+    if loss is not None:
+        loss = loss.model_copy(update={"reference": own.get(loss.class_name, loss.reference)})
+    return stage.model_copy(update={"reference": own.get(stage.class_name, stage.reference), "loss": loss})
 
 
 INSTALLED_ONLY = Trust()

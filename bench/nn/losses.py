@@ -49,8 +49,15 @@ def above_threshold(logits: Tensor, at_most: int | None = None) -> Tensor:
 
     at_most: also ask a relation to reach the pair's `at_most`-th highest logit, TH counted among them; ties all stay.
     """
-    predicted = logits[:, 1:] > logits[:, :1]
-    if at_most is not None and at_most < logits.shape[1]:
-        lowest = logits.topk(at_most, dim=1).values[:, -1:]
-        predicted &= logits[:, 1:] >= lowest
-    return predicted
+    return (logits[:, 1:] > logits[:, :1]) & among_highest(logits, at_most)[:, 1:]
+
+
+def among_highest(logits: Tensor, at_most: int | None) -> Tensor:
+    """Which of a pair's columns reach its `at_most`-th highest: [P, C], bool; all where there are no more, or no limit.
+
+    Ties at the last of them all stay.
+    """
+    if at_most is None or at_most >= logits.shape[1]:
+        return torch.ones_like(logits, dtype=torch.bool)
+    lowest = logits.topk(at_most, dim=1).values[:, -1:]
+    return logits >= lowest

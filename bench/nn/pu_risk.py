@@ -40,9 +40,13 @@ class PuTerms:
     @classmethod
     def of(cls, hyperparameters: Any, estimator: Estimator) -> PuTerms:
         """The terms among a model's hyperparameters; what those do not have is as in the released programs."""
-        names = {field.name for field in fields(cls)} - {"estimator"}
-        terms = {name: getattr(hyperparameters, name) for name in names if hasattr(hyperparameters, name)}
+        terms = {name: getattr(hyperparameters, name) for name in cls.names() if hasattr(hyperparameters, name)}
         return cls(estimator=estimator, **terms)
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """What the terms are called among a model's hyperparameters."""
+        return {field.name for field in fields(cls)} - {"estimator"}
 
 
 class PuRisk(nn.Module):

@@ -34,6 +34,8 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
     """
     content = {name: value for name, value in stage.items() if name not in without}
     content["training"] = dict(content["training"])
+    if loss := content.get("loss"):  # what it is called, and where it is, decides nothing
+        content["loss"] = {name: value for name, value in loss.items() if name not in ("name", "reference")}
     later = ("patience", "freeze_encoder", "tokens_per_batch", "compile", "window")
     for fields, names in ((content, ("teacher", "signal", "causal", "relation_texts")), (content["training"], later)):
         for name in names:

@@ -48,6 +48,16 @@ class ImportedWeights(_Frozen):
     note: str = ""
 
 
+class LossPlan(_Frozen):
+    """The loss that a stage is trained with in place of its model's own."""
+
+    name: str
+    reference: str
+    class_name: str
+    code: str
+    hyperparameters: dict[str, Any]
+
+
 class StagePlan(_Frozen):
     """One training run over one source of data. All fields but those that name things decide its weights.
 
@@ -56,6 +66,7 @@ class StagePlan(_Frozen):
     after: the key of the stage whose weights it starts from.   teacher: of the one whose `signal` it is given.
     imported: of weights that were trained elsewhere; `train_checksum` and `select_checksum` are then empty.
     relation_texts: of each relation its name and its description, "" where it has none, for a model that reads them.
+    loss: what it is trained with and decides by, where that is not the model's own.
     """
 
     harness: int = 1
@@ -82,12 +93,13 @@ class StagePlan(_Frozen):
     signal: Signal | None = None
     imported: ImportedWeights | None = None
     relation_texts: tuple[tuple[str, str], ...] | None = None
+    loss: LossPlan | None = None
 
     @model_serializer(mode="wrap")
     def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what came later and is not used, so that versions from before can read it."""
         content: dict[str, Any] = serialized(self)
-        for later in ("imported", "relation_texts"):
+        for later in ("imported", "relation_texts", "loss"):
             if content[later] is None:
                 del content[later]
         return content

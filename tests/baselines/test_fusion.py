@@ -19,7 +19,6 @@ from baselines.fusion import (
     MISSING,
     THRESHOLD,
     InferenceStageFusion,
-    add_margins,
     best_threshold,
     excerpt,
     fuse,
@@ -29,12 +28,16 @@ from bench.interface import DocumentScores, Task
 from bench.metrics.official import Counts, document_counts
 
 
+def untrained(relations, num_labels=4):
+    """The fusion of an untrained model: it scores nothing itself."""
+    hp = DreeamHyperparameters(pair_size=16, block_size=16, num_labels=num_labels)
+    model = Dreeam(hp, Task(encoder_size=8, relations=tuple(relations), label_rates=(0.1,) * len(relations)))
+    return InferenceStageFusion(model, relations)
+
+
 @pytest.fixture(scope="module")
 def fused():
-    """The fusion of an untrained model: it scores nothing itself."""
-    hp = DreeamHyperparameters(pair_size=16, block_size=16)
-    model = Dreeam(hp, Task(encoder_size=8, relations=RELATIONS, label_rates=(0.1,) * len(RELATIONS)))
-    return InferenceStageFusion(model, RELATIONS)
+    return untrained(RELATIONS)
 
 
 # Margins and their fusion
@@ -42,9 +45,8 @@ def fused():
 
 def margins_of(logits, at_most=4):
     margins = np.full((2, 2, len(logits) - 1), -np.inf)
-    add_margins(
-        margins, DocumentScores(np.array([[0, 1]]), np.array([logits], dtype=np.float32), None), np.arange(2), at_most
-    )
+    scores = DocumentScores(np.array([[0, 1]]), np.array([logits], dtype=np.float32), None)
+    untrained([f"r{r}" for r in range(len(logits) - 1)], at_most).add_margins(margins, scores, np.arange(2))
     assert (margins[[0, 1, 1], [0, 0, 1]] == -np.inf).all()
     return margins[0, 1].tolist()
 
@@ -72,7 +74,7 @@ def test_of_several_pseudo_documents_the_largest_margin_counts():
     margins = np.full((3, 3, 2), -np.inf)
     for entities, logits in (([0, 2], [0.0, 1.0, -5.0]), ([0, 1, 2], [1.0, 4.0, -9.0])):
         scores = DocumentScores(np.array([[0, len(entities) - 1]]), np.array([logits], dtype=np.float32), None)
-        add_margins(margins, scores, np.array(entities), 4)
+        untrained(["a", "b"]).add_margins(margins, scores, np.array(entities))
     assert margins[0, 2].tolist() == [3.0, -5.0]
     assert (margins > -np.inf).sum() == 2
 

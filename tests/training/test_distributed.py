@@ -26,13 +26,14 @@ from baselines.atlop import Atlop
 from bench.data.batching import Batch, collate
 from bench.data.features.build import build_features
 from bench.errors import BenchError
+from bench.experiment.losses import model_and_loss
 from bench.inference.document_model import BatchLosses, document_model
-from bench.interface import Task
+from bench.inference.replaced_loss import built_with
+from bench.interface import PairModel, Task
 from bench.launch.display import RunDisplay
 from bench.launch.local import free_port, launch
 from bench.nn.encoder_source import EncoderSource, find_encoder
 from bench.nn.pooling import Pairs
-from bench.registry import find
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
@@ -45,6 +46,13 @@ TASK = Task(128, RELATIONS, (0.05, 0.1), vocabulary=200)
 pytestmark = pytest.mark.waits
 
 LONG = "epochs=15"
+OTHER_LOSSES = (
+    "atlop:loss=pemscl", "ttmre:loss=hinge-abl", "dreeam:loss=amtl:blocks=[1,1]", "kd_docre:loss=ssr-pu",
+    "atlop:loss=pmt-em:negatives_kept=0.5",
+)  # fmt: skip
+"""Whose mean over a batch is no sum over its pairs, or that draw numbers, or have columns of their own."""
+OF_STATES = "of states"
+COMPARED = (*TRAINED, *OTHER_LOSSES, OF_STATES)
 
 
 class OfStates(Atlop):
@@ -56,9 +64,6 @@ class OfStates(Atlop):
         means = torch.stack([states.tanh().mean() for states in pairs.states])
         sizes = torch.tensor(pairs.sizes)
         return super().forward(pairs) * (1 + means).repeat_interleave(sizes)[:, None]
-
-
-CLASSES = {**{name: find(name).cls for name in TRAINED}, "of states": OfStates}
 
 
 def loss_and_gradients(losses: Callable[[Batch], dict[str, torch.Tensor]], batch: Batch, system: torch.nn.Module):
@@ -79,7 +84,7 @@ def compare_all_models(folder: str, rank: int, port: int) -> None:
     rows[0] = next(build_features([cut(made[0])], source.words(), RELATIONS, 512))
     found: dict[str, Any] = {}
     with joined(rank, 2, port) as joint:
-        for number, name in enumerate(CLASSES):
+        for number, name in enumerate(COMPARED):
             group = StageGroup(joint, number)
             with joint._process_group(number):
                 found[name] = [differences(name, group, source, rows[:size]) for size in (5, 1)]
@@ -95,11 +100,18 @@ def cut(document):
 
 
 def differences(name: str, group: StageGroup, source: EncoderSource, rows) -> dict[str, float]:
-    cls = CLASSES[name]
+    entry, loss = (None, None) if name == OF_STATES else model_and_loss(name)
+    cls = OfStates if entry is None else entry.cls
+    assert issubclass(cls, PairModel)
     torch.manual_seed(0)
     sizes = {"pair_size": 16, "block_size": 16, "axial_layers": 1, "layers": 1}
     changed = {key: size for key, size in sizes.items() if key in cls.Hyperparameters.model_fields}
-    system = document_model(source, cls(cls.Hyperparameters(**changed), TASK), pretrained=False)
+    hp = cls.Hyperparameters(**changed)
+    if loss is None:
+        model = cls(hp, TASK)
+    else:
+        model = built_with(cls, hp, loss.entry.cls(loss.hyperparameters, TASK.label_rates), TASK)
+    system = document_model(source, model, pretrained=False)
     system.eval().double()  # without dropout, and with rounding that does not hide an error
     batch = collate(rows, len(RELATIONS), source.pad_id)
     expected, by_one = loss_and_gradients(BatchLosses(system, "fp32"), batch, system)
@@ -123,7 +135,7 @@ def differing(tmp_path_factory) -> list[dict[str, Any]]:
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", COMPARED)
 def test_two_processes_give_the_loss_and_gradients_of_one_with_the_same_batch(name, differing):
     for rank in range(2):
         for difference in differing[rank][name]:

@@ -67,7 +67,8 @@ def _numbers(plan: RunPlan) -> dict[str, float]:
     stage = plan.last
     if stage is None:
         return {}
-    declared = {**stage.training.model_dump(), **stage.hyperparameters}
+    of_loss = stage.loss.hyperparameters if stage.loss else {}
+    declared = {**stage.training.model_dump(), **stage.hyperparameters, **of_loss}
     return {
         name: value
         for name, value in declared.items()
@@ -82,5 +83,8 @@ def _without(plan: RunPlan, name: str) -> str:
         content = stage_content(stage.model_dump(mode="json"), {"seed", "after", "teacher", "reference"})
         for part in ("training", "hyperparameters"):
             content[part] = {key: value for key, value in content[part].items() if key != name}
+        if loss := content.get("loss"):
+            told = {key: value for key, value in loss["hyperparameters"].items() if key != name}
+            content["loss"] = loss | {"hyperparameters": told}
         stages.append(content)
     return digest([plan.metric, stages, plan.dev_checksum, plan.test_checksum, plan.facts_checksum])

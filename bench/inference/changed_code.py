@@ -1,0 +1,19 @@
+"""Whether what a stage was planned with is still the code that is here."""
+
+from __future__ import annotations
+
+from bench.registry import code_version, find, find_loss, loss_version
+from bench.runs.plan import StagePlan
+
+
+def changed_code(stage: StagePlan) -> list[str]:
+    """What of the code of a stage is not what it was: its model, its loss, by name.
+
+    Raises UsageError where one of them is not here any more.
+    """
+    changed = []
+    if code_version(find(stage.reference).cls) != stage.code:
+        changed.append(stage.model)
+    if stage.loss is not None and loss_version(find_loss(stage.loss.reference).cls) != stage.loss.code:
+        changed.append(f"the loss {stage.loss.name}")
+    return changed
