@@ -54,7 +54,7 @@ def import_predictions(
     from bench.cli.output_paths import check_folder
     from bench.data.catalog.dataset import open_dataset
     from bench.errors import UsageError, unknown
-    from bench.experiment.config import parse_seeds
+    from bench.experiment.seeds import parse_seeds
     from bench.metrics.submission import read_submission
     from bench.outside.importing import UNSTATED, OutsideSystem, import_predictions
     from bench.runs.recipe import SETTINGS

@@ -15,7 +15,8 @@ from bench.errors import UsageError, unknown
 from bench.experiment.checks import check_changes
 from bench.experiment.losses import Changeable, changeable
 from bench.experiment.overrides import flattened, parse_changes
-from bench.experiment.values import SHOWN, problems
+from bench.experiment.seeds import parse_seeds
+from bench.experiment.values import problems
 from bench.experiment.variants import Variant, split_models, variants_of, why_not
 from bench.interface import SETTINGS, Setting
 from bench.registry import LOSS, find, find_loss, registered
@@ -24,9 +25,6 @@ DEFAULT_ENCODER = "roberta-large"
 SAMPLE = "sample"
 DEFAULT_SEEDS = "5"
 DEFAULT_MAX_LENGTH = 1024
-MOST_SEEDS = 1000
-SEED_DIGITS = 100
-"""Of a seed, which is part of the names of folders."""
 
 Name = Annotated[str, StringConstraints(pattern=r"\S")]
 Seed = Annotated[int, Field(strict=True)]
@@ -302,29 +300,6 @@ def _check(experiments: Sequence[Experiment], layers: Sequence[_Layer], command_
 
 def _split(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
-
-
-def parse_seeds(asked: str | int | list[int]) -> tuple[int, ...]:
-    """`5` is the seeds 0 to 4; `66,67` are those two, and `66,` is that one."""
-    said = f"--seeds {asked}" if len(str(asked)) <= SHOWN else f"--seeds {str(asked)[:SHOWN]}..."
-    try:
-        if isinstance(asked, list):
-            seeds = asked
-        elif isinstance(asked, str) and "," in asked:
-            seeds = [int(part) for part in _split(asked)]
-        elif int(asked) <= MOST_SEEDS:
-            seeds = list(range(int(asked)))
-        elif int(asked) >= 10**SEED_DIGITS:
-            seeds = [int(asked)]
-        else:
-            raise UsageError(f"{said} is a number of seeds; for the one seed {asked}: --seeds {asked},")
-    except ValueError as error:
-        raise UsageError(f"{said}: expected a number of seeds (5), or seeds (66,67,68; one seed: 66,)") from error
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"{said}: expected at least one seed, none negative, none twice")
-    if max(seeds) >= 10**SEED_DIGITS:
-        raise UsageError(f"{said}: a seed has at most {SEED_DIGITS} digits")
-    return tuple(seeds)
 
 
 def _settings(names: Sequence[str]) -> tuple[Setting, ...]:
