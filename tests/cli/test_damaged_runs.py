@@ -118,7 +118,7 @@ def test_a_seed_without_a_split_that_the_others_have_is_missing_there_alone(out,
     edit_record(first, lambda record: record["splits"].pop("test"))
     rows = json.loads(bench("table", "--json", "--out", out)[1])["rows"]
     seeds = {row["split"]: row["n"] for row in rows if (row["model"], row["metric"]) == ("m", "f1")}
-    assert seeds == {"dev": 3}
+    assert seeds == {"dev": 3, "test": 2}
     assert bench(*commands(out)["report"])[0] == 0
 
 
