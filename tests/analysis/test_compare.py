@@ -112,10 +112,16 @@ def test_a_variant_is_found_by_any_of_its_names(name):
     assert comparison.a.name == "m (depth=1,layers=2)"
 
 
-def test_a_variant_is_not_the_model_itself():
-    with pytest.raises(UsageError, match="unknown model 'm'") as error:
-        one(cell("m", variant="layers=2"), BAD)
-    assert "m (layers=2), n" in str(error.value)
+def test_a_name_without_its_variant_is_enough_where_there_is_one():
+    assert one(cell("m", variant="layers=2"), BAD).a.name == "m (layers=2)"
+
+
+def test_a_name_of_several_variants_is_not_guessed_but_the_model_itself_is_meant_where_it_is_there():
+    variants = [cell("m", variant=f"layers={layers}") for layers in (2, 3)]
+    with pytest.raises(UsageError, match="2 variants in d, human, e: say which") as error:
+        one(*variants, BAD)
+    assert "'m (layers=2)', 'm (layers=3)'" in str(error.value)
+    assert one(*variants, cell("m"), BAD).a.name == "m"
 
 
 def test_two_configurations_of_one_name_are_never_pooled():

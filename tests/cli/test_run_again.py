@@ -157,7 +157,7 @@ def test_what_cannot_be_made_anew_is_left_as_it_is(spoil, said, out, both, bench
 
 
 def test_a_run_whose_code_has_changed_keeps_the_results_that_it_has(out, both, bench, monkeypatch):
-    monkeypatch.setattr("bench.execution.inputs.code_version", lambda cls: "another")
+    monkeypatch.setattr("bench.inference.changed_code.code_version", lambda cls: "another")
     before = {path: path.read_bytes() for path in both.path.iterdir()}
     status, _, error = bench("run", "--again", both.name, "--out", out, *AGAIN)
     assert status == 2

@@ -17,7 +17,8 @@ from bench.cli.evaluate import evaluate
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats.detect import read_documents
 from bench.errors import UsageError
-from bench.execution.evaluate import gold_outside, split_record
+from bench.metrics.official import gold_outside
+from bench.metrics.split_record import split_record
 from bench.metrics.submission import Prediction
 from bench.report.tables.overview import overview_tables
 from bench.runs.record import SplitRecord

@@ -255,14 +255,14 @@ def test_the_files_own_normaliser_decides_about_case(cased, tmp_path):
     source = find_encoder(str(cased), ())
     words = source.words()
     words.learn(["London"])
-    assert words.of(["London"]) == [PIECES.index("London")]
+    assert words.of(["London"]) == [(PIECES.index("London"),)]
     assert (words.start, words.end, source.pad_id) == ([2], [3], 0)
     assert any("tokenizer.json decides" in note and "'London'" in note for note in source.notes)
     assert source.fingerprint != _folder_fingerprint(cased)
     source.save(tmp_path / "saved")
     again = saved_encoder("x", tmp_path / "saved").words()
     again.learn(["London"])
-    assert (again.of(["London"]), again.start, again.end) == ([PIECES.index("London")], [2], [3])
+    assert (again.of(["London"]), again.start, again.end) == ([(PIECES.index("London"),)], [2], [3])
 
 
 def test_what_the_folders_settings_say_of_case_stands_and_is_told(cased):
@@ -272,7 +272,7 @@ def test_what_the_folders_settings_say_of_case_stands_and_is_told(cased):
     source = find_encoder(str(cased), ())
     words = source.words()
     words.learn(["London"])
-    assert words.of(["London"]) == [PIECES.index("london")]
+    assert words.of(["London"]) == [(PIECES.index("london"),)]
     assert any("tokenizer_config.json sets do_lower_case" in note for note in source.notes)
 
 

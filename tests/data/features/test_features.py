@@ -248,7 +248,7 @@ def test_a_word_gives_the_pieces_that_the_tokenizer_makes_of_it_alone(lower, add
     words = WordPieces(tokenizer)
     words.learn(WORDS)
     for word in WORDS:
-        assert words.of([word]) == tokenizer(word, add_special_tokens=False).input_ids, word
+        assert words.of([word]) == [tuple(tokenizer(word, add_special_tokens=False).input_ids)], word
 
 
 def test_each_distinct_word_is_tokenised_once(words, monkeypatch):
