@@ -169,8 +169,9 @@ def test_what_a_failed_stage_blocks_leaves_the_queue_and_says_why(tmp_path, prof
     start(out, profile(), "--settings", "distant,human+distant", model=f"{broken}:Broken")
     until(lambda: all(view.state in SETTLED for view in run_views(out)))
     one, other = sorted(run_views(out), key=lambda view: view.state, reverse=True)
-    assert (one.state, one.detail) == ("failed", "ValueError: no luck")
-    assert (other.state, other.detail) == ("blocked", f"blocked by {one.run}: ValueError: no luck")
+    why = f"ValueError: no luck ({broken}, line 6, in loss)"
+    assert (one.state, one.detail) == ("failed", why)
+    assert (other.state, other.detail) == ("blocked", f"blocked by {one.run}: {why}")
     until(lambda: ask("squeue", "--me", "--noheader") == "", seconds=60)  # SLURM takes them out when it next looks
 
 
