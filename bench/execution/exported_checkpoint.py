@@ -56,6 +56,11 @@ def export_checkpoint(run: RunFolder, model: str, to: Path, relations: Path | No
     if plan.last is None or plan.last.reference != model:
         of = "has no model of its own" if plan.last is None else f"is of {plan.last.model}"
         raise UsageError(f"--as {model}: {run.name} {of}, whose weights mean nothing in that model's program")
+    if plan.last.loss is not None:
+        raise UsageError(
+            f"--as {model}: {run.name} was trained with the loss {plan.last.loss.name}, and decides by it; its program "
+            "would read other decisions off these weights"
+        )
     mapping = MAPPINGS[model]
     columns = read_columns(relations) if relations else plan.relations
     if relations:

@@ -135,8 +135,12 @@ def _read_triples(row: Mapping[str, Any], entities: _Entities, relations: _Relat
 
 
 def _first_list(answer: str) -> list[Any] | None:
-    """The first JSON list of objects or lists in a model's words, or an empty one; None where there is none."""
+    """The first JSON list of objects or lists in a model's words, or an empty one; None where there is none.
+
+    What a model thinks aloud before it answers (`</think>` ends that) is not its answer.
+    """
     decoder = json.JSONDecoder()
+    answer = answer.rpartition("</think>")[2]
     for start in re.finditer(r"\[", answer):
         try:
             value, _ = decoder.raw_decode(answer, start.start())
@@ -196,16 +200,21 @@ class _Entities:
 
     def find(self, said: Any, reading: Reading) -> int | None:
         """The number of the entity that is meant; None, counted, where that is not clear."""
+        found = self._by_name.get(_folded(said), set()) if isinstance(said, str) else set()
         number = int(said) if isinstance(said, str) and re.fullmatch(r"\d{1,9}", said.strip()) else said
         if type(number) is int:
-            if 0 <= number < len(self.document.entities):
+            is_number = 0 <= number < len(self.document.entities)
+            if is_number and not found - {number}:
                 return number
-            reading.refuse("an entity number that the document lacks", said)
-            return None
+            if is_number:
+                reading.refuse("a name that is the number of another entity", said)
+                return None
+            if not found:
+                reading.refuse("an entity number that the document lacks", said)
+                return None
         if not isinstance(said, str):
             reading.refuse("an entity that is neither number nor name", said)
             return None
-        found = self._by_name.get(_folded(said), set())
         if len(found) == 1:
             return next(iter(found))
         reading.refuse("a name of several entities" if found else "a name of no entity", said)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset
@@ -86,7 +86,7 @@ def import_predictions(
     rows: dict[int, Rows] = {seed: tuple(sorted(of_seed, key=_order)) for seed, of_seed in predictions.items()}
     checksums = {seed: hashlib.sha256(submission_bytes(of_seed)).hexdigest() for seed, of_seed in rows.items()}
     there = list(_runs_of(out, system, dataset))
-    edition = _edition(there, split, checksums)
+    edition = _edition(there, split, checksums, system.name)
     imported = []
     for seed in sorted(rows):
         before = next((f for f in there if f.outside.edition == edition and f.plan.seed == seed), None)
@@ -99,8 +99,19 @@ def import_predictions(
             note=system.note or (before.outside.note if before else ""),
         )
         plan = _plan(system, dataset, seed, outside)
-        imported.append(_import(out, plan, dataset, split, rows[seed], before))
+        of_seed = _import(out, plan, dataset, split, rows[seed], before)
+        alike = sorted(_same(there, edition, split, checksums, seed))
+        if alike:
+            told = f"the same predictions as seed{'s' * (len(alike) > 1)} {', '.join(map(str, alike))}"
+            of_seed = replace(of_seed, notes=(*of_seed.notes, f"{told}: no spread over seeds can be had of them"))
+        imported.append(of_seed)
     return imported
+
+
+def _same(there: Sequence[_Found], edition: int, split: str, checksums: Mapping[int, str], seed: int) -> set[int]:
+    """Other seeds of an edition that have the same predictions on the split."""
+    known = {f.plan.seed: f.outside.predictions.get(split) for f in there if f.outside.edition == edition}
+    return {other for other, checksum in {**known, **checksums}.items() if checksum == checksums[seed]} - {seed}
 
 
 def _check_name(name: str) -> None:
@@ -134,14 +145,30 @@ def _cell(plan: RunPlan) -> tuple[object, ...]:
     return (plan.model, plan.dataset, plan.setting, plan.encoder, *evaluated)
 
 
-def _edition(there: Sequence[_Found], split: str, checksums: Mapping[int, str]) -> int:
-    """The first edition of a system in which none of the seeds has other predictions on the split."""
+def _edition(there: Sequence[_Found], split: str, checksums: Mapping[int, str], name: str) -> int:
+    """The edition of a system in which none of the seeds has other predictions on the split, or a new one.
+
+    Raises UsageError where several editions could take them, and none of these has them already.
+    """
+    for edition in sorted({found.outside.edition for found in there}):
+        of_edition = {
+            found.plan.seed: found.outside.predictions.get(split) for found in there if found.outside.edition == edition
+        }
+        if all(of_edition.get(seed) == checksum for seed, checksum in checksums.items()):
+            return edition
     contradicted = {
         found.outside.edition
         for found in there
         if found.plan.seed in checksums
         and found.outside.predictions.get(split, checksums[found.plan.seed]) != checksums[found.plan.seed]
     }
+    fitting = {found.outside.edition: found.plan for found in there if found.outside.edition not in contradicted}
+    if len(fitting) > 1:
+        rows = ", ".join(f"{name}#{plan.configuration[:4]}" for plan in fitting.values())
+        raise UsageError(
+            f"which of the rows of {name} do these belong to? {rows}. Import each under a name of its own, or "
+            "`bench remove` the runs of the one that is not wanted"
+        )
     return next(edition for edition in range(len(there) + 1) if edition not in contradicted)
 
 

@@ -260,7 +260,7 @@ class RunPlan(_Frozen):
         """The run's folder under `runs/`."""
         variant = f"-{self.variant}" if self.variant else ""
         name = file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
-        return f"{name[:120]}-s{self.seed}-{self.key}"
+        return f"{name[:120].lstrip('-') or 'run'}-s{self.seed}-{self.key}"  # what begins with - is an option
 
 
 def distinct_stages(runs: Iterable[RunPlan]) -> list[StagePlan]:

@@ -80,6 +80,14 @@ def test_what_no_program_can_load_is_refused_with_the_reason(tmp_path):
 
 
 @pytest.mark.usefixtures("small")
+def test_weights_of_another_loss_are_refused_since_the_program_would_decide_otherwise(tmp_path):
+    run = RunFolder.of(tmp_path, trained(tmp_path, "atlop:loss=balanced-softmax"))
+    with pytest.raises(UsageError, match="trained with the loss balanced-softmax"):
+        export_checkpoint(run, "atlop", tmp_path / "a.pt")
+    assert not (tmp_path / "a.pt").exists()
+
+
+@pytest.mark.usefixtures("small")
 def test_an_order_of_relations_that_is_there_is_not_written_over(tmp_path):
     run = RunFolder.of(tmp_path, trained(tmp_path, "atlop"))
     other = tmp_path / "rel2id.json"

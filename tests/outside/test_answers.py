@@ -38,6 +38,22 @@ def test_entities_are_numbers_or_names_and_relations_ids_or_names(triple, tmp_pa
     assert not reading.taken
 
 
+def test_a_name_of_digits_is_a_name_and_never_the_number_of_another_entity(tmp_path):
+    entities = tuple((Mention(0, i, i + 1, name, "TIME"),) for i, name in enumerate(("2010", "1", "Ada")))
+    of = Document("a", (("2010", "1", "Ada"),), entities)
+    triples = [["Ada", "P1", "2010"], [2, "P1", "1"], ["0", "P1", "Ada"]]
+    reading = read(tmp_path, {"title": "a", "triples": triples}, documents=[of])
+    assert [(p.head, p.tail) for p in reading.predictions] == [(2, 0), (2, 1), (0, 2)]
+    swapped = Document("a", (("1", "2010", "Ada"),), (entities[1], entities[0], entities[2]))
+    reading = read(tmp_path, {"title": "a", "triples": [["Ada", "P1", "1"]]}, documents=[swapped])
+    assert reading.refused == {"a name that is the number of another entity": 1}
+
+
+def test_what_a_model_thinks_aloud_is_not_its_answer(tmp_path):
+    reading = read(tmp_path, {"title": "a", "answer": '<think>[[0, "P1", 2]]?</think> [[0, "P1", 1]]'})
+    assert [(p.head, p.tail) for p in reading.predictions] == [(0, 1)]
+
+
 def test_what_is_nearly_one_name_is_taken_and_counted(tmp_path):
     reading = read(tmp_path, {"title": "a", "triples": [[0, "places of birth", 1]]})
     assert [p.relation for p in reading.predictions] == ["P2"]

@@ -59,12 +59,29 @@ def test_changed_predictions_are_another_row_and_seeds_of_the_two_are_never_aver
     one, other = labelled("test"), labelled("test", 2)
     import_predictions(tmp_path, SYSTEM, dataset, "test", {0: one, 1: one})
     import_predictions(tmp_path, SYSTEM, dataset, "test", {0: other})
-    import_predictions(tmp_path, SYSTEM, dataset, "test", {2: one})
+    import_predictions(tmp_path, SYSTEM, dataset, "test", {0: one, 2: one})
     plans = [folder.plan() for folder in run_folders(tmp_path)]
     seeds = {}
     for plan in plans:
         seeds.setdefault(plan.configuration, set()).add(plan.seed)
     assert sorted(map(sorted, seeds.values())) == [[0], [0, 1, 2]]
+
+
+def test_predictions_that_could_be_of_several_rows_are_refused_but_not_those_that_are_there(dataset, tmp_path):
+    one, other, dev = labelled("test"), labelled("test", 2), labelled("dev")
+    import_predictions(tmp_path, SYSTEM, dataset, "test", {0: one})
+    import_predictions(tmp_path, SYSTEM, dataset, "test", {0: other})
+    with pytest.raises(UsageError, match="which of the rows of LMRC do these belong to"):
+        import_predictions(tmp_path, SYSTEM, dataset, "dev", {0: dev})
+    assert not import_predictions(tmp_path, SYSTEM, dataset, "test", {0: other})[0].is_new
+
+
+def test_seeds_with_the_same_predictions_are_told(dataset, tmp_path):
+    first, second = import_predictions(tmp_path, SYSTEM, dataset, "test", {0: labelled("test"), 1: labelled("test")})
+    assert any("the same predictions as seed 1" in note for note in first.notes)
+    assert any("the same predictions as seed 0" in note for note in second.notes)
+    (third,) = import_predictions(tmp_path, SYSTEM, dataset, "test", {2: labelled("test", 2)})
+    assert not any("the same predictions" in note for note in third.notes)
 
 
 def test_the_other_split_completes_a_run_and_nothing_of_it_is_lost(dataset, tmp_path):
