@@ -200,6 +200,8 @@ def _import(out: Path, plan: RunPlan, dataset: Dataset, split: str, rows: Rows, 
     record = _whole_record(folder, plan)
     if record is not None:
         return Imported(folder.name, plan.seed, record, False, notes)
+    if newer := folder.verdict().newer:
+        raise UsageError(f"{folder.path} is of a newer version of docre-bench ({newer}), and left as it is")
     others = {} if before is None else _other_splits(before, split)
     with waiting_for(folder.path / "lock"):
         record = _write(folder, plan, dataset, others | {split: rows})

@@ -8,6 +8,7 @@ import pytest
 
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.errors import UsageError
+from bench.filesystem import read_sealed, write_sealed
 from bench.metrics.official import evaluate
 from bench.metrics.submission import Prediction, read_submission
 from bench.outside.importing import OutsideSystem, import_predictions
@@ -106,6 +107,16 @@ def test_a_damaged_run_is_made_anew_by_importing_it_again(name, dataset, tmp_pat
     (again,) = import_predictions(tmp_path, SYSTEM, dataset, "test", predictions)
     assert again.is_new
     assert path.read_bytes() == whole
+
+
+def test_what_a_newer_version_has_made_of_it_is_kept(dataset, tmp_path):
+    (first,) = import_predictions(tmp_path, SYSTEM, dataset, "test", {0: labelled("test")})
+    path = tmp_path / "runs" / first.run / "record.json"
+    write_sealed(path, "record", read_sealed(path, "record") | {"schema_version": 99})
+    kept = path.read_bytes()
+    with pytest.raises(UsageError, match="newer version"):
+        import_predictions(tmp_path, SYSTEM, dataset, "test", {0: labelled("test")})
+    assert path.read_bytes() == kept
 
 
 def test_a_run_whose_predictions_are_damaged_is_not_completed_with_the_other_split(dataset, tmp_path):
