@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.data import sample
 from bench.data.documents import Document
-from bench.errors import in_words
-from bench.execution.model_checks import BUILT, Check, recipe_notes
+from bench.execution.model_checks import BUILT, Check, recipe_notes, tried
 from bench.inference.counting import predicted
 from bench.interface import CountingModel, CountingTask
 from bench.metrics.submission import Prediction
@@ -39,21 +38,16 @@ class _Trial:
 
 def check_counting(cls: type[CountingModel]) -> Iterator[Check]:
     """Every claim in turn. One whose check raises does not hold, and ends the list."""
-    splits = sample.generate(seed=0)
-    trial = _Trial(cls, splits["train"][:TRAIN], splits["dev"][:DEV], splits["test"][:TEST])
-    for claim, check in {BUILT: _built, **CHECKS}.items():
-        try:
-            wrong = check(trial)
-        except (Exception, SystemExit) as error:
-            yield Check(claim, False, in_words(error))
-            return
-        yield Check(claim, not wrong, wrong)
+    if (yield from tried(BUILT, lambda: _prepare(cls), CHECKS)) is None:
+        return
     yield from recipe_notes(cls)
 
 
-def _built(trial: _Trial) -> str:
+def _prepare(cls: type[CountingModel]) -> _Trial:
+    splits = sample.generate(seed=0)
+    trial = _Trial(cls, splits["train"][:TRAIN], splits["dev"][:DEV], splits["test"][:TEST])
     trial.build()
-    return ""
+    return trial
 
 
 def _recipe(trial: _Trial) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.errors import in_words
-from bench.execution.model_checks import Check
+from bench.execution.model_checks import Check, tried
 from bench.interface import Loss, LossHyperparameters
 
 PAIRS, RELATIONS = 24, 12
@@ -34,19 +33,7 @@ class Trial:
 def check_loss(cls: type[Loss], hyperparameters: LossHyperparameters) -> Iterator[Check]:
     """Every claim in turn. One whose check raises does not hold, and ends the list."""
     built = f"it can be built for {RELATIONS} relations"
-    try:
-        trial = _prepare(cls, hyperparameters)
-    except (Exception, SystemExit) as error:
-        yield Check(built, False, in_words(error))
-        return
-    yield Check(built, True)
-    for claim, check in CHECKS.items():
-        try:
-            wrong = check(trial)
-        except (Exception, SystemExit) as error:
-            yield Check(claim, False, in_words(error))
-            return
-        yield Check(claim, not wrong, wrong)
+    yield from tried(built, lambda: _prepare(cls, hyperparameters), CHECKS)
 
 
 def _prepare(cls: type[Loss], hyperparameters: LossHyperparameters) -> Trial:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from bench.interface import SETTINGS, Model, PairModel, Task, Training, Update
 from bench.nn.encoder_source import find_encoder
 from bench.nn.weights import load_tensors, save_tensors
 from bench.training.optimizer import make_optimizer, set_learning_rates
+
+Tried = TypeVar("Tried")
 
 STEPS = 5
 DOCUMENTS = 4
@@ -51,19 +54,9 @@ def check_model(cls: type[PairModel], loss: ResolvedLoss | None = None) -> Itera
     """Every claim in turn. loss: what the model is trained with, where that is not its own.
 
     One whose check raises does not hold, and ends the list: the next ones build on it."""
-    try:
-        trial = _prepare(cls, loss)
-    except (Exception, SystemExit) as error:
-        yield Check(BUILT, False, in_words(error))
+    trial = yield from tried(BUILT, lambda: _prepare(cls, loss), CHECKS)
+    if trial is None:
         return
-    yield Check(BUILT, True)
-    for claim, check in CHECKS.items():
-        try:
-            wrong = check(trial)
-        except (Exception, SystemExit) as error:
-            yield Check(claim, False, in_words(error))
-            return
-        yield Check(claim, not wrong, wrong)
     yield from recipe_notes(cls)
     yield from _reading_notes(cls)
     # Not a failure: a published program does this, and `ttmre-released` exists to show what it is worth.
@@ -72,6 +65,29 @@ def check_model(cls: type[PairModel], loss: ResolvedLoss | None = None) -> Itera
         yield Check("NOTE, batch dependence", True, seen)
     if seen := _unexplained(trial):
         yield Check("NOTE, scores", True, seen)
+
+
+def tried(
+    built: str, prepare: Callable[[], Tried], checks: Mapping[str, Callable[[Tried], str]]
+) -> Generator[Check, None, Tried | None]:
+    """Every claim in turn: `built`, that something can be prepared, then the `checks` of it.
+
+    A claim whose check raises does not hold, and ends the list. Returns what was prepared, or None where that happened.
+    """
+    try:
+        trial = prepare()
+    except (Exception, SystemExit) as error:
+        yield Check(built, False, in_words(error))
+        return None
+    yield Check(built, True)
+    for claim, check in checks.items():
+        try:
+            wrong = check(trial)
+        except (Exception, SystemExit) as error:
+            yield Check(claim, False, in_words(error))
+            return None
+        yield Check(claim, not wrong, wrong)
+    return trial
 
 
 def recipe_notes(cls: type[Model]) -> Iterator[Check]:
