@@ -13,7 +13,7 @@ from bench.nn.encoder import Encoder
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.linear import through_linear
 from bench.nn.pooling import Pairs, pool
-from bench.nn.precision import best_precision
+from bench.nn.precision import best_precision, wide
 from bench.nn.tokens import Tokens
 from bench.nn.windows import DocumentEncoding
 
@@ -57,7 +57,7 @@ class DocumentModel(nn.Module):
     def logits(self, inputs: Pairs | Tokens) -> Tensor:
         """Logits [P, classes] in float32 or wider, from what the model reads."""
         logits: Tensor = self.model(inputs)
-        return _wide(logits)
+        return wide(logits)
 
     def inputs(self, batch: Batch) -> Pairs | Tokens:
         """What the model reads of a batch: pooled `Pairs`, or `Tokens`, as its `reads` says."""
@@ -68,7 +68,7 @@ class DocumentModel(nn.Module):
         if model.reads == "pairs":
             pooled_tokens = model.pooled_tokens
             return pool(encodings, batch, model.pooling_epsilon, model.pooled_heads, model.whole_grid, pooled_tokens)
-        states = tuple(_wide(encoding.states) for encoding in encodings)
+        states = tuple(wide(encoding.states) for encoding in encodings)
         return Tokens(batch.input_ids, batch.attention_mask, states, batch.documents)
 
     def _encodings(self, encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
@@ -83,11 +83,6 @@ class DocumentModel(nn.Module):
 def encode_alone(encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
     """Encode each document of the batch as if it were alone, without gradient: one encoding per document."""
     return [encoder(batch.alone(i))[0] for i in range(len(batch.documents))]
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or as it is where it is wider."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def precision_context(device: torch.device, precision: str) -> torch.autocast:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.nn.precision import wide
+
 
 class LineAttention(nn.Module):
     """Self-attention of each cell (i, j) over the cells of its row i, or of its column j."""
@@ -46,7 +48,7 @@ class LineAttention(nn.Module):
         query, key, value = lines.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         counts = None
         if last > 1:  # exp(s + log k) is k times exp(s)
-            counts = torch.zeros_like(_wide(query[:1, 0, :, 0]))
+            counts = torch.zeros_like(wide(query[:1, 0, :, 0]))
             counts[:, -1] = math.log(last)
         attended = _line_attention(query, key, value, counts).transpose(1, 2).flatten(2)
         return (attended if self.along == "row" else attended.transpose(0, 1)).flatten(0, 1)
@@ -66,7 +68,7 @@ class AxialLayer(nn.Module):
         """cells: [P, d], P the sum of n^2.   entities, last: as in `AxialTransformer`.   Returns [P, d]."""
         cells = cells + self.row(cells, entities, last) + self.column(cells, entities, last)
         # Autocast normalises in float32 on a GPU; on the CPU what the next layer adds to would be rounded.
-        normalised: Tensor = self.norm(_wide(self.linear(cells)))
+        normalised: Tensor = self.norm(wide(self.linear(cells)))
         return normalised
 
 
@@ -93,9 +95,4 @@ def _line_attention(query: Tensor, key: Tensor, value: Tensor, counts: Tensor | 
         return F.scaled_dot_product_attention(query, key, value, None if counts is None else counts.to(query.dtype))
     # In float32 at least: on lines as short as these the CPU's kernel for bfloat16 takes four times as long.
     with torch.autocast("cpu", enabled=False):
-        return F.scaled_dot_product_attention(_wide(query), _wide(key), _wide(value), counts)
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or as it is where it is wider."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+        return F.scaled_dot_product_attention(wide(query), wide(key), wide(value), counts)

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from bench.data.batching import DocumentLayout
 from bench.nn.contraction import contract
+from bench.nn.precision import wide
 from bench.nn.segments import segment_logsumexp
 
 UNMENTIONED = -20.0
@@ -46,8 +47,7 @@ class TokenPairBiaffine(nn.Module):
         """states: for each document [l, d].   Returns [P, R], in float32 or wider; UNMENTIONED without a token."""
         # Never in bf16: scores of a few units would be rounded to hundredths before they are summed.
         with torch.autocast(self.weight.device.type, enabled=False):
-            wide = [s if s.dtype == torch.float64 else s.float() for s in states]
-            return torch.cat([self._scores(s, d) for s, d in zip(wide, documents, strict=True)])
+            return torch.cat([self._scores(wide(s), d) for s, d in zip(states, documents, strict=True)])
 
     def _scores(self, states: Tensor, document: DocumentLayout) -> Tensor:
         """The scores of one document's pairs, [p, R]."""

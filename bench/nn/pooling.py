@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
 from bench.nn.contraction import contract
+from bench.nn.precision import wide
 from bench.nn.segments import segment_logsumexp
 from bench.nn.windows import DocumentEncoding
 
@@ -59,7 +60,7 @@ def pool(
     offset = 0
     with torch.autocast(batch.input_ids.device.type, enabled=False):
         for encoding, document in zip(encodings, batch.documents, strict=True):
-            states = encoding.states if encoding.states.dtype == torch.float64 else encoding.states.float()
+            states = wide(encoding.states)
             attention = entity_attention(encoding.attention.to(states.dtype), document)
             pairs = grid(document) if whole_grid else document.pairs
             weights = pair_attention(attention, pairs, epsilon, pooled_heads)
