@@ -16,12 +16,12 @@ from bench.execution.evaluate import evaluate_run
 from bench.experiment.values import checked
 from bench.experiment.variants import Variant, variant_name, why_not
 from bench.filesystem import fits_checksum, load_state, sha256_of, write_json
-from bench.inference.load import task_of, untrained
+from bench.inference.load import encoder_size, task_of, untrained
 from bench.interface import PairModel, Training
 from bench.locks import waiting_for
 from bench.nn.encoder_seal import is_intact, seal
 from bench.nn.encoder_source import TINY, EncoderSource, find_encoder
-from bench.nn.precision import best_precision
+from bench.nn.precision import settled_precision
 from bench.nn.weights import save_tensors
 from bench.outside.checkpoints import check_columns, read_checkpoint, read_columns, sizes_in, weights_from
 from bench.outside.mappings import ProgramMapping, mapping_of
@@ -256,8 +256,8 @@ def _carry_out(
                 write_json(place / "stage.json", stage.model_dump(mode="json"), 1)
                 source.save(place / ENCODER)
                 seal(place / ENCODER)
-                asked = stage.training.precision
-                write_precision(place, best_precision(context.device) if asked == "auto" else asked)
+                asked, size = stage.training.precision, encoder_size(stage, source)
+                write_precision(place, settled_precision(asked, context.device, size))
                 save_tensors(place / SELECTED, weights, {})
                 record = evaluate_run(context, plan, [])
         except Interrupted as interrupted:

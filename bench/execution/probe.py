@@ -25,18 +25,19 @@ from bench.data.formats.chunks import DocumentChunks
 from bench.errors import plural
 from bench.filesystem import home, read_sealed, write_sealed
 from bench.inference.encodings import encoded
-from bench.inference.load import reads_words, task_of, untrained
+from bench.inference.load import encoder_size, reads_words, task_of, untrained
 from bench.inference.model_code import model_code
 from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile, make_signals
 from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource
+from bench.nn.precision import settled_precision
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import SPLIT_OF, StagePlan
 from bench.training.trainer import Progress, StageData, StageTrainer, Surroundings
 
-PROBE_VERSION = 2
+PROBE_VERSION = 3
 """Part of every kept pace's key: raise it when a probe measures something else."""
 STEPS = 4
 SECONDS = 4.0
@@ -117,6 +118,10 @@ def _uncompiled(plan: StagePlan) -> StagePlan:
     return plan.model_copy(update={"training": plan.training.model_copy(update={"compile": False})})
 
 
+def _settled(plan: StagePlan, source: EncoderSource, device: torch.device) -> StagePlan:
+    return plan.in_precision(settled_precision(plan.training.precision, device, encoder_size(plan, source)))
+
+
 def _key(plan: StagePlan, teacher: StagePlan | None) -> str:
     """The key of a measured pace: everything that decides how long a step takes; seeds and learning rates do not."""
     content = plan.model_dump(mode="json")
@@ -133,6 +138,7 @@ def _measured(
     plan: StagePlan, teacher: StagePlan | None, dataset: Dataset, source: EncoderSource, scratch: Path
 ) -> Pace:
     device = this_device()
+    plan, teacher = _settled(plan, source, device), teacher and _settled(teacher, source, device)
     chunks, training = dataset.chunks(SPLIT_OF[plan.data]), plan.training
     per_batch = training.tokens_per_batch // PIECES if training.tokens_per_batch else training.batch_size
     count = max(READ, (STEPS + 1) * max(1, per_batch) * training.accumulate)

@@ -16,12 +16,12 @@ from bench.errors import BenchError
 from bench.execution.context import POLL_SECONDS, Context
 from bench.execution.inputs import Inputs, check_unchanged
 from bench.filesystem import write_json
-from bench.inference.load import reads_words, signal_folder, task_of, untrained
+from bench.inference.load import encoder_size, reads_words, signal_folder, task_of, untrained
 from bench.inference.reader import Reader, reading
 from bench.inference.signals import SignalFile, make_signals
 from bench.leftovers import remove_leftovers_of
 from bench.nn.encoder_seal import is_intact, seal
-from bench.nn.precision import best_precision
+from bench.nn.precision import settled_precision
 from bench.nn.weights import load_tensors
 from bench.processes import give_back_memory
 from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
@@ -140,13 +140,11 @@ def _precision(context: Context, run: RunPlan, stage: StagePlan) -> Precision:
     before = run.stage_before(stage)
     if begun is not None:
         return begun
-    if asked != "auto":
-        return asked
-    if before is not None and before.training.precision == "auto":
+    if asked in ("auto", "bf16-on-gpu") and before is not None and before.training.precision == asked:
         settled = precision_of(stage_folder(context.out, before))
         if settled is not None:
             return settled
-    return best_precision(context.device)
+    return settled_precision(asked, context.device, encoder_size(stage, context.inputs(run).source))
 
 
 def _save_encoder(context: Context, run: RunPlan, folder: Path) -> None:

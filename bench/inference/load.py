@@ -91,6 +91,11 @@ def task_of(
     )
 
 
+def encoder_size(plan: StagePlan, source: EncoderSource) -> int:
+    """The hidden size of the encoder that a stage runs; 0 for a model that reads word pieces without one."""
+    return 0 if find(plan.reference).cls.reads == "pieces" else int(source.config.hidden_size)
+
+
 def reads_words(plan: StagePlan) -> bool:
     """Whether the model of a stage is given the words of documents."""
     return find(plan.reference).cls.reads_words

@@ -1,11 +1,17 @@
-"""Which precision is best on a machine, where that is left to it; and what is computed in float32 at least."""
+"""What a stage computes in, where that is left to the machine; and what is computed in float32 at least."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from bench.runs.recipe import Precision
+from bench.runs.recipe import AskedPrecision, Precision
+
+ENOUGH_FOR_BFLOAT16 = 256
+"""Hidden size of an encoder from which on a CPU's bfloat16 instructions pay: with 128 (`tiny`) steps were no faster."""
 
 
 def wide(tensor: Tensor) -> Tensor:
@@ -13,6 +19,25 @@ def wide(tensor: Tensor) -> Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def best_precision(device: torch.device) -> Precision:
-    """What `precision = "auto"` means on `device`."""
-    return "bf16" if device.type == "cuda" else "fp32"
+def settled_precision(asked: AskedPrecision, device: torch.device, encoder_size: int) -> Precision:
+    """What a stage that begins on `device` computes in, whose encoder has the hidden size `encoder_size` (0: none).
+
+    "auto" is bfloat16 on a GPU that CUDA knows, and on a CPU with instructions for it where the encoder is wide enough
+    to gain by them; "bf16-on-gpu" is so on the GPU alone. Either is float32 elsewhere.
+    """
+    if asked == "fp32" or asked == "bf16":
+        return asked
+    if device.type == "cuda":
+        return "bf16"
+    on_cpu = asked == "auto" and device.type == "cpu" and encoder_size >= ENOUGH_FOR_BFLOAT16
+    return "bf16" if on_cpu and cpu_multiplies_bfloat16() else "fp32"
+
+
+@cache
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16 matrices; False where torch cannot tell."""
+    capabilities: Callable[[], Mapping[str, object]] | None = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is None:  # torch before 2.10
+        return False
+    found = capabilities()
+    return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last is Arm's

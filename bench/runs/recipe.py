@@ -17,6 +17,9 @@ Signal = Literal["logits", "token_attention"]
 Precision = Literal["fp32", "bf16"]
 """What forward passes compute in: float32, or bfloat16 by autocast, with what needs it in float32."""
 
+AskedPrecision = Literal["auto", "fp32", "bf16", "bf16-on-gpu"]
+"""What a stage is asked to compute in: one of the two, or what is best where it begins (`settled_precision`)."""
+
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
 
@@ -38,7 +41,9 @@ class Training(BaseModel):
     clip: Rate = Field(1.0, description="largest gradient norm; 0 for none")
     adam_epsilon: Rate = Field(1e-6, description="AdamW's epsilon")
     weight_decay: Rate = Field(0.0, description="AdamW's weight decay")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast on a GPU, else fp32")
+    precision: AskedPrecision = Field(
+        "auto", description="auto: bf16 autocast where the device is fast at it; bf16-on-gpu: fp32 on any CPU"
+    )
     compile: bool = Field(False, description="torch.compile the encoder; on one GPU, with accumulate 1, as CUDA graphs")
     window: Positive | None = Field(
         None, description="longest input of the encoder in word pieces; not set, its own limit"

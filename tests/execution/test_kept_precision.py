@@ -23,7 +23,12 @@ def machine(monkeypatch):
     asked = []
 
     def becomes(precision: str) -> list[str]:
-        monkeypatch.setattr(stages, "best_precision", lambda device: asked.append(precision) or precision)
+        def settled(asked_for: str, device: object, encoder_size: int) -> str:
+            if asked_for in ("fp32", "bf16"):
+                return asked_for
+            return asked.append(precision) or precision
+
+        monkeypatch.setattr(stages, "settled_precision", settled)
         return asked
 
     return becomes

@@ -170,10 +170,18 @@ def test_a_preset_contradicts_a_recipe_only_where_that_is_known(preset):
                 recipe = dict(plain_stage.training) | plain_stage.hyperparameters
                 different = {name for name in values if values[name] != recipe[name]}
                 data = ours.stage.data + (" after" if i and ours.stage.data == with_preset[0].stage.data else "")
-                expected = known.get((setting, data), set())
+                expected = known.get((setting, data), set()) | {"precision"}
                 if experiment.encoder.endswith("deberta-v3-large") and variant.entry.name == "ttmre":
                     expected = expected | {"layers"}
                 assert different == expected, (setting, str(variant), data)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_computed_in_float32_on_a_cpu(preset):
+    for experiment in experiments(preset):
+        for setting, variant in experiment.cells:
+            for stage in resolve_stages(variant, setting, experiment.overrides):
+                assert stage.training.precision == "bf16-on-gpu", (setting, str(variant))
 
 
 @functools.cache
