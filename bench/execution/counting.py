@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from bench.data.catalog.dataset import open_dataset
-from bench.data.documents import names_in
 from bench.execution.context import Context
 from bench.execution.inputs import check_unchanged
-from bench.filesystem import write_checksum
 from bench.inference.counting import fit, made, predicted
 from bench.metrics.official import document_counts
 from bench.metrics.split_record import split_record
-from bench.metrics.submission import write_submission
+from bench.metrics.submission import keep_submission
 from bench.runs.names import NO_ENCODER
 from bench.runs.plan import SPLIT_OF, RunPlan
 from bench.runs.record import RunRecord, StageRecord
@@ -40,18 +38,15 @@ def counted_run(context: Context, run: RunPlan) -> RunRecord:
                 key=stage.key, data=stage.data, dev_f1=[f1], selected_epoch=1, documents=documents, mentions_cut=0
             )
         )
-    facts = dataset.facts()
-    distant_facts = dataset.distant_facts(names_in(dataset.documents("dev")) | names_in(dataset.documents("test")))
+    facts = dataset.evaluation_facts()
     splits = {}
     for split in SCORED:
         context.interrupt.check()
         context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
         of_split = dataset.documents(split)
         rows = predicted(model, of_split, split)
-        path = predictions_path(folder.path, split)
-        write_submission(path, rows)
-        write_checksum(path)
+        keep_submission(predictions_path(folder.path, split), rows)
         if dataset.is_labelled(split):
             evidence = any(row.evidence is not None for row in rows)
-            splits[split] = split_record(rows, of_split, facts, distant_facts, 0, evidence)
+            splits[split] = split_record(rows, of_split, *facts, 0, evidence)
     return RunRecord.of(run, dataset.facts_source(), stages, splits, model.decision())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bench.data.documents import names_in
 from bench.execution.context import Context
-from bench.filesystem import write_checksum
 from bench.inference.predictor import Predictor
 from bench.inference.reader import reading
 from bench.metrics.split_record import split_record
-from bench.metrics.submission import write_submission
+from bench.metrics.submission import keep_submission
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord, StageRecord
 from bench.runs.run_folder import RunFolder, predictions_path
@@ -24,8 +22,7 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
     last, folder, inputs = run.stages[-1], RunFolder.of(context.out, run), context.inputs(run)
     predictor = Predictor.of(run, context.reader(last, inputs))
     dataset, model = inputs.dataset, predictor.reader.system.model
-    names = names_in(dataset.documents("dev")) | names_in(dataset.documents("test"))
-    facts, distant_facts = dataset.facts(), dataset.distant_facts(names)
+    facts = dataset.evaluation_facts()
     context.report(folder, state="running", stage="evaluation", doing="evaluating dev")
     with reading(f"choosing on {last.training.select_on} what to decide by"):
         decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
@@ -38,14 +35,12 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
         keeper = predictor.keeper(documents)
         with reading(f"evaluation of {split}"):
             predictions = predictor.predict(documents, features, decision, keeper)
-        ranking = keeper.ranking(facts)
-        path = predictions_path(folder.path, split)
-        write_submission(path, predictions)
-        write_checksum(path)
+        ranking = keeper.ranking(facts.human)
+        keep_submission(predictions_path(folder.path, split), predictions)
         if not has_newer_scores(folder.path, split):
             keeper.write(scores_path(folder.path, split), ranking)
         if dataset.is_labelled(split):
             splits[split] = split_record(
-                predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence, ranking
+                predictions, documents, *facts, features.mentions_cut, model.predicts_evidence, ranking
             )
     return RunRecord.of(run, dataset.facts_source(), stages, splits, decision)

@@ -20,7 +20,7 @@ from bench.data.documents import Triple, no_cycle_search
 from bench.data.formats.json_stream import BrokenJson, kind_of, list_items
 from bench.data.formats.scan import BLOCK, SHOWN_PROBLEMS
 from bench.errors import UsageError, plural
-from bench.filesystem import write_atomically
+from bench.filesystem import write_atomically, write_checksum
 
 ARCHIVED = "result.json"
 """What DocRED's server calls the predictions in an archive."""
@@ -76,6 +76,12 @@ def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> Non
     """
     content = submission_bytes(predictions)
     write_atomically(Path(path), _zipped(content) if Path(path).suffix == ".zip" else content)
+
+
+def keep_submission(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write predictions that belong to a run: with their checksum beside them."""
+    write_submission(path, predictions)
+    write_checksum(path)
 
 
 def submission_bytes(predictions: Iterable[Prediction]) -> bytes:

@@ -13,20 +13,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset
-from bench.data.documents import names_in
-from bench.errors import UsageError
-from bench.filesystem import fits_checksum, write_checksum
+from bench.errors import NewerVersionError, UsageError
+from bench.filesystem import fits_checksum
 from bench.locks import waiting_for
 from bench.metrics import submission_checks
 from bench.metrics.official import judge
 from bench.metrics.split_record import split_record
-from bench.metrics.submission import Prediction, read_submission, submission_bytes, write_submission
+from bench.metrics.submission import Prediction, keep_submission, read_submission, submission_bytes
 from bench.outside.scores import has_scores, keep_scores
 from bench.runs.names import OUTSIDE, made_anew
 from bench.runs.plan import METRIC_VERSION, OutsidePredictions, RunPlan
 from bench.runs.recipe import Setting
 from bench.runs.record import RunRecord, SplitRecord
-from bench.runs.run_folder import RunFolder, predictions_path, run_folders
+from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
 from bench.runs.verdict import SCORED
 
 UNSTATED = "unstated"
@@ -76,7 +75,8 @@ def import_predictions(
     """Make or complete the runs of a system in `out`, one for each seed. predictions: on `split`, by seed.
 
     What is there already, and as it was written, stays as it is. Raises UsageError for a split that cannot be scored,
-    and for a run that lacks this split and whose predictions on the other one are damaged.
+    and for a run that lacks this split and whose predictions on the other one are damaged; NewerVersionError where a
+    newer version has made the run.
     """
     _check_name(system.name)
     if split not in SCORED:
@@ -200,8 +200,8 @@ def _import(out: Path, plan: RunPlan, dataset: Dataset, split: str, rows: Rows, 
     record = _whole_record(folder, plan)
     if record is not None:
         return Imported(folder.name, plan.seed, record, False, notes)
-    if newer := folder.verdict().newer:
-        raise UsageError(f"{folder.path} is of a newer version of docre-bench ({newer}), and left as it is")
+    if newer := kept_from_newer(out, plan):
+        raise NewerVersionError(f"{folder.path} was made by a newer version of docre-bench ({newer}), and is kept")
     others = {} if before is None else _other_splits(before, split)
     with waiting_for(folder.path / "lock"):
         record = _write(folder, plan, dataset, others | {split: rows})
@@ -234,20 +234,17 @@ def _other_splits(before: _Found, split: str) -> dict[str, Rows]:
 
 def _write(folder: RunFolder, plan: RunPlan, dataset: Dataset, predictions: Mapping[str, Rows]) -> RunRecord:
     """The plan, the predictions, their scores and, last, the record."""
-    names = names_in(dataset.documents("dev")) | names_in(dataset.documents("test"))
-    facts, distant_facts = dataset.facts(), dataset.distant_facts(names)
+    facts = dataset.evaluation_facts()
     folder.announce(plan)
     splits: dict[str, SplitRecord] = {}
     for split in [split for split in SCORED if split in predictions]:
         rows, documents = predictions[split], dataset.documents(split)
-        path = predictions_path(folder.path, split)
-        write_submission(path, rows)
-        write_checksum(path)
-        ranking = (
-            keep_scores(folder.path, split, rows, documents, dataset.relations, facts) if has_scores(rows) else None
-        )
+        keep_submission(predictions_path(folder.path, split), rows)
+        ranking = None
+        if has_scores(rows):
+            ranking = keep_scores(folder.path, split, rows, documents, dataset.relations, facts.human)
         evidence = any(row.evidence is not None for row in rows)
-        splits[split] = split_record(rows, documents, facts, distant_facts, 0, evidence, ranking)
+        splits[split] = split_record(rows, documents, *facts, 0, evidence, ranking)
     record = RunRecord.of(plan, dataset.facts_source(), [], splits, {})
     folder.write_record(record)
     return record

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.catalog.dataset import Dataset, open_dataset
-from bench.errors import UsageError
+from bench.errors import NewerVersionError, UsageError
 from bench.filesystem import read_sealed, write_sealed
 from bench.metrics.official import evaluate
 from bench.metrics.submission import Prediction, read_submission
@@ -114,7 +114,7 @@ def test_what_a_newer_version_has_made_of_it_is_kept(dataset, tmp_path):
     path = tmp_path / "runs" / first.run / "record.json"
     write_sealed(path, "record", read_sealed(path, "record") | {"schema_version": 99})
     kept = path.read_bytes()
-    with pytest.raises(UsageError, match="newer version"):
+    with pytest.raises(NewerVersionError, match="newer version"):
         import_predictions(tmp_path, SYSTEM, dataset, "test", {0: labelled("test")})
     assert path.read_bytes() == kept
 

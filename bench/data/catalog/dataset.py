@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bench.data.catalog.ext_labels import RULE_VERSION, extremely_unlabeled
 from bench.data.catalog.register import DatasetFiles, register
@@ -22,7 +22,7 @@ from bench.data.catalog.registration import (
     registration_path,
 )
 from bench.data.catalog.releases import OFFICIAL
-from bench.data.documents import Document, Fact, facts_of, no_cycle_search
+from bench.data.documents import Document, Fact, facts_of, names_in, no_cycle_search
 from bench.data.formats.chunks import DocumentChunks, FileChunks
 from bench.data.formats.detect import Format, scan
 from bench.data.formats.docred import dump_documents, read_facts, titles
@@ -30,11 +30,21 @@ from bench.errors import UsageError, unknown
 from bench.filesystem import home, write_atomically
 from bench.locks import waiting_for
 
-__all__ = ["SAMPLE", "Dataset", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
+__all__ = ["SAMPLE", "Dataset", "EvaluationFacts", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
 
 SAMPLE = "sample"
 DatasetState = Literal["generated", "registered", "fetched", "not fetched"]
 _DERIVED_FROM = {"ext": "train", "dev_ext": "dev"}
+
+
+class EvaluationFacts(NamedTuple):
+    """What is left out when dev and test are scored; None where the benchmark, or the data set, has none of it.
+
+    human: what Ign F1 leaves out.   distant: the facts of the distant documents between names of dev and test.
+    """
+
+    human: frozenset[Fact] | None
+    distant: frozenset[Fact] | None
 
 
 class Dataset:
@@ -53,6 +63,7 @@ class Dataset:
         self.ext_seed = registration.ext_seed
         self.splits: tuple[str, ...] = tuple(s for s in SPLITS if s in registration.splits or self.is_derived(s))
         self._documents: dict[str, tuple[Document, ...]] = {}
+        self._facts: frozenset[Fact] | None = None
         self._distant_facts: dict[frozenset[str] | None, frozenset[Fact]] = {}
 
     def relation_texts(self) -> tuple[tuple[str, str], ...]:
@@ -128,11 +139,14 @@ class Dataset:
         """
         if not self.form.ign_f1:
             return None
-        record = self._registration.facts
-        if record is None:
-            return facts_of(self.documents("train"))
-        record.verify_content(self._registration.what_to_do)
-        return read_facts(record.path)
+        if self._facts is None:
+            record = self._registration.facts
+            if record is None:
+                self._facts = facts_of(self.documents("train"))
+            else:
+                record.verify_content(self._registration.what_to_do)
+                self._facts = read_facts(record.path)
+        return self._facts
 
     def facts_source(self) -> dict[str, str]:
         """For the record of a run: `{"file": name, "sha256": ...}` or `{"computed from": "train", "sha256": ...}`.
@@ -159,6 +173,11 @@ class Dataset:
                 facts = (facts_of(chunk.documents(), among) for chunk in self.chunks("distant"))
                 self._distant_facts[among] = frozenset(chain.from_iterable(facts))
         return self._distant_facts[among]
+
+    def evaluation_facts(self) -> EvaluationFacts:
+        """The facts that scores of dev and test leave out, of the human and of the distant documents."""
+        names = names_in(self.documents("dev")) | names_in(self.documents("test"))
+        return EvaluationFacts(self.facts(), self.distant_facts(names))
 
     def _file(self, split: str) -> SplitFile:
         file = self._registration.splits.get(split)
