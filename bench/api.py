@@ -21,7 +21,7 @@ import pandas as pd
 
 from bench.analysis.aggregate import existing_cells, scores_of
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Comparison, Question
+from bench.analysis.comparison import TESTS, Comparison, Question
 from bench.analysis.metrics import METRICS, scores_of_submission
 from bench.analysis.pairing import PUBLISHED, Pairing
 from bench.analysis.published import read_published
@@ -140,7 +140,7 @@ def compare(
 
 def _compared(comparison: Comparison) -> dict[str, object]:
     ours, theirs = comparison.summary(comparison.a), comparison.summary(comparison.b)
-    welch, bootstrap = comparison.welch, comparison.bootstrap
+    welch, bootstrap, both = comparison.welch, comparison.bootstrap, comparison.both
     return {
         **comparison.condition._asdict(),
         "a": comparison.a.name,
@@ -152,7 +152,9 @@ def _compared(comparison: Comparison) -> dict[str, object]:
         "welch_high": welch.high if welch else None,
         "bootstrap_low": bootstrap.low if bootstrap else None,
         "bootstrap_high": bootstrap.high if bootstrap else None,
-        **{f"{test}_p": comparison.p.get(test) for test in ("welch", "permutation", "randomization", "bootstrap")},
+        "both_low": both.low if both else None,
+        "both_high": both.high if both else None,
+        **{f"{test}_p": comparison.p.get(test) for test in TESTS},
         "claim": claim(comparison),
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.analysis.metrics import COUNTED, METRICS, Metric
 from bench.errors import UsageError, plural
+from bench.points import points
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import run_folders
@@ -218,7 +219,7 @@ def mean_and_std(score: Score) -> str:
     """`48.21 ± 0.62`; without the deviation of a single seed; an em dash where no seed has the score."""
     if score.mean is None:
         return "—"
-    return f"{score.mean:.2f}" if score.std is None else f"{score.mean:.2f} ± {score.std:.2f}"
+    return points(score.mean) if score.std is None else f"{points(score.mean)} ± {points(score.std)}"
 
 
 def labels(cells: Sequence[Cell]) -> list[str]:

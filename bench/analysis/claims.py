@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 
 from bench.analysis.comparison import ALPHA, Comparison, Test
+from bench.analysis.stats import OverBoth, Welch
 from bench.analysis.systems import same_encoder
+from bench.points import points
+
+Scope = Literal["both", "seeds", "documents"]
+"""What is drawn anew where a difference is shown: both, seeds (on these documents), documents (of these very runs)."""
+
+
+def scope(p: Mapping[Test, float]) -> Scope | None:
+    """The widest of the three that the p values, adjusted where there are several comparisons, allow to be claimed."""
+    tests: tuple[tuple[Scope, Test], ...] = (("both", "both"), ("seeds", "welch"), ("documents", "randomization"))
+    return next((scope for scope, test in tests if p.get(test, 1.0) < ALPHA), None)
 
 
 def claim(comparison: Comparison) -> str:
-    """What may be claimed of `a` and `b`: about the models only what holds over seeds *and* over documents.
+    """What may be claimed of `a` and `b`: about the models only what holds with seeds *and* documents drawn anew.
 
-    All p values are those adjusted for the number of comparisons.
+    What one of the two explains is said of what was held fixed: these documents, or these very runs. All p values are
+    those adjusted for the number of comparisons. `benchmarks/claims.py` counts how often each sentence is wrong.
     """
     return " ".join([*_preliminary(comparison), _main(comparison), *_reservations(comparison)])
 
@@ -24,44 +39,48 @@ def _main(comparison: Comparison) -> str:
     if difference is None:
         without = " and ".join(system.name for system in (a, b) if comparison.summary(system) is None)
         return f"Nothing may be claimed: {without} has no finished seed."
-    points = f"{abs(difference):.2f} points of {comparison.question.title}"
+    lead = f"{points(abs(difference))} points of {comparison.question.title}"
     better, worse = (a.name, b.name) if difference > 0 else (b.name, a.name)
-    seeds, documents = _holds(comparison, "welch"), _holds(comparison, "randomization")
     if b.published or a.published:
-        return _against_published(comparison, better, worse, points)
+        return _against_published(comparison, better, worse, lead)
     counts_a, counts_b = a.counts(comparison.question.split), b.counts(comparison.question.split)
     if counts_a is not None and counts_b is not None and np.array_equal(counts_a, counts_b):
         return f"{a.name} and {b.name} do not differ at all: the same counts on every document, seed by seed."
+    shown = scope(comparison.holm)
     if comparison.welch is None:
         why = "one seed tells nothing of another" if _fewest(comparison) < 2 else "the seeds do not differ at all"
-        runs = f"these runs of {better} are better than those of {worse} by {points} on documents like these"
-        return f"Nothing may be claimed about the models: {why}." + (f" Only {runs}." if documents else "")
-    if seeds and documents:
-        return f"{better} is better than {worse} by {points}: over seeds and over documents."
-    if seeds:
+        runs = f"these very runs of {better} are better than those of {worse} by {lead} on documents like these"
+        only = f" Only {runs}." if shown == "documents" else ""
+        return f"Nothing may be claimed about the models: {why}.{only}"
+    if shown == "both":
+        return f"{better} is better than {worse} by {lead}: over seeds and documents, both drawn anew."
+    drawn = comparison.both or comparison.welch
+    over = "seeds and documents" if comparison.both else "seeds"
+    anything = f"over {over}, it may be anything from {_range(drawn)} points."
+    if shown == "seeds":
+        others = f"with others, {anything}" if comparison.both else "with others, it could not be tested."
+        return f"{better} is better than {worse} by {lead} on these test documents, over seeds; {others}"
+    if shown == "documents":
         return (
-            f"{better} is better than {worse} by {points} on these documents, over seeds; others may not bear it out."
+            f"No difference of the models may be claimed: on documents like these, these very runs of {better} are "
+            f"better than those of {worse} by {lead}, but {anything}"
         )
-    if documents:
-        return (
-            f"No difference of the models may be claimed: these runs of {better} are better than those of {worse} by "
-            f"{points}, but other seeds may not be."
-        )
-    return (
-        "No difference may be claimed, which does not show that there is none: over seeds, it may be anything from "
-        f"{comparison.welch.low:+.2f} to {comparison.welch.high:+.2f} points."
-    )
+    return f"No difference may be claimed, which does not show that there is none: {anything}"
 
 
-def _against_published(comparison: Comparison, better: str, worse: str, points: str) -> str:
+def _against_published(comparison: Comparison, better: str, worse: str, lead: str) -> str:
     if comparison.welch is None:
-        return f"A difference of {points} that cannot be tested: {'; '.join(_untestable(comparison))}."
+        return f"A difference of {lead} that cannot be tested: {'; '.join(_untestable(comparison))}."
     if _holds(comparison, "welch"):
-        return f"{better} is better than {worse} by {points} over seeds; over documents it cannot be tested."
+        return f"{better} is better than {worse} by {lead} over seeds; over documents it cannot be tested."
     return (
         "No difference may be claimed, which does not show that there is none: over seeds, it may be anything from "
-        f"{comparison.welch.low:+.2f} to {comparison.welch.high:+.2f} points."
+        f"{_range(comparison.welch)} points."
     )
+
+
+def _range(tested: Welch | OverBoth) -> str:
+    return f"{points(tested.low, '+')} to {points(tested.high, '+')}"
 
 
 def _untestable(comparison: Comparison) -> list[str]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.analysis import stats
 from bench.analysis.comparability import Difference, differences
 from bench.analysis.metrics import METRICS
-from bench.analysis.stats import Bootstrap, Permutation, Summary, Welch
+from bench.analysis.stats import Bootstrap, OverBoth, Permutation, Randomization, Summary, Welch
 from bench.analysis.systems import Condition, System
 
 ALPHA = 0.05
-Test = Literal["welch", "permutation", "randomization", "bootstrap"]
+Test = Literal["welch", "permutation", "randomization", "bootstrap", "both"]
+TESTS: tuple[Test, ...] = get_args(Test)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Comparison:
     welch: Welch | None = None
     permutation: Permutation | None = None
     bootstrap: Bootstrap | None = None
-    randomization: float | None = None
+    randomization: Randomization | None = None
+    both: OverBoth | None = None
     unlike: tuple[Difference, ...] = ()
     holm: Mapping[Test, float] = field(default_factory=dict)
     family: int = 1
@@ -76,13 +78,13 @@ class Comparison:
     @property
     def p(self) -> dict[Test, float]:
         """The unadjusted p of each test that could be done."""
-        tests: dict[Test, float | None] = {
-            "welch": self.welch.p if self.welch else None,
-            "permutation": self.permutation.p if self.permutation else None,
-            "randomization": self.randomization,
-            "bootstrap": self.bootstrap.p if self.bootstrap else None,
-        }
-        return {name: p for name, p in tests.items() if p is not None}
+        tests = {name: self.test(name) for name in TESTS}
+        return {name: test.p for name, test in tests.items() if test is not None}
+
+    def test(self, name: Test) -> Welch | Permutation | Bootstrap | Randomization | OverBoth | None:
+        """A test by its name; None where it could not be done."""
+        found: Welch | Permutation | Bootstrap | Randomization | OverBoth | None = getattr(self, name)
+        return found
 
 
 def compare(condition: Condition, question: Question, a: System, b: System) -> Comparison:
@@ -101,10 +103,12 @@ def compare(condition: Condition, question: Question, a: System, b: System) -> C
     counts_a, counts_b = a.counts(question.split), b.counts(question.split)
     same_documents = a.titles(question.split) == b.titles(question.split)
     if counts_a is not None and counts_b is not None and same_documents and counts_a.shape[1] > 1:
+        bootstrap = stats.paired_bootstrap(counts_a, counts_b, question.metric, question.resamples)
         comparison = replace(
             comparison,
-            bootstrap=stats.paired_bootstrap(counts_a, counts_b, question.metric, question.resamples),
+            bootstrap=bootstrap,
             randomization=stats.randomization(counts_a, counts_b, question.metric, question.resamples),
+            both=stats.over_both(comparison.welch, bootstrap),
         )
     return comparison
 
@@ -122,8 +126,7 @@ def _matters(difference: Difference, question: Question) -> bool:
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons with Holm's adjustment of each test's p over all of them, as one family."""
     holm: list[dict[Test, float]] = [{} for _ in comparisons]
-    tests: tuple[Test, ...] = ("welch", "permutation", "randomization", "bootstrap")
-    for test in tests:
+    for test in TESTS:
         tested = [(i, c.p[test]) for i, c in enumerate(comparisons) if test in c.p]
         for (i, _), p in zip(tested, stats.holm([p for _, p in tested]), strict=True):
             holm[i][test] = p

@@ -1,8 +1,10 @@
 """Statistics of a comparison of two systems: over seeds, over documents, and corrected where many are compared.
 
 Two things vary, and a claim about models needs both. Another seed trains another model: the tests over *seeds* take
-each seed's score as one observation. Other documents would score it differently: the tests over *documents* hold the
-trained models fixed and resample documents, the same ones for both systems.
+each seed's score as one observation, on these documents. Other documents would score it differently: the tests over
+*documents* hold the trained models fixed and resample documents, the same ones for both systems. Each of the two calls
+a difference that the other explains one of the models, so that both being met is not enough either: the test over
+*both* adds the two variances (`over_both`).
 
 A score is a ratio of summed counts (`bench.metrics.official`), so documents are resampled as counts and the ratio is
 taken again of the new sums; a mean of per-document F1 is another quantity and is never formed.
@@ -52,7 +54,10 @@ class Summary(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Welch:
-    """Welch's t test of the difference of two means. low, high: the confidence interval. p: two-sided."""
+    """Welch's t test of the difference of two means. low, high: the confidence interval. p: two-sided.
+
+    error: standard error of the difference.
+    """
 
     difference: float
     low: float
@@ -60,6 +65,7 @@ class Welch:
     t: float
     df: float
     p: float
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +84,36 @@ class Permutation:
 class Bootstrap:
     """A paired bootstrap over documents. difference: of the scores as they are. low, high: percentile interval.
 
-    p: two-sided, twice the smaller share of resamples on either side of zero.
+    p: two-sided, twice the smaller share of resamples on either side of zero.   floor: the smallest p that this many
+    resamples can give.   error: standard error of the difference.   documents: how many there are.
     """
 
     difference: float
     low: float
     high: float
+    p: float
+    floor: float
+    error: float
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Randomization:
+    """Approximate randomization over documents. p: two-sided.   floor: the smallest p so many resamples can give."""
+
+    p: float
+    floor: float
+
+
+@dataclass(frozen=True, slots=True)
+class OverBoth:
+    """A test of the difference, seeds and documents both drawn. low, high: the confidence interval. p: two-sided."""
+
+    difference: float
+    low: float
+    high: float
+    t: float
+    df: float
     p: float
 
 
@@ -111,13 +141,41 @@ def welch_of_summaries(a: Summary, b: Summary, confidence: float = CONFIDENCE) -
         return None
     difference, parts = a.mean - b.mean, (a.std**2 / a.n, b.std**2 / b.n)
     error = math.sqrt(sum(parts))
-    # Satterthwaite with shares of the variance, which cannot underflow as its squares can.
-    shares = [part / sum(parts) for part in parts]
-    df = 1.0 / (shares[0] ** 2 / (a.n - 1) + shares[1] ** 2 / (b.n - 1))
+    df = _satterthwaite(parts, (a.n - 1, b.n - 1))
+    return Welch(*_student(difference, error, df, confidence), error)
+
+
+def over_both(welch: Welch | None, bootstrap: Bootstrap | None, confidence: float = CONFIDENCE) -> OverBoth | None:
+    """The difference against what seeds and documents together let it vary: Clark's min F' (1973), with one numerator.
+
+    Its variance is the sum of Welch's over seeds and of the bootstrap's over documents, the degrees of freedom are
+    Satterthwaite's of that sum. What varies with seed and document at once is in both, so that the test rather says
+    too little than too much. Few seeds gain degrees of freedom from many documents; they gain no more by it than
+    Welch's test by itself gives: p is never smaller and the interval never narrower than over seeds alone. None where
+    seeds or documents cannot be tested.
+    """
+    if welch is None or bootstrap is None:
+        return None
+    parts = (welch.error**2, bootstrap.error**2)
+    df = _satterthwaite(parts, (welch.df, bootstrap.documents - 1))
+    difference, low, high, t, df, p = _student(welch.difference, math.sqrt(sum(parts)), df, confidence)
+    return OverBoth(difference, min(low, welch.low), max(high, welch.high), t, df, max(p, welch.p))
+
+
+def _satterthwaite(parts: Sequence[float], df: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own."""
+    # With shares of the variance, which cannot underflow as its squares can.
+    return 1.0 / sum((part / sum(parts)) ** 2 / own for part, own in zip(parts, df, strict=True))
+
+
+def _student(
+    difference: float, error: float, df: float, confidence: float
+) -> tuple[float, float, float, float, float, float]:
+    """difference, low, high, t, df and p (two-sided) of Student's t."""
     # The distribution functions of `scipy.stats.t` without its checks of arguments, which take 100 times as long.
     margin = float(special.stdtrit(df, (1 + confidence) / 2)) * error
     t = difference / error
-    return Welch(difference, difference - margin, difference + margin, t, df, float(2 * special.stdtr(df, -abs(t))))
+    return difference, difference - margin, difference + margin, t, df, float(2 * special.stdtr(df, -abs(t)))
 
 
 def permutation(a: Sequence[float], b: Sequence[float], resamples: int = 100_000, seed: int = 0) -> Permutation | None:
@@ -189,7 +247,9 @@ def paired_bootstrap(
     difference = float(score(a.sum(axis=1), metric).mean() - score(b.sum(axis=1), metric).mean())
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     side = min(np.sum(drawn <= _TIE), np.sum(drawn >= -_TIE))
-    return Bootstrap(difference, float(low), float(high), min(1.0, 2 * (int(side) + 1) / (resamples + 1)))
+    floor, error = 2 / (resamples + 1), float(np.std(drawn, ddof=1))
+    p = min(1.0, floor * (int(side) + 1))
+    return Bootstrap(difference, float(low), float(high), p, floor, error, documents)
 
 
 def _bootstrap_weights(documents: int, resamples: int, seed: int) -> Iterator[tuple[slice, Array]]:
@@ -203,8 +263,8 @@ def _bootstrap_weights(documents: int, resamples: int, seed: int) -> Iterator[tu
         yield slice(start, start + size), weights.astype(float)
 
 
-def randomization(a: Array, b: Array, metric: str, resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """p (two-sided) of approximate randomization (Noreen 1989): documents at random exchange who predicted them.
+def randomization(a: Array, b: Array, metric: str, resamples: int = RESAMPLES, seed: int = 0) -> Randomization:
+    """Approximate randomization (Noreen 1989): documents at random exchange who predicted them.
 
     a: [seeds of A, documents, 4].   b: [seeds of B, documents, 4], the same documents in the same order; each system's
     counts are averaged over its seeds (see the module). The observed assignment counts as one of the resamples, so p is
@@ -221,7 +281,8 @@ def randomization(a: Array, b: Array, metric: str, resamples: int = RESAMPLES, s
         moved = signs @ half
         differences = np.abs(score(middle + moved, metric) - score(middle - moved, metric))
         extreme += int(np.sum(differences >= observed - _TIE))
-    return (extreme + 1) / (resamples + 1)
+    floor = 1 / (resamples + 1)
+    return Randomization(floor * (extreme + 1), floor)
 
 
 def _paired(a: Array, b: Array) -> tuple[Array, Array]:

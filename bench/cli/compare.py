@@ -106,8 +106,9 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
         "over_documents": {
             "resamples": question.resamples,
             "bootstrap": comparison.bootstrap and asdict(comparison.bootstrap),
-            "randomization": comparison.randomization,
+            "randomization": comparison.randomization and comparison.randomization.p,
         },
+        "over_both": comparison.both and asdict(comparison.both),
         "holm": {"comparisons": comparison.family, **comparison.holm},
         "unlike": [asdict(difference) for difference in comparison.unlike],
     }

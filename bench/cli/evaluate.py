@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.points import points
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -128,7 +130,7 @@ def _slices_json(sliced: SlicedEvaluation, protocol: Protocol, has_facts: bool) 
 
 
 def _number(score: float | None) -> str:
-    return "-" if score is None else f"{score:.2f}"
+    return "-" if score is None else points(score)
 
 
 def _score_table(scored: SubmissionScores) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
+from bench.points import points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,5 +112,5 @@ def _print_reasons(path: Path, reading: Reading) -> None:
 
 
 def _said(imported: Imported, split: str) -> str:
-    f1 = f"{split} F1 {imported.record.splits[split].scores.f1:.2f}"
+    f1 = f"{split} F1 {points(imported.record.splits[split].scores.f1)}"
     return f"{imported.run}: {f1}" if imported.is_new else f"{imported.run}: {f1}, was there already"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.filesystem import DamagedFileError
+from bench.points import points
 from bench.runs.recipe import Precision, Setting
 from bench.runs.versions import read_as, schema_of
 
@@ -163,7 +164,7 @@ class RunRecord(BaseModel):
     def headline(self) -> str:
         """The number to show where there is room for one: `test F1 48.21`, of dev where test has no labels."""
         split = "test" if "test" in self.splits else "dev"
-        return f"{split} F1 {self.splits[split].scores.f1:.2f}"
+        return f"{split} F1 {points(self.splits[split].scores.f1)}"
 
 
 def _first(content: Any) -> RunRecord:

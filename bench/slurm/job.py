@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bench.cores import find_cores, let_threads_sleep
 from bench.nn.devices import QUIET, visible_gpus
+from bench.points import points
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
@@ -81,7 +82,7 @@ class _Reporter:
     def __call__(self, folder: RunFolder, status: RunStatus) -> None:
         line = f"{status.stage or ''}: {status.doing or status.state}"
         if status.epoch is not None:
-            best = f", best dev F1 {status.best:.2f}" if status.best is not None else ""
+            best = f", best dev F1 {points(status.best)}" if status.best is not None else ""
             line += f", epoch {status.epoch}/{status.epochs}{best}"
         if status.state == "running" and line != self.last_line:
             print(f"bench: {line}", flush=True)

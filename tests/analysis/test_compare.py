@@ -14,7 +14,7 @@ from made_records import plan, record, write
 from bench.analysis import stats
 from bench.analysis.aggregate import Cell
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Question, compare
+from bench.analysis.comparison import TESTS, Question, compare
 from bench.analysis.metrics import COUNTED
 from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
@@ -234,7 +234,7 @@ def test_a_reference_alone_is_refused():
 
 def test_each_tests_p_is_adjusted_over_all_comparisons():
     comparisons = pairing(GOOD, BAD, cell("o", 0.61, first=3), cell("p", 0.7, first=5)).against("n")
-    for test in ("welch", "permutation", "randomization", "bootstrap"):
+    for test in TESTS:
         assert [c.holm[test] for c in comparisons] == pytest.approx(stats.holm([c.p[test] for c in comparisons]))
     assert all(c.family == 3 for c in comparisons)
 
@@ -250,7 +250,7 @@ def test_a_comparison_that_cannot_be_tested_is_no_part_of_the_adjustment():
 
 def test_better_over_seeds_and_over_documents():
     assert claim(one(GOOD, BAD)).startswith("m is better than n by ")
-    assert claim(one(GOOD, BAD)).endswith("points of test F1: over seeds and over documents.")
+    assert claim(one(GOOD, BAD)).endswith("points of test F1: over seeds and documents, both drawn anew.")
     assert claim(one(GOOD, BAD, names=("n", "m"))) == claim(one(GOOD, BAD))
 
 
@@ -266,7 +266,7 @@ def test_the_same_predictions_are_called_the_same():
 def test_one_seed_allows_no_claim_about_models():
     text = claim(one(cell("m", 0.75, seeds=1), cell("n", seeds=1, first=7)))
     assert text.startswith(
-        "Nothing may be claimed about the models: one seed tells nothing of another. Only these runs of m"
+        "Nothing may be claimed about the models: one seed tells nothing of another. Only these very runs of m"
     )
 
 
@@ -284,13 +284,17 @@ def test_nothing_is_claimed_of_a_model_without_a_run():
 def test_documents_alone_are_no_claim_about_models():
     comparison = replace(one(GOOD, BAD), holm={"welch": 0.2, "randomization": 0.001})
     assert claim(comparison).startswith(
-        "No difference of the models may be claimed: these runs of m are better than those of n"
+        "No difference of the models may be claimed: on documents like these, these very runs of m are better than"
     )
 
 
 def test_seeds_alone_claim_these_documents_only():
-    comparison = replace(one(GOOD, BAD), holm={"welch": 0.01, "randomization": 0.2, "permutation": 0.01})
-    assert claim(comparison).endswith("on these documents, over seeds; others may not bear it out.")
+    comparison = replace(one(GOOD, BAD), holm={"welch": 0.01, "randomization": 0.01, "permutation": 0.01, "both": 0.2})
+    low, high = comparison.both.low, comparison.both.high
+    assert claim(comparison).endswith(
+        "on these test documents, over seeds; with others, over seeds and documents, it may be anything from "
+        f"{low:+.2f} to {high:+.2f} points."
+    )
 
 
 def test_a_permutation_test_that_cannot_confirm_is_told():
@@ -414,7 +418,8 @@ def test_the_command_prints_every_number_as_json(bench, out):
         3,
     )
     assert shown["difference"] == pytest.approx(shown["a"]["mean"] - shown["b"]["mean"])
-    assert set(shown["over_seeds"]["welch"]) == {"difference", "low", "high", "t", "df", "p"}
+    assert set(shown["over_seeds"]["welch"]) == {"difference", "low", "high", "t", "df", "p", "error"}
+    assert set(shown["over_both"]) == {"difference", "low", "high", "t", "df", "p"}
     assert (
         shown["over_documents"]["bootstrap"]["low"] < shown["difference"] < shown["over_documents"]["bootstrap"]["high"]
     )

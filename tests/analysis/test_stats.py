@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bench.analysis.stats import (
     Summary,
     holm,
+    over_both,
     paired_bootstrap,
     permutation,
     randomization,
@@ -182,14 +183,15 @@ def test_the_randomization_test_is_that_of_all_assignments():
     for swap in itertools.product([False, True], repeat=8):
         first, second = (np.where(np.array(swap)[:, None], x, y).sum(axis=0) for x, y in ((b[0], a[0]), (a[0], b[0])))
         extreme += abs(score(first, "f1") - score(second, "f1")) >= observed - 1e-9
-    assert randomization(a, b, "f1") == pytest.approx(extreme / 2**8, abs=0.015)
+    assert randomization(a, b, "f1").p == pytest.approx(extreme / 2**8, abs=0.015)
 
 
 def test_no_p_is_lower_than_the_resamples_can_tell():
     gold = np.full(100, 20)
     a, b = (system(np.random.default_rng(4), gold, recall=recall) for recall in (0.9, 0.1))
-    assert randomization(a, b, "f1", resamples=99) == 1 / 100
-    assert paired_bootstrap(a, b, "f1", resamples=99).p == 2 / 100
+    for test, lowest in ((randomization, 1 / 100), (paired_bootstrap, 2 / 100)):
+        found = test(a, b, "f1", resamples=99)
+        assert found.p == found.floor == pytest.approx(lowest)
 
 
 def test_the_same_predictions_do_not_differ():
@@ -197,7 +199,7 @@ def test_the_same_predictions_do_not_differ():
     a = system(np.random.default_rng(4), gold, seeds=3)
     test = paired_bootstrap(a, a, "f1", resamples=200)
     assert (test.difference, test.low, test.high, test.p) == (0.0, 0.0, 0.0, 1.0)
-    assert randomization(a, a, "f1", resamples=200) == 1.0
+    assert randomization(a, a, "f1", resamples=200).p == pytest.approx(1.0)
 
 
 def test_the_ratio_of_sums_decides_not_the_mean_of_the_documents():
@@ -249,7 +251,7 @@ def equal_systems(generator, seeds):
 # 400 trials have a standard error of 1.1 points around 5 %.
 @pytest.mark.parametrize("seeds", [(1, 1), (3, 3), (3, 1)])
 def test_randomization_is_wrong_about_equal_systems_one_time_in_twenty(seeds):
-    rate = false_positives(lambda g: randomization(*equal_systems(g, seeds), "f1", resamples=300), 400)
+    rate = false_positives(lambda g: randomization(*equal_systems(g, seeds), "f1", resamples=300).p, 400)
     assert 0.02 <= rate <= 0.085
 
 
@@ -295,3 +297,60 @@ def test_holm_keeps_the_order_and_never_lowers(p):
 def test_holm_is_at_most_bonferronis():
     p = [0.001, 0.02, 0.5]
     assert all(ours <= min(1.0, 3 * raw) for ours, raw in zip(holm(p), p, strict=True))
+
+
+# Seeds and documents drawn together
+
+
+def seeds_and_documents(generator, seeds=5, of_seed=0.1, of_document=0.4, documents=60):
+    """Two equal models on the same documents: counts whose rates vary with the seed, and with model and document."""
+    gold = generator.integers(5, 40, size=documents)
+    found = []
+    for _ in range(2):
+        logits = generator.normal(0.5, of_document, documents) + generator.normal(0, of_seed, (seeds, 1))
+        correct = generator.binomial(gold, 1 / (1 + np.exp(-logits)))
+        wrong = generator.binomial(gold, 0.2, correct.shape)
+        found.append(np.stack([correct, correct + wrong, np.broadcast_to(gold, correct.shape), 0 * correct], axis=-1))
+    return found
+
+
+def over_seeds_and_documents(a, b):
+    values = [score(counts.sum(axis=1), "f1").tolist() for counts in (a, b)]
+    return welch(*values), paired_bootstrap(a, b, "f1", resamples=300)
+
+
+def test_the_variance_over_both_is_that_of_seeds_and_that_of_documents():
+    of_seeds, of_documents = over_seeds_and_documents(*seeds_and_documents(np.random.default_rng(8)))
+    both = over_both(of_seeds, of_documents)
+    assert both.difference == of_seeds.difference
+    assert (both.difference / both.t) ** 2 == pytest.approx(of_seeds.error**2 + of_documents.error**2)
+    # Clark's min F' from the two F ratios.
+    f1, f2 = of_seeds.t**2, (of_seeds.difference / of_documents.error) ** 2
+    assert both.t**2 == pytest.approx(f1 * f2 / (f1 + f2))
+    assert both.p > of_seeds.p
+    assert min(of_seeds.df, of_documents.documents - 1) <= both.df <= of_seeds.df + of_documents.documents - 1
+
+
+@pytest.mark.parametrize("missing", [(True, False), (False, True)])
+def test_nothing_is_said_over_both_where_one_is_not_known(missing):
+    tests = over_seeds_and_documents(*seeds_and_documents(np.random.default_rng(8)))
+    assert over_both(*(None if gone else test for test, gone in zip(tests, missing, strict=True))) is None
+
+
+def test_one_of_the_two_alone_is_wrong_more_often_than_both_together():
+    generator = np.random.default_rng(9)
+    trials = [over_seeds_and_documents(*seeds_and_documents(generator)) for _ in range(300)]
+    rates = [np.mean([p < 0.05 for p in tests]) for tests in zip(*((w.p, b.p) for w, b in trials), strict=True)]
+    both = np.mean([over_both(*tests).p < 0.05 for tests in trials])
+    # 300 trials have a standard error of 1.3 points around 5 %.
+    assert min(rates) > 0.08 > both
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+def test_over_both_nothing_is_said_that_seeds_alone_do_not_say(seeds):
+    generator = np.random.default_rng(10)
+    for of_seed in (0.01, 0.1, 0.4) * 5:
+        of_seeds, of_documents = over_seeds_and_documents(*seeds_and_documents(generator, seeds, of_seed))
+        both = over_both(of_seeds, of_documents)
+        assert both.p >= of_seeds.p
+        assert both.low <= of_seeds.low <= of_seeds.high <= both.high

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.claims import claim
 from bench.analysis.comparison import Comparison, Question, Test, adjusted, compare
-from bench.analysis.stats import Bootstrap, Welch
+from bench.analysis.stats import Bootstrap, OverBoth, Permutation, Randomization, Welch
 from bench.analysis.systems import Condition, System, systems_of
+from bench.points import points
 from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.verdicts import signed
 
@@ -48,12 +49,13 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
         cells = [
             *(TableCell(system.name, system.name) for system in (comparison.a, comparison.b)),
             TableCell(MISSING) if difference is None else TableCell(signed(difference), difference),
-            _interval(comparison.welch, comparison.holm.get("welch")),
-            _interval(comparison.bootstrap, comparison.holm.get("randomization")),
+            _interval(comparison, "welch", "welch"),
+            _interval(comparison, "bootstrap", "randomization"),
+            _interval(comparison, "both", "both"),
             TableCell(claim(comparison)),
         ]
         rows.append(TableRow(tuple(cells)))
-    titles = ("Best", "Other", "Difference", "Over seeds", "Over documents", "What may be claimed")
+    titles = ("Best", "Other", "Difference", "Over seeds", "Over documents", "Over both", "What may be claimed")
     further = "1 row further down is" if left_out == 1 else f"{left_out} rows further down are"
     more = f" {further} left out." if left_out else ""
     return Table(
@@ -62,8 +64,8 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
         caption=(
             "The row with the best test F1 against each other one. Over seeds: 95 % interval and p of Welch's t. Over "
             "documents: 95 % interval of the paired bootstrap, p of approximate randomization, "
-            f"{RESAMPLES:,} resamples (bench compare takes more). p values are Holm's over these {len(comparisons)} "
-            f"comparisons; intervals are of each difference by itself.{more}"
+            f"{RESAMPLES:,} resamples (bench compare takes more). Over both: seeds and documents drawn anew. p values "
+            f"are Holm's over these {len(comparisons)} comparisons; intervals are of each difference by itself.{more}"
         ),
         columns=tuple(Column(title, numeric=title == "Difference") for title in titles),
         rows=tuple(rows),
@@ -74,11 +76,14 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
     )
 
 
-def _interval(tested: Welch | Bootstrap | None, p: float | None) -> TableCell:
-    if tested is None or p is None:
+def _interval(comparison: Comparison, interval: Test, test: Test) -> TableCell:
+    """The 95 % interval of one test with the adjusted p of another of the same question."""
+    found, p = comparison.test(interval), comparison.holm.get(test)
+    if p is None or not isinstance(found, Welch | Bootstrap | OverBoth):
         return TableCell(MISSING)
-    shown = "p < 0.001" if p < 0.001 else f"p {p:.3f}"
-    return TableCell(f"[{signed(tested.low)}, {signed(tested.high)}], {shown}", p)
+    return TableCell(
+        f"[{signed(found.low)}, {signed(found.high)}], p {_below(p, 3, _is_sampled_floor(comparison, test))}", p
+    )
 
 
 def tests_table(condition: Condition, comparisons: Sequence[Comparison]) -> Table:
@@ -99,7 +104,7 @@ def tests_table(condition: Condition, comparisons: Sequence[Comparison]) -> Tabl
         ]
         cells = [
             *(_in_lines([system.name, _scored(comparison, system)]) for system in (comparison.a, comparison.b)),
-            TableCell(MISSING) if difference is None else TableCell(f"{difference:+.2f}", difference),
+            TableCell(MISSING) if difference is None else _difference(comparison, difference),
             _in_lines(seeds or [MISSING]),
             _in_lines(documents or [MISSING]),
         ]
@@ -110,9 +115,15 @@ def tests_table(condition: Condition, comparisons: Sequence[Comparison]) -> Tabl
     return Table(f"tests-{condition.heading}", title, "", columns, tuple(rows))
 
 
-def _in_lines(lines: Sequence[str]) -> TableCell:
+def _difference(comparison: Comparison, difference: float) -> TableCell:
+    """The difference, and under it what seeds and documents together say of it."""
+    over_both = [*_confidence(comparison.both), *_p(comparison, "both", "both")]
+    return _in_lines([points(difference, "+"), *over_both], difference)
+
+
+def _in_lines(lines: Sequence[str], value: float | None = None) -> TableCell:
     first, *others = lines
-    return TableCell(first, under=tuple(Line("", line) for line in others))
+    return TableCell(first, value, under=tuple(Line("", line) for line in others))
 
 
 def _scored(comparison: Comparison, system: System) -> str:
@@ -120,25 +131,39 @@ def _scored(comparison: Comparison, system: System) -> str:
     summary = comparison.summary(system)
     if summary is None:
         return f"{MISSING} (0 of {system.expected} seeds)"
-    score = f"{summary.mean:.2f}" + ("" if summary.std is None else f" ± {summary.std:.2f}")
+    score = points(summary.mean) + ("" if summary.std is None else f" ± {points(summary.std)}")
     if system.published:
         return score + ("" if system.expected is None else f" ({system.expected} seeds claimed)")
     return f"{score} ({system.seeds} seeds{'*' if system.partial else ''})"
 
 
-def _confidence(tested: Welch | Bootstrap | None) -> list[str]:
-    return [] if tested is None else [f"95 % {tested.low:+.2f} to {tested.high:+.2f}"]
+def _confidence(tested: Welch | Bootstrap | OverBoth | None) -> list[str]:
+    return [] if tested is None else [f"95 % {points(tested.low, '+')} to {points(tested.high, '+')}"]
 
 
 def _p(comparison: Comparison, test: Test, title: str) -> list[str]:
-    """The p of a test and the adjusted one, as a line; none where the test could not be done."""
-    if test not in comparison.p:
+    """The p of a test and the adjusted one, as a line; none where the test could not be done.
+
+    Where it is the smallest that the test can give, that is told: of a resampling test as what it is below.
+    """
+    found = comparison.test(test)
+    if found is None:
         return []
-    permutation = comparison.permutation
-    lowest = test == "permutation" and permutation is not None and permutation.p <= permutation.floor
-    adjusted_p = f", Holm {_shown(comparison.holm[test])}" if comparison.family > 1 else ""
-    return [f"{title} p {_shown(comparison.p[test])}{adjusted_p}{' (lowest possible)' if lowest else ''}"]
+    sampled = _is_sampled_floor(comparison, test)
+    shown = f"< 1/{1 / found.p - 1:,.0f}" if sampled else _below(found.p, 4)
+    adjusted_p = f", Holm {_below(comparison.holm[test], 4, sampled)}" if comparison.family > 1 else ""
+    lowest = isinstance(found, Permutation) and found.exact and found.p <= found.floor
+    return [f"{title} p {shown}{adjusted_p}{' (lowest possible)' if lowest else ''}"]
 
 
-def _shown(p: float) -> str:
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+def _is_sampled_floor(comparison: Comparison, test: Test) -> bool:
+    """Whether p is as small as the resamples of a test can make it: it is below that, and nobody knows how far."""
+    found = comparison.test(test)
+    exact = isinstance(found, Permutation) and found.exact
+    return isinstance(found, Permutation | Bootstrap | Randomization) and not exact and found.p <= found.floor
+
+
+def _below(p: float, digits: int, is_bound: bool = False) -> str:
+    """`0.0312`, or what p is below: where it is a bound, and where it has no digit to show."""
+    smallest = 10.0**-digits
+    return f"< {smallest:.{digits}f}" if p < smallest else f"{'< ' * is_bound}{p:.{digits}f}"

@@ -11,6 +11,7 @@ from bench.analysis import stats
 from bench.analysis.comparison import ALPHA
 from bench.analysis.published import Printed
 from bench.analysis.stats import Summary
+from bench.points import points
 
 NOT_WORSE = "†"
 BETTER_THAN_ALL = "‡"
@@ -101,4 +102,4 @@ def against(ours: Sequence[float], published: Printed, seeds: int | None) -> Aga
 
 def signed(number: float) -> str:
     """`+1.20`, `−0.35`: with a minus that is as wide as a plus."""
-    return f"{number:+.2f}".replace("-", "−")
+    return points(number, "+").replace("-", "−")
