@@ -1,4 +1,4 @@
-"""Which runs of an output folder a command is about."""
+"""Which runs of an output folder a command is about, by whatever `bench status` and `bench table` call them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,73 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import complete_run, complete_run_or_row
+
 if TYPE_CHECKING:
     from bench.launch.status import RunView
 
 RunsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Runs, each by a part of its folder's name that no other has, or its job.")
+    list[str] | None,
+    typer.Argument(
+        help="Runs, each by a part of its folder's name that no other has, its path, or its job; or by the name of a "
+        "row of `bench table` or `bench status`, which means all of its seeds.",
+        autocompletion=complete_run_or_row,
+    ),
+]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A run, by a part of its folder's name that no other has, its path, its job, or the name of a row that is "
+        "one run.",
+        autocompletion=complete_run,
+    ),
 ]
 
 
 def chosen(views: Sequence[RunView], names: Sequence[str], out: Path) -> list[RunView]:
-    """Those of all `views` of `out` that `names` mean. Raises UsageError for a name that means none, or several."""
+    """Those of all `views` of `out` that `names` mean, each once; the name of a row means all its seeds.
+
+    Raises UsageError for a name that means no run, or could mean several without being the name of a row.
+    """
     from bench.errors import UsageError
 
     if not views:
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
-    wanted: list[RunView] = []
+    wanted: dict[str, RunView] = {}
     for name in names:
-        exact = [view for view in views if name in (view.run, view.job)]
-        containing = [view for view in views if name in view.run]
-        matching = exact or containing or [view for view in views if name in _short_names(view)]
-        if len(matching) != 1:
+        matching, is_row = _matching(views, name, out)
+        if not matching or (len(matching) > 1 and not is_row):
             listed = "\n".join(f"  {view.run}" for view in (matching or views)[:20])
             what = f"{len(matching)} runs have {name!r} in their names" if matching else f"no run {name!r} in {out}"
             raise UsageError(f"{what}:\n{listed}")
-        wanted += matching
-    return wanted
+        wanted |= {view.run: view for view in matching}
+    return list(wanted.values())
+
+
+def the_one(views: Sequence[RunView], name: str, out: Path) -> RunView:
+    """The one run that `name` means. Raises UsageError where that is none, or several."""
+    from bench.errors import UsageError
+
+    found = chosen(views, [name], out)
+    if len(found) > 1:
+        listed = "\n".join(f"  {view.run}" for view in found[:20])
+        raise UsageError(f"{name!r} is {len(found)} runs; say which:\n{listed}")
+    return found[0]
+
+
+def _matching(views: Sequence[RunView], name: str, out: Path) -> tuple[list[RunView], bool]:
+    """The runs that a name may mean, and whether it is the name of a row."""
+    path = Path(name)
+    if path.parent.name == "runs" and path.resolve().parent == (out / "runs").resolve():
+        name = path.name
+    exact = [view for view in views if name in (view.run, view.job)]
+    if exact:
+        return exact, False
+    row = [view for view in views if name in (view.row, view.system)]
+    if row:
+        return row, True
+    containing = [view for view in views if name in view.run]
+    return containing or [view for view in views if name in _short_names(view)], False
 
 
 def _short_names(view: RunView) -> set[str]:
@@ -44,11 +86,8 @@ def _short_names(view: RunView) -> set[str]:
 
 
 def folder_of(run: str, out: Path) -> Path:
-    """The folder of one run, which is named by its path or by its name in `out`. Raises UsageError."""
-    from bench.errors import unknown
+    """The folder of one run, wherever it lies, or of one of `out` by its name. Raises UsageError."""
+    from bench.launch.status import run_views
     from bench.runs.run_folder import is_run
 
-    for path in (Path(run), out / "runs" / run):
-        if is_run(path):
-            return path
-    raise unknown("run", run, (path.parent.name for path in (out / "runs").glob("*/record.json")))
+    return Path(run) if is_run(Path(run)) else out / "runs" / the_one(run_views(out), run, out).run

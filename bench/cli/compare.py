@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.analysis.metrics import COUNTED
+from bench.cli.completion import complete_system
 from bench.cli.options import DEFAULT_OUT, OutOption, PublishedOption
 
 if TYPE_CHECKING:
@@ -24,10 +25,14 @@ def compare(
             metavar="A B",
             help="Two models as `bench table` shows them: ttmre, ttmre:layers=2, ttmre#1a2b. "
             "Or one and a published row: published:TTM-RE, of one source published:TTM-RE@'Table 3'.",
+            autocompletion=complete_system,
         ),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Compare every model, or those named, with this one; p values by Holm.")
+        str | None,
+        typer.Option(
+            help="Compare every model, or those named, with this one; p values by Holm.", autocompletion=complete_system
+        ),
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Only on this data set.")] = None,
     setting: Annotated[str | None, typer.Option(help="Only in this setting.")] = None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli.chosen_runs import RunsArgument
+from bench.cli.completion import complete_dataset
 from bench.cli.options import DEFAULT_OUT, OutOption, OwnModelsOption, TrustCodeOption, trust_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ def explore(
     runs: RunsArgument = None,
     split: Annotated[Literal["dev", "test"], typer.Option(help="The documents to look at.")] = "test",
     to: Annotated[Path | None, typer.Option(help="The page to write. Default: OUT/report/explorer.html.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="The data set whose runs to look at. Default: that of the runs named; else the one with most systems.",
+            autocompletion=complete_dataset,
+        ),
+    ] = None,
     out: OutOption = DEFAULT_OUT,
     make_scores: Annotated[
         bool,
@@ -33,10 +42,9 @@ def explore(
 ) -> None:
     """Look at errors: a page of documents with their mentions, and found, missed and wrong triples with their scores.
 
-    Several runs stand side by side. Without RUNS: one of each model and setting in OUT. The page is one file, which
-    opens without a server and loads nothing.
+    Several runs stand side by side. Without RUNS: one of each model and setting in OUT; of a row that is named, one
+    seed. The page is one file, which opens without a server and loads nothing.
     """
-    from bench.cli.chosen_runs import chosen
     from bench.cli.output_paths import check_file
     from bench.errors import plural
     from bench.explorer.page import write_page
@@ -46,7 +54,7 @@ def explore(
 
     path = to or out / "report" / "explorer.html"
     views = run_views(out)
-    picked = list({view.run: view for view in chosen(views, runs, out)}.values()) if runs else _one_of_each(views, out)
+    picked = _picked(views, runs or [], dataset, out)
     folders = [RunFolder(out, view.run) for view in picked]
     path = to or out / "report" / "explorer.html"
     check_file(path, "--to")
@@ -60,17 +68,52 @@ def explore(
     typer.echo(f"{what}, {size / 1e6:.1f} MB: {path}")
 
 
-def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:
-    """The first finished seed of every cell. Raises UsageError where that is none, or more than a page holds."""
-    from bench.errors import UsageError
+def _picked(views: list[RunView], names: list[str], dataset: str | None, out: Path) -> list[RunView]:
+    """The runs that are named, those of a data set, or one of each cell. Raises UsageError where there is none."""
+    from bench.cli.chosen_runs import chosen
+    from bench.errors import unknown
 
+    if dataset is not None:
+        if all(view.dataset != dataset for view in views):
+            raise unknown("data set of these runs", dataset, {view.dataset for view in views})
+        views = [view for view in views if view.dataset == dataset]
+    if not names:
+        return _one_of_each(views, out)
+    named: dict[str, RunView] = {}
+    for name in names:
+        of_name = chosen(views, [name], out)
+        several = _first_finished(of_name) if len(of_name) > 1 else []
+        named |= {view.run: view for view in several or of_name}
+    return list(named.values())
+
+
+def _first_finished(views: list[RunView]) -> list[RunView]:
+    """The first finished seed of every cell."""
     cells: dict[tuple[str, ...], RunView] = {}
     for view in sorted(views, key=lambda view: view.seed):
         if view.state == "done":
             cells.setdefault((view.dataset, view.setting, view.model, view.variant, view.encoder), view)
+    return list(cells.values())
+
+
+def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:
+    """The first finished seed of every cell of the data set that has most of them.
+
+    Raises UsageError where there is none, or are more than a page holds.
+    """
+    from bench.errors import UsageError, plural
+
+    cells = _first_finished(views)
     if not cells:
         raise UsageError(f"no finished run in {out} (`bench status --out {out}` says where they stand)")
-    if len(cells) > MOST or len({view.dataset for view in cells.values()}) > 1:
-        listed = "\n".join(f"  {view.run}" for view in cells.values())
-        raise UsageError(f"say which of the runs in {out}, by a part of the name that no other has:\n{listed}")
-    return list(cells.values())
+    of = Counter(view.dataset for view in cells)
+    dataset, count = of.most_common(1)[0]
+    if len(of) > 1:
+        others = ", ".join(sorted(of.keys() - {dataset}))
+        typer.echo(f"on {dataset}, which has most systems ({count}); --dataset takes another: {others}", err=True)
+    cells = [view for view in cells if view.dataset == dataset]
+    if len(cells) > MOST:
+        listed = "\n".join(f"  {view.run}" for view in cells)
+        what = f"{plural(len(cells), 'system')} on {dataset}, and a page shows {MOST} unless they are named"
+        raise UsageError(f"say which of the runs in {out}: {what}:\n{listed}")
+    return cells

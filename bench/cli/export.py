@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import complete_dataset
+
 
 def export(
     for_llm: Annotated[
@@ -17,7 +19,12 @@ def export(
             "test of the data set.",
         ),
     ],
-    dataset: Annotated[str, typer.Option(help="The data set that says which relations there are, and their names.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="The data set that says which relations there are, and their names.", autocompletion=complete_dataset
+        ),
+    ],
     to: Annotated[Path, typer.Option(help="Where to write them, a JSON object a line.")] = Path("prompts.jsonl"),
 ) -> None:
     """Write documents, without their labels, as a language model can be asked about them.

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.chosen_runs import RunArgument
 from bench.cli.options import DEFAULT_OUT, OutOption
 
 
 def export_checkpoint(
-    run: Annotated[str, typer.Argument(help="A finished run: its folder, or its name under OUT/runs.")],
+    run: RunArgument,
     model: Annotated[
         str, typer.Option("--as", help="Its model: atlop, ssrpu, kd_docre-released, kd_docre, dreeam, ttmre-released.")
     ],

@@ -7,13 +7,20 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import complete_dataset
 from bench.cli.options import DEFAULT_OUT, OutOption
 
 
 def import_checkpoint(
     model: Annotated[str, typer.Argument(help="atlop, ssrpu, kd_docre-released, dreeam or ttmre-released.")],
     file: Annotated[Path, typer.Argument(help="What its program saved: torch.save(model.state_dict(), FILE).")],
-    dataset: Annotated[str, typer.Option(help="The data set to evaluate it on, with the relations it was trained on.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="The data set to evaluate it on, with the relations it was trained on.",
+            autocompletion=complete_dataset,
+        ),
+    ],
     encoder: Annotated[
         str,
         typer.Option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import complete_dataset
 from bench.cli.options import DEFAULT_OUT, OutOption
 from bench.points import points
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 def import_predictions(
     name: Annotated[str, typer.Argument(help="What the system is called in tables.")],
-    dataset: Annotated[str, typer.Option(help="The data set that they are predictions on.")],
+    dataset: Annotated[
+        str, typer.Option(help="The data set that they are predictions on.", autocompletion=complete_dataset)
+    ],
     pred: Annotated[
         list[Path] | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.chosen_runs import RunArgument
 from bench.cli.options import DEFAULT_OUT, OutOption
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ FOLLOW_SECONDS = 0.5
 
 
 def logs(
-    run: Annotated[str, typer.Argument(help="A part of the run's folder name that no other has, or its job.")],
+    run: RunArgument,
     out: OutOption = DEFAULT_OUT,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run comes to an end.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many from the end; 0 for all.")] = 100,
@@ -26,12 +27,12 @@ def logs(
 
     Of a run that failed, the traceback after that.
     """
-    from bench.cli.chosen_runs import chosen
+    from bench.cli.chosen_runs import the_one
     from bench.errors import UsageError
     from bench.launch.status import run_views
     from bench.runs.status import SETTLED
 
-    (view,) = chosen(run_views(out), [run], out)
+    view = the_one(run_views(out), run, out)
     path = _newest_log(out, view.run)
     if path is None and not follow and view.state != "failed":
         raise UsageError(f"{view.run} has printed nothing yet ({view.state})")
@@ -46,7 +47,7 @@ def logs(
         if not follow:
             _print_failure(out, view)
             return
-        (view,) = chosen(run_views(out), [view.run], out)
+        view = the_one(run_views(out), view.run, out)
         if view.state in SETTLED:
             if path is not None:
                 _print_from(path, shown, 0)

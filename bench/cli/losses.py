@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.command import Command
+from bench.cli.completion import complete_loss
 
 app = typer.Typer(help="Losses: what models can be trained with in place of their own.")
 
@@ -36,7 +37,9 @@ def list_losses() -> None:
 
 
 @app.command(cls=Command)
-def show(loss: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
+def show(
+    loss: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.", autocompletion=complete_loss)],
+) -> None:
     """A loss's hyperparameters, with their defaults, and which models can be trained with it."""
     import inspect
 
@@ -63,7 +66,12 @@ def show(loss: Annotated[str, typer.Argument(help="A registered name, or ./file.
 
 @app.command(cls=Command)
 def check(
-    loss: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class; with settings: atgl:alpha=16.5.")],
+    loss: Annotated[
+        str,
+        typer.Argument(
+            help="A registered name, or ./file.py:Class; with settings: atgl:alpha=16.5.", autocompletion=complete_loss
+        ),
+    ],
 ) -> None:
     """Try a loss on drawn logits; say what holds and what does not."""
     from bench.cli.findings import report_findings

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.command import Command
+from bench.cli.completion import asked_command
 from bench.cores import let_threads_sleep
 from bench.errors import BenchError
 from bench.filesystem import explain_disk
@@ -37,7 +38,6 @@ def command_line(asked_for: str | None = None) -> typer.Typer:
     app = typer.Typer(
         help="Document-level relation extraction, compared: one encoder, one data layer, one trainer, one metric.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
@@ -60,11 +60,12 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         from importlib.metadata import version
 
-        print(f"docre-bench {version('docre-bench')}")
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+        print(f"docre-bench {version('docre-bench')} ({libraries})")
         return
     let_threads_sleep()
     try:
-        command_line(sys.argv[1] if len(sys.argv) > 1 else None)(standalone_mode=True)
+        command_line(sys.argv[1] if len(sys.argv) > 1 else asked_command())(prog_name="bench")
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

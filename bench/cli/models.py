@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.command import Command
+from bench.cli.completion import complete_model
 from bench.cli.new_model import Kind
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def list_models() -> None:
 
 
 @app.command(cls=Command)
-def show(model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.")]) -> None:
+def show(
+    model: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.", autocompletion=complete_model)],
+) -> None:
     """A model's hyperparameters and the stages of each setting, with their defaults."""
     from rich.table import Table
     from rich.text import Text
@@ -78,7 +81,11 @@ def _card(model: str) -> ModelCard:
 @app.command(cls=Command)
 def check(
     model: Annotated[
-        str, typer.Argument(help="A registered name, or ./file.py:Class; with another loss: atlop:loss=sat.")
+        str,
+        typer.Argument(
+            help="A registered name, or ./file.py:Class; with another loss: atlop:loss=sat.",
+            autocompletion=complete_model,
+        ),
     ],
 ) -> None:
     """Try a model on generated documents, in a few steps if it is trained; say what holds and what does not."""

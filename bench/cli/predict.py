@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.chosen_runs import RunArgument
 from bench.cli.options import DEFAULT_OUT, OutOption, OwnModelsOption, TrustCodeOption
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="A finished run: its folder, or its name under OUT/runs.")],
+    run: RunArgument,
     documents: Annotated[
         Path, typer.Argument(help="Documents in any form `bench data add` reads; labels are not looked at.")
     ],

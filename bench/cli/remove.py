@@ -34,7 +34,7 @@ def remove(
     if not runs:
         raise UsageError("which runs? Name them (bench status shows them)")
     observed = observe(out)
-    views = list({view.run: view for view in chosen(observed.runs, runs, out)}.values())
+    views = chosen(observed.runs, runs, out)
     check_idle(observed, views)
     discarded, kept = alone(out, [view.run for view in views])
     print_discarded(make_console(), discarded, out, kept)

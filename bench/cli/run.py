@@ -6,6 +6,13 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import (
+    complete_dataset,
+    complete_models,
+    complete_preset,
+    complete_run_or_row,
+    complete_settings,
+)
 from bench.cli.options import (
     DEFAULT_OUT,
     GpusPerRunOption,
@@ -26,16 +33,23 @@ def run(
         str | None,
         typer.Option(
             help="Comma-separated: ttmre,ssrpu; a variant ttmre:loss=pu; several ttmre:layers=1..4 or "
-            "ttmre:memory=10,50; your own ./my_model.py:MyModel."
+            "ttmre:memory=10,50; your own ./my_model.py:MyModel.",
+            autocompletion=complete_models,
         ),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="How many (5), or which (66,67,68; one seed: 66,). Default 5.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="A data set of `bench data list`. Default: sample.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="A data set of `bench data list`. Default: sample.", autocompletion=complete_dataset),
+    ] = None,
     settings: Annotated[
         str | None,
-        typer.Option(help="human (default), distant, human+distant, ext, ext+distant, comma-separated, or all."),
+        typer.Option(
+            help="human (default), distant, human+distant, ext, ext+distant, comma-separated, or all.",
+            autocompletion=complete_settings,
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -58,10 +72,14 @@ def run(
             metavar="RUN",
             help="Make a run anew, as it was planned, of which something is damaged, or whose results are not wanted: "
             "throws away its record, predictions and scores, and of its stages what is damaged. Once for each run.",
+            autocompletion=complete_run_or_row,
         ),
     ] = None,
     config: Annotated[
-        str | None, typer.Option(help="A TOML file with any of these options, or a published table: table3.")
+        str | None,
+        typer.Option(
+            help="A TOML file with any of these options, or a published table: table3.", autocompletion=complete_preset
+        ),
     ] = None,
     out: OutOption = DEFAULT_OUT,
     launcher: Annotated[

@@ -31,7 +31,7 @@ def run_again(names: Sequence[str], out: Path, how: Launching, dry_run: bool, tr
     `bench.cli.launching.start` raises.
     """
     observed = observe(out)
-    views = list({view.run: view for view in chosen(observed.runs, names, out)}.values())
+    views = chosen(observed.runs, names, out)
     check_idle(observed, views)
     folders = [RunFolder(out, view.run) for view in views]
     plans = [trust.trusted(_plan(folder), folder.path) for folder in folders]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import DEFAULT_OUT, OutOption
-from bench.runs.names import model_name
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -95,7 +94,7 @@ def _shown(observed: Observation) -> Group:
 
     views = observed.runs
     columns: dict[str, list[str]] = {
-        "Run": [_name(view) for view in views],
+        "Run": [view.row for view in views],
         "Setting": [view.setting for view in views],
         "Seed": [str(view.seed) for view in views],
         "State": [view.state for view in views],
@@ -113,10 +112,6 @@ def _shown(observed: Observation) -> Group:
         table.add_row(*(Text(cell) for cell in row))
     counts = {name: sum(view.state == name for view in views) for name in dict.fromkeys(view.state for view in views)}
     return Group(table, Text(", ".join(f"{count} {IN_COUNTS.get(name, name)}" for name, count in counts.items())))
-
-
-def _name(view: RunView) -> str:
-    return f"{model_name(view.model, view.variant)} · {view.dataset} · {view.encoder}"
 
 
 def _detail(view: RunView) -> str:

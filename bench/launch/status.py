@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.filesystem import last_text
 from bench.launch.output_folder import OutputFolder
-from bench.runs.names import made_anew
+from bench.runs.names import made_anew, model_name
 from bench.runs.outline import RunOutline
 from bench.runs.run_folder import PLAN_IS_LOST
 from bench.runs.status import RunStatus, State
@@ -54,6 +54,16 @@ class RunView:
     node: str = ""
     job: str = ""
     log: str = ""
+
+    @property
+    def system(self) -> str:
+        """What its row is called in tables: the model with what was changed of it."""
+        return model_name(self.model, self.variant)
+
+    @property
+    def row(self) -> str:
+        """What its rows are called by `bench status`, the same for all seeds and settings."""
+        return f"{self.system} · {self.dataset} · {self.encoder}"
 
     @property
     def progress(self) -> float | None:

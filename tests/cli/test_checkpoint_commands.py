@@ -137,4 +137,4 @@ def test_what_cannot_be_is_refused_with_its_reason(more, said, out, bench):
 def test_exporting_names_runs_that_there_are(out, bench):
     status, _, error = bench("export-checkpoint", "nowhere", "--as", "atlop", "--out", "out")
     assert status == 2
-    assert "unknown run 'nowhere'" in error
+    assert "no run 'nowhere' in" in error

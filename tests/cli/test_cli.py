@@ -312,7 +312,7 @@ MISUSES = {
     ("status", "--out", "nowhere"): "nothing has been planned in nowhere",
     ("table", "--out", "nowhere"): "nothing has been planned in nowhere",
     ("table", "--out", "nowhere", "--json"): "nothing has been planned in nowhere",
-    ("predict", "nothing", "x.json", "--out", "nowhere"): "unknown run 'nothing'",
+    ("predict", "nothing", "x.json", "--out", "nowhere"): "nothing has been planned in nowhere",
     ("evaluate", "--gold", "none.json", "--pred", "none.json"): "none.json",
     ("models", "show", "tmre"): "Did you mean 'ttmre'?",
     ("models", "check", "./none.py:Model"): "no file",

@@ -94,7 +94,9 @@ def test_a_command_is_imported_alone(home):
         "print(*sorted(name for name in sys.modules if name.startswith('bench.cli.')), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program, "logs", "--help"], capture_output=True, text=True, check=True)
-    assert done.stderr.replace("bench.cli.", "").split() == ["command", "logs", "main", "options"]
+    assert done.stderr.replace("bench.cli.", "").split() == [
+        *("chosen_runs", "command", "completion", "logs", "main", "options")
+    ]
 
 
 def test_a_card_is_made_again_when_code_of_the_package_changes(tmp_path, monkeypatch):

@@ -1,0 +1,69 @@
+"""What a shell is told when Tab is pressed."""
+
+from __future__ import annotations
+
+import made_records
+import pytest
+
+from bench.runs.recipe import SETTINGS
+
+
+@pytest.fixture
+def complete(bench, monkeypatch):
+    """The offers for a line, as bash gets them."""
+
+    def offers(line: str) -> list[str]:
+        monkeypatch.setenv("_BENCH_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - (not line.endswith(" "))))
+        status, printed, error = bench()
+        assert (status, error) == (0, "")
+        return printed.split()
+
+    return offers
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    plans = [made_records.plan("alpha", seed=seed) for seed in (0, 1)] + [made_records.plan("beta")]
+    for plan in plans:
+        made_records.write(tmp_path / "results", plan, [[1, 2, 4, 0]])
+    monkeypatch.chdir(tmp_path)
+    return plans
+
+
+def test_runs_are_offered_by_the_names_of_their_folders(runs, complete):
+    assert complete("bench logs a") == sorted(plan.folder for plan in runs[:2])
+
+
+@pytest.mark.parametrize("command", ["cancel", "retry", "remove", "explore"])
+def test_where_several_runs_are_taken_rows_are_offered_too(command, runs, complete):
+    assert complete(f"bench {command} b") == ["beta", runs[2].folder]
+
+
+def test_the_output_folder_is_the_one_that_is_named(runs, complete, tmp_path):
+    assert complete(f"bench logs --out {tmp_path / 'nothing'} ") == []
+    assert complete(f"bench compare --out {tmp_path / 'results'} ") == ["alpha", "beta"]
+
+
+def test_a_damaged_plan_takes_nothing_from_the_other_offers(runs, complete, tmp_path):
+    (tmp_path / "results" / "runs" / runs[0].folder / "run.json").write_text("{")
+    assert complete("bench compare ") == ["alpha", "beta"]
+
+
+def test_of_a_list_the_last_name_is_completed(complete):
+    assert complete("bench run --models atlop,ssr") == ["atlop,ssrpu"]
+    assert complete("bench run --settings human,") == [f"human,{setting}" for setting in (*SETTINGS, "all")]
+
+
+def test_names_that_are_registered_are_offered(complete, small_home, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(small_home))
+    assert complete("bench run --dataset sa") == ["sample"]
+    assert "small" in complete("bench run --dataset ")
+    assert complete("bench run --config table3") == ["table3"]
+    assert complete("bench losses show atg") == ["atgl"]
+    assert complete("bench models show ttm") == ["ttmre", "ttmre-released"]
+
+
+def test_commands_are_offered(complete):
+    assert {"logs", "losses"} <= set(complete("bench lo"))
