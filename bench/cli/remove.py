@@ -12,6 +12,9 @@ from bench.cli.options import DEFAULT_OUT, OutOption
 
 def remove(
     runs: RunsArgument = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Those of `bench status --stale`, among the runs named or among all.")
+    ] = False,
     out: OutOption = DEFAULT_OUT,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[
@@ -31,10 +34,20 @@ def remove(
     from bench.launch.discard import alone, check_idle, discard, held, remove_empty
     from bench.launch.status import observe
 
-    if not runs:
-        raise UsageError("which runs? Name them (bench status shows them)")
+    if not runs and not stale:
+        raise UsageError("which runs? Name them (bench status shows them), or --stale")
     observed = observe(out)
-    views = chosen(observed.runs, runs, out)
+    views = chosen(observed.runs, runs, out) if runs else observed.runs
+    if stale:
+        from bench.execution.stale import stale_runs
+
+        why = stale_runs(out)
+        views = [view for view in views if view.run in why]
+        for view in views:
+            typer.echo(f"{view.run}: {why[view.run]}")
+        if not views:
+            typer.echo("no run is stale")
+            return
     check_idle(observed, views)
     discarded, kept = alone(out, [view.run for view in views])
     print_discarded(make_console(), discarded, out, kept)

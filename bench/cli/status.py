@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,12 @@ def status(
     out: OutOption = DEFAULT_OUT,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until nothing is under way.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
+    stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale", help="Only runs that `bench run` would plan otherwise today, and why: versions, code or data."
+        ),
+    ] = False,
 ) -> None:
     """Every run: done, running (stage, epoch, time left, node, job), failed (why), blocked, interrupted or waiting.
 
@@ -37,9 +44,13 @@ def status(
     from bench.errors import UsageError
     from bench.launch.status import observe
 
+    if stale and watch:
+        raise UsageError("--stale looks once: leave out --watch")
     observed = observe(out)
     if not observed.runs:
         raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+    if stale:
+        observed = replace(observed, runs=_stale(out, observed.runs))
     if as_json:
         print(json.dumps({"runs": [vars(view) for view in observed.runs], "trouble": observed.trouble}))
         return
@@ -47,12 +58,21 @@ def status(
     if watch:
         _watch(out)
         return
-    console.print(_shown(observed))
+    console.print(_shown(observed) if observed.runs else "no run is stale")
     if observed.trouble:
         print(
             f"bench: SLURM cannot be asked everything, the rest is from the output folder: {observed.trouble}",
             file=sys.stderr,
         )
+
+
+def _stale(out: Path, views: list[RunView]) -> list[RunView]:
+    """The stale ones, with the reason before what else there is to say."""
+    from bench.execution.stale import stale_runs
+
+    why = stale_runs(out)
+    found = [view for view in views if view.run in why]
+    return [replace(view, detail="; ".join(filter(None, (why[view.run], view.detail)))) for view in found]
 
 
 def _watch(out: Path) -> None:
