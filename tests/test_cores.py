@@ -145,7 +145,7 @@ def test_threads_are_told_to_sleep_before_torch_is_loaded_unless_the_user_has_sa
         "def look(asked):\n"
         "    assert 'torch' not in sys.modules\n"
         "    print(os.environ.get('GOMP_SPINCOUNT'))\n"
-        "    return lambda standalone_mode: None\n"
+        "    return lambda prog_name: None\n"
         "main.command_line = look\n"
         "main.main()"
     )

@@ -83,6 +83,21 @@ class Context:
             execution.write_if_due(self.checkpoint_seconds)
         self.listener(run, status)
 
+    def progress(self, run: RunFolder, stage: str, doing: str) -> Callable[[int, int], None]:
+        """What says of a run how many of how many documents are done, and how many seconds are left; now and then."""
+        began = said = time.monotonic()
+
+        def on_progress(done: int, of: int) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if done < of and now - said < POLL_SECONDS:
+                return
+            said = now
+            left = (now - began) / done * (of - done) if done else None
+            self.report(run, state="running", stage=stage, doing=doing, step=done, steps=of, eta=left)
+
+        return on_progress
+
     @contextmanager
     def accounted(self, folder: Path) -> Iterator[None]:
         """Account for what is done within the block in `provenance.json` of `folder`, however it ends.

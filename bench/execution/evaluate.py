@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.execution.context import Context
 from bench.inference.predictor import Predictor
 from bench.inference.reader import reading
@@ -20,8 +22,9 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
     `NotFiniteError` where its logits are no numbers.
     """
     last, folder, inputs = run.stages[-1], RunFolder.of(context.out, run), context.inputs(run)
-    predictor = Predictor.of(run, context.reader(last, inputs))
-    dataset, model = inputs.dataset, predictor.reader.system.model
+    reader = context.reader(last, inputs)
+    predictor = Predictor.of(run, reader)
+    dataset, model = inputs.dataset, reader.system.model
     facts = dataset.evaluation_facts()
     context.report(folder, state="running", stage="evaluation", doing="evaluating dev")
     with reading(f"choosing on {last.training.select_on} what to decide by"):
@@ -31,7 +34,9 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
         context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
         documents, features = dataset.documents(split), inputs.features(split, model.reads_words)
         if predictor.inference is None:
-            features = context.encoded(features, predictor.reader, folder, "evaluation")
+            features = context.encoded(features, reader, folder, "evaluation")
+        watched = replace(reader, on_progress=context.progress(folder, "evaluation", f"evaluating {split}"))
+        predictor = replace(predictor, reader=watched)
         keeper = predictor.keeper(documents)
         with reading(f"evaluation of {split}"):
             predictions = predictor.predict(documents, features, decision, keeper)

@@ -151,6 +151,7 @@ class Executor:
             if plan.stages[-1].is_counted:
                 record = counted_run(context, plan)
             else:
+                context.report(folder, state="running", stage=plan.stages[0].data, doing="opening data and encoder")
                 inputs = context.inputs(plan)
                 check_unchanged(plan, inputs.dataset, inputs.source.fingerprint)
                 stages = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -58,11 +58,16 @@ class ScoredBatch(NamedTuple):
     evidence: tuple[Tensor, ...] | None
 
 
+Progress = Callable[[int, int], None]
+"""Is told how many of how many documents are done."""
+
+
 @dataclass(frozen=True)
 class Reader:
     """A model behind its encoder with what it takes to read documents.
 
     stage: the one it was trained in, for its batch size, precision, relations and length limit.
+    on_progress: is told, after every batch, how many of the documents that were asked for are scored.
     """
 
     system: DocumentModel
@@ -70,13 +75,21 @@ class Reader:
     source: EncoderSource
     device: torch.device
     interrupt: Interrupt
+    on_progress: Progress = lambda done, of: None
 
-    @torch.no_grad()
     def batches(self, features: Sequence[Features], order: Sequence[NDArray[np.int64]]) -> Iterator[ScoredBatch]:
         """The documents of `features` that each batch of `order` names, scored in evaluation mode.
 
         Raises `Interrupted` between batches, `NotFiniteError` naming a document whose logits are not finite.
         """
+        done, of = 0, sum(map(len, order))
+        for scored in self._batches(features, order):
+            yield scored
+            done += len(scored.rows)
+            self.on_progress(done, of)
+
+    @torch.no_grad()
+    def _batches(self, features: Sequence[Features], order: Sequence[NDArray[np.int64]]) -> Iterator[ScoredBatch]:
         self.system.eval()
         model, precision, types = self.system.model, self.stage.training.precision, self.system.entity_types
         loaded = batches(
@@ -123,8 +136,9 @@ class Reader:
             features = list(build_features(chunk, words, self.stage.relations, self.stage.max_length, keep_words))
             scores_of: dict[int, DocumentScores] = {}
             lengths = np.array([len(row) for row in features], dtype=np.int64)
-            for scored in self.batches(features, order_within(lengths, pieces)):
+            for scored in self._batches(features, order_within(lengths, pieces)):
                 scores_of.update(zip(scored.rows.tolist(), document_scores(scored), strict=True))
+                self.on_progress(first + len(scores_of), len(documents))
             yield from (scores_of[i] for i in range(len(features)))
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.errors import plural
+from bench.points import points
 from bench.runs.names import model_name
 from bench.runs.status import RunStatus
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.25
 BAR = 24
+BETWEEN_LINES = 60.0
+"""Seconds between two lines that say how far a run is, where there is no terminal: its log may be read for days."""
 
 
 class RunDisplay:
@@ -37,7 +40,9 @@ class RunDisplay:
         self.done = done
         self.plans = {plan.folder: plan for plan in plans}
         self.statuses: dict[str, RunStatus] = {}
-        self.began = time.monotonic()
+        self.clock = time.monotonic
+        self.began = self.clock()
+        self._said: dict[str, float] = {}
         self._live = Live(self._table(), console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True)
 
     def __enter__(self) -> RunDisplay:
@@ -63,7 +68,13 @@ class RunDisplay:
         if self.console.is_terminal:
             self._live.update(self._table())
         elif _event(status) != _event(before):
-            self.say(f"{_label(self.plans[run])}: {_event(status)}")
+            self._say_of(run, _event(status))
+        elif status.epoch != before.epoch and self.clock() - self._said[run] >= BETWEEN_LINES:
+            self._say_of(run, ", ".join(filter(None, (_doing(status), _left(status)))))
+
+    def _say_of(self, run: str, text: str) -> None:
+        self._said[run] = self.clock()
+        self.say(f"{_label(self.plans[run])}: {text}")
 
     def say(self, text: str) -> None:
         """Print one line, above the live view if there is one."""
@@ -75,12 +86,15 @@ class RunDisplay:
 
     def _table(self) -> Table:
         finished = self.done + sum(status.state == "done" for status in self.statuses.values())
-        seconds = time.monotonic() - self.began
+        seconds = self.clock() - self.began
+        rows = [(_label(self.plans[name]), status) for name, status in self.statuses.items()]
+        rows = [(label, status) for label, status in rows if status.state == "running"]
         table = Table.grid(padding=(0, 2))
         table.add_row(Text(f"{finished} of {plural(len(self.plans), 'run')} finished", style="bold"), _clock(seconds))
-        for name, status in self.statuses.items():
-            if status.state == "running":
-                table.add_row(Text(_label(self.plans[name])), _bar(status), Text(_doing(status)))
+        if not rows and finished < len(self.plans):
+            table.add_row(Text("starting: loading libraries", style="dim"))
+        for label, status in rows:
+            table.add_row(Text(label), _bar(status), Text(_left(status)), Text(_doing(status)))
         return table
 
 
@@ -103,6 +117,7 @@ def _status_of(view: RunView) -> RunStatus:
         epoch=view.epoch,
         epochs=view.epochs,
         best=view.best,
+        eta=view.eta,
     )
 
 
@@ -115,10 +130,16 @@ def _bar(status: RunStatus) -> Text:
 
 
 def _doing(status: RunStatus) -> str:
-    if status.epoch is None:  # its steps are documents that are encoded, or that a teacher speaks of
+    if status.epoch is None:  # its steps are documents that are encoded, evaluated, or that a teacher speaks of
         return status.doing or ""
-    best = f", best dev F1 {status.best:.1f}" if status.best is not None else ""
-    return f"{status.stage}, epoch {status.epoch}/{status.epochs}{best}"
+    best = f", best dev F1 {points(status.best)}" if status.best is not None else ""
+    evaluating = f", {status.doing}" if status.doing not in (None, "training") else ""
+    return f"{status.stage}, epoch {status.epoch}/{status.epochs}{evaluating}{best}"
+
+
+def _left(status: RunStatus) -> str:
+    """How long it takes to the end of what the run is at, where that can be told."""
+    return "" if status.eta is None else f"{_clock(status.eta)} left"
 
 
 def _event(status: RunStatus) -> str:

@@ -77,7 +77,36 @@ def test_a_terminal_shows_how_far_the_training_is(tmp_path):
     shown = on_terminal(tmp_path, status)
     assert "0 of 1 run finished" in shown
     assert "25%" in shown
-    assert "human, epoch 2/5, best dev F1 12.3" in shown
+    assert "human, epoch 2/5, best dev F1 12.34" in shown
+
+
+def test_a_terminal_shows_the_time_that_is_left_and_what_an_evaluation_has_done(tmp_path):
+    status = RunStatus(state="running", stage="evaluation", step=30, steps=40, doing="evaluating test", eta=75.0)
+    shown = on_terminal(tmp_path, status)
+    assert "75%" in shown
+    assert "1:15 left" in shown
+    assert "evaluating test" in shown
+
+
+def test_a_terminal_says_what_it_waits_for_before_any_run_has_begun():
+    shown, file = display(terminal=True)
+    shown.console.print(shown._table())
+    assert "starting: loading libraries" in file.getvalue()
+
+
+def test_a_log_file_gets_a_line_for_an_epoch_now_and_then(tmp_path):
+    shown, file = display(terminal=False)
+    now = 0.0
+    shown.clock = lambda: now
+    for epoch in range(1, 8):
+        status = RunStatus(state="running", stage="human", epoch=epoch, epochs=9, best=10.0 + epoch, eta=100.0)
+        shown.update(RunFolder(tmp_path, "r"), status)
+        now += 25.0
+    assert file.getvalue().splitlines() == [
+        f"{LABEL}: running human",
+        f"{LABEL}: human, epoch 4/9, best dev F1 14.00, 1:40 left",
+        f"{LABEL}: human, epoch 7/9, best dev F1 17.00, 1:40 left",
+    ]
 
 
 def test_a_terminal_shows_how_many_documents_are_encoded_although_that_has_no_epochs(tmp_path):
