@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from bench.runs.run_folder import RunFolder
 
 REFRESH_SECONDS = 0.25
-BAR = 24
+BAR, WIDE = 24, 110
+"""Characters of a bar, of which there are half as many on a terminal that is not so wide."""
+LEFT = len("100:00 left")
 BETWEEN_LINES = 60.0
 """Seconds between two lines that say how far a run is, where there is no terminal: its log may be read for days."""
 
@@ -87,19 +89,28 @@ class RunDisplay:
     def _table(self) -> Table:
         finished = self.done + sum(status.state == "done" for status in self.statuses.values())
         seconds = self.clock() - self.began
-        rows = [(_label(self.plans[name]), status) for name, status in self.statuses.items()]
-        rows = [(label, status) for label, status in rows if status.state == "running"]
+        rows = [(self.plans[name], status) for name, status in self.statuses.items() if status.state == "running"]
         table = Table.grid(padding=(0, 2))
+        bar = BAR if self.console.width >= WIDE else BAR // 2
+        # What is too long for the terminal is cut, never a second line.
+        rest = max(self.console.width - bar - len(" 100%") - LEFT - 3 * 2, 40)
+        for width in (None, bar + len(" 100%"), LEFT, rest // 2):
+            table.add_column(no_wrap=True, overflow="ellipsis", width=width, max_width=rest - rest // 2)
         table.add_row(Text(f"{finished} of {plural(len(self.plans), 'run')} finished", style="bold"), _clock(seconds))
         if not rows and finished < len(self.plans):
             table.add_row(Text("starting: loading libraries", style="dim"))
-        for label, status in rows:
-            table.add_row(Text(label), _bar(status), Text(_left(status)), Text(_doing(status)))
+        for plan, status in rows:
+            table.add_row(
+                Text(_label(plan, rest - rest // 2)), _bar(status, bar), Text(_left(status)), Text(_doing(status))
+            )
         return table
 
 
-def _label(plan: RunPlan | RunOutline) -> str:
-    return f"{model_name(plan.model, plan.variant)} {plan.setting} seed {plan.seed}"
+def _label(plan: RunPlan | RunOutline, most: int = 1000) -> str:
+    """A run in at most so many characters, of which what was changed of the model goes first."""
+    name, end = model_name(plan.model, plan.variant), f" {plan.setting} seed {plan.seed}"
+    short = name if len(name) + len(end) <= most else name[: max(most - len(end) - 1, 4)] + "…"
+    return short + end
 
 
 def _status_of(view: RunView) -> RunStatus:
@@ -121,12 +132,12 @@ def _status_of(view: RunView) -> RunStatus:
     )
 
 
-def _bar(status: RunStatus) -> Text:
+def _bar(status: RunStatus, width: int) -> Text:
     if not status.steps:
         return Text()
     share = (status.step or 0) / status.steps
-    filled = round(share * BAR)
-    return Text("━" * filled, style="green") + Text("━" * (BAR - filled), style="dim") + Text(f" {share:4.0%}")
+    filled = round(share * width)
+    return Text("━" * filled, style="green") + Text("━" * (width - filled), style="dim") + Text(f" {share:4.0%}")
 
 
 def _doing(status: RunStatus) -> str:
