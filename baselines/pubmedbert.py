@@ -29,8 +29,9 @@ class PubMedBertHyperparameters(Hyperparameters):
 class PubMedBert(PerRelationThresholds):
     """Head and tail as the maximum over their tokens, then a perceptron ("dot" in the comparison).
 
-    Shapes: P pairs of a batch, R relations. An entity without a surviving mention is a vector of zeros, so its pairs
-    have finite scores.
+    An entity without a surviving mention is a vector of zeros, so its pairs have finite scores.
+
+    Shapes: P pairs of a batch, R relations.
     """
 
     Hyperparameters = PubMedBertHyperparameters
@@ -67,7 +68,10 @@ class PubMedBertBranHyperparameters(Hyperparameters):
 
 
 class PubMedBertBran(PerRelationThresholds):
-    """BRAN's bi-affine head on the states of the encoder. Shapes: P pairs of a batch, R relations."""
+    """BRAN's bi-affine head on the states of the encoder.
+
+    Shapes: P pairs of a batch, R relations.
+    """
 
     Hyperparameters = PubMedBertBranHyperparameters
     reads = "tokens"

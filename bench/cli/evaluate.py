@@ -42,9 +42,7 @@ def evaluate(
 ) -> None:
     """Score predictions: micro F1, Ign F1, precision, recall, and slices under both protocols.
 
-    AUC too, where every prediction has a "score".
-
-    Raises `UsageError` where a file is missing, malformed or without labels.
+    AUC too, where every prediction has a "score". A file that is missing, malformed or without labels is refused.
     """
     from bench.metrics.submission_scores import score_submission
 

@@ -41,18 +41,17 @@ def show(
     loss: Annotated[str, typer.Argument(help="A registered name, or ./file.py:Class.", autocompletion=complete_loss)],
 ) -> None:
     """A loss's hyperparameters, with their defaults, and which models can be trained with it."""
-    import inspect
-
     from rich.table import Table
     from rich.text import Text
 
     from bench.cli.console import make_console
+    from bench.cli.model_cards import in_words
     from bench.experiment.losses import loss_settings
     from bench.registry import find, find_loss, registered
 
     entry = find_loss(loss)
     console = make_console()
-    console.print(Text(entry.name, "bold") + Text(f": {inspect.getdoc(entry.cls) or ''}\n"))
+    console.print(Text(entry.name, "bold") + Text(f": {in_words(entry.cls)}\n"))
     table = Table(
         "--set", "Default", "What it is", title="Hyperparameters", title_justify="left", box=None, pad_edge=False
     )

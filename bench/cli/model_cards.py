@@ -32,10 +32,16 @@ class ModelCard:
     losses: bool
 
 
-def card_of(entry: ModelEntry) -> ModelCard:
-    """The card of a model that has been imported."""
+def in_words(cls: type) -> str:
+    """What a model's or loss's docstring says to whoever trains it: without shapes, which are for its reader."""
     import inspect
 
+    paragraphs = (inspect.getdoc(cls) or "").split("\n\n")
+    return "\n\n".join(paragraph for paragraph in paragraphs if not paragraph.startswith("Shapes:"))
+
+
+def card_of(entry: ModelEntry) -> ModelCard:
+    """The card of a model that has been imported."""
     from bench.experiment.losses import loss_settings
     from bench.experiment.overrides import trainable
     from bench.interface import Training
@@ -45,7 +51,7 @@ def card_of(entry: ModelEntry) -> ModelCard:
 
     return ModelCard(
         entry.name,
-        inspect.getdoc(entry.cls) or "",
+        in_words(entry.cls),
         fields(entry.cls.Hyperparameters),
         [field for field in fields(Training) if field[0] in trainable(entry)],
         {setting: list(map(_stage, stages)) for setting, stages in entry.cls.recipe.stages.items()},
