@@ -35,10 +35,14 @@ class Format:
     relations: those of the benchmark, in order, where the form means one benchmark.   sentences: whether documents
     come in sentences.   ign_f1: whether Ign F1, which leaves out facts between names seen in training, is defined.
     sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
+    pairs_rule: which pairs of entities are classified.   scored: what of a prediction counts, and how. Both go into the
+    record of a run and stand under its table.
     """
 
     name: str
     scan: Scanner
+    pairs_rule: str
+    scored: str
     relations: tuple[str, ...] | None = None
     relation_names: Mapping[str, str] = field(default_factory=dict, hash=False)
     sentences: bool = True
@@ -49,9 +53,30 @@ class Format:
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        Format("docred", docred.scan, ign_f1=True, sound=sound_document),
-        Format("chemdisgene", _scan_chemdisgene, chemdisgene.RELATIONS, sentences=False),
-        Format("cdr", cdr.scan, cdr.RELATIONS, {"CID": "chemical-induced disease"}),
+        Format(
+            "docred",
+            docred.scan,
+            pairs_rule="every ordered pair of different entities of a document",
+            scored="head, tail and relation as labelled; Ign F1 leaves out what training has between the same names",
+            ign_f1=True,
+            sound=sound_document,
+        ),
+        Format(
+            "chemdisgene",
+            _scan_chemdisgene,
+            pairs_rule="chemical to disease, chemical to gene and gene to disease, of different linked concepts",
+            scored="head, tail and relation as labelled, of concepts; a label without a mention counts as missed",
+            relations=chemdisgene.RELATIONS,
+            sentences=False,
+        ),
+        Format(
+            "cdr",
+            cdr.scan,
+            pairs_rule="those that the file lists, chemical to disease, without not_include (hypernyms)",
+            scored="chemical and disease as labelled CID, of concepts in a whole abstract",
+            relations=cdr.RELATIONS,
+            relation_names={"CID": "chemical-induced disease"},
+        ),
     )
 }
 
