@@ -19,7 +19,7 @@ from bench.locks import waiting_for
 from bench.metrics import submission_checks
 from bench.metrics.official import judge
 from bench.metrics.split_record import split_record
-from bench.metrics.submission import Prediction, keep_submission, read_submission, submission_bytes
+from bench.metrics.submission import Prediction, either_way_round, keep_submission, read_submission, submission_bytes
 from bench.outside.scores import has_scores, keep_scores
 from bench.runs.names import OUTSIDE, made_anew
 from bench.runs.plan import METRIC_VERSION, OutsidePredictions, RunPlan
@@ -83,6 +83,8 @@ def import_predictions(
         raise UsageError(f"--split {split}: predictions are scored on {' or '.join(SCORED)}")
     if not dataset.is_labelled(split):
         raise UsageError(f"the {split} documents of {dataset.name!r} have no labels to score predictions with")
+    if dataset.form.unordered:
+        predictions = {seed: either_way_round(rows, dataset.documents(split)) for seed, rows in predictions.items()}
     rows: dict[int, Rows] = {seed: tuple(sorted(of_seed, key=_order)) for seed, of_seed in predictions.items()}
     checksums = {seed: hashlib.sha256(submission_bytes(of_seed)).hexdigest() for seed, of_seed in rows.items()}
     there = list(_runs_of(out, system, dataset))
@@ -245,6 +247,6 @@ def _write(folder: RunFolder, plan: RunPlan, dataset: Dataset, predictions: Mapp
             ranking = keep_scores(folder.path, split, rows, documents, dataset.relations, facts.human)
         evidence = any(row.evidence is not None for row in rows)
         splits[split] = split_record(rows, documents, *facts, 0, evidence, ranking)
-    record = RunRecord.of(plan, dataset.facts_source(), [], splits, {})
+    record = RunRecord.of(plan, dataset.facts_source(), [], splits, {}, dataset.conventions())
     folder.write_record(record)
     return record
