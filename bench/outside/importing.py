@@ -24,9 +24,9 @@ from bench.metrics.submission import Prediction, read_submission, submission_byt
 from bench.outside.scores import has_scores, keep_scores
 from bench.runs.names import OUTSIDE, made_anew
 from bench.runs.plan import METRIC_VERSION, OutsidePredictions, RunPlan
-from bench.runs.recipe import Setting
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import RunFolder, predictions_path, run_folders
+from bench.runs.settings import RunSetting
 from bench.runs.verdict import SCORED
 
 UNSTATED = "unstated"
@@ -44,7 +44,7 @@ class OutsideSystem:
     """What somebody says of a system that was made elsewhere. encoder: UNSTATED where it has none, or nobody knows."""
 
     name: str
-    setting: Setting
+    setting: RunSetting
     encoder: str = UNSTATED
     source: str = ""
     note: str = ""

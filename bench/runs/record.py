@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.filesystem import DamagedFileError
-from bench.runs.recipe import Precision, Setting
+from bench.runs.recipe import Precision
+from bench.runs.settings import RunSetting
 from bench.runs.versions import read_as, schema_of
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class RunRecord(BaseModel):
     model: str
     variant: str
     dataset: str
-    setting: Setting
+    setting: RunSetting
     encoder: str
     seed: int
     facts: dict[str, str]
