@@ -298,7 +298,8 @@ def _check(experiments: Sequence[Experiment], layers: Sequence[_Layer], command_
     settings = {setting for experiment in experiments for setting in experiment.settings}
     for key, _ in parsed(command_line.options.set):
         if key.setting and parts_of(key.setting).share and key.setting not in settings:
-            raise UsageError(f"--set {key.setting}.{key.name}: {key.setting} is not run, but {', '.join(sorted(settings))}")
+            run_are = ", ".join(sorted(settings))
+            raise UsageError(f"--set {key.setting}.{key.name}: {key.setting} is not run; the settings are {run_are}")
     named = [variant for layer in layers for name in layer.options.models or () for variant in variants_of(name)]
     of_file = [*of_run, *(changeable(variant.entry, [variant.changes]) for variant in named)]
     for layer in layers:

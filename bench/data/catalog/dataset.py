@@ -201,9 +201,7 @@ class Dataset:
         file.verify(self._registration.what_to_do)
         # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
         relations = None if self.form.relations is None else self.relations
-        read = _read(
-            file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do
-        )
+        read = _read(file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do)
         if split == "dev_ext":
             dev = titles(self.documents("dev"))
             return tuple(document for document in read if document.title in dev)
