@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from bench.data.catalog.statistics import LabelStatistics
     from bench.label_share import LabelShare
 
-PRIORS = """dev and test keep all labels. Whatever the share, models are trained as their recipes have it for ext. A recipe may
+PRIORS = """
+dev and test keep all labels. Whatever the share, models are trained as their recipes have it for ext. A recipe may
 say how many positives there are for each labelled one (all / kept, where train is complete); to say it of each share:
-"""
+""".lstrip()
 RULE = "per-type: one of each relation type and document, then a second one; at-random; by-annotator: from the front."
 
 
