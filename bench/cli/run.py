@@ -35,7 +35,10 @@ def run(
     dataset: Annotated[str | None, typer.Option(help="A data set of `bench data list`. Default: sample.")] = None,
     settings: Annotated[
         str | None,
-        typer.Option(help="human (default), distant, human+distant, ext, ext+distant, comma-separated, or all."),
+        typer.Option(
+            help="human (default), distant, human+distant, ext, ext+distant, comma-separated, or all; ext@10%: as ext, on "
+            "10 % of the training labels (see bench data thin)."
+        ),
     ] = None,
     encoder: Annotated[
         str | None,

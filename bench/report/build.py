@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.analysis.audit import audit_published
 from bench.analysis.audit.records import audit_cells, record_rows
-from bench.analysis.systems import Condition, System
+from bench.analysis.systems import Condition, System, most_rows_first
 from bench.errors import plural
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
@@ -110,7 +110,7 @@ def _largest_conditions(systems: Sequence[System]) -> list[tuple[Condition, list
     groups: dict[Condition, list[System]] = defaultdict(list)
     for system in systems:
         groups[Condition.of(system.plan)].append(system)
-    return sorted(groups.items(), key=lambda group: -len(group[1]))
+    return sorted(groups.items(), key=most_rows_first)
 
 
 def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, list[System]]]) -> str:

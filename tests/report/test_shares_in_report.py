@@ -91,6 +91,16 @@ def test_the_page_has_a_section_of_them_with_table_and_figure(tmp_path):
     assert (tmp_path / "figures" / "label-shares-d-e-ext-per-type-0.pdf").is_file()
 
 
+def test_shares_do_not_take_the_place_of_other_settings_in_figures_of_each(tmp_path):
+    material_of(tmp_path, tuple(f"{percent}%" for percent in range(10, 91, 10)), models=1)
+    for setting in ("ext", "human"):
+        write(tmp_path, plan("m0", setting=setting), [[1, 2, 3, 0]])
+    drawn = list(collect.planned(gather(tmp_path, load_cells(tmp_path), read_published())))
+    seeds = [of.title for of in drawn if of.section == "seeds"]
+    assert len(seeds) == collect.MOST_CONDITIONS
+    assert {"Seeds: d, e, ext", "Seeds: d, e, human"} < set(seeds)
+
+
 def test_each_share_is_a_block_of_the_table_of_scores_after_the_published_split(tmp_path):
     write(tmp_path, plan("m0", setting="ext", train="ext"), [[1, 2, 3, 0]])
     write(tmp_path, plan("m0", setting="ext@5%+distant", train="x"), [[1, 2, 3, 0]])

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure as Drawing
 
-from bench.analysis.systems import by_condition
+from bench.analysis.systems import by_condition, most_rows_first
 from bench.label_share import shown_percent
 from bench.report.figures import draw, style
 from bench.report.figures.series import ablation_points, curves, ranked, relation_points, strips
@@ -57,7 +57,7 @@ def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tu
 def planned(material: Material) -> Iterator[Drawn]:
     """All figures but that of the memory, which takes a trained model."""
     finished = [system for system in material.shown if system.cell.records]
-    groups = sorted(by_condition(finished).items(), key=lambda group: -len(group[1]))[:MOST_CONDITIONS]
+    groups = sorted(by_condition(finished).items(), key=most_rows_first)[:MOST_CONDITIONS]
     for condition, systems in groups:
         shown = strips(systems)[:MOST_STRIPS]
         if shown:

@@ -110,7 +110,7 @@ def prior_notes(systems: Sequence[System]) -> Iterator[str]:
         if isinstance(told, int | float) and not kept / FAR <= told <= kept * FAR:
             yield (
                 f"{system.name} with {system.encoder}, {system.plan.setting}: is told of {told:g} positives for each "
-                f"labelled one (prior_multiple); of complete labels this share leaves 1 in {kept:.3g}"
+                f"labelled one (prior_multiple); where all labels were there before, this share makes it {kept:.3g}"
             )
 
 
