@@ -25,7 +25,7 @@ def material_of(out: Path, shares: tuple[str, ...] = ("5%", "19%", "100%"), mode
         for i, share in enumerate(shares):
             for seed in range(2):
                 of = plan(f"m{model}", seed, setting=f"ext@{share}", train=share, **fields)
-                write(out, of, [[20 + 20 * i + 2 * seed + model, 100, 100, 0]])
+                write(out, of, [[20 + 20 * (i % 4) + 2 * seed + model, 100, 100, 0]])
     return gather(out, load_cells(out), read_published())
 
 
