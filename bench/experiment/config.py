@@ -266,7 +266,7 @@ def _chosen(experiments: Sequence[Experiment], wanted: Options, origin: str) -> 
     ]
     chosen = [experiment for experiment in chosen if experiment.models and experiment.settings]
     if not chosen:
-        raise UsageError(f"{origin} has none of {', '.join(map(str, variants))} in {', '.join(sorted(settings))}")
+        raise UsageError(f"{origin} has none of {', '.join(map(str, variants))} in {', '.join(settings)}")
     return chosen
 
 
