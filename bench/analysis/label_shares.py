@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -112,28 +112,44 @@ def _of_rule(by_share: Mapping[LabelShare, list[System]], rule: Rule, seed: int)
     own = {share: [*found] for share, found in by_share.items() if (share.rule, share.seed) == (rule, seed)}
     for full in (share for share in by_share if share.percent == 100 and (share.rule, share.seed) != (rule, seed)):
         of_all = own.setdefault(replace(full, rule=rule, seed=seed), [])
-        names = {_changes(system)[0] for system in of_all}
-        of_all += [system for system in by_share[full] if _changes(system)[0] not in names]
+        names = {_name_by_share(system) for system in of_all}
+        of_all += [system for system in by_share[full] if _name_by_share(system) not in names]
     return own
 
 
 def _lines(by_share: Mapping[LabelShare, Sequence[System]], split: str) -> Iterator[ShareLine]:
-    """A line for each name. Of systems that have one name at a share nobody can say whose line they are on: apart."""
+    """A line for each model, whatever was changed of it at single shares.
+
+    Where a share has it with such changes and without, there is a line for each. Of systems that have one name even
+    then nobody can say which line they are on: each is apart.
+    """
+    scored = {share: [s for s in found if s.values(split, "f1")] for share, found in by_share.items()}
+    twice = {name for found in scored.values() for name, count in Counter(map(_name, found)).items() if count > 1}
     points: dict[str, list[SharePoint]] = defaultdict(list)
-    for share in sorted(by_share, key=lambda share: share.percent):
-        named = [_changes(system)[0] for system in by_share[share]]
-        for name, system in zip(named, by_share[share], strict=True):
-            if values := system.values(split, "f1"):
-                line = name if named.count(name) == 1 else f"{system.name} at {shown_percent(share.percent)}"
-                points[line].append(SharePoint(share, system, tuple(values)))
+    for share in sorted(scored, key=lambda share: share.percent):
+        named = [_name_by_share(s) if _name(s) in twice else _name(s) for s in scored[share]]
+        for name, system in zip(named, scored[share], strict=True):
+            line = name if named.count(name) == 1 else f"{system.name} at {shown_percent(share.percent)}"
+            points[line].append(SharePoint(share, system, tuple(system.values(split, "f1"))))
     yield from (ShareLine(name, tuple(of_line)) for name, of_line in points.items())
 
 
-def _changes(system: System) -> tuple[str, tuple[str, ...]]:
-    """The name of a system without what was changed at its share alone, and that."""
-    plan, limit = system.plan, f"{system.plan.setting}."
-    parts = _BETWEEN_CHANGES.split(plan.variant)
-    everywhere = ",".join(part for part in parts if not part.startswith(limit))
-    return model_name(plan.model, everywhere), tuple(
-        part.removeprefix(limit) for part in parts if part.startswith(limit)
+def _name(system: System) -> str:
+    """The model with what was changed of it at all shares."""
+    return model_name(system.plan.model, ",".join(_changes(system)[0]))
+
+
+def _name_by_share(system: System) -> str:
+    """The same with what is changed at this share alone, but not to what: `ssrpu (prior_multiple by share)`."""
+    everywhere, here = _changes(system)
+    by_share = [f"{change.partition('=')[0]} by share" for change in here]
+    return model_name(system.plan.model, ",".join([*everywhere, *by_share]))
+
+
+def _changes(system: System) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was changed of the model at all shares, and at this one alone: (`margin=1`,), (`prior_multiple=10`,)."""
+    parts, limit = _BETWEEN_CHANGES.split(system.plan.variant), f"{system.plan.setting}."
+    return (
+        tuple(part for part in parts if part and not part.startswith(limit)),
+        tuple(part.removeprefix(limit) for part in parts if part.startswith(limit)),
     )

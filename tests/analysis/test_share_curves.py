@@ -89,6 +89,17 @@ def test_what_was_changed_at_one_share_alone_keeps_a_point_on_the_line_of_its_mo
     assert [point.changes for point in changed.points] == [("prior_multiple=20", "ext.x=[1, 2]"), ()]
 
 
+def test_a_model_with_and_without_changes_of_each_share_has_two_lines(tmp_path):
+    for share, multiple, right in (("5%", 20, 20), ("10%", 10, 30), ("100%", 1, 80)):
+        put(tmp_path, share, right)
+        put(tmp_path, share, right + 5, variant=f"ext@{share}.prior_multiple={multiple}", train=f"{share} too")
+    (curves,) = curves_of(tmp_path)
+    assert shown(curves) == {
+        "m": [(5, 20), (10, 30), (100, 80)],
+        "m (prior_multiple by share)": [(5, 25), (10, 35), (100, 85)],
+    }
+
+
 def test_configurations_of_one_name_at_one_share_are_on_no_line(tmp_path):
     for train in "ab":
         put(tmp_path, "5%", 20, train=train)
