@@ -18,6 +18,7 @@ from bench.points import points
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import run_folders
+from bench.runs.settings import by_share, parts_of
 
 ALL = "all"
 RELEASED = "released:"
@@ -100,12 +101,13 @@ class NotApplicable:
 
 def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
     """The cells that cannot be, among the settings of `cells`, of the models that are in them with other settings."""
-    settings = {(cell.plans[0].dataset, cell.plans[0].setting) for cell in cells}
+    settings = dict.fromkeys((cell.plans[0].dataset, cell.plans[0].setting) for cell in cells)
     absent = [
         NotApplicable(plan.model, plan.variant, plan.dataset, setting, plan.encoder, reason)
         for plan in (cell.plans[0] for cell in cells)
-        for setting, reason in plan.not_applicable.items()
-        if (plan.dataset, setting) in settings
+        for base, reason in plan.not_applicable.items()
+        for dataset, setting in settings
+        if dataset == plan.dataset and parts_of(setting).base == base
     ]
     return list(dict.fromkeys(absent))
 
@@ -158,8 +160,14 @@ def load_cells(out: Path) -> list[Cell]:
             records=tuple(records[cell][seed] for seed in sorted(records[cell])),
             errors=tuple(errors[cell][seed] for seed in sorted(errors[cell]) if seed not in records[cell]),
         )
-        for cell in sorted(plans)
+        for cell in sorted(plans, key=_place)
     ]
+
+
+def _place(cell: tuple[str, ...]) -> tuple[object, ...]:
+    """What orders cells: data set, setting (shares of labels after the setting they are of), then the rest."""
+    dataset, setting, *rest = cell
+    return dataset, parts_of(setting).base, by_share(setting), rest
 
 
 def scores_of(cells: Iterable[Cell]) -> Iterator[Score]:

@@ -127,6 +127,14 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(float(np.mean(values)), sample_std(values), len(values))
 
 
+def mean_interval(summary: Summary, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """The confidence interval of a mean over seeds (Student's t); None of one seed, or of a deviation not told."""
+    if summary.std is None or summary.n < 2:
+        return None
+    margin = float(special.stdtrit(summary.n - 1, (1 + confidence) / 2)) * summary.std / math.sqrt(summary.n)
+    return summary.mean - margin, summary.mean + margin
+
+
 def welch(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Welch | None:
     """Welch's t test of mean(a) - mean(b), one score per seed; see `welch_of_summaries`."""
     return welch_of_summaries(summarize(a), summarize(b), confidence)

@@ -16,6 +16,7 @@ from bench.analysis.published import PublishedRow
 from bench.analysis.stats import Array, Summary
 from bench.runs.names import NO_ENCODER, model_name
 from bench.runs.plan import RunPlan
+from bench.runs.settings import parts_of
 
 
 class Condition(NamedTuple):
@@ -160,6 +161,12 @@ def by_condition(systems: Sequence[System]) -> dict[Condition, list[System]]:
         for condition in sorted(beside) or [own]:
             conditions[condition].append(system)
     return conditions
+
+
+def most_rows_first(group: tuple[Condition, Sequence[System]]) -> tuple[int, bool]:
+    """What orders conditions of which not all can be shown; shares of labels, of which there are many, give way."""
+    condition, systems = group
+    return -len(systems), parts_of(condition.setting).share is not None
 
 
 def same_encoder(one: str, two: str) -> bool:

@@ -1,4 +1,4 @@
-"""`bench data`: list, add, fetch, validate, stats."""
+"""`bench data`: list, add, fetch, validate, stats, thin."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.command import Command
 from bench.cli.options import PairsOption
+from bench.cli.thin import thin
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -217,6 +218,9 @@ def stats(
             numbers = [f"{counts[split][relation]:,}" for split in dataset.splits]
             table.add_row(*_plain(relation, dataset.relation_names.get(relation, relation), *numbers))
         _show(table)
+
+
+app.command(cls=Command)(thin)
 
 
 def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -> None:

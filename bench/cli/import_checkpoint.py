@@ -50,13 +50,11 @@ def import_checkpoint(
     """
     from bench.cli.output_paths import check_folder
     from bench.data.catalog.dataset import open_dataset
-    from bench.errors import unknown
     from bench.execution.imported_run import Checkpoint, import_checkpoint
     from bench.experiment.overrides import parse_changes
-    from bench.runs.recipe import SETTINGS
+    from bench.runs.settings import parts_of
 
-    if setting not in SETTINGS:
-        raise unknown("setting", setting, SETTINGS)
+    setting = str(parts_of(setting))
     check_folder(out, "--out")
     changed = parse_changes(changes or [])
     said = Checkpoint(file, model, relations, setting, encoder, seed, changed, max_length, source, note)

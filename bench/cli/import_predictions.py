@@ -57,14 +57,13 @@ def import_predictions(
     """
     from bench.cli.output_paths import check_folder
     from bench.data.catalog.dataset import open_dataset
-    from bench.errors import UsageError, unknown
+    from bench.errors import UsageError
     from bench.experiment.seeds import parse_seeds
     from bench.metrics.submission import read_submission
     from bench.outside.importing import UNSTATED, OutsideSystem, import_predictions
-    from bench.runs.recipe import SETTINGS
+    from bench.runs.settings import parts_of
 
-    if setting not in SETTINGS:
-        raise unknown("setting", setting, SETTINGS)
+    setting = str(parts_of(setting))
     if bool(pred) == bool(from_llm):
         raise UsageError(
             "which predictions? --pred FILE... in DocRED's result form, or --from-llm FILE... (one of both)"

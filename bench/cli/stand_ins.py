@@ -9,6 +9,7 @@ from bench.data.catalog.registration import SPLITS
 from bench.data.catalog.releases import OFFICIAL
 from bench.data.documents import Document
 from bench.errors import UsageError
+from bench.label_share import share_of
 from bench.nn.encoder_source import EncoderSource, find_encoder
 
 
@@ -31,6 +32,7 @@ class AbsentDataset(Dataset):
     def count(self, split: str) -> int:
         """The number of documents that were published. Raises LookupError for a split of which none were."""
         files = {file.split: file.documents for file in OFFICIAL[self.name].files}
+        split, _ = share_of(split)
         count = files.get(split) or files.get({"ext": "train", "dev_ext": "dev"}.get(split, ""))
         if count is None:
             raise LookupError(f"{self.name}, {split}")

@@ -10,7 +10,7 @@ from bench.metrics.official import document_counts
 from bench.metrics.split_record import split_record
 from bench.metrics.submission import keep_submission
 from bench.runs.names import NO_ENCODER
-from bench.runs.plan import SPLIT_OF, RunPlan
+from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord, StageRecord
 from bench.runs.run_folder import RunFolder, predictions_path
 from bench.runs.verdict import SCORED
@@ -29,10 +29,10 @@ def counted_run(context: Context, run: RunPlan) -> RunRecord:
         context.interrupt.check()
         context.report(folder, state="running", stage=stage.data, doing="fitting")
         fit(model, stage, dataset)
-        select_on = dataset.documents(stage.training.select_on)
+        select_on = dataset.documents(stage.select_split)
         rows = predicted(model, select_on, stage.training.select_on)
         f1 = document_counts([row.triple for row in rows], select_on).total.f1
-        documents = len(dataset.documents(SPLIT_OF[stage.data]))
+        documents = len(dataset.documents(stage.train_split))
         stages.append(
             StageRecord(
                 key=stage.key, data=stage.data, dev_f1=[f1], selected_epoch=1, documents=documents, mentions_cut=0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.data.catalog.dataset import Dataset
 from bench.execution.probe import Pace
-from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.runs.plan import RunPlan, StagePlan
 
 READ_SHARE = 1 / 3
 """Seconds of an evaluation over those of training, where only these are given: the forward pass of a step, without its
@@ -81,7 +81,7 @@ def estimate(
                 once = 0.0
                 if pace.encode:
                     artifact = (stage.encoder_fingerprint, stage.train_checksum, _encoder_from(run, stage))
-                    once = 0.0 if artifact in encoded else pace.encode * dataset.count(SPLIT_OF[stage.data])
+                    once = 0.0 if artifact in encoded else pace.encode * dataset.count(stage.train_split)
                     encoded.add(artifact)
                 left[stage.key] = 0.0 if is_trained(stage) else cost + once
             if stage is run.stages[-1] and not is_done(run):
@@ -100,7 +100,7 @@ def _encoder_from(run: RunPlan, stage: StagePlan) -> str:
 
 def _training(stage: StagePlan, pace: Pace, taught: float, dataset: Dataset) -> float:
     """The seconds of a stage: its epochs, each with an evaluation, and first a teacher's reading of all documents."""
-    documents, select = dataset.count(SPLIT_OF[stage.data]), dataset.count(stage.training.select_on)
+    documents, select = dataset.count(stage.train_split), dataset.count(stage.select_split)
     return stage.training.epochs * (documents * pace.train + select * pace.read) + documents * taught
 
 

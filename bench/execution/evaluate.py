@@ -28,7 +28,7 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
     facts = dataset.evaluation_facts()
     context.report(folder, state="running", stage="evaluation", doing="evaluating dev")
     with reading(f"choosing on {last.training.select_on} what to decide by"):
-        decision = model.decision() | predictor.tune(dataset.documents(last.training.select_on))
+        decision = model.decision() | predictor.tune(dataset.documents(last.select_split))
     splits = {}
     for split in ("dev", "test"):
         context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")

@@ -29,9 +29,9 @@ from bench.registry import ModelEntry, code_version, find
 from bench.runs.interrupt import Interrupted, handling_signals
 from bench.runs.names import IMPORTED
 from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, ImportedWeights, RunPlan, StagePlan
-from bench.runs.recipe import Setting
 from bench.runs.record import RunRecord, StageRecord
 from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
+from bench.runs.settings import RunSetting, parts_of
 from bench.runs.stage_folder import (
     ENCODER,
     SELECTED,
@@ -62,7 +62,7 @@ class Checkpoint:
     path: Path
     model: str
     relations: Path
-    setting: Setting
+    setting: RunSetting
     encoder: str
     seed: int
     changes: Mapping[str, Any]
@@ -148,7 +148,7 @@ def _plan(
         hyperparameters=checked(cls.Hyperparameters, own, entry.name).model_dump(),
         training=training,
         freeze=(),
-        data=cls.recipe.stages[checkpoint.setting][-1].data,
+        data=cls.recipe.stages[parts_of(checkpoint.setting).base][-1].data,
         dataset=dataset.name,
         train_checksum="",
         select_checksum="",

@@ -16,7 +16,7 @@ from bench.inference.load import reads_words
 from bench.inference.signals import SignalFile
 from bench.locks import NO_HURRY, Waiting
 from bench.nn.encoder_source import EncoderSource
-from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.runs.plan import RunPlan, StagePlan
 from bench.training.trainer import StageData
 
 
@@ -47,9 +47,9 @@ class Inputs:
         """What a stage reads, with its teacher's signals if it has one."""
         words = reads_words(plan)
         return StageData(
-            train=self.features(SPLIT_OF[plan.data], words),
-            select=self.features(plan.training.select_on, words),
-            select_documents=self.dataset.documents(plan.training.select_on),
+            train=self.features(plan.train_split, words),
+            select=self.features(plan.select_split, words),
+            select_documents=self.dataset.documents(plan.select_split),
             signals=signals,
         )
 
@@ -63,10 +63,8 @@ def check_unchanged(plan: RunPlan, dataset: Dataset, encoder_fingerprint: str) -
     }
     for stage in plan.stages:
         same |= {
-            f"the {stage.data} documents": dataset.checksum(SPLIT_OF[stage.data]) == stage.train_checksum,
-            f"the {stage.training.select_on} documents": (
-                dataset.checksum(stage.training.select_on) == stage.select_checksum
-            ),
+            f"the {stage.data} documents": dataset.checksum(stage.train_split) == stage.train_checksum,
+            f"the {stage.training.select_on} documents": dataset.checksum(stage.select_split) == stage.select_checksum,
             "the relations": dataset.relations == stage.relations,
             f"the encoder {plan.encoder!r}": encoder_fingerprint == stage.encoder_fingerprint,
         }

@@ -34,7 +34,7 @@ from bench.nn.devices import this_device
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.precision import settled_precision
 from bench.runs.interrupt import Interrupt
-from bench.runs.plan import SPLIT_OF, StagePlan
+from bench.runs.plan import StagePlan
 from bench.training.trainer import Progress, StageData, StageTrainer, Surroundings
 
 PROBE_VERSION = 3
@@ -139,7 +139,7 @@ def _measured(
 ) -> Pace:
     device = this_device()
     plan, teacher = _settled(plan, source, device), teacher and _settled(teacher, source, device)
-    chunks, training = dataset.chunks(SPLIT_OF[plan.data]), plan.training
+    chunks, training = dataset.chunks(plan.train_split), plan.training
     per_batch = training.tokens_per_batch // PIECES if training.tokens_per_batch else training.batch_size
     count = max(READ, (STEPS + 1) * max(1, per_batch) * training.accumulate)
     documents = list(islice(chain.from_iterable(chunk.documents() for chunk in chunks), count))

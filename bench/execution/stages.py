@@ -24,7 +24,7 @@ from bench.nn.encoder_seal import is_intact, seal
 from bench.nn.precision import settled_precision
 from bench.nn.weights import load_tensors
 from bench.processes import give_back_memory
-from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.recipe import Precision
 from bench.runs.record import StageRecord
 from bench.runs.run_folder import RunFolder
@@ -92,7 +92,7 @@ def help_with_stage(context: Context, work: dict[str, Any]) -> Callable[[Group],
         raise BenchError(f"{context.out / 'runs' / work['run']}: no readable plan with the stage {work['stage']}")
     inputs = context.inputs(run)
     check_unchanged(run, inputs.dataset, inputs.source.fingerprint)
-    features = inputs.features(SPLIT_OF[stage.data])
+    features = inputs.features(stage.train_split)
     signals = SignalFile(signal_folder(context.out, stage), features) if stage.signal else None
     data = inputs.stage_data(stage, signals)
 
@@ -208,7 +208,7 @@ def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: I
     """What the teacher says of the student's documents, made here unless it has been."""
     assert student.signal is not None
     reader = context.reader(teacher, inputs)
-    features = inputs.features(SPLIT_OF[student.data], reads_words(teacher))
+    features = inputs.features(student.train_split, reads_words(teacher))
     features = context.encoded(features, reader, run, student.data)
     signals_of = partial(reader.signals, features, student.signal)
 

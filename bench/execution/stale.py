@@ -10,7 +10,7 @@ from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.errors import BenchError, UsageError
 from bench.inference.changed_code import changed_code
 from bench.inference.trust import INSTALLED_ONLY
-from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, SPLIT_OF, RunPlan
+from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, RunPlan
 from bench.runs.run_folder import run_folders
 
 
@@ -55,8 +55,8 @@ def _planned(plan: RunPlan) -> Iterator[tuple[str, str]]:
     yield from (("dev", plan.dev_checksum), ("test", plan.test_checksum))
     for stage in plan.stages:
         if stage.imported is None:
-            yield SPLIT_OF[stage.data], stage.train_checksum
-            yield stage.training.select_on, stage.select_checksum
+            yield stage.train_split, stage.train_checksum
+            yield stage.select_split, stage.select_checksum
 
 
 def _is_other(dataset: Dataset, split: str, checksum: str) -> bool:

@@ -10,6 +10,7 @@ from bench.experiment.losses import Changeable, names_of
 from bench.experiment.overrides import KEY_FORM, SOURCES, flattened, parse_key, trainable
 from bench.interface import SETTINGS
 from bench.registry import LossEntry
+from bench.runs.settings import parts_of
 
 
 def check_changes(
@@ -44,8 +45,9 @@ def _check_change(text: str, models: Sequence[Changeable], losses: Mapping[str, 
         of = ", ".join(dict.fromkeys(_named(model) for model in meant))
         raise unknown(f"hyperparameter of {of}", key.name, known)
     if key.setting and key.data:
+        base = parts_of(key.setting).base
         recipes = [model.entry.cls.recipe.stages for model in meant]
-        trained_on = {stage.data for stages in recipes for stage in stages.get(key.setting, ())}
+        trained_on = {stage.data for stages in recipes for stage in stages.get(base, ())}
         if key.data not in trained_on:
             raise unknown(f"data of the setting {key.setting}", key.data, trained_on)
 

@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from bench.errors import UsageError, unknown
 from bench.experiment.checks import check_changes
 from bench.experiment.losses import Changeable, changeable
-from bench.experiment.overrides import flattened, parse_changes
+from bench.experiment.overrides import flattened, parse_changes, parsed
 from bench.experiment.seeds import parse_seeds
 from bench.experiment.values import problems
 from bench.experiment.variants import Variant, split_models, variants_of, why_not
-from bench.interface import SETTINGS, Setting
+from bench.interface import SETTINGS
 from bench.registry import LOSS, find, find_loss, registered
+from bench.runs.settings import WITH_SHARES, RunSetting, by_share, parts_of
 
 DEFAULT_ENCODER = "roberta-large"
 SAMPLE = "sample"
@@ -85,7 +86,7 @@ class Experiment:
     models: tuple[Variant, ...]
     seeds: tuple[int, ...]
     dataset: str
-    settings: tuple[Setting, ...]
+    settings: tuple[RunSetting, ...]
     encoder: str
     max_length: int
     presets: tuple[Mapping[str, Any], ...]
@@ -97,7 +98,7 @@ class Experiment:
         return (*self.presets, *self.changes)
 
     @property
-    def cells(self) -> list[tuple[Setting, Variant]]:
+    def cells(self) -> list[tuple[RunSetting, Variant]]:
         """What is to be run, without what a model does not have."""
         return [(s, variant) for s in self.settings for variant in self.models if why_not(variant, s) is None]
 
@@ -252,14 +253,14 @@ def _chosen(experiments: Sequence[Experiment], wanted: Options, origin: str) -> 
             raise unknown(f"model of {origin}", str(variant), {str(one) for one in offered})
     for setting in wanted.settings or ():
         known = {one for experiment in experiments for one in experiment.settings}
-        if setting not in {*known, "all"}:
+        if setting not in {*known, "all"} and not ("@" in setting and parts_of(setting).base in known):
             raise unknown(f"setting of {origin}", setting, known)
     settings = _settings(wanted.settings or ["all"])
     chosen = [
         replace(
             experiment,
             models=tuple(m for m in experiment.models if not variants or any(_is(m, variant) for variant in variants)),
-            settings=tuple(setting for setting in experiment.settings if setting in settings),
+            settings=tuple(s for s in settings if s in experiment.settings or _is_share_of_one(s, experiment.settings)),
         )
         for experiment in experiments
     ]
@@ -267,6 +268,12 @@ def _chosen(experiments: Sequence[Experiment], wanted: Options, origin: str) -> 
     if not chosen:
         raise UsageError(f"{origin} has none of {', '.join(map(str, variants))} in {', '.join(settings)}")
     return chosen
+
+
+def _is_share_of_one(setting: RunSetting, settings: Sequence[RunSetting]) -> bool:
+    """Whether a setting is one of some others on a share of its labels: a table that has ext has ext@10%."""
+    base, share = parts_of(setting)
+    return share is not None and base in settings
 
 
 def _is(variant: Variant, wanted: Variant) -> bool:
@@ -288,6 +295,11 @@ def _check(experiments: Sequence[Experiment], layers: Sequence[_Layer], command_
         check_changes(f"{variant.entry.name}:", variant.changes, [model])
     of_run = [model for _, model in run]
     check_changes("--set ", command_line.options.set, of_run)
+    settings = {setting for experiment in experiments for setting in experiment.settings}
+    for key, _ in parsed(command_line.options.set):
+        if key.setting and parts_of(key.setting).share and key.setting not in settings:
+            run_are = ", ".join(sorted(settings))
+            raise UsageError(f"--set {key.setting}.{key.name}: {key.setting} is not run; the settings are {run_are}")
     named = [variant for layer in layers for name in layer.options.models or () for variant in variants_of(name)]
     of_file = [*of_run, *(changeable(variant.entry, [variant.changes]) for variant in named)]
     for layer in layers:
@@ -302,8 +314,10 @@ def _split(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
 
 
-def _settings(names: Sequence[str]) -> tuple[Setting, ...]:
+def _settings(names: Sequence[str]) -> tuple[RunSetting, ...]:
+    """The settings of these names in their order, shares of labels after the setting they are of."""
     for name in names:
-        if name not in (*SETTINGS, "all"):
-            raise unknown("setting", name, [*SETTINGS, "all"])
-    return tuple(s for s in SETTINGS if s in names or "all" in names)
+        if "@" not in name and name not in (*SETTINGS, "all"):
+            raise unknown("setting", name, [*SETTINGS, "all"], WITH_SHARES)
+    asked = {str(parts_of(name)) for name in names if name != "all"} | set(SETTINGS if "all" in names else ())
+    return tuple(sorted(asked, key=lambda setting: (SETTINGS.index(parts_of(setting).base), by_share(setting))))

@@ -4,6 +4,7 @@
     DATA.NAME                     stages that train on it               distant.epochs
     SETTING.NAME                  every stage of it                     human+distant.epochs
     SETTING.DATA.NAME             its stages that train on it           human+distant.human.head_lr
+    SETTING@SHARE. in its place   that share of its labels alone        ext@10%.prior_multiple
     MODEL. before any of these    that model alone                      ttmre.human+distant.human.head_lr
     LOSS. before any of these     models trained with that loss         atgl.alpha
 
@@ -20,21 +21,24 @@ from functools import cache
 from typing import Any, get_args
 
 from bench.errors import UsageError, unknown
-from bench.interface import SETTINGS, Setting, Source, Training
+from bench.interface import SETTINGS, Source, Training
 from bench.registry import ModelEntry
+from bench.runs.settings import RunSetting, is_setting, parts_of
 
 SOURCES: tuple[Source, ...] = get_args(Source)
-CHANGE = re.compile(r"[A-Za-z_][\w.+-]*=")
+CHANGE = re.compile(r"[A-Za-z_][\w.+@%-]*=")
 """How a change begins, among the parts of what a user calls a model."""
 KEY_FORM = "[MODEL.][SETTING.][DATA.]NAME"
+_DOT = re.compile(r"\.(?![0-9]+%)")
+"""What parts of a key are divided by: not the point in 2.5%."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a change is of, and what it is limited to; None is no limit."""
+    """What a change is of, and what it is limited to; None is no limit. A setting has its shares of labels in it."""
 
     model: str | None
-    setting: Setting | None
+    setting: RunSetting | None
     data: Source | None
     name: str
 
@@ -47,34 +51,34 @@ class Scope:
     """
 
     models: tuple[str, ...]
-    setting: Setting
+    setting: RunSetting
     data: Source
 
     def has(self, key: Key) -> bool:
         """Whether a key concerns the stage."""
         return (
             (key.model is None or key.model in self.models)
-            and key.setting in (None, self.setting)
+            and key.setting in (None, self.setting, parts_of(self.setting).base)
             and key.data in (None, self.data)
         )
 
-    def precedence(self, key: Key) -> tuple[int, bool, bool]:
-        """Of two keys that concern the stage the greater wins: limited to the model, then setting, then data."""
+    def precedence(self, key: Key) -> tuple[int, bool, bool, bool]:
+        """Of two keys that concern the stage the greater wins: limited to the model, then setting, share, then data."""
         model = 1 + self.models.index(key.model) if key.model else 0
-        return model, key.setting is not None, key.data is not None
+        return model, key.setting is not None, "@" in (key.setting or ""), key.data is not None
 
 
 @cache
 def parse_key(text: str) -> Key:
     """`text` as a `Key`; what stands in the place of a model is taken for one. Raises UsageError."""
-    *scope, name = text.split(".")
-    model = scope.pop(0) if scope and scope[0] not in (*SETTINGS, *SOURCES) else None
-    setting: Setting | None = None
+    *scope, name = _DOT.split(text)
+    model = scope.pop(0) if scope and "@" not in scope[0] and scope[0] not in (*SETTINGS, *SOURCES) else None
+    setting: RunSetting | None = None
     data: Source | None = None
     if scope and scope[-1] in SOURCES:
         data = scope.pop()  # type: ignore[assignment]
-    if scope and scope[-1] in SETTINGS:
-        setting = scope.pop()  # type: ignore[assignment]
+    if scope and ("@" in scope[-1] or is_setting(scope[-1])):
+        setting = str(parts_of(scope.pop()))
     if scope:
         raise unknown("setting or data", scope[-1], {*SETTINGS, *SOURCES}, f"Expected {KEY_FORM}")
     return Key(model, setting, data, name)

@@ -10,11 +10,21 @@ from bench.errors import UsageError
 from bench.experiment.config import Experiment
 from bench.experiment.losses import ResolvedLoss
 from bench.experiment.variants import Variant, resolve_stages, variant_name
+from bench.label_share import share_of
 from bench.nn.encoder_source import TINY, EncoderSource
 from bench.registry import ModelEntry, code_version, find, loss_version
 from bench.runs.names import NO_ENCODER
-from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, SPLIT_OF, InferencePlan, LossPlan, RunPlan, StagePlan
-from bench.runs.recipe import Setting
+from bench.runs.plan import (
+    HARNESS_VERSION,
+    METRIC_VERSION,
+    SPLIT_OF,
+    InferencePlan,
+    LossPlan,
+    RunPlan,
+    StagePlan,
+    split_for,
+)
+from bench.runs.settings import RunSetting, parts_of
 
 
 def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) -> list[RunPlan]:
@@ -22,8 +32,9 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
     needed = {"train", "dev", "test"}
     for setting, variant in experiment.cells:
         for stage in resolve_stages(variant, setting, experiment.overrides):
-            needed |= {SPLIT_OF[stage.stage.data], stage.training.select_on}
-    missing = sorted(split for split in needed if split not in dataset.splits)
+            share = parts_of(setting).share
+            needed |= {split_for(split, share) for split in (SPLIT_OF[stage.stage.data], stage.training.select_on)}
+    missing = sorted({share_of(split)[0] for split in needed} - set(dataset.splits))
     if missing:
         raise UsageError(
             f"the data set {dataset.name!r} has no {' and no '.join(missing)} documents, which "
@@ -44,14 +55,17 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
 
 
 def _plan_run(
-    experiment: Experiment, variant: Variant, setting: Setting, seed: int, dataset: Dataset, encoder: EncoderSource
+    experiment: Experiment, variant: Variant, setting: RunSetting, seed: int, dataset: Dataset, encoder: EncoderSource
 ) -> RunPlan:
     stages: list[StagePlan] = []
+    share = parts_of(setting).share
     trained = trained_as(variant.entry)
     counted = trained.cls.reads == "documents"
     encoder_name = NO_ENCODER if counted else encoder.name
     for resolved in resolve_stages(variant, setting, experiment.overrides):
         source = resolved.stage.data
+        train, select = (split_for(split, share) for split in (SPLIT_OF[source], resolved.training.select_on))
+        thinned = next((of for of in (share_of(train)[1], share_of(select)[1]) if of), None)
         if resolved.training.freeze_encoder and trained.cls.reads == "pieces":
             raise UsageError(f"{trained.name} reads word pieces: it has no encoder to be frozen (freeze_encoder)")
         if resolved.training.compile and (resolved.training.freeze_encoder or trained.cls.reads == "pieces"):
@@ -72,8 +86,8 @@ def _plan_run(
                 freeze=resolved.stage.freeze,
                 data=source,
                 dataset=dataset.name,
-                train_checksum=dataset.checksum(SPLIT_OF[source]),
-                select_checksum=dataset.checksum(resolved.training.select_on),
+                train_checksum=dataset.checksum(train),
+                select_checksum=dataset.checksum(select),
                 relations=dataset.relations,
                 encoder=encoder_name,
                 encoder_fingerprint=NO_ENCODER if counted else encoder.fingerprint,
@@ -86,6 +100,7 @@ def _plan_run(
                 signal=resolved.stage.signal,
                 relation_texts=dataset.relation_texts() if trained.cls.reads_relation_texts else None,
                 loss=_loss(resolved.loss),
+                label_share=None if thinned is None else str(thinned.deciding),
             )
         )
     return RunPlan(

@@ -25,8 +25,9 @@ from bench.experiment.losses import (
 )
 from bench.experiment.overrides import CHANGE, Scope, applicable, parse_changes, trainable
 from bench.experiment.values import SHOWN, checked
-from bench.interface import Setting, Stage, Training
+from bench.interface import Stage, Training
 from bench.registry import LossEntry, ModelEntry, find
+from bench.runs.settings import THINNED, RunSetting, parts_of
 
 MOST_VARIANTS = 1000
 _NUMBER = re.compile(r"[+-]?\d[^:]*")
@@ -115,7 +116,9 @@ class ResolvedStage:
     loss: ResolvedLoss | None = None
 
 
-def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mapping[str, Any]]) -> list[ResolvedStage]:
+def resolve_stages(
+    variant: Variant, setting: RunSetting, overrides: Sequence[Mapping[str, Any]]
+) -> list[ResolvedStage]:
     """The stages of a model in a setting, with the overrides in force. Raises UsageError for a value that can't be.
 
     overrides: levels of changes (`bench.experiment.overrides`); a later level wins over an earlier one whatever they
@@ -125,7 +128,7 @@ def resolve_stages(variant: Variant, setting: Setting, overrides: Sequence[Mappi
     if reason := why_not(variant, setting):
         raise UsageError(reason)
     levels = (*overrides, variant.changes)
-    stages = zip(entry.cls.recipe.stages[setting], _scopes(variant, setting), strict=True)
+    stages = zip(entry.cls.recipe.stages[parts_of(setting).base], _scopes(variant, setting), strict=True)
     resolved = [_resolved(entry, stage, levels, scope) for stage, scope in stages]
     columns = [r.loss.entry.cls.threshold_columns(r.loss.hyperparameters) if r.loss else 1 for r in resolved]
     check_columns(f"{variant}, {setting}", columns)
@@ -171,41 +174,49 @@ def _loss_and_scope(
     return loss, scope if loss is None else replace(scope, models=(*scope.models, loss.name))
 
 
-def why_not(variant: Variant, setting: Setting) -> str | None:
+def why_not(variant: Variant, setting: RunSetting) -> str | None:
     """Why a model has no such setting; None where it has."""
-    recipe, name = variant.entry.cls.recipe, variant.entry.name
-    if recipe.stages.get(setting):
+    recipe, name, base = variant.entry.cls.recipe, variant.entry.name, parts_of(setting).base
+    if recipe.stages.get(base):
         return None
-    return f"{name} has no setting {setting}: {recipe.not_applicable.get(setting, 'its recipe has no stages for it')}"
+    return f"{name} has no setting {setting}: {recipe.not_applicable.get(base, 'its recipe has no stages for it')}"
 
 
-def _scopes(variant: Variant, setting: Setting) -> list[Scope]:
+def _scopes(variant: Variant, setting: RunSetting) -> list[Scope]:
     """What the changes of each stage can be limited to.
 
     A teacher is the model of the setting that trains on its data alone, in whichever setting it teaches: changes for
     `human+distant` are for its student, and the teacher is trained once for both settings.
     """
+    of_ext = parts_of(setting).alone
     cls = variant.entry.cls
     models = (cls.trains_as, variant.entry.name) if cls.trains_as else (variant.entry.name,)
-    stages = cls.recipe.stages[setting]
+    stages = cls.recipe.stages[parts_of(setting).base]
     teaches = [*(stage.signal is not None for stage in stages[1:]), False]
-    return [Scope(models, s.data if teacher else setting, s.data) for s, teacher in zip(stages, teaches, strict=True)]
+    alone = [of_ext if stage.data == THINNED else stage.data for stage in stages]
+    return [
+        Scope(models, on_its_own if teacher else setting, stage.data)
+        for stage, on_its_own, teacher in zip(stages, alone, teaches, strict=True)
+    ]
 
 
-def variant_name(variant: Variant, setting: Setting, levels: Sequence[Mapping[str, Any]]) -> str:
+def variant_name(variant: Variant, setting: RunSetting, levels: Sequence[Mapping[str, Any]]) -> str:
     """What the user changed of a model in a setting, as the tables show it: `distant.epochs=5,layers=2`.
 
-    levels: the user's; what a preset says is no change. What is changed for other settings is none either.
+    levels: the user's; what a preset says is no change. What is changed for other settings is none either. What is
+    changed for a share of the labels alone says so (`ext@10%.prior_multiple=10`): at other shares it is another value.
     """
     entry = variant.entry
     own = changeable(entry, (*levels, variant.changes)).names()
     changed: dict[str, Any] = {}
-    for stage, limits in zip(entry.cls.recipe.stages[setting], _scopes(variant, setting), strict=True):
+    for stage, limits in zip(entry.cls.recipe.stages[parts_of(setting).base], _scopes(variant, setting), strict=True):
         _, scope = _loss_and_scope(entry, stage, (*levels, variant.changes), limits)
         for level in (*levels, variant.changes):
             for key, value in applicable(level, scope):
                 if key.name in own:
                     name = f"{key.data}.{key.name}" if key.data else key.name
+                    if "@" in (key.setting or ""):
+                        name = f"{key.setting}.{name}"
                     changed[name] = shown_loss(value) if key.name == LOSS else value
     return ",".join(f"{name}={plain(value)}" for name, value in sorted(changed.items()))
 

@@ -12,7 +12,7 @@ from bench.inference.model_code import UnusableModelError, model_code
 from bench.interface import CountingModel, CountingTask
 from bench.metrics.submission import Prediction
 from bench.registry import code_version, find
-from bench.runs.plan import SPLIT_OF, RunPlan, StagePlan
+from bench.runs.plan import RunPlan, StagePlan
 
 
 def made(stage: StagePlan, dataset: Dataset) -> CountingModel:
@@ -27,7 +27,7 @@ def made(stage: StagePlan, dataset: Dataset) -> CountingModel:
 
 def fit(model: CountingModel, stage: StagePlan, dataset: Dataset) -> None:
     """Fit a model on the documents of a stage. Raises `UnusableModelError`."""
-    documents, dev = dataset.documents(SPLIT_OF[stage.data]), dataset.documents(stage.training.select_on)
+    documents, dev = dataset.documents(stage.train_split), dataset.documents(stage.select_split)
     with model_code(f"{stage.model} failed on {stage.data}"):
         model.fit(documents, dev, stage.seed)
 
@@ -54,7 +54,7 @@ def fitted_again(plan: RunPlan, dataset: Dataset) -> CountingModel:
     """The model of a run, fitted on what it was. Raises `UnusableModelError` where that or its code has changed."""
     model = None
     for stage in plan.stages:
-        if dataset.checksum(SPLIT_OF[stage.data]) != stage.train_checksum:
+        if dataset.checksum(stage.train_split) != stage.train_checksum:
             raise UnusableModelError(f"it is fitted anew, and the {stage.data} documents of {dataset.name!r} changed")
         try:
             if code_version(find(stage.reference).cls) != stage.code:

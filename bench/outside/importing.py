@@ -23,9 +23,9 @@ from bench.metrics.submission import Prediction, either_way_round, keep_submissi
 from bench.outside.scores import has_scores, keep_scores
 from bench.runs.names import OUTSIDE, made_anew
 from bench.runs.plan import METRIC_VERSION, OutsidePredictions, RunPlan
-from bench.runs.recipe import Setting
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
+from bench.runs.settings import RunSetting
 from bench.runs.verdict import SCORED
 
 UNSTATED = "unstated"
@@ -43,7 +43,7 @@ class OutsideSystem:
     """What somebody says of a system that was made elsewhere. encoder: UNSTATED where it has none, or nobody knows."""
 
     name: str
-    setting: Setting
+    setting: RunSetting
     encoder: str = UNSTATED
     source: str = ""
     note: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.analysis.audit import audit_published
 from bench.analysis.audit.records import audit_cells, record_rows
-from bench.analysis.systems import Condition, System
+from bench.analysis.systems import Condition, System, most_rows_first
 from bench.errors import plural
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
@@ -17,6 +17,7 @@ from bench.report.tables.comparisons import claims_tables
 from bench.report.tables.datasets import statistics_tables
 from bench.report.tables.elsewhere import elsewhere_tables
 from bench.report.tables.findings import counts_table, findings_table
+from bench.report.tables.label_shares import label_share_tables
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
 from bench.report.tables.runs import runs_table, without_record
@@ -80,6 +81,9 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         yield Section("seeds", "Seeds", _of_how_many(seeds, conditions), figures=seeds)
     if material.ablations:
         yield Section("ablations", "Ablations", tables=results.ablations, figures=of("ablations"))
+    if shares := apart(label_share_tables(material.shares)):
+        intro = "Models trained on a share of the labels: who loses how much with them."
+        yield Section("label-shares", "Shares of labels", intro, shares, figures=of("label-shares"))
     relations = apart(rare_tables(material.shown))
     if results.slices or relations:
         intro = "Frequent and rare relations, pairs within a sentence and across sentences. Click to open."
@@ -106,7 +110,7 @@ def _largest_conditions(systems: Sequence[System]) -> list[tuple[Condition, list
     groups: dict[Condition, list[System]] = defaultdict(list)
     for system in systems:
         groups[Condition.of(system.plan)].append(system)
-    return sorted(groups.items(), key=lambda group: -len(group[1]))
+    return sorted(groups.items(), key=most_rows_first)
 
 
 def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, list[System]]]) -> str:

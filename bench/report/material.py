@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.analysis.aggregate import Cell
+from bench.analysis.label_shares import ShareCurves, share_curves
 from bench.analysis.published import Published
 from bench.analysis.systems import System, systems_of
 from bench.report.tables.ablations import Ablation, ablations
@@ -25,6 +26,8 @@ class Material:
     ablations: Sequence[Ablation]
     shown: Sequence[System] = field(default_factory=tuple)
     """The systems of the main tables: all but those that are points of an ablation and nothing else."""
+    shares: Sequence[ShareCurves] = field(default_factory=tuple)
+    """Those of `shown` that were trained on shares of the labels, as curves."""
 
 
 def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
@@ -37,4 +40,4 @@ def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
     printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
     in_tables = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
     shown = [s for s in systems if s.plan.configuration not in points or s in in_tables]
-    return Material(out, systems, rows, data_facts(systems), varied, shown)
+    return Material(out, systems, rows, data_facts(systems), varied, shown, share_curves(shown))

@@ -7,6 +7,7 @@ from collections.abc import Set
 from typing import Any
 
 from bench.filesystem import digest
+from bench.label_share import parse_share
 
 COMPILED_VERSION = 2
 """How a compiled encoder trains: raise it when that gives other numbers. It is in the keys of such stages alone."""
@@ -19,7 +20,8 @@ IMPORT_NAMES = frozenset({"file", "source", "note"})
 
 def stage_folder_name(stage: dict[str, Any]) -> str:
     """The name of a stage's folder, from its plan as JSON."""
-    return file_name(f"{stage['model']}-{stage['data']}-s{stage['seed']}-{stage_key(stage)}")
+    share = f"-{parse_share(stage['label_share']).name}" if stage.get("label_share") else ""
+    return file_name(f"{stage['model']}-{stage['data']}{share}-s{stage['seed']}-{stage_key(stage)}")
 
 
 def stage_key(stage: dict[str, Any]) -> str:

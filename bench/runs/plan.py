@@ -7,15 +7,24 @@ made: whoever reads records reads plans.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from bench.errors import plural
+from bench.errors import UsageError, plural
 from bench.filesystem import digest
+from bench.label_share import LabelShare, parse_share
 from bench.runs.keys import file_name, stage_content, stage_folder_name, stage_key
 from bench.runs.names import NO_ENCODER, Origin
 from bench.runs.recipe import Precision, Setting, Signal, Source, Training
+from bench.runs.settings import RunSetting, parts_of
 
 HARNESS_VERSION = 3
 """Part of every key: raise it when the trainer, pooling, head or data layer would give other numbers."""
@@ -23,6 +32,23 @@ METRIC_VERSION = 1
 """Part of every run's key: raise it when evaluation would give other numbers from the same predictions."""
 
 SPLIT_OF: dict[Source, str] = {"human": "train", "distant": "distant", "ext": "ext"}
+_COMPLETE = {"ext": "train", "dev_ext": "dev"}
+"""By the splits without all labels, those with them: of which a share is taken in their place."""
+
+
+def split_for(split: str, share: LabelShare | None) -> str:
+    """The split that is read for `split` in a setting on a share of the labels: `train@10%` for ext."""
+    return share.of(_COMPLETE[split]) if share and split in _COMPLETE else split
+
+
+def _share_text(text: str) -> str:
+    try:
+        return str(parse_share(text))
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+ShareText = Annotated[str, AfterValidator(_share_text)]
 
 
 class _Frozen(BaseModel):
@@ -42,7 +68,7 @@ class ImportedWeights(_Frozen):
     mapping: str
     mapping_version: int
     columns: tuple[str, ...]
-    setting: Setting
+    setting: RunSetting
     file: str
     source: str = ""
     note: str = ""
@@ -67,6 +93,7 @@ class StagePlan(_Frozen):
     imported: of weights that were trained elsewhere; `train_checksum` and `select_checksum` are then empty.
     relation_texts: of each relation its name and its description, "" where it has none, for a model that reads them.
     loss: what it is trained with and decides by, where that is not the model's own.
+    label_share: which of the labels stand for ext and dev_ext (`bench.label_share`), where it reads any of them.
     """
 
     harness: int = 1
@@ -94,12 +121,13 @@ class StagePlan(_Frozen):
     imported: ImportedWeights | None = None
     relation_texts: tuple[tuple[str, str], ...] | None = None
     loss: LossPlan | None = None
+    label_share: ShareText | None = None
 
     @model_serializer(mode="wrap")
     def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what came later and is not used, so that versions from before can read it."""
         content: dict[str, Any] = serialized(self)
-        for later in ("imported", "relation_texts", "loss"):
+        for later in ("imported", "relation_texts", "loss", "label_share"):
             if content[later] is None:
                 del content[later]
         return content
@@ -108,6 +136,21 @@ class StagePlan(_Frozen):
     def key(self) -> str:
         """16 hex digits: equal keys, equal weights. What things are called does not count, what they hold does."""
         return stage_key(self.model_dump(mode="json"))
+
+    @property
+    def share(self) -> LabelShare | None:
+        """Which of the labels it trains on, of those that are there; None for all of a split that has a file."""
+        return None if self.label_share is None else parse_share(self.label_share)
+
+    @property
+    def train_split(self) -> str:
+        """The split of the data set that it trains on."""
+        return split_for(SPLIT_OF[self.data], self.share)
+
+    @property
+    def select_split(self) -> str:
+        """The split of the data set whose labels choose its epoch."""
+        return split_for(self.training.select_on, self.share)
 
     @property
     def is_counted(self) -> bool:
@@ -172,7 +215,7 @@ class RunPlan(_Frozen):
     model: str
     variant: str
     dataset: str
-    setting: Setting
+    setting: RunSetting
     encoder: str
     seed: int
     stages: tuple[StagePlan, ...]
@@ -226,7 +269,9 @@ class RunPlan(_Frozen):
         """16 hex digits: equal keys, equal records."""
         if self.outside:
             return digest([*self._said_of_outside(self.outside), self.seed, self.outside.predictions])
-        return digest([self.metric, self.stages[-1].key, self._evaluated()])
+        # Of all labels a share is the same by any rule, and so is what is trained: runs are told apart by their names.
+        thinned = [self.setting] if parts_of(self.setting).share else []
+        return digest([self.metric, self.stages[-1].key, self._evaluated(), *thinned])
 
     @property
     def configuration(self) -> str:
@@ -259,7 +304,7 @@ class RunPlan(_Frozen):
     def folder(self) -> str:
         """The run's folder under `runs/`."""
         variant = f"-{self.variant}" if self.variant else ""
-        name = file_name(f"{self.model}{variant}-{self.dataset}-{self.setting}-{self.encoder}")
+        name = file_name(f"{self.model}{variant}-{self.dataset}-{parts_of(self.setting).name}-{self.encoder}")
         return f"{name[:120].lstrip('-') or 'run'}-s{self.seed}-{self.key}"  # what begins with - is an option
 
 

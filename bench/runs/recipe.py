@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Setting = Literal["human", "distant", "human+distant", "ext", "ext+distant"]
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
+"""What recipes have stages of. A run may also have one of these on a share of the labels (`bench.runs.settings`)."""
 Source = Literal["human", "distant", "ext"]
 """Which training data a stage reads."""
 Signal = Literal["logits", "token_attention"]

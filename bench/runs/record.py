@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 from bench.filesystem import DamagedFileError
 from bench.points import points
-from bench.runs.recipe import Precision, Setting
+from bench.runs.recipe import Precision
+from bench.runs.settings import RunSetting
 from bench.runs.versions import read_as, schema_of
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class RunRecord(BaseModel):
     model: str
     variant: str
     dataset: str
-    setting: Setting
+    setting: RunSetting
     encoder: str
     seed: int
     facts: dict[str, str]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.filesystem import read_checked, write_checked
 from bench.runs.outline import RunOutline
+from bench.runs.settings import parts_of
 from bench.slurm.profiles import Profile
 from bench.slurm.queue import ArrayIndex, Queued
 from bench.slurm.tasks import Task
@@ -110,7 +111,7 @@ def job_name(submission: str, runs: Sequence[RunOutline]) -> str:
     if not runs:
         return submission
     models = _few([run.model for run in runs], "models")
-    settings = _few([run.setting for run in runs], "settings")
+    settings = _few([parts_of(run.setting).name for run in runs], "settings")
     seeds = sorted({run.seed for run in runs})
     span = f"s{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"s{seeds[0]}"
     return re.sub(r"[^\w+.-]", "_", f"{models}-{settings}-{span}") + f".{submission}"

@@ -57,6 +57,14 @@ def plans(models: str, *changes: str, **options: object) -> list[RunPlan]:
     return make_plan(experiment, dataset, find_encoder("tiny", dataset.documents("train")))
 
 
+def test_of_a_share_of_the_labels_it_sees_no_others(mine, tmp_path):
+    body = "    def fit(self, documents, dev, seed):\n        raise ValueError(sum(len(d.labels) for d in documents))\n"
+    (plan,) = plans(mine(predict=body + "    def predict(self, documents):\n        return []\n"), settings="ext@50%")
+    execute(tmp_path / "out", [plan])
+    labels = len({triple for d in open_dataset("small").documents("train") for triple in d.triples()})
+    assert f"ValueError: {(labels + 1) // 2}" in RunFolder.of(tmp_path / "out", plan).error()
+
+
 @pytest.mark.parametrize("setting", ["human", "human+distant", "ext"])
 def test_it_is_fitted_scored_and_kept_as_a_record_without_weights_or_encoder(setting, mine, tmp_path):
     (plan,) = plans(mine(), settings=setting)

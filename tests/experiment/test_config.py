@@ -136,10 +136,36 @@ def test_seeds_of_a_file_are_a_number_or_a_list(text, seeds, toml):
         ("human,all", SETTINGS),
         ("human,human", ("human",)),
         ("human+distant", ("human+distant",)),
+        ("ext+distant,ext@50%,ext@5%,ext", ("ext", "ext@5%", "ext@50%", "ext+distant")),
+        ("ext@5.0%,ext@5%:per-type:0", ("ext@5%",)),
+        ("all,ext@5%+distant", (*SETTINGS, "ext@5%+distant")),
     ],
 )
 def test_settings_are_named_or_all(asked, expected):
     assert make_experiment(models="atlop", settings=asked).settings == expected
+
+
+def test_a_file_has_shares_of_labels_as_the_command_line_has(toml):
+    text = 'dataset = "mine"\nsettings = ["ext@2.5%", "ext@5%"]\n[set.ssrpu."ext@2.5%"]\nprior_multiple = 40'
+    experiment = make_experiment(models="ssrpu", config=toml(text))
+    of_settings = [resolve_stages(experiment.models[0], s, experiment.overrides) for s in experiment.settings]
+    assert experiment.settings == ("ext@2.5%", "ext@5%")
+    assert [stage.hyperparameters["prior_multiple"] for (stage,) in of_settings] == [40, 12]
+
+
+def test_of_a_table_that_has_ext_its_shares_can_be_chosen():
+    (experiment,) = make_experiments(CommandLine(config="table6", models="ssrpu", settings="ext@10%,ext@5%"))
+    assert experiment.settings == ("ext@5%", "ext@10%")
+    (stage,) = resolve_stages(experiment.models[0], "ext@5%", experiment.overrides)
+    assert stage.training.select_on == "dev_ext"
+    with pytest.raises(UsageError, match="unknown setting of preset table8 'ext@5%'"):
+        make_experiments(CommandLine(config="table8", settings="ext@5%"))
+
+
+def test_a_change_of_a_share_that_is_not_run_is_refused_where_it_was_typed():
+    with pytest.raises(UsageError, match=r"--set ext@5%.epochs: ext@5% is not run; the settings are ext@10%"):
+        make_experiment(models="atlop", settings="ext@10%", changes=["ext@5%.epochs=3"])
+    assert stages(settings="ext@5%", setting="ext@5%", changes=["ext@5%.epochs=3"])[0].training.epochs == 3
 
 
 def test_a_file_can_hold_the_whole_experiment(toml):

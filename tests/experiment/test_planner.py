@@ -200,6 +200,66 @@ def test_a_folders_name_is_safe_and_short_whatever_a_variant_is_called():
     assert len(plan.folder.encode()) < 200
 
 
+def test_a_share_of_the_labels_trains_the_recipe_of_ext_on_train_and_dev_with_a_share_of_theirs():
+    dataset = open_dataset("small")
+    (ext,) = plans("ssrpu", settings="ext")
+    (plan,) = plans("ssrpu", "select_on=dev_ext", settings="ext@50%:at-random")
+    (stage,) = plan.stages
+    assert (plan.setting, stage.label_share) == ("ext@50%:at-random", "50%:at-random")
+    assert (stage.data, stage.hyperparameters) == ("ext", ext.stages[0].hyperparameters)
+    assert (stage.train_split, stage.select_split) == ("train@50%:at-random", "dev@50%:at-random")
+    read = (stage.train_split, stage.select_split)
+    assert (stage.train_checksum, stage.select_checksum) == tuple(map(dataset.checksum, read))
+    assert (plan.dev_checksum, plan.test_checksum) == (ext.dev_checksum, ext.test_checksum)
+
+
+def test_with_distant_data_the_distant_stage_is_that_of_every_other_setting_and_a_teacher_has_the_share():
+    (plain,), (share,) = plans("atlop", settings="ext+distant"), plans("atlop", settings="ext@50%+distant")
+    assert share.stages[0] == plain.stages[0]
+    assert "label_share" not in share.stages[0].model_dump()
+    (alone,), (taught,) = plans("dreeam", settings="ext@50%"), plans("dreeam", settings="ext@50%+distant")
+    assert taught.stages[0] == alone.stages[0]
+    assert [stage.train_split for stage in taught.stages] == ["train@50%", "distant", "train@50%"]
+
+
+def test_shares_rules_and_seeds_are_runs_of_their_own_with_clean_names():
+    settings = ["ext", "ext@50%", "ext@50.5%", "ext@50%:at-random", "ext@50%:per-type:1", "ext@50%+distant"]
+    planned = plans(settings=",".join(settings))
+    assert len({plan.key for plan in planned}) == len({plan.configuration for plan in planned}) == len(settings)
+    for plan in planned:
+        for name in (plan.folder, *(stage.folder for stage in plan.stages)):
+            assert not set(name) & set("%:@ ")
+    assert "-ext-50.5-per-type-0-" in next(plan.folder for plan in planned if plan.setting == "ext@50.5%")
+
+
+def test_all_labels_are_trained_on_once_whichever_rule_is_named():
+    one, other = plans(settings="ext@100%,ext@100%:at-random:7")
+    assert one.stages == other.stages
+    assert (one.key, one.folder) != (other.key, other.folder)
+
+
+def test_a_share_is_written_in_one_way_however_it_was_typed():
+    assert plans(settings="ext@50.0%:per-type:0") == plans(settings="ext@50%")
+    with pytest.raises(UsageError, match="only ext is trained on a share"):
+        plans(settings="human@50%")
+
+
+def test_plans_of_settings_without_a_share_hold_nothing_of_it():
+    for plan in plans(settings="all"):
+        assert not any("label_share" in stage for stage in plan.model_dump(mode="json")["stages"])
+
+
+def test_a_plan_with_a_share_survives_being_written_down_and_one_that_is_none_is_refused():
+    (plan,) = plans(settings="ext@50%:by-annotator:2+distant")
+    written = plan.model_dump(mode="json")
+    assert RunPlan.model_validate(json.loads(json.dumps(written))) == plan
+    with pytest.raises(ValueError, match="0% of the labels cannot be kept"):
+        RunPlan.model_validate(written | {"setting": "ext@0%"})
+    written["stages"][1]["label_share"] = "101%"
+    with pytest.raises(ValueError, match=r"stages\.1\.label_share"):
+        RunPlan.model_validate(written)
+
+
 def test_seeds_of_a_cell_have_one_configuration():
     assert len({plan.configuration for plan in plans(seeds="4", settings="human+distant")}) == 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.experiment.config import CommandLine, make_experiments
-from bench.experiment.overrides import parse_key
+from bench.experiment.overrides import Key, parse_key
 from bench.experiment.variants import resolve_stages, split_models, variant_name, variants_of
 from bench.interface import SETTINGS
 
@@ -87,6 +87,31 @@ def test_of_two_keys_the_one_limited_to_the_model_wins_then_to_the_setting_then_
     level = {KEYS[first]: 1 + first, KEYS[second]: 1 + second}
     (variant,) = variants_of("atlop")
     assert resolve_stages(variant, "human+distant", [level])[1].training.epochs == 1 + max(first, second)
+
+
+OF_SHARES = ("ext.clip", "ext.ext.clip", "ext@10%.clip", "ext@10%.ext.clip", "atlop.ext.clip", "atlop.ext@10%.clip")
+"""From the one that gives way to all others."""
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(range(len(OF_SHARES)), 2)))
+def test_what_is_limited_to_ext_holds_for_its_shares_and_what_is_limited_to_a_share_wins(first, second):
+    level = {OF_SHARES[first]: 1 + first, OF_SHARES[second]: 1 + second}
+    (variant,) = variants_of("atlop")
+    assert resolve_stages(variant, "ext@10%", [level])[0].training.clip == 1 + max(first, second)
+
+
+@pytest.mark.parametrize("setting", ["ext", "ext@1%", "ext@10%:at-random", "ext@10%+distant"])
+def test_what_is_limited_to_a_share_holds_for_that_share_alone(setting):
+    (variant,) = variants_of("atlop")
+    assert resolve_stages(variant, setting, [{"ext@10%.ext.clip": 7}])[-1].training.clip == 1
+
+
+def test_a_change_of_one_share_says_so_in_the_name_and_the_point_of_a_percentage_divides_nothing():
+    (variant,) = variants_of("ssrpu:ext@2.5%.prior_multiple=40:margin=1")
+    assert resolve_stages(variant, "ext@2.5%", [])[0].hyperparameters["prior_multiple"] == 40
+    assert variant_name(variant, "ext@2.5%", []) == "ext@2.5%.prior_multiple=40,margin=1"
+    assert variant_name(variant, "ext@5%", []) == variant_name(variant, "ext", []) == "margin=1"
+    assert parse_key("ssrpu.ext@2.50%:per-type:0.ext.margin") == Key("ssrpu", "ext@2.5%", "ext", "margin")
 
 
 @pytest.mark.parametrize("key", KEYS)

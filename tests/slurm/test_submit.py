@@ -12,7 +12,7 @@ from bench.runs.run_folder import RunFolder
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import make_profile
 from bench.slurm.scheduler import Scheduler
-from bench.slurm.submissions import cancelled_jobs, note_cancellation, submissions
+from bench.slurm.submissions import cancelled_jobs, note_cancellation, submission_of, submissions
 from bench.slurm.submit import submit
 from bench.slurm.tasks import task_of_run, task_of_stage
 
@@ -179,6 +179,14 @@ def test_an_array_is_called_by_what_its_runs_are_of(slurm, out):
     send(out)
     (submission,) = submissions(out)
     assert slurm.submitted()["100"]["job-name"] == f"m+n-human-s0-2.{submission.name}"
+
+
+def test_a_share_of_labels_is_in_the_name_as_it_is_in_those_of_folders(slurm, out):
+    write_plan(out, "m", "ext@2.5%:at-random", 0, "ext")
+    send(out)
+    (submission,) = submissions(out)
+    assert slurm.submitted()["100"]["job-name"] == f"m-ext-2.5-at-random-0-s0.{submission.name}"
+    assert submission_of(slurm.submitted()["100"]["job-name"]) == submission.name
 
 
 def test_an_array_of_an_older_version_whose_id_was_never_written_is_known_by_its_name(slurm, out):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.data.catalog.ext_labels import RULE_VERSION, extremely_unlabeled
+from bench.data.catalog.label_rules import RULES_VERSION, thinned
 from bench.data.catalog.register import DatasetFiles, register
 from bench.data.catalog.registration import (
     SPLITS,
@@ -29,6 +30,7 @@ from bench.data.formats.docred import dump_documents, read_facts, titles
 from bench.data.formats.pair_order import Order
 from bench.errors import UsageError, unknown
 from bench.filesystem import home, write_atomically
+from bench.label_share import share_of
 from bench.locks import waiting_for
 
 __all__ = ["SAMPLE", "Dataset", "EvaluationFacts", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
@@ -52,7 +54,8 @@ class Dataset:
     """A data set whose files have been checked. Cheap to make: documents are read when asked for, once per process.
 
     `relations[r]` is column r + 1 of a model's logits. `splits`: those it has, of train, dev, test, distant, ext,
-    dev_ext; an ext or dev_ext that no file gives is derived from train or dev by the rule, with `ext_seed`.
+    dev_ext; an ext or dev_ext that no file gives is derived from train or dev by the rule, with `ext_seed`. Of any
+    labelled split there are also its shares (`train@10%`, `bench.label_share`), which are not among `splits`.
     """
 
     def __init__(self, registration: Registration) -> None:
@@ -83,9 +86,18 @@ class Dataset:
         return self._registration.uneven_labels
 
     def is_derived(self, split: str) -> bool:
-        """Whether the labels of this split are drawn by the ext rule, not read from a file."""
-        source = self._registration.splits.get(_DERIVED_FROM.get(split, ""))
-        return source is not None and source.labelled and split not in self._registration.splits
+        """Whether the labels of this split are drawn by a rule from those of another, not read from a file."""
+        return self._drawn_from(split) is not None
+
+    def _drawn_from(self, split: str) -> str | None:
+        """The split whose labels a derived one has some of; None for one that has a file."""
+        source, share = share_of(split)
+        if share is None:
+            if split in self._registration.splits or split not in _DERIVED_FROM:
+                return None
+            source = _DERIVED_FROM[split]
+        file = self._registration.splits.get(source)
+        return source if file is not None and file.labelled else None
 
     def is_labelled(self, split: str) -> bool:
         """False for a blind test file: it can be predicted on, not evaluated on. UsageError if the split is absent."""
@@ -93,7 +105,8 @@ class Dataset:
 
     def count(self, split: str) -> int:
         """Documents of the split, known without reading them."""
-        return self.count(_DERIVED_FROM[split]) if self.is_derived(split) else self._file(split).documents
+        source = self._drawn_from(split)
+        return self._file(split).documents if source is None else self.count(source)
 
     def left_out(self, split: str) -> int:
         """Documents of the split's file that are not used (dev_ext: those that are not in dev)."""
@@ -119,11 +132,14 @@ class Dataset:
     def checksum(self, split: str) -> str:
         """sha256 (hex) of what decides the split's content; the same file gives the same wherever it lies.
 
-        A split read whole: its file's. A derived ext: of the rule, the seed and the source's checksum. dev_ext, which
-        is cut to the titles of dev: of both files. Does not read documents. Raises like `documents`.
+        A split read whole: its file's. A derived ext, or a share of labels: of the rule, the seed, the share and the
+        source's checksum. dev_ext, which is cut to the titles of dev: of both files. Does not read documents. Raises
+        like `documents`.
         """
-        if self.is_derived(split):
-            source = self.checksum(_DERIVED_FROM[split])
+        if (drawn_from := self._drawn_from(split)) is not None:
+            source, (_, share) = self.checksum(drawn_from), share_of(split)
+            if share is not None:
+                return _sha256(f"label rules {RULES_VERSION}, {share.deciding}, {source}")
             return _sha256(f"ext rule {RULE_VERSION}, seed {self.ext_seed}, {source}")
         file = self._verified(split)
         content = self._registration.checksum(file.checksum)
@@ -206,18 +222,22 @@ class Dataset:
         return file
 
     def _load(self, split: str) -> tuple[Document, ...]:
-        if self.is_derived(split):
-            return tuple(extremely_unlabeled(self.documents(_DERIVED_FROM[split]), self.ext_seed))
+        if (source := self._drawn_from(split)) is not None:
+            documents, (_, share) = self.documents(source), share_of(split)
+            if share is None:
+                return tuple(extremely_unlabeled(documents, self.ext_seed))
+            try:
+                return tuple(thinned(documents, share))
+            except UsageError as error:
+                raise UsageError(f"data set {self.name!r}, {source}: {error}") from None
         file = self._verified(split)
         # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
         relations = None if self.form.relations is None else self.relations
-        documents = _read(
-            file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do
-        )
+        read = _read(file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do)
         if split == "dev_ext":
             dev = titles(self.documents("dev"))
-            return tuple(document for document in documents if document.title in dev)
-        return documents
+            return tuple(document for document in read if document.title in dev)
+        return read
 
 
 def open_dataset(name: str) -> Dataset:

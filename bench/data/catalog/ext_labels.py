@@ -26,9 +26,14 @@ def _one_per_relation(document: Document, seed: int) -> tuple[Label, ...]:
     chosen: dict[str, tuple[bytes, Label]] = {}
     # A triple given twice is one triple: sorted, its first label stands for it whatever the order of the file.
     for label in sorted(document.labels):
-        key = f"{seed}\0{document.title}\0{label.relation}\0{label.head}\0{label.tail}"
-        draw = hashlib.blake2b(key.encode("utf-8"), digest_size=16).digest()
+        draw = drawn(document, label, seed)
         best = chosen.get(label.relation)
         if best is None or draw < best[0]:
             chosen[label.relation] = (draw, label)
     return tuple(sorted(label for _, label in chosen.values()))
+
+
+def drawn(document: Document, label: Label, seed: int) -> bytes:
+    """128 bits that stand for a labelled triple in a draw: of the seed, the title and the triple alone."""
+    key = f"{seed}\0{document.title}\0{label.relation}\0{label.head}\0{label.tail}"
+    return hashlib.blake2b(key.encode("utf-8"), digest_size=16).digest()

@@ -69,6 +69,32 @@ def relation_counts(documents: Sequence[Document], relations: Sequence[str]) -> 
 
 
 @dataclass(frozen=True)
+class LabelStatistics:
+    """The labels of some documents. triples: each counted once.   types: pairs of a document and a relation in it.
+
+    relations: those that occur.   unlabelled: documents without any.
+    """
+
+    documents: int
+    triples: int
+    types: int
+    relations: int
+    unlabelled: int
+
+
+def label_statistics(documents: Sequence[Document]) -> LabelStatistics:
+    """What the labels of some documents come to."""
+    triples = [document.triples() for document in documents]
+    return LabelStatistics(
+        documents=len(documents),
+        triples=sum(map(len, triples)),
+        types=sum(len({triple[3] for triple in of_document}) for of_document in triples),
+        relations=len({triple[3] for of_document in triples for triple in of_document}),
+        unlabelled=sum(not of_document for of_document in triples),
+    )
+
+
+@dataclass(frozen=True)
 class Described:
     """A split's statistics, and its labelled triples by relation, most frequent first."""
 

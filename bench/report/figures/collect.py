@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from matplotlib.figure import Figure as Drawing
 
-from bench.analysis.systems import by_condition
+from bench.analysis.systems import by_condition, most_rows_first
+from bench.label_share import shown_percent
 from bench.report.figures import draw, style
 from bench.report.figures.series import ablation_points, curves, ranked, relation_points, strips
 from bench.report.material import Material
 from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
+from bench.report.tables.label_shares import HOW, notes_of
 from bench.report.tables.paper_tables import Where, is_the_papers
 
 _Item = TypeVar("_Item")
@@ -55,7 +57,7 @@ def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tu
 def planned(material: Material) -> Iterator[Drawn]:
     """All figures but that of the memory, which takes a trained model."""
     finished = [system for system in material.shown if system.cell.records]
-    groups = sorted(by_condition(finished).items(), key=lambda group: -len(group[1]))[:MOST_CONDITIONS]
+    groups = sorted(by_condition(finished).items(), key=most_rows_first)[:MOST_CONDITIONS]
     for condition, systems in groups:
         shown = strips(systems)[:MOST_STRIPS]
         if shown:
@@ -94,6 +96,7 @@ def planned(material: Material) -> Iterator[Drawn]:
                 partial(draw.relations, scores),
             )  # fmt: skip
     yield from _ablations(material)
+    yield from _label_shares(material)
     yield from _labels(material)
 
 
@@ -116,6 +119,25 @@ def _ablations(material: Material) -> Iterator[Drawn]:
             "; ".join(f"{ablation.hyperparameter} {value:g}: {mean:.2f}" for value, mean in ours.means.items()),
             partial(draw.ablation, ours, published, ablation.hyperparameter, comparable),
         )  # fmt: skip
+
+
+def _label_shares(material: Material) -> Iterator[Drawn]:
+    for of in material.shares[:MOST_CONDITIONS]:
+        for part, lines in enumerate(_parts(of.lines, draw.PANELS)):
+            shown = replace(of, lines=tuple(lines))
+            yield Drawn(
+                "label-shares", f"{of.name}-{part}" if part else of.name,
+                f"F1 against the share of labels kept: {of.heading}",
+                f"{of.split.capitalize()} F1, means over seeds; bars are 95 % intervals of the mean over seeds "
+                f"(Student's t; none of one seed). {HOW.format(rule=of.rule)} "
+                + " ".join(f"{note}." for note in dict.fromkeys(notes_of(shown))),
+                "; ".join(
+                    f"{line.name}: "
+                    + ", ".join(f"{p.summary.mean:.1f} at {shown_percent(p.share.percent)}" for p in line.points)
+                    for line in lines
+                ),
+                partial(draw.label_shares, shown),
+            )  # fmt: skip
 
 
 def _labels(material: Material) -> Iterator[Drawn]:

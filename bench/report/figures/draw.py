@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
+from bench.analysis.label_shares import ShareCurves
 from bench.analysis.stats import Array
 from bench.report.figures.series import Curve, Points, Ranked, Strip
 from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
@@ -56,6 +58,51 @@ def ablation(ours: Points, published: Points | None, hyperparameter: str, compar
             _same_span(panels)
         drawing.legend(loc="outside upper left", ncols=2)
     return drawing
+
+
+def label_shares(curves: ShareCurves) -> Figure:
+    """F1 against the share of the training labels, a line for each model, bars for 95 % intervals over seeds.
+
+    The axis of shares is logarithmic where they span a decade.
+    """
+    percents = [float(share.percent) for share in curves.shares]
+    logarithmic = percents[-1] >= 10 * percents[0]
+    with figure(2.9) as (drawing, (axes,)):
+        # Next to each other, or the bars of several models would cover one another.
+        step = 0.012 * (math.log(percents[-1] / percents[0]) if logarithmic else percents[-1] - percents[0])
+        for index, line in enumerate(curves.lines):
+            aside = (index - (len(curves.lines) - 1) / 2) * step
+            at = [float(p.share.percent) for p in line.points]
+            at = [x * math.exp(aside) if logarithmic else x + aside for x in at]
+            means = [p.summary.mean for p in line.points]
+            intervals = [p.interval or (mean, mean) for p, mean in zip(line.points, means, strict=True)]
+            reach = [
+                [mean - low for mean, (low, _) in zip(means, intervals, strict=True)],
+                [high - mean for mean, (_, high) in zip(means, intervals, strict=True)],
+            ]
+            axes.errorbar(at, means, yerr=reach, capsize=2.5, elinewidth=0.9, label=in_lines(line.name), **look(index))
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(percents, _apart(percents, logarithmic))
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -2), min(high, 102))  # an interval may go where no score can be
+        axes.set_xlabel("share of the training labels (%)")
+        axes.set_ylabel(f"{curves.split} F1 (%)")
+        drawing.legend(loc="outside right upper")
+    return drawing
+
+
+def _apart(percents: Sequence[float], logarithmic: bool) -> list[str]:
+    """What to write at each share, from the largest on: nothing where a text would be too near to the one before."""
+    places = [math.log(percent) if logarithmic else percent for percent in percents]
+    texts: list[str] = []
+    last = math.inf
+    for percent, place in zip(reversed(percents), reversed(places), strict=True):
+        is_apart = last - place >= 0.04 * (places[-1] - places[0])
+        texts.append(f"{percent:g}" if is_apart else "")
+        last = place if is_apart else last
+    return texts[::-1]
 
 
 def _same_span(panels: Sequence[Axes]) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from scipy import stats as scipy_stats
 
 from bench.analysis import stats
 from bench.analysis.stats import Array
@@ -45,12 +42,8 @@ class Strip:
     @classmethod
     def of(cls, name: str, values: Sequence[float]) -> Strip:
         """The strip of a system's scores, one per seed, with the interval of their mean."""
-        summary = stats.summarize(values)
-        if summary.std is None:
-            return cls(name, tuple(values), None, None)
-        t = float(scipy_stats.t.ppf((1 + stats.CONFIDENCE) / 2, summary.n - 1))
-        margin = t * summary.std / math.sqrt(summary.n)
-        return cls(name, tuple(values), summary.mean - margin, summary.mean + margin)
+        low, high = stats.mean_interval(stats.summarize(values)) or (None, None)
+        return cls(name, tuple(values), low, high)
 
 
 @dataclass(frozen=True)

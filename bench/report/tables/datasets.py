@@ -12,7 +12,8 @@ from bench.data.catalog.statistics import Described, describe, described_before
 from bench.errors import UsageError
 from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.paper import Paper, PaperStatistics
-from bench.runs.plan import SPLIT_OF
+from bench.runs.plan import SPLIT_OF, split_for
+from bench.runs.settings import parts_of
 
 SPLITS = ("distant", "train", "ext", "dev", "test")
 MANY = 20_000
@@ -77,10 +78,11 @@ def _recorded(systems: Sequence[System]) -> dict[str, Recorded]:
     """From the first finished run; what others trained on comes from theirs."""
     by_split: dict[str, Recorded] = {}
     for record in (record for system in systems for record in system.cell.records):
+        share = parts_of(record.setting).share
         for stage in record.stages:
             # Names of sources that an older version had are no splits of ours.
             if (split := SPLIT_OF.get(stage.data)) is not None:  # type: ignore[call-overload]
-                by_split.setdefault(split, Recorded(stage.documents))
+                by_split.setdefault(split_for(split, share), Recorded(stage.documents))
         for split, scored in record.splits.items():
             labels = {relation: gold for relation, (_, _, gold) in scored.relations.items()}
             ranked = dict(sorted(labels.items(), key=lambda item: (-item[1], item[0])))
@@ -96,7 +98,7 @@ def _of(dataset: Dataset, systems: Sequence[System]) -> DataFacts:
         read["dev"].add(system.plan.dev_checksum)
         read["test"].add(system.plan.test_checksum)
         for stage in system.plan.stages:
-            read.setdefault(SPLIT_OF[stage.data], set()).add(stage.train_checksum)
+            read.setdefault(stage.train_split, set()).add(stage.train_checksum)
     for split in [split for split in SPLITS if split in dataset.splits]:
         try:
             if read.get(split) and dataset.checksum(split) not in read[split]:

@@ -10,6 +10,10 @@ from bench.analysis.systems import System
 from bench.errors import plural
 from bench.runs.plan import HARNESS_VERSION
 from bench.runs.record import RunRecord
+from bench.runs.settings import parts_of
+
+FAR = 1.5
+"""How many times more or fewer positives than the share of labels says are worth a note."""
 
 
 def conventions_notes(systems: Sequence[System]) -> Iterator[str]:
@@ -104,6 +108,21 @@ def _of_weights(system: System) -> Iterator[str]:
             yield (
                 f"{system.name}: weights trained elsewhere, evaluated here (seed {plan.seed}: {weights.file} of "
                 f"{weights.mapping}'s program, sha256 {weights.sha256[:8]}{said})"
+            )
+
+
+def prior_notes(systems: Sequence[System]) -> Iterator[str]:
+    """Which systems were told of many more or fewer positives for each labelled one than their share of labels says."""
+    for system in systems:
+        stage, share = system.plan.last, parts_of(system.plan.setting).share
+        if stage is None or share is None:
+            continue
+        told = (stage.loss.hyperparameters if stage.loss else stage.hyperparameters).get("prior_multiple")
+        kept = 100 / float(share.percent)
+        if isinstance(told, int | float) and not kept / FAR <= told <= kept * FAR:
+            yield (
+                f"{system.name} with {system.encoder}, {system.plan.setting}: is told of {told:g} positives for each "
+                f"labelled one (prior_multiple); where all labels were there before, this share makes it {kept:.3g}"
             )
 
 

@@ -14,6 +14,7 @@ from bench.report.tables.notes import (
     documents_notes,
     outside_notes,
     precision_notes,
+    prior_notes,
     version_notes,
     zero_notes,
 )
@@ -62,8 +63,8 @@ def _table(
         notes.append(f"{absent.model} has no {setting!r}: {absent.reason}")
     notes += [note for system in systems for note in zero_notes(system, splits)]
     notes += dict.fromkeys(note for cell in cells for note in documents_notes(cell, splits))
-    notes += [*outside_notes(systems, splits), *precision_notes(systems), *version_notes(systems)]
-    notes += conventions_notes(systems)
+    notes += [*outside_notes(systems, splits), *precision_notes(systems), *prior_notes(systems)]
+    notes += [*version_notes(systems), *conventions_notes(systems)]
     title = f"{dataset}, {setting}"
     return Table(
         name=title,

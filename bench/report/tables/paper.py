@@ -95,7 +95,8 @@ class PaperRows:
 
     def of(self, table: PaperTable, setting: str, split: str, part: str = "all") -> list[PublishedRow]:
         """The rows of a table in a setting (as ours is called) and split, in their order."""
-        wanted = (table.number, table.published_setting or setting, split, part)
+        of_paper = table.published_setting if setting in table.settings else None
+        wanted = (table.number, of_paper or setting, split, part)
         return [row for row in self.rows if (row.table, row.setting, row.split, row.slice) == wanted]
 
     def model(self, row: PublishedRow) -> str:

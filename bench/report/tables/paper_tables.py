@@ -15,6 +15,7 @@ from bench.analysis.aggregate import RELEASED, NotApplicable, mean_and_std, not_
 from bench.analysis.metrics import METRICS
 from bench.analysis.published import PublishedRow
 from bench.analysis.systems import System, same_encoder
+from bench.label_share import shown_percent
 from bench.report.table import Column, Comparability, Line, Table, TableRow
 from bench.report.tables.ablations import Ablation
 from bench.report.tables.notes import (
@@ -22,6 +23,7 @@ from bench.report.tables.notes import (
     documents_notes,
     outside_notes,
     precision_notes,
+    prior_notes,
     version_notes,
     zero_notes,
 )
@@ -30,6 +32,7 @@ from bench.report.tables.score_cells import Beside, Entry, ScoreColumn, not_appl
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
 from bench.runs.names import model_name
 from bench.runs.recipe import SETTINGS
+from bench.runs.settings import by_share, parts_of
 
 HEADINGS = {
     "human": "Human annotation only",
@@ -91,22 +94,38 @@ def _main(table: PaperTable, where: Where, systems: Sequence[System], rows: Pape
         of_setting = [system for system in systems if system.plan.setting == setting]
         if of_setting:
             none = [n for n in impossible if n.setting == setting]
-            blocks.append((HEADINGS[setting], _entries(table, setting, where, of_setting, rows), none))
+            blocks.append((_heading(setting), _entries(table, setting, where, of_setting, rows), none))
     if blocks:
         yield _table(table, where, table.splits, blocks, rows, mixed=where.encoder is None)
 
 
 def _settings(table: PaperTable, systems: Sequence[System]) -> list[str]:
-    """Those of the table; where it is the only one of its data set, all that the records have."""
-    if table.encoder is None:
-        return [setting for setting in SETTINGS if any(system.plan.setting == setting for system in systems)]
-    return list(table.settings)
+    """Those of the table that the records have; where it is the only one of its data set, all.
+
+    A share of the labels comes after the setting that it is of.
+    """
+    return _in_order(systems, table.settings if table.encoder else SETTINGS)
+
+
+def _in_order(systems: Sequence[System], bases: Sequence[str]) -> list[str]:
+    having = {system.plan.setting for system in systems}
+    of_bases = [setting for setting in having if parts_of(setting).base in bases]
+    return sorted(of_bases, key=lambda setting: (bases.index(parts_of(setting).base), by_share(setting)))
+
+
+def _heading(setting: str) -> str:
+    """What a setting is called above its rows."""
+    base, share = parts_of(setting)
+    if share is None:
+        return HEADINGS[base]
+    distant = " + distant" if base.endswith("+distant") else ""
+    return f"{shown_percent(share.percent)} of the labels{distant} ({setting})"
 
 
 def _encoders(table: PaperTable, dataset: str, systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
     """One block per setting and encoder, of the models that were run with several encoders."""
     blocks: list[tuple[str, list[Entry], Sequence[NotApplicable]]] = []
-    for setting in SETTINGS:
+    for setting in _in_order(systems, SETTINGS):
         of_setting = [s for s in systems if s.plan.setting == setting]
         encoders: dict[str, set[str]] = defaultdict(set)
         for system in of_setting:
@@ -115,7 +134,7 @@ def _encoders(table: PaperTable, dataset: str, systems: Sequence[System], rows: 
         for encoder in dict.fromkeys(s.plan.encoder for s in of_setting if s.plan.model in models):
             chosen = [s for s in of_setting if s.plan.encoder == encoder and s.plan.model in models]
             where = Where(dataset, encoder)
-            blocks.append((f"{HEADINGS[setting]}, {encoder}", _entries(table, setting, where, chosen, rows), []))
+            blocks.append((f"{_heading(setting)}, {encoder}", _entries(table, setting, where, chosen, rows), []))
     if blocks:
         yield _table(table, Where(dataset, None), table.splits, blocks, rows, mixed=False)
 
@@ -315,8 +334,8 @@ def _table(
     status = _status(entry for _, entries, _ in blocks for entry in entries)
     notes = dict.fromkeys(note for system in systems for note in zero_notes(system, splits))
     notes |= dict.fromkeys(note for system in systems for note in documents_notes(system.cell, splits))
-    notes |= dict.fromkeys([*outside_notes(systems, splits), *precision_notes(systems), *version_notes(systems)])
-    notes |= dict.fromkeys(conventions_notes(systems))
+    notes |= dict.fromkeys([*outside_notes(systems, splits), *precision_notes(systems), *prior_notes(systems)])
+    notes |= dict.fromkeys([*version_notes(systems), *conventions_notes(systems)])
     headings = [Column("Model", numeric=False), *([Column("Encoder", numeric=False)] if mixed else []), Column("Seeds")]
     return Table(
         name=_name(table, where),

@@ -12,12 +12,14 @@ import pytest
 from bench.data.catalog import dataset as catalog
 from bench.data.catalog.dataset import Dataset, add_dataset, dataset_names, home, open_dataset
 from bench.data.catalog.ext_labels import extremely_unlabeled
+from bench.data.catalog.label_rules import thinned
 from bench.data.catalog.leaks import identities, under_other_titles
 from bench.data.catalog.registration import registration_path
 from bench.data.catalog.releases import OFFICIAL
 from bench.data.documents import Document, Label, Mention, facts_of
 from bench.data.formats.docred import read_documents, write_documents
 from bench.errors import UsageError
+from bench.label_share import parse_share
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,40 @@ def test_a_missing_ext_is_derived_by_rule_with_the_seed(files: dict[str, Path]) 
         assert dataset.documents("ext") == tuple(derived)
     assert first.checksum("ext") != second.checksum("ext")
     assert first.checksum("train") == second.checksum("train")
+
+
+def test_a_share_of_the_labels_is_a_split_of_every_data_set_and_no_file_of_it(files: dict[str, Path]) -> None:
+    dataset, _ = add_dataset("mine", files)
+    share = parse_share("50%:at-random:3")
+    assert dataset.documents("train@50%:at-random:3") == tuple(thinned(dataset.documents("train"), share))
+    assert dataset.is_derived("train@50%:at-random:3")
+    assert dataset.is_labelled("dev@50%")
+    assert (dataset.count("train@50%"), dataset.left_out("train@50%")) == (3, 0)
+    chunks = dataset.chunks("train@50%:at-random:3")
+    assert [d for chunk in chunks for d in chunk.documents()] == list(dataset.documents("train@50%:at-random:3"))
+    assert dataset.splits == ("train", "dev", "test", "ext", "dev_ext")
+
+
+def test_the_checksum_of_a_share_is_of_what_decides_it_and_reads_no_documents(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, _ = add_dataset("mine", files)
+    monkeypatch.setattr(Dataset, "_load", lambda self, split: pytest.fail("it reads documents"))
+    splits = ["train@50%", "train@51%", "train@50%:at-random", "train@50%:per-type:1", "dev@50%", "train", "ext"]
+    assert len({dataset.checksum(split) for split in splits}) == len(splits)
+    assert dataset.checksum("train@50.0%:per-type:0") == dataset.checksum("train@50%")
+    # Of all labels no rule has a choice.
+    assert dataset.checksum("train@100%") == dataset.checksum("train@100%:by-annotator:7") != dataset.checksum("train")
+
+
+def test_a_share_that_leaves_nothing_or_is_of_nothing_names_the_data_set_and_the_split(files: dict[str, Path]) -> None:
+    write_documents(files["test"], [document("test 0")], labelled=False)
+    dataset, _ = add_dataset("mine", files)
+    with pytest.raises(UsageError, match="data set 'mine', train: 1% of 9 labelled triples is none"):
+        dataset.documents("train@1%")
+    for split in ("test@50%", "nothing@50%"):
+        with pytest.raises(UsageError, match=f"unknown split '{split}'"):
+            dataset.documents(split)
 
 
 def test_a_given_ext_is_read_not_derived(files: dict[str, Path], tmp_path: Path) -> None:
