@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from bench.execution.context import Context
 from bench.inference.predictor import Predictor
@@ -32,10 +33,11 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
     splits = {}
     for split in ("dev", "test"):
         context.report(folder, state="running", stage="evaluation", doing=f"evaluating {split}")
-        documents, features = dataset.documents(split), inputs.features(split, model.reads_words)
+        watch = partial(context.progress, folder, "evaluation")
+        documents, features = dataset.documents(split), inputs.features(split, model.reads_words, watch)
         if predictor.inference is None:
             features = context.encoded(features, reader, folder, "evaluation")
-        watched = replace(reader, on_progress=context.progress(folder, "evaluation", f"evaluating {split}"))
+        watched = replace(reader, on_progress=watch(f"evaluating {split}"))
         predictor = replace(predictor, reader=watched)
         keeper = predictor.keeper(documents)
         with reading(f"evaluation of {split}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,14 @@ from bench.nn.encoder_source import EncoderSource
 from bench.runs.plan import RunPlan, StagePlan
 from bench.training.trainer import StageData
 
+Watch = Callable[[str], Callable[[int, int], None]]
+"""Given what is done, in words, what is told how many of how many documents are done."""
+
+
+def unwatched(doing: str) -> Callable[[int, int], None]:
+    """A watch that nobody looks at."""
+    return lambda done, of: None
+
 
 @dataclass
 class Inputs:
@@ -32,23 +41,30 @@ class Inputs:
     max_length: int
     waiting: Waiting = NO_HURRY
 
-    def features(self, split: str, words: bool = False) -> FeatureFile:
-        """The cached features of a split, with its words if they are wanted, built the first time anyone asks."""
+    def features(self, split: str, words: bool = False, watch: Watch = unwatched) -> FeatureFile:
+        """The cached features of a split, with its words if they are wanted, built the first time anyone asks.
+
+        watch: is told how far that is.
+        """
+        on_progress, of = watch(f"features of {split}"), self.dataset.count(split)
         dataset, source = self.dataset, self.source
         folder, relations = home() / "features", dataset.relations
         maker = PartMaker(folder, self._words, source.fingerprint, relations, self.max_length, words)
-        return features_of(dataset.chunks(split), dataset.checksum(split), maker, usable_processes(), self.waiting)
+        chunks, checksum = dataset.chunks(split), dataset.checksum(split)
+        return features_of(
+            chunks, checksum, maker, usable_processes(), self.waiting, lambda documents: on_progress(documents, of)
+        )
 
     @cached_property
     def _words(self) -> Any:
         return self.source.words()
 
-    def stage_data(self, plan: StagePlan, signals: SignalFile | None) -> StageData:
-        """What a stage reads, with its teacher's signals if it has one."""
+    def stage_data(self, plan: StagePlan, signals: SignalFile | None, watch: Watch = unwatched) -> StageData:
+        """What a stage reads, with its teacher's signals if it has one. watch: as for `features`."""
         words = reads_words(plan)
         return StageData(
-            train=self.features(plan.train_split, words),
-            select=self.features(plan.select_split, words),
+            train=self.features(plan.train_split, words, watch),
+            select=self.features(plan.select_split, words, watch),
             select_documents=self.dataset.documents(plan.select_split),
             signals=signals,
         )

@@ -111,7 +111,7 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
     context.report(run_folder, state="running", stage=stage.data, doing="reading documents")
     teacher = run.stage_before(stage) if stage.signal else None
     signals = _signals(context, stage, teacher, inputs, run_folder) if teacher else None
-    data = inputs.stage_data(stage, signals)
+    data = inputs.stage_data(stage, signals, partial(context.progress, run_folder, stage.data))
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
     _save_encoder(context, run, folder)
     precision = _precision(context, run, stage)
@@ -208,7 +208,7 @@ def _signals(context: Context, student: StagePlan, teacher: StagePlan, inputs: I
     """What the teacher says of the student's documents, made here unless it has been."""
     assert student.signal is not None
     reader = context.reader(teacher, inputs)
-    features = inputs.features(student.train_split, reads_words(teacher))
+    features = inputs.features(student.train_split, reads_words(teacher), partial(context.progress, run, student.data))
     features = context.encoded(features, reader, run, student.data)
     signals_of = partial(reader.signals, features, student.signal)
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import multiprocessing
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 from multiprocessing.process import BaseProcess
@@ -76,11 +76,17 @@ class PartMaker:
 
 
 def features_of(
-    chunks: Iterable[Chunk], checksum: str, maker: PartMaker, processes: int = 1, waiting: Waiting = NO_HURRY
+    chunks: Iterable[Chunk],
+    checksum: str,
+    maker: PartMaker,
+    processes: int = 1,
+    waiting: Waiting = NO_HURRY,
+    on_progress: Callable[[int], None] = lambda documents: None,
 ) -> FeatureFile:
     """The cached features of the documents in `chunks`, which are asked for only if something has to be made.
 
     checksum: stands for the documents' content.   processes: how many may work on it.
+    on_progress: is told, while they are made, how many documents the parts so far have.
     Two processes that want the same features make them once: the second waits for the first, as `waiting` says.
     Where all are there nothing is written: their folder need not allow it. Raises OSError, and LockHeldError.
     """
@@ -92,7 +98,7 @@ def features_of(
             return features
         tell_made_again([path for path in _listed(index) if part_state(path) == "damaged"])
         with no_cycle_search():
-            paths = _build(chunks, maker, processes)
+            paths = _build(chunks, maker, processes, on_progress)
         write_sealed(index, "parts", [{"name": path.name} for path in paths])
         return FeatureFile(paths)
 
@@ -121,19 +127,21 @@ def _opened(index: Path) -> FeatureFile | None:
         return None
 
 
-def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int) -> list[Path]:
+def _build(chunks: Iterable[Chunk], maker: PartMaker, processes: int, on_progress: Callable[[int], None]) -> list[Path]:
     """Make what is missing of the parts of `chunks`; all of them, in order."""
     # Documents in memory would have to be copied to every process.
     processes = processes if isinstance(chunks, FileChunks) else 1
     paths: list[Path] = []
-    count = 0
+    count = documents = 0
     helpers: list[BaseProcess] = []
     try:
         for number, chunk in enumerate(chunks):
             paths.append(maker.path(chunk))
+            documents += chunk.count
             if helpers and number % processes:
                 continue
             count += maker.make(chunk)
+            on_progress(documents)
             if count == PARTS_BEFORE_HELP and not helpers:
                 helpers = [_helper(maker, chunks, share, processes) for share in range(1, processes)]
         for helper in helpers:

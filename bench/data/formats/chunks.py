@@ -30,10 +30,14 @@ Sound = Callable[[Any], Document]
 
 @dataclass(frozen=True)
 class Chunk:
-    """A few hundred documents. digest: of their content, 32 hex digits.   documents: makes them, in order."""
+    """A few hundred documents. digest: of their content, 32 hex digits.   documents: makes them, in order.
+
+    count: how many they are.
+    """
 
     digest: str
     documents: Callable[[], list[Document]]
+    count: int
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class DocumentChunks:
     def __iter__(self) -> Iterator[Chunk]:
         pieces = ((document, repr(document).encode()) for document in self.documents())
         for digest, held in _cut(pieces, self.most):
-            yield Chunk(digest, partial(list, held))
+            yield Chunk(digest, partial(list, held), len(held))
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class FileChunks:
     def __iter__(self) -> Iterator[Chunk]:
         reader = SourceReader(self.path)
         for digest, items in _cut(self._items(reader), self.most):
-            yield Chunk(digest, partial(_all_sound, self.sound, items))
+            yield Chunk(digest, partial(_all_sound, self.sound, items), len(items))
         if reader.finish().sha256 != self.sha256:
             raise self._changed()
 

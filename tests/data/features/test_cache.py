@@ -335,3 +335,13 @@ def test_two_processes_that_want_a_file_build_it_once(tmp_path):
     builds, titles = zip(*(json.loads(report.read_text()) for report in reports), strict=True)
     assert sorted(builds) == [0, 1]
     assert titles[0] == titles[1] == [d.title for d in documents()]
+
+
+def test_how_many_documents_the_parts_have_is_told_while_they_are_made(tmp_path):
+    told: list[int] = []
+    maker = PartMaker(tmp_path, word_pieces(), "vocabulary", tuple(RELATIONS), 64)
+    whole = DocumentChunks(lambda: documents(7), 3)
+    features_of(whole, "content", maker, on_progress=told.append)
+    assert told == [3, 6, 7]
+    features_of(whole, "content", maker, on_progress=told.append)
+    assert told == [3, 6, 7]  # nothing was made the second time
