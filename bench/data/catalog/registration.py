@@ -96,7 +96,7 @@ class Registration(BaseModel):
     splits: dict[str, SplitFile]
     facts: FileRecord | None = None
     ext_seed: int = 0
-    format: Literal["docred", "chemdisgene", "cdr"] = "docred"
+    format: Literal["docred", "chemdisgene", "cdr", "gda"] = "docred"
     relation_descriptions: dict[str, str] = {}
 
     @property

@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.formats import cdr, chemdisgene, docred, pubtator
+from bench.data.formats import chemdisgene, docred, pair_lines, pubtator
 from bench.data.formats.chunks import Sound
 from bench.data.formats.json_stream import first_keys
 from bench.data.formats.scan import Scan, open_source
@@ -51,7 +52,8 @@ FORMATS: dict[str, Format] = {
     for form in (
         Format("docred", docred.scan, ign_f1=True, sound=sound_document),
         Format("chemdisgene", _scan_chemdisgene, chemdisgene.RELATIONS, sentences=False),
-        Format("cdr", cdr.scan, cdr.RELATIONS, {"CID": "chemical-induced disease"}),
+        Format("cdr", partial(pair_lines.scan, corpus=pair_lines.CDR), ("CID",), {"CID": "chemical-induced disease"}),
+        Format("gda", partial(pair_lines.scan, corpus=pair_lines.GDA), ("GDA",), {"GDA": "gene-disease association"}),
     )
 }
 
@@ -72,8 +74,8 @@ def detect(path: Path) -> Format:
     if text.startswith(_JSON):
         return FORMATS["chemdisgene" if _is_chemdisgene(_first_keys(path)) else "docred"]
     lines = text.split("\n", 3)[:3]
-    if cdr.in_this_form(lines):
-        return FORMATS["cdr"]
+    if (corpus := pair_lines.corpus_in(lines)) is not None:
+        return FORMATS[corpus.form]
     first = lines[0]
     # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
     if first.partition("|")[2].startswith("t|") or first.count("\t") == 3:
