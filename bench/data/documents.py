@@ -58,6 +58,21 @@ class Document:
         return {(self.title, label.head, label.tail, label.relation) for label in self.labels}
 
 
+def pairs_within_reach(
+    mentions_of: Sequence[int], labels: Iterable[tuple[int, int]]
+) -> tuple[tuple[int, int], ...] | None:
+    """The candidate pairs of a document of DocRED's kind, row by row; None where all ordered pairs of entities are.
+
+    An entity without mentions is in no pair: no model sees it. So a label of such an entity is on no candidate, as is
+    one from an entity to itself, and the metrics count it as missed.   mentions_of: how many mentions each entity has.
+    labels: (head, tail) of each.
+    """
+    if all(mentions_of) and all(head != tail for head, tail in labels):
+        return None
+    mentioned = [entity for entity, count in enumerate(mentions_of) if count]
+    return tuple((head, tail) for head in mentioned for tail in mentioned if head != tail)
+
+
 def facts_of(documents: Sequence[Document], names: Collection[str] | None = None) -> frozenset[Fact]:
     """Every (head name, tail name, relation) of the labels, over all pairs of mention names, or of those in `names`.
 

@@ -27,6 +27,15 @@ BLANK_WORDS = Note("word without a visible character", "words without a visible 
 FEW_ENTITIES = Note(
     "document with fewer than two entities (no pairs)", "documents with fewer than two entities (no pairs)"
 )
+NO_MENTIONS = Note("entity without mentions, in no candidate pair", "entities without mentions, in no candidate pair")
+OF_NO_MENTIONS = Note(
+    "label of an entity without mentions: no candidate, so always missed",
+    "labels of entities without mentions: no candidates, so always missed",
+)
+OF_ITSELF = Note(
+    "label from an entity to itself: no candidate, so always missed",
+    "labels from an entity to itself: no candidates, so always missed",
+)
 
 
 class DocumentChecker(JsonChecker):
@@ -103,8 +112,6 @@ class DocumentChecker(JsonChecker):
             field = f"vertexSet[{index}]"
             if not isinstance(mentions, list):
                 self.problem(shown(field, mentions), "expected a list of mentions")
-            elif not mentions:
-                self.problem(f"{field} = []", "entity without mentions, expected at least one")
             else:
                 for at, mention in enumerate(mentions):
                     self._check_mention(f"{field}[{at}]", mention, lengths)
@@ -146,8 +153,6 @@ class DocumentChecker(JsonChecker):
                 self.problem(
                     f"{field}.{key} = {short(value)}", f"not an entity of this document ({_entities(entities)})"
                 )
-        if head is not None and head == tail:
-            self.problem(f"{field}.h = {field}.t = {short(head)}", "head and tail are the same entity")
         relation = self.get(item, "r", str, f"{field}.r", "a relation (a string)")
         if relation is not None and self.relations is not None and relation not in self.relations:
             known = f"{len(self.relations)} known"
@@ -165,8 +170,9 @@ class DocumentChecker(JsonChecker):
 
 def _oddities(document: Document) -> Iterator[Note]:
     """The notes on a sound document, one per occurrence: all of these are in the published files."""
-    if len(document.entities) < 2:
+    if sum(map(bool, document.entities)) < 2:
         yield FEW_ENTITIES
+    yield from [NO_MENTIONS] * (len(document.entities) - sum(map(bool, document.entities)))
     for words in document.sentences:
         for word in words:
             if not word.strip():
@@ -183,6 +189,11 @@ def _oddities(document: Document) -> Iterator[Note]:
                 yield NAME_DIFFERS
     yield from [SHARED_SPANS for entities in owners.values() if len(entities) > 1]
     yield from [DUPLICATE_LABELS] * (len(document.labels) - len({label[:3] for label in document.labels}))
+    for head, tail, *_ in document.labels:
+        if head == tail:
+            yield OF_ITSELF
+        elif not (document.entities[head] and document.entities[tail]):
+            yield OF_NO_MENTIONS
 
 
 def _entities(count: int) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, product
-from operator import itemgetter, le, lt, ne
+from operator import itemgetter, le, lt
 from sys import intern
 from typing import Any, TypeVar
 
-from bench.data.documents import Document, Fact, Label, Mention
+from bench.data.documents import Document, Fact, Label, Mention, pairs_within_reach
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Columns:
             list(map(_NAME, mentions)), list(map(_TYPE, mentions)),
             list(map(_HEAD, labels)), list(map(_TAIL, labels)), list(map(_RELATION, labels)), evidence,
             lists=[sentences, entities, labels, *sentences, *entities, *evidence],
-            filled=[item["title"], sentences, *sentences, *entities],
+            filled=[item["title"], sentences, *sentences],
         )  # fmt: skip
 
     def are_sound(self, relations: Collection[str] | None = None) -> bool:
@@ -86,6 +86,7 @@ class Columns:
             tuple([tuple(map(intern, words)) for words in self.sentences]),
             tuple(map(tuple[Mention, ...], self._by_entity(mentions))),
             tuple(labels),
+            pairs_within_reach(self.mentions_of, zip(self.heads, self.tails, strict=True)),
         )
 
     def facts(self) -> Iterator[Fact]:
@@ -115,7 +116,6 @@ class Columns:
         entities, sentences = len(self.mentions_of), len(self.sentences)
         return (
             _are_integers(self.heads, self.tails, named)
-            and all(map(ne, self.heads, self.tails))
             and _from_zero(self.heads, entities)
             and _from_zero(self.tails, entities)
             and _from_zero(named, sentences)
