@@ -54,4 +54,4 @@ def counted_run(context: Context, run: RunPlan) -> RunRecord:
         if dataset.is_labelled(split):
             evidence = any(row.evidence is not None for row in rows)
             splits[split] = split_record(rows, of_split, facts, distant_facts, 0, evidence)
-    return RunRecord.of(run, dataset.facts_source(), stages, splits, model.decision())
+    return RunRecord.of(run, dataset.facts_source(), stages, splits, model.decision(), dataset.conventions())

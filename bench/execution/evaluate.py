@@ -48,4 +48,4 @@ def evaluate_run(context: Context, run: RunPlan, stages: list[StageRecord]) -> R
             splits[split] = split_record(
                 predictions, documents, facts, distant_facts, features.mentions_cut, model.predicts_evidence, ranking
             )
-    return RunRecord.of(run, dataset.facts_source(), stages, splits, decision)
+    return RunRecord.of(run, dataset.facts_source(), stages, splits, decision, dataset.conventions())

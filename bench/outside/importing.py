@@ -248,6 +248,6 @@ def _write(folder: RunFolder, plan: RunPlan, dataset: Dataset, predictions: Mapp
         )
         evidence = any(row.evidence is not None for row in rows)
         splits[split] = split_record(rows, documents, facts, distant_facts, 0, evidence, ranking)
-    record = RunRecord.of(plan, dataset.facts_source(), [], splits, {})
+    record = RunRecord.of(plan, dataset.facts_source(), [], splits, {}, dataset.conventions())
     folder.write_record(record)
     return record

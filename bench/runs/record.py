@@ -116,6 +116,8 @@ class RunRecord(BaseModel):
     """A finished run. `schema_version` rises when fields change meaning; `read_record` reads old ones too.
 
     decision: what the model chose on dev to decide by (thresholds), by name.
+    conventions: of the data set, which pairs are classified ("pairs") and what of a prediction counts ("scored"); empty
+    in records from before it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -133,6 +135,15 @@ class RunRecord(BaseModel):
     stages: list[StageRecord]
     splits: dict[str, SplitRecord]
     decision: dict[str, Number] = {}
+    conventions: dict[str, str] = {}
+
+    @model_serializer(mode="wrap")
+    def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not used, so that versions from before can read it."""
+        content: dict[str, Any] = serialized(self)
+        if not self.conventions:
+            del content["conventions"]
+        return content
 
     @classmethod
     def of(
@@ -142,8 +153,12 @@ class RunRecord(BaseModel):
         stages: list[StageRecord],
         splits: dict[str, SplitRecord],
         decision: dict[str, float],
+        conventions: dict[str, str],
     ) -> RunRecord:
-        """The record of a planned run. facts: where those of Ign F1 are from (`Dataset.facts_source`)."""
+        """The record of a planned run.
+
+        facts: where those of Ign F1 are from (`Dataset.facts_source`).   conventions: `Dataset.conventions`.
+        """
         return cls(
             key=plan.key,
             configuration=plan.configuration,
@@ -157,6 +172,7 @@ class RunRecord(BaseModel):
             stages=stages,
             splits=splits,
             decision=decision,
+            conventions=conventions,
         )
 
     @property

@@ -85,6 +85,31 @@ def test_rows_of_an_older_version_of_the_harness_are_told_under_the_table_which_
     assert note.endswith(f"today's version {HARNESS_VERSION}: {names[1]} with e")
 
 
+def with_conventions(of: RunRecord, pairs: str) -> RunRecord:
+    return of.model_copy(update={"conventions": {"pairs": pairs, "scored": "as labelled"}})
+
+
+def test_which_pairs_are_classified_and_what_counts_is_told_once_under_the_table():
+    cells = [Cell((plan(0), plan(1)), tuple(with_conventions(record(s, 50.0), "all of them") for s in (0, 1)), ())]
+    (table,) = overview_tables(cells, ["test"])
+    assert table.notes == ("pairs: all of them", "scored: as labelled")
+
+
+def test_where_rows_differ_in_which_pairs_are_classified_it_is_told_whose_each_rule_is():
+    other = plan(0).model_copy(update={"model": "n", "test_checksum": "other"})
+    cells = [
+        Cell((plan(0),), (with_conventions(record(0, 50.0), "all of them"),), ()),
+        Cell((other,), (with_conventions(record(0, 50.0), "first in text"),), ()),
+    ]
+    (table,) = overview_tables(cells, ["test"])
+    names = [row.cells[0].text for row in table.rows]
+    assert [note for note in table.notes if note.startswith("pairs")] == [
+        f"pairs ({names[0]} with e): all of them",
+        f"pairs ({names[1]} with e): first in text",
+    ]
+    assert "scored: as labelled" in table.notes
+
+
 def test_a_cell_without_a_record_is_shown_as_missing():
     (table,) = overview_tables([Cell((plan(0),), (), ("seed 0: out of memory",))])
     assert set(lines(table)[0][2:-1]) == {"—"}

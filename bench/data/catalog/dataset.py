@@ -146,6 +146,10 @@ class Dataset:
             return {"computed from": "train", "sha256": self.checksum("train")}
         return {"file": Path(record.path).name, "sha256": record.sha256}
 
+    def conventions(self) -> dict[str, str]:
+        """For the record of a run: `{"pairs": which are classified, "scored": what of a prediction counts}`."""
+        return {"pairs": self.form.pairs_rule, "scored": self.form.scored}
+
     def distant_facts(self, names: Collection[str] | None = None) -> frozenset[Fact] | None:
         """The facts of the distantly labelled documents; None if the data set has none, or no Ign F1.
 

@@ -36,10 +36,14 @@ class Format:
     relations: those of the benchmark, in order, where the form means one benchmark.   sentences: whether documents
     come in sentences.   ign_f1: whether Ign F1, which leaves out facts between names seen in training, is defined.
     sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
+    pairs_rule: which pairs of entities are classified.   scored: what of a prediction counts, and how. Both go into the
+    record of a run and stand under its table.
     """
 
     name: str
     scan: Scanner
+    pairs_rule: str
+    scored: str
     relations: tuple[str, ...] | None = None
     relation_names: Mapping[str, str] = field(default_factory=dict, hash=False)
     sentences: bool = True
@@ -50,10 +54,38 @@ class Format:
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        Format("docred", docred.scan, ign_f1=True, sound=sound_document),
-        Format("chemdisgene", _scan_chemdisgene, chemdisgene.RELATIONS, sentences=False),
-        Format("cdr", partial(pair_lines.scan, corpus=pair_lines.CDR), ("CID",), {"CID": "chemical-induced disease"}),
-        Format("gda", partial(pair_lines.scan, corpus=pair_lines.GDA), ("GDA",), {"GDA": "gene-disease association"}),
+        Format(
+            "docred",
+            docred.scan,
+            pairs_rule="every ordered pair of different entities of a document",
+            scored="head, tail and relation as labelled; Ign F1 leaves out what training has between the same names",
+            ign_f1=True,
+            sound=sound_document,
+        ),
+        Format(
+            "chemdisgene",
+            _scan_chemdisgene,
+            pairs_rule="chemical to disease, chemical to gene and gene to disease, of different linked concepts",
+            scored="head, tail and relation as labelled, of concepts; a label without a mention counts as missed",
+            relations=chemdisgene.RELATIONS,
+            sentences=False,
+        ),
+        Format(
+            "cdr",
+            partial(pair_lines.scan, corpus=pair_lines.CDR),
+            pairs_rule="those that the file lists, chemical to disease, without not_include (hypernyms)",
+            scored="chemical and disease as labelled CID, of concepts in a whole abstract",
+            relations=("CID",),
+            relation_names={"CID": "chemical-induced disease"},
+        ),
+        Format(
+            "gda",
+            partial(pair_lines.scan, corpus=pair_lines.GDA),
+            pairs_rule="those that the file lists, gene to disease",
+            scored="gene and disease as labelled GDA, of concepts in a whole abstract",
+            relations=("GDA",),
+            relation_names={"GDA": "gene-disease association"},
+        ),
     )
 }
 

@@ -12,6 +12,18 @@ from bench.runs.plan import HARNESS_VERSION
 from bench.runs.record import RunRecord
 
 
+def conventions_notes(systems: Sequence[System]) -> Iterator[str]:
+    """Which pairs are classified and what of a prediction counts; whose, where the systems differ in it."""
+    for what in ("pairs", "scored"):
+        having: dict[str, list[str]] = defaultdict(list)
+        for system in systems:
+            for said in {record.conventions[what] for record in system.cell.records if what in record.conventions}:
+                having[said].append(f"{system.name} with {system.encoder}")
+        for said, names in having.items():
+            whose = f" ({', '.join(names)})" if len(having) > 1 else ""
+            yield f"{what}{whose}: {said}"
+
+
 def documents_notes(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     """What of the documents no model of the cell could get right, if anything: unseen mentions, impossible pairs."""
     yield from _backwards(cell)

@@ -9,7 +9,14 @@ from bench.analysis.aggregate import Cell, NotApplicable, mean_and_std, not_appl
 from bench.analysis.metrics import COLUMNS, Metric
 from bench.analysis.systems import System, systems_of
 from bench.report.table import MISSING, Column, Table, TableCell, TableRow
-from bench.report.tables.notes import documents_notes, outside_notes, precision_notes, version_notes, zero_notes
+from bench.report.tables.notes import (
+    conventions_notes,
+    documents_notes,
+    outside_notes,
+    precision_notes,
+    version_notes,
+    zero_notes,
+)
 from bench.runs.names import model_name
 
 
@@ -56,6 +63,7 @@ def _table(
     notes += [note for system in systems for note in zero_notes(system, splits)]
     notes += dict.fromkeys(note for cell in cells for note in documents_notes(cell, splits))
     notes += [*outside_notes(systems, splits), *precision_notes(systems), *version_notes(systems)]
+    notes += conventions_notes(systems)
     title = f"{dataset}, {setting}"
     return Table(
         name=title,

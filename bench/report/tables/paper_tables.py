@@ -17,7 +17,14 @@ from bench.analysis.published import PublishedRow
 from bench.analysis.systems import System, same_encoder
 from bench.report.table import Column, Comparability, Line, Table, TableRow
 from bench.report.tables.ablations import Ablation
-from bench.report.tables.notes import documents_notes, outside_notes, precision_notes, version_notes, zero_notes
+from bench.report.tables.notes import (
+    conventions_notes,
+    documents_notes,
+    outside_notes,
+    precision_notes,
+    version_notes,
+    zero_notes,
+)
 from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.score_cells import Beside, Entry, ScoreColumn, not_applicable_row, score_columns, score_rows
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
@@ -309,6 +316,7 @@ def _table(
     notes = dict.fromkeys(note for system in systems for note in zero_notes(system, splits))
     notes |= dict.fromkeys(note for system in systems for note in documents_notes(system.cell, splits))
     notes |= dict.fromkeys([*outside_notes(systems, splits), *precision_notes(systems), *version_notes(systems)])
+    notes |= dict.fromkeys(conventions_notes(systems))
     headings = [Column("Model", numeric=False), *([Column("Encoder", numeric=False)] if mixed else []), Column("Seeds")]
     return Table(
         name=_name(table, where),
