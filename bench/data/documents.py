@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 
@@ -108,6 +110,28 @@ def entity_count(document: Document) -> int:
 def have_sentences(documents: Sequence[Document]) -> bool:
     """Whether any document has more than one sentence: else the data set does not split its texts (ChemDisGene)."""
     return any(len(document.sentences) > 1 for document in documents)
+
+
+UNSPACED = (
+    "\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+"""The characters, for a regular expression, of scripts written without spaces (Han, kana, bopomofo) and their marks."""
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+
+
+def gaps(words: Sequence[str]) -> list[str]:
+    """What stands before each word in the text: a space, or nothing (the first word, Chinese after Chinese)."""
+    # All Latin, as nearly every sentence is: nothing to look at.
+    if not _UNSPACED.search("".join(words)):
+        return [""] * min(len(words), 1) + [" "] * (len(words) - 1)
+    closed = [bool(_UNSPACED.match(a[-1:]) and _UNSPACED.match(b[:1])) for a, b in pairwise(words)]
+    return ["", *("" if together else " " for together in closed)]
+
+
+def text_of(words: Sequence[str]) -> str:
+    """The words as text, with the spaces that it is written with."""
+    return "".join(chain.from_iterable(zip(gaps(words), words, strict=True)))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from bench.data.formats.detect import FORMATS, Format
 from bench.errors import UsageError
@@ -96,8 +96,15 @@ class Registration(BaseModel):
     splits: dict[str, SplitFile]
     facts: FileRecord | None = None
     ext_seed: int = 0
-    format: Literal["docred", "chemdisgene", "cdr", "gda"] = "docred"
+    format: str = "docred"
     relation_descriptions: dict[str, str] = {}
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FORMATS:
+            raise ValueError(f"format {name!r} is not known")
+        return name
 
     @property
     def form(self) -> Format:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.formats import chemdisgene, docred, pair_lines, pubtator
+from bench.data.formats import chemdisgene, docgnre, docred, hacred, linked_docred, pair_lines, pubtator
 from bench.data.formats.chunks import Sound
 from bench.data.formats.json_stream import first_keys
 from bench.data.formats.scan import Scan, open_source
@@ -36,6 +36,7 @@ class Format:
     relations: those of the benchmark, in order, where the form means one benchmark.   sentences: whether documents
     come in sentences.   ign_f1: whether Ign F1, which leaves out facts between names seen in training, is defined.
     sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
+    evaluated_as: the form in which dev and test files of such a data set are read, where it is another.
     pairs_rule: which pairs of entities are classified.   scored: what of a prediction counts, and how. Both go into the
     record of a run and stand under its table.
     """
@@ -49,6 +50,11 @@ class Format:
     sentences: bool = True
     ign_f1: bool = False
     sound: Sound | None = None
+    evaluated_as: str = ""
+
+    def of_split(self, split: str) -> Format:
+        """The form in which the file of a split is read."""
+        return FORMATS[self.evaluated_as] if self.evaluated_as and split in ("dev", "test", "dev_ext") else self
 
 
 FORMATS: dict[str, Format] = {
@@ -61,6 +67,28 @@ FORMATS: dict[str, Format] = {
             scored="head, tail and relation as labelled; Ign F1 leaves out what training has between the same names",
             ign_f1=True,
             sound=sound_document,
+        ),
+        Format(
+            "docgnre",
+            docgnre.scan,
+            pairs_rule="every ordered pair of different entities of a document",
+            scored="head, tail and relation as in labels (gpt_labels are trained on alone); Ign F1 as DocRED's",
+            ign_f1=True,
+            evaluated_as="docred",
+        ),
+        Format(
+            "linked-docred",
+            linked_docred.scan,
+            pairs_rule="every ordered pair of different entities, of which those linked to one page are one",
+            scored="head, tail and relation as labelled, of the entities given; Ign F1 as DocRED's",
+            ign_f1=True,
+            sound=linked_docred.sound_document,
+        ),
+        Format(
+            "hacred",
+            hacred.scan,
+            pairs_rule="every ordered pair of different entities of a document",
+            scored="head, tail and relation as labelled, of the entities given",
         ),
         Format(
             "chemdisgene",
@@ -104,7 +132,7 @@ def detect(path: Path) -> Format:
     """
     text = _beginning(path).lstrip()
     if text.startswith(_JSON):
-        return FORMATS["chemdisgene" if _is_chemdisgene(_first_keys(path)) else "docred"]
+        return FORMATS[_named_by(_first_keys(path))]
     lines = text.split("\n", 3)[:3]
     if (corpus := pair_lines.corpus_in(lines)) is not None:
         return FORMATS[corpus.form]
@@ -115,8 +143,15 @@ def detect(path: Path) -> Format:
     return FORMATS["docred"]
 
 
-def _is_chemdisgene(keys: frozenset[str]) -> bool:
-    return bool(keys & {"docid", "abstract"}) and not keys & {"sents", "vertexSet"}
+def _named_by(keys: frozenset[str]) -> str:
+    """The form of JSON whose first document has these keys."""
+    if keys & {"sents", "vertexSet"}:
+        if "gpt_labels" in keys:
+            return "docgnre"
+        return "linked-docred" if "entities" in keys and "vertexSet" not in keys else "docred"
+    if keys & {"sents_char", "vertex_char"}:
+        return "hacred"
+    return "chemdisgene" if keys & {"docid", "abstract"} else "docred"
 
 
 def _first_keys(path: Path) -> frozenset[str]:

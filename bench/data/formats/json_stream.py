@@ -48,6 +48,9 @@ TWICE = "given twice in one object, of which only the last would be read"
 class JsonChecker(Checker, ABC):
     """What makes documents of the elements of a JSON list, one after the other."""
 
+    lines = False
+    """Whether the form has documents one after the other, a line each, and no list around them."""
+
     @abstractmethod
     def check(self, index: int, item: Any, /) -> Document | None:
         """The document of an element, or None after noting its problems."""
@@ -113,14 +116,18 @@ def decode(raw: bytes, expected: str) -> str | BrokenJson:
 
 
 def elements(
-    blocks: Iterable[bytes], repeated: list[RepeatedKey] | None = None, required: Iterable[str] = ()
+    blocks: Iterable[bytes],
+    repeated: list[RepeatedKey] | None = None,
+    required: Iterable[str] = (),
+    lines: bool = False,
 ) -> Iterator[tuple[Any, str]]:
     """The documents in the list of a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
 
     blocks: the bytes of the file, in pieces of any size. One document is decoded, checked and let go before the next,
     and of the text no more than a block and an element is held: the distant file of DocRED has half a gigabyte.
     repeated: where to note the keys that stand twice in an object (None: not noticed); whoever passes it empties it.
-    required: the keys of a document, for the message about a file that is no list.
+    required: the keys of a document, for the message about a file that is no list.   lines: whether the documents may
+    as well stand one after the other without a list around them.
     """
 
     def no_list(value: Any, several: bool) -> str:
@@ -133,7 +140,7 @@ def elements(
 
     hook = None if repeated is None else _noting(repeated)
     empty = True
-    for item in list_items(blocks, "a JSON list of documents", no_list, hook):
+    for item in list_items(blocks, "a JSON list of documents", no_list, hook, lines):
         empty = False
         yield item
     if empty:
@@ -145,17 +152,23 @@ def list_items(
     expected: str,
     no_list: Callable[[Any, bool], str],
     hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
+    lines: bool = False,
 ) -> Iterator[tuple[Any, str]]:
     """The items of the JSON list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is none.
 
     blocks: as in `elements`.   expected: what is missing in an empty file.   no_list: what is wrong with a file that
-    holds one value of another kind, or several such.   hook: makes objects of their pairs.
+    holds one value of another kind, or several such.   hook: makes objects of their pairs.   lines: whether objects one
+    after the other are as good as a list of them.
     """
     text = _Text(blocks)
     decode_one = json.JSONDecoder(object_pairs_hook=hook).raw_decode
     try:
         if not text.skip_space():
             yield BrokenJson("", f"empty file: expected {expected}"), ""
+            return
+        if lines and text.next() == "{":
+            while text.skip_space():
+                yield text.take(decode_one)
             return
         if text.next() != "[":
             value = text.take(decode_one)[0]
@@ -214,7 +227,7 @@ def _checked(blocks: Iterable[bytes], checker: JsonChecker) -> tuple[list[Docume
     broken: list[Problem] = []
     repeated: list[RepeatedKey] = []
     with no_cycle_search():
-        for item, _ in elements(blocks, repeated, checker.required):
+        for item, _ in elements(blocks, repeated, checker.required, checker.lines):
             if isinstance(item, BrokenJson):
                 broken.append(Problem(None, "", item.field, item.expected))
                 continue
