@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.command import Command
+from bench.cli.options import PairsOption
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,8 +20,8 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="docred, chemdisgene (JSON, or PubTator abstracts with their tables beside them) or cdr; "
-        "found from the content if not given.",
+        help="docred, chemdisgene (JSON, or PubTator abstracts with their tables beside them), cdr (17 columns), "
+        "bc5cdr or biored (PubTator, BioC); found from the content if not given.",
     ),
 ]
 
@@ -83,10 +84,19 @@ def add(
     force: Annotated[bool, typer.Option("--force", help="Accept files that share documents with test.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a data set of the same name.")] = False,
     form: FormatOption = None,
+    pairs: PairsOption = None,
+    hypernyms: Annotated[
+        Path | None,
+        typer.Option(
+            help="BC5CDR: MeSH's tree (NLM's d2017.bin, or a table of tree numbers), to leave out pairs whose disease "
+            "stands above one that the chemical induces. All pairs if not given."
+        ),
+    ] = None,
 ) -> None:
     """Register your own files under a name, after checking all of them. They stay where they are."""
     from bench.data.catalog.dataset import add_dataset
     from bench.data.formats.detect import format_of
+    from bench.data.formats.pair_order import checked_order
 
     paths = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
     dataset, notes = add_dataset(
@@ -96,6 +106,8 @@ def add(
         facts=facts,
         relations=relations or [],
         ext_seed=ext_seed,
+        pairs=checked_order(pairs),
+        hypernyms=hypernyms,
         force=force,
         replace=replace,
     )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.options import PairsOption
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -33,9 +35,11 @@ def evaluate(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Of the documents: docred, chemdisgene or cdr; found from the content if not given."
+            "--format",
+            help="Of the documents: docred, chemdisgene, cdr, bc5cdr or biored; found from the content if not given.",
         ),
     ] = None,
+    pairs: PairsOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object, scores in percent, unrounded.")] = False,
 ) -> None:
     """Score predictions: micro F1, Ign F1, precision, recall, and slices under both protocols.
@@ -44,10 +48,12 @@ def evaluate(
 
     Raises `UsageError` where a file is missing, malformed or without labels.
     """
+    from bench.data.formats.pair_order import checked_order
     from bench.metrics.submission_scores import score_submission
 
+    order = checked_order(pairs)
     with _reading(pred) as (doing, on_read):
-        scored = score_submission(gold, pred, train_facts, distant_facts, form, doing, on_read)
+        scored = score_submission(gold, pred, train_facts, distant_facts, form, order, doing, on_read)
     _print_notes(scored.notes)
     if json:
         _print_json(scored)

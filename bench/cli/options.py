@@ -40,6 +40,14 @@ WaitForLocksOption = Annotated[
     ),
 ]
 
+PairsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="BC5CDR: first-in-text makes whichever of chemical and disease the text mentions first the head, as ATLOP "
+        "does. Default: from the chemical to the disease."
+    ),
+]
+
 PublishedOption = Annotated[
     Path | None, typer.Option(help="A folder of published numbers. Default: those that come with the project.")
 ]

@@ -42,6 +42,7 @@ class Document:
     """One document. `entities[i]` are the mentions of entity i, in the order of the file.
 
     candidates: the ordered pairs (head, tail) to be classified; None for all ordered pairs of different entities.
+    novel: the labels that the corpus marks as novel findings (BioRED), which nothing scores.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Document:
     entities: tuple[tuple[Mention, ...], ...]
     labels: tuple[Label, ...] = field(default=())
     candidates: tuple[tuple[int, int], ...] | None = None
+    novel: frozenset[Label] = frozenset()
 
     def entity_type(self, entity: int) -> str:
         """The type of the entity's first mention ('' for an entity without mentions)."""

@@ -12,6 +12,7 @@ from bench.data.documents import Document
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.detect import read_documents
+from bench.data.formats.pair_order import FIRST_IN_TEXT, first_in_text
 from bench.errors import BenchError, UsageError
 from bench.filesystem import sha256_of
 from bench.inference.counting import fitted_again, predicted
@@ -44,6 +45,8 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
         raise UsageError(f"{run} is not a finished run: {not_finished(folder)}")
     # A label need not be of a relation the model knows: it is of no use here.
     read = [replace(document, labels=()) for document in read_documents(documents)]
+    if record.conventions.get("order") == FIRST_IN_TEXT:
+        read = list(map(first_in_text, read))
     if plan.last is not None and plan.last.is_counted:
         trusted = trust.trusted(plan, run)
         with handling_signals():

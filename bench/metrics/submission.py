@@ -16,7 +16,7 @@ from pathlib import Path
 from sys import intern
 from typing import IO, Any, NamedTuple
 
-from bench.data.documents import Triple, no_cycle_search
+from bench.data.documents import Document, Triple, no_cycle_search
 from bench.data.formats.json_stream import BrokenJson, kind_of, list_items
 from bench.data.formats.scan import BLOCK, SHOWN_PROBLEMS
 from bench.errors import UsageError, plural
@@ -66,6 +66,19 @@ def read_submission(path: Path | str, on_read: Callable[[int], None] = lambda si
     if problems.count:
         raise UsageError(problems.report(path))
     return predictions
+
+
+def as_candidates(predictions: Iterable[Prediction], documents: Iterable[Document]) -> list[Prediction]:
+    """The predictions with each pair in the order in which it is a candidate; those on no candidate as they are.
+
+    For documents in which a pair counts either way round, and is a candidate one way.
+    """
+    candidates = {document.title: frozenset(document.candidates or ()) for document in documents}
+    none: frozenset[tuple[int, int]] = frozenset()
+    return [
+        row._replace(head=row.tail, tail=row.head) if (row.tail, row.head) in candidates.get(row.title, none) else row
+        for row in predictions
+    ]
 
 
 def write_submission(path: Path | str, predictions: Iterable[Prediction]) -> None:

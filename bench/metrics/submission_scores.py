@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data.documents import Document, Fact, facts_of, no_cycle_search
-from bench.data.formats.detect import Format, detect, format_of, scan
+from bench.data.formats.detect import Format, detect, format_of, scan, with_order
 from bench.data.formats.docred import no_labels, read_facts, read_labelled_facts
+from bench.data.formats.pair_order import Order
 from bench.errors import UsageError, plural
 from bench.filesystem import checksum_path, fits_checksum
 from bench.metrics import official, slices, submission_checks
 from bench.metrics.official import Evaluation, gold_outside
 from bench.metrics.slices import SlicedEvaluation
-from bench.metrics.submission import Prediction, read_submission
+from bench.metrics.submission import Prediction, as_candidates, read_submission
 from bench.metrics.submission_checks import SubmissionChecks
 
 if TYPE_CHECKING:
@@ -52,16 +53,18 @@ def score_submission(
     train_facts: Path | None = None,
     distant_facts: Path | None = None,
     form: str | None = None,
+    order: Order | None = None,
     doing: Callable[[str], None] = lambda what: None,
     on_read: Callable[[int], None] = lambda size: None,
 ) -> SubmissionScores:
     """Read and score everything. form: of the labelled documents and of those with facts; None to see by content.
 
+    order: of the candidate pairs of the labelled documents, None for that of the corpus (`with_order`).
     train_facts, distant_facts: .fact files or documents, for Ign F1.   doing: told what is being done.
     on_read: told of every piece of the submission that has been read, in bytes.
     Raises UsageError for files that cannot be used.
     """
-    chosen = format_of(form) if form else detect(gold)
+    chosen = with_order(format_of(form) if form else detect(gold), order)
     if not chosen.ign_f1 and (train_facts or distant_facts):
         raise UsageError(f"{gold}: facts are for Ign F1, which is no part of {chosen.name}; leave them out")
     of_facts = chosen if form else None
@@ -72,6 +75,8 @@ def score_submission(
         doing(f"reading {pred.name}")
         predictions = read_submission(pred, on_read)
         changed = not fits_checksum(pred)
+        if chosen.unordered:
+            predictions = as_candidates(predictions, documents)
         doing("reading facts")
         facts = None if train_facts is None else _facts(train_facts, of_facts)
         distant = None if distant_facts is None else _facts(distant_facts, of_facts)

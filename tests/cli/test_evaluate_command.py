@@ -235,9 +235,9 @@ def test_predictions_that_are_not_what_was_written_are_told(files):
 
 
 def test_facts_of_another_form_are_told_in_the_words_of_its_reader(files, tmp_path):
-    text = "1|t|A title.\n1|a|B.\n1\t0\t1\tA\tChemical\tC1\n1\tCID\tC1\tC2\n"
+    text = "1|t|A title.\n1|a|B.\n1\t0\t1\tB\tChemical\tC1\n1\tCID\tC1\tC2\n"
     (tmp_path / "abstracts.txt").write_text(text)
-    with pytest.raises(UsageError, match="another corpus"):
+    with pytest.raises(UsageError, match="line 3, mention = 'B': the text from 0 to 1 is \"A\""):
         run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "abstracts.txt")
 
 

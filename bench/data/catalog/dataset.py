@@ -26,6 +26,7 @@ from bench.data.documents import Document, Fact, facts_of, no_cycle_search
 from bench.data.formats.chunks import DocumentChunks, FileChunks
 from bench.data.formats.detect import Format, scan
 from bench.data.formats.docred import dump_documents, read_facts, titles
+from bench.data.formats.pair_order import Order
 from bench.errors import UsageError, unknown
 from bench.filesystem import home, write_atomically
 from bench.locks import waiting_for
@@ -101,8 +102,7 @@ class Dataset:
         sound = self.form.sound
         if self.is_derived(split) or split == "dev_ext" or sound is None:
             return DocumentChunks(partial(self.documents, split))
-        file = self._file(split)
-        file.verify(self._registration.what_to_do)
+        file = self._verified(split)
         return FileChunks(Path(file.path), file.sha256, sound, self._registration.what_to_do)
 
     def checksum(self, split: str) -> str:
@@ -114,11 +114,9 @@ class Dataset:
         if self.is_derived(split):
             source = self.checksum(_DERIVED_FROM[split])
             return _sha256(f"ext rule {RULE_VERSION}, seed {self.ext_seed}, {source}")
-        file = self._file(split)
-        file.verify(self._registration.what_to_do)
-        if split == "dev_ext":
-            return _sha256(f"titles of {self.checksum('dev')} in {file.checksum}")
-        return file.checksum
+        file = self._verified(split)
+        content = self._registration.checksum(file.checksum)
+        return _sha256(f"titles of {self.checksum('dev')} in {content}") if split == "dev_ext" else content
 
     def facts(self) -> frozenset[Fact] | None:
         """The facts Ign F1 leaves out: of the fact file if one was given, else of the human training documents.
@@ -147,8 +145,12 @@ class Dataset:
         return {"file": Path(record.path).name, "sha256": record.sha256}
 
     def conventions(self) -> dict[str, str]:
-        """For the record of a run: `{"pairs": which are classified, "scored": what of a prediction counts}`."""
-        return {"pairs": self.form.pairs_rule, "scored": self.form.scored}
+        """For the record of a run: `{"pairs": which are classified, "scored": what of a prediction counts}`.
+
+        And `{"order": ...}` where their order was chosen.
+        """
+        order = {} if self._registration.pairs is None else {"order": self._registration.pairs}
+        return {"pairs": self.form.pairs_rule, "scored": self.form.scored, **order}
 
     def distant_facts(self, names: Collection[str] | None = None) -> frozenset[Fact] | None:
         """The facts of the distantly labelled documents; None if the data set has none, or no Ign F1.
@@ -176,11 +178,18 @@ class Dataset:
             todo = f"Get it: `bench data fetch {self.name}` says which file to put where"
         raise UsageError(f"data set {self.name!r} has no {split} documents (it has {', '.join(self.splits)})\n{todo}")
 
+    def _verified(self, split: str) -> SplitFile:
+        """The file of a split, as it was when it was registered, and so what goes with it. Raises UsageError."""
+        file = self._file(split)
+        file.verify(self._registration.what_to_do)
+        if self._registration.hypernyms is not None:
+            self._registration.hypernyms.verify(self._registration.what_to_do)
+        return file
+
     def _load(self, split: str) -> tuple[Document, ...]:
         if self.is_derived(split):
             return tuple(extremely_unlabeled(self.documents(_DERIVED_FROM[split]), self.ext_seed))
-        file = self._file(split)
-        file.verify(self._registration.what_to_do)
+        file = self._verified(split)
         # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
         relations = None if self.form.relations is None else self.relations
         documents = _read(
@@ -220,12 +229,15 @@ def add_dataset(
     facts: Path | None = None,
     relations: Sequence[Path] = (),
     ext_seed: int = 0,
+    pairs: Order | None = None,
+    hypernyms: Path | None = None,
     force: bool = False,
     replace: bool = False,
 ) -> tuple[Dataset, list[str]]:
     """Register a user's files by reference; return the data set and notes. Raises like `register`."""
     check_name(name, [SAMPLE, *OFFICIAL], replace)
-    registration, notes = register(name, DatasetFiles(files, form, facts, relations, ext_seed), force)
+    described = DatasetFiles(files, form, facts, relations, ext_seed, pairs, hypernyms)
+    registration, notes = register(name, described, force)
     registration.save(registration_path(name))
     return Dataset(registration), notes
 

@@ -186,6 +186,8 @@ def _incomplete(entry: Entry, folder: Path, absent: list[OfficialFile], failures
     lines += [f"put {_where(folder, file)}" for file in absent if file.required]
     lines += [f"optional: {_where(folder, file)}" for file in absent if not file.required]
     lines.append(f"and run `bench data fetch {entry.name}` again")
+    if entry.terms:
+        lines.append(f"terms: {entry.terms}")
     # Only misuse if nothing could have been downloaded: a failed download is a failed run.
     return BenchError("\n".join(lines)) if failures else UsageError("\n".join(lines))
 

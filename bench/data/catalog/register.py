@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from bench.data.catalog.leaks import Identities, identities, named, named_pairs, titles_alike, under_other_titles
 from bench.data.catalog.registration import SPLITS, FileRecord, Registration, SplitFile
-from bench.data.formats.detect import Format, detect, scan
+from bench.data.formats.detect import Format, detect, scan, with_order, without_hypernyms
 from bench.data.formats.docred import read_facts, titles
+from bench.data.formats.hypernyms import read_mesh_tree
 from bench.data.formats.json_stream import kind_of, read_json
+from bench.data.formats.pair_order import Order
 from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source
 from bench.errors import UsageError, plural, unknown
 from bench.filesystem import sha256_of
@@ -29,7 +31,8 @@ class DatasetFiles:
 
     splits: path by split (`SPLITS`); train, dev and test at least.   form: that of the files (None: the one in which
     the training file begins).   facts: of Ign F1 (None: computed from train).   relations: rel2id and rel_info files.
-    ext_seed: of a derived ext split.
+    ext_seed: of a derived ext split.   pairs, hypernyms: how candidate pairs are to be made, where that may be chosen
+    (`with_order`, `without_hypernyms` of `bench.data.formats.detect`).
     """
 
     splits: Mapping[str, Path]
@@ -37,6 +40,8 @@ class DatasetFiles:
     facts: Path | None = None
     relations: Sequence[Path] = ()
     ext_seed: int = 0
+    pairs: Order | None = None
+    hypernyms: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,9 @@ def register(
     dev: the rest is left out, counted, and said in a note. What remains is held to the same rule.
     """
     _check_splits(files.splits)
-    reading = _Reading(files.form or detect(files.splits["train"]), check)
+    form = without_hypernyms(files.form or detect(files.splits["train"]), files.hypernyms)
+    reading = _Reading(with_order(form, files.pairs), check)
+    hypernyms = None if files.hypernyms is None else _mesh_file(files.hypernyms)
     reading.read_relations(files.relations)
     facts = reading.read_facts(files.facts)
     for split in (split for split in SPLITS if split in files.splits):
@@ -84,6 +91,8 @@ def register(
         facts=facts,
         ext_seed=files.ext_seed,
         format=reading.form.name,
+        pairs=files.pairs,
+        hypernyms=hypernyms,
     )
     notes = [*reading.notes, *(note for of_file in reading.facts_of.values() for note in of_file.notes)]
     notes += [registration.uneven_labels] if registration.uneven_labels else []
@@ -241,6 +250,12 @@ def _fact_file(path: Path) -> FileRecord:
     path = _absolute(path)
     if not read_facts(path):
         raise UsageError(f"{path}: no facts")
+    return _record(Source(path, path.stat().st_size, sha256_of(path)))
+
+
+def _mesh_file(path: Path) -> FileRecord:
+    path = _absolute(path)
+    read_mesh_tree(path)
     return _record(Source(path, path.stat().st_size, sha256_of(path)))
 
 

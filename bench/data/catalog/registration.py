@@ -15,7 +15,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from bench.data.formats.detect import FORMATS, Format
+from bench.data.formats.detect import FORMATS, Format, with_order, without_hypernyms
+from bench.data.formats.pair_order import Order
 from bench.errors import UsageError
 from bench.filesystem import home, read_json, read_sealed, sha256_of, sha256_once, write_sealed
 
@@ -85,6 +86,7 @@ class Registration(BaseModel):
     """A data set. `relations[r]` is column r + 1 of a model's logits.
 
     relation_descriptions: what relations mean, of those that a file says it of.
+    pairs: the order of the candidate pairs, where it was chosen.   hypernyms: MeSH's tree, where it rules out pairs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +100,8 @@ class Registration(BaseModel):
     ext_seed: int = 0
     format: str = "docred"
     relation_descriptions: dict[str, str] = {}
+    pairs: Order | None = None
+    hypernyms: FileRecord | None = None
 
     @field_validator("format")
     @classmethod
@@ -108,8 +112,17 @@ class Registration(BaseModel):
 
     @property
     def form(self) -> Format:
-        """The form of its files."""
-        return FORMATS[self.format]
+        """The form of its files, with what was chosen of candidate pairs."""
+        form = FORMATS[self.format]
+        if self.hypernyms is not None:
+            form = without_hypernyms(form, Path(self.hypernyms.path), self.hypernyms.sha256)
+        return with_order(form, self.pairs)
+
+    def checksum(self, of_files: str) -> str:
+        """sha256 (hex) of documents read from files with the given one: their own, unless pairs were chosen."""
+        if self.hypernyms is not None:
+            of_files = _sha256(f"without hypernyms of {self.hypernyms.sha256}, {of_files}")
+        return of_files if self.pairs is None else _sha256(f"pairs {self.pairs}, {of_files}")
 
     @property
     def uneven_labels(self) -> str:
@@ -137,13 +150,17 @@ class Registration(BaseModel):
     def save(self, path: Path) -> None:
         """Write it with its checksum, in one step."""
         # Without what came later and is not used, so that versions from before can read it.
-        later = set() if self.relation_descriptions else {"relation_descriptions"}
+        later = {name for name in ("relation_descriptions", "pairs", "hypernyms") if not getattr(self, name)}
         write_sealed(path, "registration", self.model_dump(mode="json", exclude=later))
 
 
 def checksum_of(sha256s: Sequence[str]) -> str:
     """One sha256 for several: of a single file its own."""
-    return sha256s[0] if len(sha256s) == 1 else hashlib.sha256("\n".join(sha256s).encode("ascii")).hexdigest()
+    return sha256s[0] if len(sha256s) == 1 else _sha256("\n".join(sha256s))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def registration_path(name: str) -> Path:

@@ -20,6 +20,12 @@ _CDR = (
     "the BC5CDR corpus (https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/) as processed by "
     "https://github.com/fenchri/edge-oriented-graph, folder data_processing"
 )
+_BC5CDR = (
+    "CDR_Data.zip, folder CDR.Corpus.v010516, of https://ftp.ncbi.nlm.nih.gov/pub/lu/BC5CDR/ (also at "
+    "https://biocreative.bioinformatics.udel.edu/resources/corpora/biocreative-v-cdr-corpus/)"
+)
+_BIORED = "BIORED.zip of https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/"
+_PUBMED = "the abstracts are PubMed's, and their publishers' where they claim them"
 TABLE = "triples"
 """Instead of a split: a table of triples, read along with the abstracts it belongs to."""
 _REL_INFO_SHA256 = "5ecf4e5e55c179fc83a3a3d19baa01efffecb26ba5edc0b4ac5a54ddf61fe3de"
@@ -52,6 +58,8 @@ class Entry:
     relations: int
     files: tuple[OfficialFile, ...]
     form: Format = FORMATS["docred"]
+    terms: str = ""
+    """Under which terms its authors give it."""
 
     def expected(self, split: str) -> OfficialFile:
         """The file of a split it has."""
@@ -152,6 +160,7 @@ OFFICIAL: dict[str, Entry] = {
             14,
             _chemdisgene(),
             FORMATS["chemdisgene"],
+            f"CC0; {_PUBMED}",
         ),
         Entry(
             "cdr",
@@ -162,6 +171,33 @@ OFFICIAL: dict[str, Entry] = {
                 for split, triples in (("train", 2.08), ("dev", 2.02), ("test", 2.13))
             ),
             FORMATS["cdr"],
+            f"as `bc5cdr`; {_PUBMED}",
+        ),
+        Entry(
+            "bc5cdr",
+            "BC5CDR as it was released, in PubTator: all pairs, hypernyms among them (Li et al., 2016)",
+            1,
+            tuple(
+                OfficialFile(split, f"CDR_{name}Set.PubTator.txt", _BC5CDR, None, 500, triples, digits=2)
+                for split, name, triples in (
+                    ("train", "Training", 2.08),
+                    ("dev", "Development", 2.02),
+                    ("test", "Test", 2.13),
+                )
+            ),
+            FORMATS["bc5cdr"],
+            f"public domain (NCBI's notice with the evaluation kit of the task); {_PUBMED}",
+        ),
+        Entry(
+            "biored",
+            "BioRED: PubMed abstracts, 8 relations of genes, diseases, chemicals, variants (Luo et al., 2022)",
+            8,
+            tuple(
+                OfficialFile(split, f"{split.capitalize()}.PubTator", _BIORED, None, documents, triples, digits=2)
+                for split, documents, triples in (("train", 400, 10.45), ("dev", 100, 11.62), ("test", 100, 11.63))
+            ),
+            FORMATS["biored"],
+            f"freely available from NCBI, no licence named; {_PUBMED}",
         ),
     )
 }

@@ -1,23 +1,25 @@
-"""The forms a file of documents may have: DocRED's JSON, ChemDisGene's JSON or PubTator files, BC5CDR's lines."""
+"""The forms a file of documents may have, and from what of its content each is known."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.formats import chemdisgene, docgnre, docred, hacred, linked_docred, pair_lines, pubtator
+from bench.data.formats import chemdisgene, corpora, docgnre, docred, hacred, linked_docred, pair_lines, pubtator
 from bench.data.formats.chunks import Sound
 from bench.data.formats.json_stream import first_keys
+from bench.data.formats.pair_order import ORDERS, Order, first_in_text
 from bench.data.formats.scan import Scan, open_source
 from bench.data.formats.sound import sound_document
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 
 _BEGINNING = 1 << 16
 """Bytes of a file whose first lines tell its form, or that it is JSON."""
+_XML = "<"
 _JSON = ("[", "{")
 """With what a file of JSON begins that may hold documents."""
 
@@ -38,7 +40,9 @@ class Format:
     sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
     evaluated_as: the form in which dev and test files of such a data set are read, where it is another.
     pairs_rule: which pairs of entities are classified.   scored: what of a prediction counts, and how. Both go into the
-    record of a run and stand under its table.
+    record of a run and stand under its table.   unordered: whether a predicted pair counts either way round.
+    orders: what `with_order` may choose in place of the order in which the corpus has its pairs.
+    with_hypernyms: makes the scanner that leaves out pairs by MeSH's tree, in a file; None for a form without.
     """
 
     name: str
@@ -50,12 +54,28 @@ class Format:
     sentences: bool = True
     ign_f1: bool = False
     sound: Sound | None = None
+    unordered: bool = False
+    orders: tuple[Order, ...] = ()
+    with_hypernyms: Callable[[Path], Scanner] | None = None
     evaluated_as: str = ""
 
     def of_split(self, split: str) -> Format:
         """The form in which the file of a split is read."""
         return FORMATS[self.evaluated_as] if self.evaluated_as and split in ("dev", "test", "dev_ext") else self
 
+
+@dataclass(frozen=True)
+class _FirstInText:
+    """Reads as another scanner, and turns each pair so that what the text mentions first is the head."""
+
+    scan: Scanner
+
+    def __call__(self, path: Path, relations: Collection[str] | None, repeated_titles: bool) -> Scan:
+        result = self.scan(path, relations, repeated_titles)
+        return replace(result, documents=tuple(map(first_in_text, result.documents)))
+
+
+_CID = {"CID": "chemical-induced disease"}
 
 FORMATS: dict[str, Format] = {
     form.name: form
@@ -104,7 +124,28 @@ FORMATS: dict[str, Format] = {
             pairs_rule="those that the file lists, chemical to disease, without not_include (hypernyms)",
             scored="chemical and disease as labelled CID, of concepts in a whole abstract",
             relations=("CID",),
-            relation_names={"CID": "chemical-induced disease"},
+            relation_names=_CID,
+            orders=ORDERS,
+        ),
+        Format(
+            "bc5cdr",
+            corpora.Bc5cdrScanner(),
+            pairs_rule="every linked chemical with every linked disease, chemical to disease",
+            scored="chemical and disease as labelled CID, of concepts in a whole abstract",
+            relations=corpora.BC5CDR.relations,
+            relation_names=_CID,
+            sentences=False,
+            orders=ORDERS,
+            with_hypernyms=corpora.Bc5cdrScanner,
+        ),
+        Format(
+            "biored",
+            corpora.scan_biored,
+            pairs_rule="linked concepts of BioRED's eight pairs of types, each pair once, first in the text as head",
+            scored="the two concepts and the relation as labelled, either way round; novelty is not scored",
+            relations=corpora.BIORED.relations,
+            sentences=False,
+            unordered=True,
         ),
         Format(
             "gda",
@@ -113,6 +154,7 @@ FORMATS: dict[str, Format] = {
             scored="gene and disease as labelled GDA, of concepts in a whole abstract",
             relations=("GDA",),
             relation_names={"GDA": "gene-disease association"},
+            orders=ORDERS,
         ),
     )
 }
@@ -125,20 +167,61 @@ def format_of(name: str) -> Format:
     return FORMATS[name]
 
 
+def with_order(form: Format, order: Order | None) -> Format:
+    """The form with its pairs in the given order, None for that of the corpus. UsageError where it cannot have it."""
+    if order is None:
+        return form
+    if order not in form.orders:
+        having = ", ".join(name for name, other in FORMATS.items() if order in other.orders)
+        why = "has it already" if form.unordered else "has relations whose direction the types do not tell"
+        raise UsageError(f"--pairs {order} is for {having}: {form.name} {why}")
+    return replace(
+        form,
+        scan=_FirstInText(form.scan),
+        pairs_rule=f"{form.pairs_rule}, turned so that the first in the text is the head ({order}, as ATLOP)",
+        scored=f"{form.scored}, either way round",
+        unordered=True,
+    )
+
+
+def without_hypernyms(form: Format, mesh: Path | None, sha256: str = "") -> Format:
+    """The form without the pairs that MeSH's tree, in a file, rules out; None for all pairs. Raises UsageError.
+
+    sha256: of the file, to be told with its name.
+    """
+    if mesh is None:
+        return form
+    if form.with_hypernyms is None:
+        having = ", ".join(name for name, other in FORMATS.items() if other.with_hypernyms)
+        why = "; its 17 columns mark them not_include already" if form.name == "cdr" else ""
+        raise UsageError(f"--hypernyms {mesh} is for {having}, and these files are {form.name}{why}")
+    named = f"{mesh.name}, sha256 {sha256[:8]}" if sha256 else mesh.name
+    rule = f"{form.pairs_rule}, without unlabelled diseases above one that the chemical induces (MeSH: {named})"
+    return replace(form, scan=form.with_hypernyms(mesh), pairs_rule=rule)
+
+
 def detect(path: Path) -> Format:
     """The form of a file, from how it begins; DocRED's where that tells nothing (its reader says what is wrong).
 
-    What begins as JSON is JSON, and the keys of its first document tell its form: never its text.
+    What begins as JSON is JSON, and the keys of its first document tell its form: never its text. Of BioC and PubTator
+    the types, ids and relations in the first 64 KB tell the corpus.
     """
     text = _beginning(path).lstrip()
+    if text.startswith(_XML):
+        return _form_of_corpus(text) or FORMATS["bc5cdr"]
     if text.startswith(_JSON):
-        return FORMATS[_named_by(_first_keys(path))]
+        keys = _first_keys(path)
+        if "documents" in keys:
+            return _form_of_corpus(text) or FORMATS["bc5cdr"]
+        return FORMATS[_named_by(keys)]
     lines = text.split("\n", 3)[:3]
     if (corpus := pair_lines.corpus_in(lines)) is not None:
         return FORMATS[corpus.form]
     first = lines[0]
     # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
-    if first.partition("|")[2].startswith("t|") or first.count("\t") == 3:
+    if first.partition("|")[2].startswith("t|"):
+        return _form_of_corpus(text) or FORMATS["chemdisgene"]
+    if first.count("\t") == 3:
         return FORMATS["chemdisgene"]
     return FORMATS["docred"]
 
@@ -152,6 +235,11 @@ def _named_by(keys: frozenset[str]) -> str:
     if keys & {"sents_char", "vertex_char"}:
         return "hacred"
     return "chemdisgene" if keys & {"docid", "abstract"} else "docred"
+
+
+def _form_of_corpus(beginning: str) -> Format | None:
+    corpus = corpora.corpus_in(beginning)
+    return None if corpus is None else FORMATS[corpus.name.lower()]
 
 
 def _first_keys(path: Path) -> frozenset[str]:

@@ -71,15 +71,20 @@ def read_json(path: Path | str) -> Any:
     text = decode(content[0], "JSON")
     if isinstance(text, BrokenJson):
         raise UsageError(f"{path}: {text.field}: {text.expected}")
+    value, broken = value_of(text)
+    if broken:
+        raise UsageError("\n".join(f"{path}: {one.field}: {one.expected}" for one in broken))
+    return value
+
+
+def value_of(text: str) -> tuple[Any, list[BrokenJson]]:
+    """The value of a JSON text, and what is wrong with it: where it is none, or keys that stand twice in an object."""
     repeated: list[RepeatedKey] = []
     try:
         value = json.loads(text, object_pairs_hook=_noting(repeated))
     except (ValueError, RecursionError) as error:
-        broken = _not_json(error, text)
-        raise UsageError(f"{path}: {broken.field}: {broken.expected}") from None
-    if repeated:
-        raise UsageError("\n".join(f"{path}: {place}: {TWICE}" for place in _places(value, repeated)))
-    return value
+        return None, [_not_json(error, text)]
+    return value, [BrokenJson(place, TWICE) for place in _places(value, repeated)] if repeated else []
 
 
 def first_keys(blocks: Iterable[bytes]) -> frozenset[str]:

@@ -177,9 +177,9 @@ def _as_json(part: _Abstract, tables: Sequence[_Table]) -> tuple[dict[str, Any],
 def _another_corpus(lines: Sequence[_Line]) -> Problem:
     """That a file has relations among its mentions, as the PubTator files of other corpora do: one problem for all."""
     number, first = lines[0]
-    relation_lines = plural(len(lines), "line") + " of relations among the mentions, as BC5CDR and BioRED have them"
+    relation_lines = plural(len(lines), "line") + " of relations among the mentions"
     expected = f"another corpus ({relation_lines}): ChemDisGene's triples are in a table beside the abstracts"
-    todo = "BC5CDR is read in its form of 17 columns (`bench data fetch cdr`), other corpora in DocRED's JSON"
+    todo = "BC5CDR and BioRED have them so, and are read with --format bc5cdr or biored; other corpora in DocRED's JSON"
     return Problem(None, "", f"line {number} = {short(first)}", f"{expected}; {todo}")
 
 
@@ -209,7 +209,7 @@ def _abstracts(text: str, relation_lines: list[_Line]) -> Iterator[_Abstract | P
             continue
         problem = ""
         if current is None:
-            docid, kind, title = _headline(line)
+            docid, kind, title = headline(line)
             if kind == "t":
                 current = _Abstract(docid, title)
             else:
@@ -227,7 +227,7 @@ def _abstracts(text: str, relation_lines: list[_Line]) -> Iterator[_Abstract | P
         yield current
 
 
-def _headline(line: str) -> tuple[str, str, str]:
+def headline(line: str) -> tuple[str, str, str]:
     """(PMID, t or a, text) of a line of title or abstract; empty strings where it is neither."""
     docid, _, rest = line.partition("|")
     kind, bar, text = rest.partition("|")
@@ -238,7 +238,7 @@ def _headline(line: str) -> tuple[str, str, str]:
 
 def _add(current: _Abstract, line: str, number: int) -> str:
     """Add a line to its document. Returns what is wrong with it, '' for nothing."""
-    docid, kind, text = _headline(line)
+    docid, kind, text = headline(line)
     if kind == "t":
         return "expected an empty line before the title of the next document"
     if kind == "a":

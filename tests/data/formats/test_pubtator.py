@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bench.data.formats import chemdisgene, pubtator
-from bench.data.formats.detect import scan
+from bench.data.formats.detect import FORMATS, scan
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -122,7 +122,7 @@ RELATION_LINES = {
 
 
 @pytest.mark.parametrize("corpus", RELATION_LINES)
-def test_relations_among_the_mentions_are_one_problem_that_says_another_corpus(tmp_path: Path, corpus: str) -> None:
+def test_relations_among_the_mentions_are_one_problem_to_who_says_chemdisgene(tmp_path: Path, corpus: str) -> None:
     documents = []
     for docid in range(1_000, 1_300):
         # What else such files have: mentions of several concepts with a column more.
@@ -133,10 +133,11 @@ def test_relations_among_the_mentions_are_one_problem_that_says_another_corpus(t
         )
     path = tmp_path / "x.PubTator"
     path.write_text("\n".join(documents))
-    result = scan(path)
+    result = scan(path, FORMATS["chemdisgene"])
     (problem,) = result.problems
     assert str(problem).startswith(f"line 4 = {json.dumps(RELATION_LINES[corpus].format(1_000))}: another corpus (600 ")
     assert "ChemDisGene's triples are in a table beside the abstracts" in str(problem)
+    assert "--format bc5cdr or biored" in str(problem)
     assert (result.count, result.documents, sum(result.notes.values())) == (300, (), 0)
 
 
