@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.formats import chemdisgene, corpora, docgnre, docred, hacred, linked_docred, pair_lines, pubtator
+from bench.data.formats import chemdisgene, corpora, docgnre, docred, dwie, hacred, linked_docred, pair_lines, pubtator
 from bench.data.formats.chunks import Sound
+from bench.data.formats.folder import files_of
 from bench.data.formats.json_stream import first_keys
 from bench.data.formats.pair_order import ORDERS, Order, first_in_text
 from bench.data.formats.scan import Scan, open_source
@@ -111,6 +112,16 @@ FORMATS: dict[str, Format] = {
             scored="head, tail and relation as labelled, of the entities given",
         ),
         Format(
+            "dwie",
+            dwie.scan,
+            pairs_rule="every ordered pair of different concepts that the text mentions",
+            scored="subject, object and relation as labelled, of the concepts given; a relation of a concept without "
+            "mentions, or with itself, counts as missed; Ign F1 as DocRED's",
+            relations=dwie.RELATIONS,
+            sentences=False,
+            ign_f1=True,
+        ),
+        Format(
             "chemdisgene",
             _scan_chemdisgene,
             pairs_rule="chemical to disease, chemical to gene and gene to disease, of different linked concepts",
@@ -206,6 +217,9 @@ def detect(path: Path) -> Format:
     What begins as JSON is JSON, and the keys of its first document tell its form: never its text. Of BioC and PubTator
     the types, ids and relations in the first 64 KB tell the corpus.
     """
+    if path.is_dir():
+        # Of a folder the first file tells: the forms that may be one have a document in each.
+        return next((detect(file) for file in _files_of(path)), FORMATS["docred"])
     text = _beginning(path).lstrip()
     if text.startswith(_XML):
         return _form_of_corpus(text) or FORMATS["bc5cdr"]
@@ -234,12 +248,21 @@ def _named_by(keys: frozenset[str]) -> str:
         return "linked-docred" if "entities" in keys and "vertexSet" not in keys else "docred"
     if keys & {"sents_char", "vertex_char"}:
         return "hacred"
+    if {"mentions", "concepts"} <= keys:
+        return "dwie"
     return "chemdisgene" if keys & {"docid", "abstract"} else "docred"
 
 
 def _form_of_corpus(beginning: str) -> Format | None:
     corpus = corpora.corpus_in(beginning)
     return None if corpus is None else FORMATS[corpus.name.lower()]
+
+
+def _files_of(folder: Path) -> list[Path]:
+    try:
+        return files_of(folder)
+    except OSError:
+        return []
 
 
 def _first_keys(path: Path) -> frozenset[str]:

@@ -87,7 +87,7 @@ class DocumentChecker(JsonChecker):
 
     def oddities(self, document: Document) -> Iterator[Note]:
         """What is odd about a sound document, once for each time: all of it is in the published files."""
-        return _oddities(document, self.spaced)
+        return oddities_of(document, self.spaced)
 
     def _note_left_aside(self, item: dict[str, Any], document: Document) -> None:
         """Note what of an element is not in its document, though it may be what somebody wants."""
@@ -206,8 +206,11 @@ class DocumentChecker(JsonChecker):
                 self.problem(place, f"outside the document ({plural(sentences, 'sentence')})")
 
 
-def _oddities(document: Document, spaced: bool) -> Iterator[Note]:
-    """The notes on a sound document, one per occurrence: all of these are in the published files."""
+def oddities_of(document: Document, spaced: bool) -> Iterator[Note]:
+    """The notes on a sound document, one per occurrence: all of these are in the published files.
+
+    spaced: whether the name of a mention has a space between two words.
+    """
     if sum(map(bool, document.entities)) < 2:
         yield FEW_ENTITIES
     yield from [NO_MENTIONS] * (len(document.entities) - sum(map(bool, document.entities)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.formats.document_checks import DocumentChecker
-from bench.data.formats.json_stream import scan_list
+from bench.data.formats.folder import scan_files
 from bench.data.formats.offsets import segmented, words_of
 from bench.data.formats.scan import Scan, encodable, shown
 from bench.data.formats.sound import Columns, Keys
@@ -26,13 +26,13 @@ KEYS = Keys(title="id", sentences="sents_char", entities="vertex_char", labels="
 
 def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: bool = False) -> Scan:
     """Read and check a whole file, as `bench.data.formats.docred.scan`."""
-    return scan_list(path, HacredChecker(None if relations is None else frozenset(relations), repeated_titles))
+    return scan_files(path, HacredChecker(None if relations is None else frozenset(relations), repeated_titles))
 
 
 class HacredChecker(DocumentChecker):
     """Turns decoded JSON into Documents and collects problems and notes over one file."""
 
-    lines = True
+    apart = True
     keys = KEYS
     spaced = False
     labels_field = KEYS.labels

@@ -18,6 +18,7 @@ from bench.data.formats.scan import (
     Note,
     Problem,
     Scan,
+    Source,
     listed,
     nothing_read,
     open_source,
@@ -48,8 +49,8 @@ TWICE = "given twice in one object, of which only the last would be read"
 class JsonChecker(Checker, ABC):
     """What makes documents of the elements of a JSON list, one after the other."""
 
-    lines = False
-    """Whether the form has documents one after the other, a line each, and no list around them."""
+    apart = False
+    """Whether a document of the form stands by itself: one in a line or a file, without a list around them."""
 
     @abstractmethod
     def check(self, index: int, item: Any, /) -> Document | None:
@@ -206,7 +207,13 @@ def scan_list(path: Path, checker: JsonChecker) -> Scan:
     blocks = open_source(path)
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
-    documents, count, broken = _checked(blocks, checker)
+    return scan_of(path, checker, *checked(blocks, checker), blocks.finish())
+
+
+def scan_of(
+    path: Path, checker: JsonChecker, documents: list[Document], count: int, broken: list[Problem], source: Source
+) -> Scan:
+    """What was read, once a checker has seen all of it. broken: where it is no JSON."""
     sound, problems = checker.finish(documents)
     return Scan(
         path,
@@ -215,24 +222,25 @@ def scan_list(path: Path, checker: JsonChecker) -> Scan:
         (*broken, *problems),
         +checker.notes,
         checker.labelled,
-        (blocks.finish(),),
+        (source,),
         +checker.changes,
         checker.why_no_labels(),
         checker.oddities,
+        checker.parts,
     )
 
 
-def _checked(blocks: Iterable[bytes], checker: JsonChecker) -> tuple[list[Document], int, list[Problem]]:
+def checked(blocks: Iterable[bytes], checker: JsonChecker, count: int = 0) -> tuple[list[Document], int, list[Problem]]:
     """The documents that a checker makes of a list's elements, how many elements there are, and what is no JSON.
 
-    A key that stands twice in an object of a document is a problem of it, which the checker is told.
+    count: how many elements it has seen before, in other files. A key that stands twice in an object of a document is a
+    problem of it, which the checker is told.
     """
     documents: list[Document] = []
-    count = 0
     broken: list[Problem] = []
     repeated: list[RepeatedKey] = []
     with no_cycle_search():
-        for item, _ in elements(blocks, repeated, checker.required, checker.lines):
+        for item, _ in elements(blocks, repeated, checker.required, checker.apart):
             if isinstance(item, BrokenJson):
                 broken.append(Problem(None, "", item.field, item.expected))
                 continue
