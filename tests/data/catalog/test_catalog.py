@@ -14,6 +14,7 @@ from bench.data.catalog.dataset import Dataset, add_dataset, dataset_names, home
 from bench.data.catalog.ext_labels import extremely_unlabeled
 from bench.data.catalog.leaks import identities, under_other_titles
 from bench.data.catalog.registration import registration_path
+from bench.data.catalog.releases import OFFICIAL
 from bench.data.documents import Document, Label, Mention, facts_of
 from bench.data.formats.docred import read_documents, write_documents
 from bench.errors import UsageError
@@ -55,7 +56,7 @@ def test_a_registered_data_set_gives_its_documents_relations_and_splits(files: d
     assert dataset.splits == ("train", "dev", "test", "ext", "dev_ext")
     assert dataset.documents("train") == tuple(read_documents(files["train"]))
     assert dataset.documents("train") is open_dataset("mine").documents("train")
-    assert dataset_names() == ["sample", "redocred", "docred", "chemdisgene", "cdr", "mine"]
+    assert dataset_names() == ["sample", *OFFICIAL, "mine"]
 
 
 def test_a_missing_ext_is_derived_by_rule_with_the_seed(files: dict[str, Path]) -> None:

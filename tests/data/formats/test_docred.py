@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data.catalog.register import read_relations
+from bench.data.catalog.relations import read_relations
 from bench.data.documents import Document, Label, Mention, pairs_within_reach
 from bench.data.formats import document_checks as checks
 from bench.data.formats import scan as scanning
