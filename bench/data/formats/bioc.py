@@ -13,7 +13,7 @@ the characters of the whole document. The BioC of BC5CDR gives a composite menti
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 from xml.parsers import expat
 
@@ -128,7 +128,7 @@ class _Reading:
                 continue
             abstract.relations.append(RawRelation(place, name, *ends, infons.get("novel")))
 
-    def _infons(self, item: dict[str, Any], place: str) -> Mapping[str, str]:
+    def _infons(self, item: dict[str, Any], place: str) -> dict[str, str]:
         """The infons that are strings: numbers are the strings that they are, as XML has them."""
         infons = self._get(item, "infons", dict, f"{place}.infons", "an object") or {}
         return {key: str(value) for key, value in infons.items() if type(value) in (str, int)}
@@ -139,8 +139,8 @@ class _Reading:
         found: list[Any] = self._get(item, key, list, place, expected) or []
         return found
 
-    def _get(self, item: Mapping[str, Any], key: str, kind: type, place: str, expected: str) -> Any:
-        return self._checker.get(dict(item), key, kind, place, expected)
+    def _get(self, item: dict[str, Any], key: str, kind: type, place: str, expected: str) -> Any:
+        return self._checker.get(item, key, kind, place, expected)
 
 
 def from_xml(raw: bytes) -> Read:
