@@ -2,8 +2,8 @@
 
     python benchmarks/readers.py train.json CDR_TrainingSet.PubTator.txt Train.BioC.XML
 
-Each file is read `--times` times in turn, in the form that its content shows, in this process; the figure is of the median,
-in seconds of its CPU, with what collecting its garbage takes.
+Each file is read `--times` times in turn, in the form that its content shows, in this process; the figure is of the
+median, in seconds of its CPU, with what collecting its garbage takes.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from bench.cli.data import app
 from bench.data.catalog.dataset import add_dataset, open_dataset
+from bench.data.catalog.download import downloads, fetch
 from bench.data.catalog.registration import registration_path
+from bench.data.catalog.releases import OFFICIAL
 from bench.data.catalog.split_file import read_ids
 from bench.errors import UsageError
 
@@ -211,3 +214,37 @@ def test_labels_of_a_language_model_are_in_the_checksum_of_what_is_trained_on(tm
     assert enhanced.checksum("train") != plain.checksum("train")
     assert enhanced.checksum("test") == plain.checksum("test")
     assert any("1 label made by a language model (gpt_labels), added" in note for note in notes)
+
+
+def test_a_published_split_by_ids_is_fetched_with_its_list(
+    gda: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = OFFICIAL["gda"]
+    counts = {"train": 6, "test": 2}
+    files = tuple(replace(file, url=None, sha256=None, documents=counts.get(file.split)) for file in entry.files)
+    monkeypatch.setitem(OFFICIAL, "gda", replace(entry, files=files))
+    folder = downloads("gda")
+    folder.mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"put .*train_gda_docs from .*\n.*\nterms: "):
+        fetch("gda")
+    for split, name in (("train", "train+dev.data"), ("test", "test.data"), ("ids", "train_gda_docs")):
+        shutil.copy(gda[split], folder / name)
+    _, notes = fetch("gda")
+    assert titles("gda", "dev") == ["101", "104"]
+    assert notes[-1] == f"terms: {entry.terms}"
+
+
+def test_a_folder_of_two_splits_is_asked_for_once_and_fetched(dwie: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = OFFICIAL["dwie"]
+    files = tuple(replace(file, documents=6 if file.documents else None) for file in entry.files)
+    monkeypatch.setitem(OFFICIAL, "dwie", replace(entry, files=files))
+    folder = downloads("dwie")
+    folder.mkdir(parents=True)
+    with pytest.raises(UsageError) as error:
+        fetch("dwie")
+    assert str(error.value).count("annos_with_content (6 documents)") == 1
+    shutil.copytree(dwie, folder / "annos_with_content")
+    (folder / "dev_ids.txt").write_text("DW_1")
+    fetch("dwie")
+    assert [len(titles("dwie", split)) for split in ("train", "dev", "test")] == [3, 1, 2]
+    assert len(open_dataset("dwie").relations) == 65
