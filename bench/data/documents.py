@@ -43,6 +43,7 @@ class Document:
 
     candidates: the ordered pairs (head, tail) to be classified; None for all ordered pairs of different entities.
     novel: the labels that the corpus marks as novel findings (BioRED), which nothing scores.
+    spaced: whether the script has spaces between words; False where a word is a character of Chinese (HacRED).
     """
 
     title: str
@@ -51,6 +52,7 @@ class Document:
     labels: tuple[Label, ...] = field(default=())
     candidates: tuple[tuple[int, int], ...] | None = None
     novel: frozenset[Label] = frozenset()
+    spaced: bool = field(default=True, repr=False)
 
     def entity_type(self, entity: int) -> str:
         """The type of the entity's first mention ('' for an entity without mentions)."""
@@ -115,11 +117,16 @@ def have_sentences(documents: Sequence[Document]) -> bool:
 
 
 UNSPACED = (
-    "\u2e80-\u2fdf\u3000-\u30ff\u3100-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\u2e80-\u2fdf\u3001-\u30ff\u3100-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
 """The characters, for a regular expression, of scripts written without spaces (Han, kana, bopomofo) and their marks."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")
+
+
+def begins_unspaced(word: str) -> bool:
+    """Whether a word begins with a character of a script that is written without spaces."""
+    return bool(_UNSPACED.match(word))
 
 
 def gaps(words: Sequence[str]) -> list[str]:
@@ -127,7 +134,7 @@ def gaps(words: Sequence[str]) -> list[str]:
     # All Latin, as nearly every sentence is: nothing to look at.
     if not _UNSPACED.search("".join(words)):
         return [""] * min(len(words), 1) + [" "] * (len(words) - 1)
-    closed = [bool(_UNSPACED.match(a[-1:]) and _UNSPACED.match(b[:1])) for a, b in pairwise(words)]
+    closed = [begins_unspaced(a[-1:]) and begins_unspaced(b) for a, b in pairwise(words)]
     return ["", *("" if together else " " for together in closed)]
 
 

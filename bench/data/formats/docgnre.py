@@ -59,8 +59,11 @@ class DocgnreChecker(DocumentChecker):
 def _with_made_labels(item: dict[str, Any]) -> dict[str, Any]:
     """The element with all its labels in one list. Raises TypeError, ValueError and LookupError."""
     labels, made = item["labels"], item[MADE_LABELS]
-    if type(made) is not list or {type(label["score"]) for label in made} - {int, float}:
-        raise ValueError("no list of labels with a score")
+    if {type(labels), type(made)} != {list} or {type(label["score"]) for label in made} - {int, float}:
+        raise TypeError("no list of labels with a score")
+    added = [label for label in made if label["score"] > 0]
+    if {(type(label["h"]), type(label["t"]), type(label["r"])) for label in added} - {(int, int, str)}:
+        raise TypeError("a number or a relation is none")
     known = {(label["h"], label["t"], label["r"]) for label in labels}
-    added = {(label["h"], label["t"], label["r"]): label for label in made if label["score"] > 0}
-    return {**item, "labels": [*labels, *(label for triple, label in added.items() if triple not in known)]}
+    new = {(label["h"], label["t"], label["r"]): label for label in added}
+    return {**item, "labels": [*labels, *(label for triple, label in new.items() if triple not in known)]}

@@ -12,9 +12,11 @@ string that nobody has split: its mentions are then at characters of it, and its
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.data.documents import Document
 from bench.data.formats.document_checks import DocumentChecker
 from bench.data.formats.folder import scan_files
 from bench.data.formats.offsets import segmented, words_of
@@ -43,6 +45,10 @@ class HacredChecker(DocumentChecker):
         id_ = item["id"]
         named = {**item, "id": str(id_) if type(id_) is int else id_}
         return Columns.of(_with_words(named) if str in map(type, item["sents_char"]) else named, KEYS)
+
+    def made_of(self, columns: Columns) -> Document:
+        """As `DocumentChecker.made_of`."""
+        return replace(columns.document(), spaced=False)
 
     def _title_of(self, item: dict[str, Any]) -> str | None:
         if type(item.get("id")) is int:
