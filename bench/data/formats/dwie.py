@@ -43,7 +43,7 @@ RELATIONS = (
 """The 65 relations of the corpus, by the alphabet; `event_in1` has its only triple in the test set."""
 
 TYPES = ("person", "organization", "location", "event", "misc", "time", "role", "money")
-"""The kinds of entities and values right below `type::entity` and `type::value` that nine concepts in ten have."""
+"""Kinds right below `type::entity` and `type::value`, one of which 18,851 of 21,902 mentioned concepts have."""
 _ABOVE = frozenset({"entity", "value", "other"})
 _TYPE = "type::"
 
