@@ -225,6 +225,7 @@ def stats(
             for split in dataset.splits
         }
         content = {"dataset": name, "relations": len(dataset.relations), "splits": splits, "labels": counts}
+        content |= {"conventions": dataset.conventions()}
         _print_json({**content, "notes": [dataset.uneven_labels] if dataset.uneven_labels else []})
         return
     _show_statistics(dataset, statistics)
@@ -265,6 +266,9 @@ def _show_statistics(dataset: Dataset, statistics: dict[str, SplitStatistics]) -
         table.add_row(title, *values)
     _show(table)
     typer.echo(f"{dataset.name}: {plural(len(dataset.relations), 'relation')}")
+    conventions = dataset.conventions()
+    for what in ("pairs", "scored"):
+        typer.echo(f"{what}: {conventions[what]}")
 
 
 def _say_registered(dataset: Dataset, notes: list[str]) -> None:
