@@ -68,15 +68,18 @@ def read_submission(path: Path | str, on_read: Callable[[int], None] = lambda si
     return predictions
 
 
-def as_candidates(predictions: Iterable[Prediction], documents: Iterable[Document]) -> list[Prediction]:
-    """The predictions with each pair in the order in which it is a candidate; those on no candidate as they are.
+def either_way_round(predictions: Iterable[Prediction], documents: Iterable[Document]) -> list[Prediction]:
+    """The predictions with each pair in the order in which it is a candidate or labelled; others as they are.
 
-    For documents in which a pair counts either way round, and is a candidate one way.
+    For documents in which a pair counts either way round, and stands one way.
     """
-    candidates = {document.title: frozenset(document.candidates or ()) for document in documents}
-    none: frozenset[tuple[int, int]] = frozenset()
+    pairs = {
+        document.title: {*(document.candidates or ()), *(label[:2] for label in document.labels)}
+        for document in documents
+    }
+    none: set[tuple[int, int]] = set()
     return [
-        row._replace(head=row.tail, tail=row.head) if (row.tail, row.head) in candidates.get(row.title, none) else row
+        row._replace(head=row.tail, tail=row.head) if (row.tail, row.head) in pairs.get(row.title, none) else row
         for row in predictions
     ]
 

@@ -16,7 +16,7 @@ from bench.filesystem import checksum_path, fits_checksum
 from bench.metrics import official, slices, submission_checks
 from bench.metrics.official import Evaluation, gold_outside
 from bench.metrics.slices import SlicedEvaluation
-from bench.metrics.submission import Prediction, as_candidates, read_submission
+from bench.metrics.submission import Prediction, either_way_round, read_submission
 from bench.metrics.submission_checks import SubmissionChecks
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def score_submission(
         predictions = read_submission(pred, on_read)
         changed = not fits_checksum(pred)
         if chosen.unordered:
-            predictions = as_candidates(predictions, documents)
+            predictions = either_way_round(predictions, documents)
         doing("reading facts")
         facts = None if train_facts is None else _facts(train_facts, of_facts)
         distant = None if distant_facts is None else _facts(distant_facts, of_facts)

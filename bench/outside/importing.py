@@ -20,7 +20,7 @@ from bench.locks import waiting_for
 from bench.metrics import submission_checks
 from bench.metrics.official import judge
 from bench.metrics.split_record import split_record
-from bench.metrics.submission import Prediction, as_candidates, read_submission, submission_bytes, write_submission
+from bench.metrics.submission import Prediction, either_way_round, read_submission, submission_bytes, write_submission
 from bench.outside.scores import has_scores, keep_scores
 from bench.runs.names import OUTSIDE, made_anew
 from bench.runs.plan import METRIC_VERSION, OutsidePredictions, RunPlan
@@ -84,7 +84,7 @@ def import_predictions(
     if not dataset.is_labelled(split):
         raise UsageError(f"the {split} documents of {dataset.name!r} have no labels to score predictions with")
     if dataset.form.unordered:
-        predictions = {seed: as_candidates(rows, dataset.documents(split)) for seed, rows in predictions.items()}
+        predictions = {seed: either_way_round(rows, dataset.documents(split)) for seed, rows in predictions.items()}
     rows: dict[int, Rows] = {seed: tuple(sorted(of_seed, key=_order)) for seed, of_seed in predictions.items()}
     checksums = {seed: hashlib.sha256(submission_bytes(of_seed)).hexdigest() for seed, of_seed in rows.items()}
     there = list(_runs_of(out, system, dataset))

@@ -248,9 +248,9 @@ class ConceptChecker(Checker):
         if relation.relation not in known:
             expected = f"not a relation of {self.corpus.name} ({listed(known)})"
             self.problem(shown(f"{relation.place}, relation", relation.relation), expected)
-        for concept in (relation.first, relation.second):
-            if concept in NO_CONCEPT:
-                self.problem(shown(f"{relation.place}, id", concept), "expected the id of a concept")
+        for ids in (relation.first, relation.second):
+            if not NO_CONCEPT.isdisjoint(self.corpus.concepts("", ids)):
+                self.problem(shown(f"{relation.place}, id", ids), "expected the id of a concept")
         if relation.novelty is not None and relation.novelty not in self.corpus.novelty:
             expected = f"expected {' or '.join(self.corpus.novelty) or 'no such column'}"
             self.problem(shown(f"{relation.place}, novelty", relation.novelty), expected)
@@ -340,7 +340,7 @@ class ConceptChecker(Checker):
         head_type, tail_type = self.corpus.ends
         head = firsts[0] if firsts else place.setdefault(Key(head_type, first), len(place))
         tail = seconds[0] if seconds else place.setdefault(Key(tail_type, second), len(place))
-        return head, tail
+        return (head, tail) if self.corpus.directed else (min(head, tail), max(head, tail))
 
     def _note(
         self,

@@ -157,6 +157,18 @@ def test_a_pair_of_biored_is_a_candidate_one_way_and_its_labels_are_on_it(tmp_pa
         assert not {label[:2] for label in document.labels} & {(tail, head) for head, tail in pairs}
 
 
+def test_a_relation_between_joined_concepts_is_one_between_each(tmp_path: Path) -> None:
+    document = only(read(tmp_path, CDR_TEXT.replace("D000001\tD000005", "D000001\tD000005|D000006")))
+    assert document.labels == (Label(0, 2, "CID"), Label(0, 3, "CID"))
+
+
+def test_labels_of_biored_on_no_candidate_stand_in_the_order_of_the_text_too(tmp_path: Path) -> None:
+    lines = ["2\tAssociation\tc|SUB|A|1|G\t11\tNovel", "2\tAssociation\t11\tc|SUB|A|1|G\tNovel"]
+    (one, other) = (only(read(tmp_path, f"{RED_TEXT}{line}\n", "biored")) for line in lines)
+    assert one == other
+    assert one.labels[-1] == Label(0, 3, "Association")
+
+
 @pytest.mark.parametrize("ends", ["\r\n", "\n"])
 @pytest.mark.parametrize("between", ["", "\n\n\n"], ids=["no empty line between documents", "three"])
 def test_a_title_begins_a_document_whatever_stands_before_it(tmp_path: Path, between: str, ends: str) -> None:
@@ -255,6 +267,7 @@ PROBLEMS = [
     ("ocular palkitis|renal palkitis", "palkitis", "expected an individual mention for each of 2 concepts, found 1"),
     ("1\tCID\tD000001", "1\tCIDs\tD000001", "line 9, relation = 'CIDs': not a relation of BC5CDR (CID)"),
     ("1\tCID\tD000001", "1\tCID\t-1", "line 9, id = '-1': expected the id of a concept"),
+    ("1\tCID\tD000001", "1\tCID\tD000001|-1", "line 9, id = 'D000001|-1': expected the id of a concept"),
     ("D000001\tD000005", "D000001\tD000005\tNovel", "line 9, novelty = 'Novel': expected no such column"),
     ("1\tCID\tD000001\tD000005", "1\tCID\tD000001", "expected 4 columns"),
     ("1|a|", "1|t|", "line 2"),

@@ -16,7 +16,7 @@ from bench.data.formats.detect import FORMATS, scan, with_order, without_hyperny
 from bench.data.formats.docred import write_documents
 from bench.data.formats.pair_order import FIRST_IN_TEXT, checked_order, first_in_text
 from bench.errors import UsageError
-from bench.metrics.submission import Prediction, as_candidates, write_submission
+from bench.metrics.submission import Prediction, either_way_round, write_submission
 from bench.metrics.submission_scores import score_submission
 
 TABLE = "C10\tD4\tA\nC10.228\tD5\tB\n"
@@ -168,7 +168,14 @@ def test_a_submission_counts_in_either_order_where_the_order_of_pairs_was_chosen
         assert score_submission(files["test"], pred).evaluation.counts.total.correct == (head == 1)
 
 
-def test_predictions_on_no_candidate_stay_as_they_are() -> None:
-    document = Document("t", (("a",),), ((), (), ()), (), ((0, 1),))
-    rows = [Prediction("t", 2, 0, "r"), Prediction("u", 1, 0, "r"), Prediction("t", 0, 1, "r")]
-    assert as_candidates(rows, [document]) == rows
+def test_a_predicted_pair_is_turned_to_where_it_is_a_candidate_or_labelled_and_no_other() -> None:
+    document = Document("t", (("a",),), ((), (), (), ()), (Label(2, 3, "r"),), ((0, 1),))
+    stay = [
+        Prediction("t", 2, 0, "r"),
+        Prediction("u", 1, 0, "r"),
+        Prediction("t", 0, 1, "r"),
+        Prediction("t", 9, 1, "r"),
+    ]
+    assert either_way_round(stay, [document]) == stay
+    turned = either_way_round([Prediction("t", 1, 0, "r", (4,), 0.5), Prediction("t", 3, 2, "s")], [document])
+    assert turned == [Prediction("t", 0, 1, "r", (4,), 0.5), Prediction("t", 2, 3, "s")]
