@@ -326,3 +326,16 @@ def test_an_f1_of_zero_has_its_reason_under_the_papers_table(tmp_path):
         why
         == "ttmre with roberta-large, seed 0: test F1 is 0.00: nothing was predicted, after 1 epoch of the last stage"
     )
+
+
+def test_which_pairs_are_classified_and_what_counts_is_told_under_the_papers_table(tmp_path):
+    conventions = {"pairs": "all", "scored": "as labelled", "order": "first-in-text"}
+    for of in (plan(**paper()), plan(**paper("atlop"))):
+        write(tmp_path, of, GOOD)
+        record = made_records.record(of, GOOD).model_copy(update={"conventions": conventions})
+        RunFolder.of(tmp_path, of).write_record(record)
+    notes = tables(tmp_path)["table3-redocred-roberta-large"].notes
+    assert [note for note in notes if note.startswith(("pairs", "scored", "order"))] == [
+        "pairs: all",
+        "scored: as labelled",
+    ]
