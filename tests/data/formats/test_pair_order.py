@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from annotated import Written, as_pubtator, bc5cdr
+from annotated import Written, as_pubtator, bc5cdr, biored
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.data.catalog.dataset import add_dataset, open_dataset
 from bench.data.catalog.registration import registration_path
@@ -16,6 +17,7 @@ from bench.data.formats.detect import FORMATS, scan, with_order, without_hyperny
 from bench.data.formats.docred import write_documents
 from bench.data.formats.pair_order import FIRST_IN_TEXT, checked_order, first_in_text
 from bench.errors import UsageError
+from bench.metrics.official import evaluate
 from bench.metrics.submission import Prediction, either_way_round, write_submission
 from bench.metrics.submission_scores import score_submission
 
@@ -156,6 +158,25 @@ def test_a_pair_of_an_unordered_corpus_counts_either_way_round_and_once(tmp_path
     )
     total = score_submission(gold, pred).evaluation.counts.total
     assert (total.correct, total.predicted, total.gold) == (1, 2, 2)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(biored(), st.data())
+def test_turning_rows_of_a_submission_round_changes_no_count(
+    tmp_path: Path, items: list[Written], data: st.DataObject
+) -> None:
+    path = tmp_path / "x"
+    path.write_text(as_pubtator(items), encoding="utf-8", newline="")
+    documents = scan(path, FORMATS["biored"]).documents
+    rows = [Prediction(*triple) for document in documents for triple in sorted(document.triples())]
+    rows += [Prediction(document.title, *pair, "Bind") for document in documents for pair in document.candidates or ()]
+    turned = [row._replace(head=row.tail, tail=row.head) if data.draw(st.booleans()) else row for row in rows]
+    straight, round_about = (
+        evaluate((row.triple for row in either_way_round(some, documents)), documents, None).counts.total
+        for some in (rows, turned)
+    )
+    assert straight == round_about
+    assert straight.correct == straight.gold
 
 
 def test_a_submission_counts_in_either_order_where_the_order_of_pairs_was_chosen(files: dict[str, Path]) -> None:
