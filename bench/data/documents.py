@@ -51,7 +51,8 @@ class Document:
     entities: tuple[tuple[Mention, ...], ...]
     labels: tuple[Label, ...] = field(default=())
     candidates: tuple[tuple[int, int], ...] | None = None
-    novel: frozenset[Label] = frozenset()
+    # Not in what chunks of documents are told apart by: a set is written in another order by every process.
+    novel: frozenset[Label] = field(default=frozenset(), repr=False)
     spaced: bool = field(default=True, repr=False)
 
     def entity_type(self, entity: int) -> str:

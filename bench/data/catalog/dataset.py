@@ -84,7 +84,7 @@ class Dataset:
         return self.count(_DERIVED_FROM[split]) if self.is_derived(split) else self._file(split).documents
 
     def left_out(self, split: str) -> int:
-        """Documents of the split's file that are not used (dev_ext: those that are not in dev)."""
+        """Documents of the split's file that it does not have: another split has them, or (dev_ext) dev has not."""
         return 0 if self.is_derived(split) else self._file(split).left_out
 
     def documents(self, split: str) -> tuple[Document, ...]:

@@ -284,3 +284,10 @@ def test_features_are_made_anew_where_a_script_turns_out_to_have_no_spaces():
     spaced = document(["甲 写 乙"], [[(0, 0, 1)]])
     (first,), (second,) = (list(DocumentChunks(lambda d=d: [d])) for d in (spaced, replace(spaced, spaced=False)))
     assert first.digest != second.digest
+
+
+def test_what_nothing_scores_is_no_reason_to_make_features_anew():
+    plain = document(["甲 写 乙"], [[(0, 0, 1)]])
+    novel = replace(plain, novel=frozenset({Label(0, 0, relation) for relation in "abc"}))
+    (first,), (second,) = (list(DocumentChunks(lambda d=d: [d])) for d in (plain, novel))
+    assert first.digest == second.digest
