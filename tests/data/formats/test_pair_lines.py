@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bench.data.documents import Document, Label, Mention
 from bench.data.formats import document_checks as checks
 from bench.data.formats import pair_lines
+from bench.data.formats import scan as scanning
 from bench.data.formats.detect import FORMATS, detect
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -282,3 +283,31 @@ def test_real_files_are_read_whole(shared_file: Callable[[str], Path], split: st
     pairs = sum(len(document.candidates or ()) for document in result.documents)
     assert (result.count, result.labels, pairs, result.changes[pair_lines.NOT_INCLUDED]) == REAL[split]
     assert all(label[:2] in (document.candidates or ()) for document in result.documents for label in document.labels)
+
+
+def test_a_concept_of_several_ids_is_one_entity_and_nested_mentions_keep_their_places(tmp_path: Path) -> None:
+    several = ["9001|9002", "Aspirin|Aspirin induces", "Gene", "0:0", "1:2", "0:0"]
+    result = scan_as_gda(tmp_path, line(("1:GDA:2", several, ASTHMA), ("1:NR:2", GENE, ASTHMA)))
+    (document,) = result.documents
+    assert [len(mentions) for mentions in document.entities] == [2, 1, 2]
+    assert document.candidates == ((0, 1), (2, 1))
+    assert result.notes == {checks.SHARED_SPANS: 1}
+
+
+def test_a_pmid_that_comes_again_is_refused_since_predictions_name_documents_by_it(tmp_path: Path) -> None:
+    again = line(("1:NR:2", GENE, ASTHMA))
+    (problem,) = scan_as_gda(tmp_path, again, again).problems
+    assert str(problem) == "document 1 '77': line 2, PMID already used by document 0"
+
+
+def scan_as_gda(folder: Path, *lines: str) -> pair_lines.Scan:
+    return FORMATS["gda"].scan(scan(folder, *lines).path, None, False)
+
+
+def test_lines_are_read_the_same_wherever_a_block_of_the_file_ends(tmp_path: Path, monkeypatch) -> None:
+    lines = [line(("1:GDA:2", GENE, ASTHMA), pmid=f"{number}é") for number in range(5)]
+    whole = scan_as_gda(tmp_path, *lines)
+    assert (whole.count, whole.problems) == (5, ())
+    for block in (1, 7, 64):
+        monkeypatch.setattr(scanning, "BLOCK", block)
+        assert scan_as_gda(tmp_path, *lines) == whole
