@@ -70,13 +70,16 @@ def add(
     ] = None,
     train_ids: Annotated[
         Path | None,
-        typer.Option(help="Ids (titles) of the documents to train on, one a line; the others of that file are dev."),
+        typer.Option(
+            help="Ids (titles) of the documents to train on, one a line, or a file of documents with these titles; "
+            "the others of the file of --train are dev."
+        ),
     ] = None,
     dev_ids: Annotated[
-        Path | None, typer.Option(help="Ids of the development documents; the others of that file are trained on.")
+        Path | None, typer.Option(help="The same of the development documents; the others of that file are trained on.")
     ] = None,
     test_ids: Annotated[
-        Path | None, typer.Option(help="Ids of the test documents; the others of --test are left out.")
+        Path | None, typer.Option(help="The same of the test documents; the others of --test are left out.")
     ] = None,
     distant: Annotated[Path | None, typer.Option(help="Distantly labelled training documents.")] = None,
     ext: Annotated[

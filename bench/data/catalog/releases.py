@@ -246,9 +246,9 @@ OFFICIAL: dict[str, Entry] = {
                 *(OfficialFile(split, "annos_with_content", _DWIE, None, 802) for split in ("train", "test")),
                 OfficialFile(
                     f"dev{IDS}",
-                    "dev_ids.txt",
-                    "you: ids of the training articles that are dev, one a line (the corpus names none; others' are "
-                    "the titles in the dev file of https://github.com/rudongyu/LogiRE)",
+                    "dev_ids",
+                    "you: ids of the training articles that are dev, one a line, or documents with these titles (the "
+                    "corpus names none; others': dataset_dwie/dev.json of https://github.com/XingYing-stack/MILR)",
                 ),
             ),
             FORMATS["dwie"],

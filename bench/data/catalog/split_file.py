@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from bench.data.documents import Document
 from bench.data.formats.folder import checksum_of_files, files_of
 from bench.data.formats.json_stream import BrokenJson, decode, read_json
-from bench.data.formats.scan import Source, read_source
+from bench.data.formats.scan import Source, read_source, short
 from bench.errors import UsageError
 from bench.filesystem import sha256_once
 
@@ -126,7 +126,10 @@ class SplitFile(FileRecord):
 
 
 def read_ids(path: Path) -> frozenset[str]:
-    """The ids (titles) of documents in a file: one a line, or a JSON list of strings. Raises UsageError."""
+    """The ids (titles) of documents in a file: one a line, or a JSON list of strings or of documents in DocRED's form.
+
+    Raises UsageError.
+    """
     content = read_source(path)
     if isinstance(content, str):
         raise UsageError(f"{path}: {content}")
@@ -135,13 +138,16 @@ def read_ids(path: Path) -> frozenset[str]:
         raise UsageError(f"{path}: " + ": ".join(filter(None, text)))
     if not text.lstrip().startswith("["):
         return frozenset(line.strip() for line in text.splitlines() if line.strip())
-    value = read_json(path)
-    wrong = [item for item in value if not isinstance(item, str)]
-    if wrong:
-        raise UsageError(f"{path}: expected ids of documents, one a line or a JSON list of strings, found {wrong[0]!r}")
-    if not value:
+    ids = set()
+    for item in read_json(path):
+        id_ = item.get("title") if isinstance(item, dict) else item
+        if not isinstance(id_, str):
+            expected = "ids of documents, one a line or a JSON list of them, or documents with a title"
+            raise UsageError(f"{path}: expected {expected}, found {short(id_)}")
+        ids.add(id_)
+    if not ids:
         raise UsageError(f"{path}: expected ids of documents, found an empty list")
-    return frozenset(value)
+    return frozenset(ids)
 
 
 def size_and_time(path: Path) -> tuple[int, int]:

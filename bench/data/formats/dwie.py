@@ -92,13 +92,12 @@ class DwieChecker(JsonChecker):
         assert title is not None
         if part:
             self.parts[title] = part
-        self.notes[EMPTY_LABELS] += self.labels_field in item and not labels
         self.passed.append(index)
         return _document(title, content, types, mentions, labels)
 
     def oddities(self, document: Document) -> Iterable[Note]:
         """What is odd about a sound document, once for each time."""
-        return oddities_of(document, spaced=False)
+        return [*oddities_of(document, spaced=False), *[EMPTY_LABELS] * (self.labelled and not document.labels)]
 
     def _another_form(self) -> Problem | None:
         problem = super()._another_form()

@@ -118,7 +118,21 @@ def scan(
     if broken:
         return Scan(path, 0, (), broken, Counter(), False, (source,))
     sound, problems = checker.finish(documents)
-    return Scan(path, count, sound, tuple(problems), +checker.notes, checker.labelled, (source,), +checker.changes)
+    notes, changes = +checker.notes, +checker.changes
+    return Scan(path, count, sound, tuple(problems), notes, checker.labelled, (source,), changes, oddities=_oddities)
+
+
+def _oddities(document: Document) -> Iterator[Note]:
+    """What is odd about a sound document, once for each time."""
+    owners: dict[tuple[int, int, int], set[int]] = {}
+    for entity, mentions in enumerate(document.entities):
+        for mention in mentions:
+            owners.setdefault(mention[:3], set()).add(entity)
+            if mention.name != " ".join(document.sentences[mention.sentence][mention.start : mention.end]):
+                yield NAME_DIFFERS
+    yield from [SHARED_SPANS for entities in owners.values() if len(entities) > 1]
+    if not document.labels:
+        yield EMPTY_LABELS
 
 
 class _UnreadableError(Exception):
@@ -274,7 +288,6 @@ class PairLineChecker(Checker):
         document = Document(
             title, sentences, tuple(entities[id_].mentions for id_ in order), tuple(labels), tuple(candidates)
         )
-        self._note_oddities(document)
         self.passed.append(index)
         return document
 
@@ -357,16 +370,6 @@ class PairLineChecker(Checker):
                 return None
             mentions.append(Mention(sentence, start - before[sentence], end - before[sentence], name, intern(type_)))
         return _Entity(intern(id_), tuple(mentions), columns)
-
-    def _note_oddities(self, document: Document) -> None:
-        owners: dict[tuple[int, int, int], set[int]] = {}
-        for entity, mentions in enumerate(document.entities):
-            for mention in mentions:
-                owners.setdefault(mention[:3], set()).add(entity)
-                words = document.sentences[mention.sentence][mention.start : mention.end]
-                self.notes[NAME_DIFFERS] += mention.name != " ".join(words)
-        self.notes[SHARED_SPANS] += sum(len(entities) > 1 for entities in owners.values())
-        self.notes[EMPTY_LABELS] += not document.labels
 
     def _of_another_corpus(self, label: str, types: tuple[str, str]) -> str | None:
         """What shows that a pair is of another corpus, its label or its types; None where nothing does."""

@@ -92,7 +92,8 @@ def test_a_file_that_is_read_whole_is_registered_as_before(gda: dict[str, Path])
         ("100\n999\n998\n", "2 of 3 ids are of no document of {train}\n  '998', '999'"),
         ("", "empty file: expected ids of documents, one a line"),
         ("[]", "expected ids of documents, found an empty list"),
-        ("[100]", "expected ids of documents, one a line or a JSON list of strings, found 100"),
+        ("[100]", "expected ids of documents, one a line or a JSON list of them, or documents with a title, found 100"),
+        ('[{"id": 7}]', "or documents with a title, found null"),
         (None, "cannot be read"),
     ],
 )
@@ -109,9 +110,9 @@ def test_without_dev_documents_and_ids_it_is_said_how_to_name_them(gda: dict[str
         add_dataset("x", {"train": gda["train"], "test": gda["test"]})
 
 
-def test_ids_may_be_lines_or_json(tmp_path: Path) -> None:
+def test_ids_may_be_lines_or_json_or_the_titles_of_documents(tmp_path: Path) -> None:
     path = tmp_path / "ids"
-    for content in ("\ufeffa b\r\n\n c", '["a b", "c"]'):
+    for content in ("\ufeffa b\r\n\n c", '["a b", "c"]', '[{"title": "a b", "sents": []}, {"title": "c"}]'):
         path.write_text(content)
         assert read_ids(path) == {"a b", "c"}
 
@@ -244,7 +245,7 @@ def test_a_folder_of_two_splits_is_asked_for_once_and_fetched(dwie: Path, monkey
         fetch("dwie")
     assert str(error.value).count("annos_with_content (6 documents)") == 1
     shutil.copytree(dwie, folder / "annos_with_content")
-    (folder / "dev_ids.txt").write_text("DW_1")
+    (folder / "dev_ids").write_text("DW_1")
     fetch("dwie")
     assert [len(titles("dwie", split)) for split in ("train", "dev", "test")] == [3, 1, 2]
     assert len(open_dataset("dwie").relations) == 65
