@@ -218,8 +218,9 @@ def detect(path: Path) -> Format:
     the types, ids and relations in the first 64 KB tell the corpus.
     """
     if path.is_dir():
-        # Of a folder the first file tells: the forms that may be one have a document in each.
-        return next((detect(file) for file in _files_of(path)), FORMATS["docred"])
+        # The first files tell, of which some may be damaged: the forms that may be a folder have a document in each.
+        told = (detect(file) for file in _files_of(path)[:10])
+        return next((form for form in told if form.name != "docred"), FORMATS["docred"])
     text = _beginning(path).lstrip()
     if text.startswith(_XML):
         return _form_of_corpus(text) or FORMATS["bc5cdr"]

@@ -204,6 +204,10 @@ def list_items(
 
 def scan_list(path: Path, checker: JsonChecker) -> Scan:
     """Read and check a file of JSON, gzipped or not. Never raises for what it is or contains: it is in the result."""
+    if path.is_dir():
+        return nothing_read(
+            path, "cannot be read: a folder, expected a file (DWIE and HacRED may have a document in each file of one)"
+        )
     blocks = open_source(path)
     if isinstance(blocks, str):
         return nothing_read(path, blocks)

@@ -163,7 +163,14 @@ def test_a_file_of_the_folder_that_is_no_json_is_named(tmp_path: Path) -> None:
     assert str(problem).startswith("DW_1.json, line 1, column 8: not JSON")
     (tmp_path / "empty").mkdir()
     (problem,) = scan(tmp_path / "empty").problems
-    assert "cannot be read: Is a directory" in str(problem)
+    assert "a folder, expected a file" in str(problem)
+
+
+def test_a_folder_is_known_by_the_first_article_that_is_whole(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "annos", ARTICLE, ARTICLE | {"id": "DW_8"})
+    (folder / "DW_0.json").write_text("")
+    (problem,) = scan(folder).problems
+    assert str(problem).startswith("DW_0.json: empty file")
 
 
 def test_spaces_that_the_download_changes_are_no_difference(tmp_path: Path) -> None:
