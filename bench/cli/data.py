@@ -21,8 +21,8 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="docred, chemdisgene (JSON, or PubTator abstracts with their tables beside them), cdr (17 columns), "
-        "bc5cdr or biored (PubTator, BioC); found from the content if not given.",
+        help="docred, docgnre, linked-docred, hacred, dwie, chemdisgene (JSON, or PubTator abstracts with their tables "
+        "beside them), cdr, gda (17 columns), bc5cdr, biored (PubTator, BioC); found from the content if not given.",
     ),
 ]
 
@@ -64,8 +64,24 @@ def list_datasets(as_json: JsonFlag = False) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="What to call it: bench run --dataset NAME.")],
     train: Annotated[Path, typer.Option(help="Human-labelled training documents.")],
-    dev: Annotated[Path, typer.Option(help="Development documents.")],
     test: Annotated[Path, typer.Option(help="Test documents; without labels they can only be predicted on.")],
+    dev: Annotated[
+        Path | None,
+        typer.Option(help="Development documents; of the file of --train where --train-ids or --dev-ids is given."),
+    ] = None,
+    train_ids: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ids (titles) of the documents to train on, one a line, or a file of documents with these titles; "
+            "the others of the file of --train are dev."
+        ),
+    ] = None,
+    dev_ids: Annotated[
+        Path | None, typer.Option(help="The same of the development documents; the others of that file are trained on.")
+    ] = None,
+    test_ids: Annotated[
+        Path | None, typer.Option(help="The same of the test documents; the others of --test are left out.")
+    ] = None,
     distant: Annotated[Path | None, typer.Option(help="Distantly labelled training documents.")] = None,
     ext: Annotated[
         Path | None, typer.Option(help="Extremely unlabeled training documents; derived from --train if not given.")
@@ -94,12 +110,16 @@ def add(
         ),
     ] = None,
 ) -> None:
-    """Register your own files under a name, after checking all of them. They stay where they are."""
+    """Register your own files under a name, after checking all of them. They stay where they are.
+
+    A file may be a folder with a document in each of its JSON files, where the corpus has it so (DWIE).
+    """
     from bench.data.catalog.dataset import add_dataset
     from bench.data.formats.detect import format_of
     from bench.data.formats.pair_order import checked_order
 
     paths = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
+    lists = {"train": train_ids, "dev": dev_ids, "test": test_ids}
     dataset, notes = add_dataset(
         name,
         {split: path for split, path in paths.items() if path is not None},
@@ -109,6 +129,7 @@ def add(
         ext_seed=ext_seed,
         pairs=checked_order(pairs),
         hypernyms=hypernyms,
+        ids={split: path for split, path in lists.items() if path is not None},
         force=force,
         replace=replace,
     )
@@ -142,7 +163,9 @@ def fetch(
 
 @app.command(cls=Command)
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Files of documents.", metavar="FILE...")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of documents, or folders of them (DWIE).", metavar="FILE...")
+    ],
     relations: Annotated[
         list[Path] | None, typer.Option(help="rel2id.json or rel_info.json: the relations labels may have.")
     ] = None,
@@ -152,7 +175,7 @@ def validate(
     ] = False,
 ) -> None:
     """Check files; print every problem of each. Exit status 1 if there is any."""
-    from bench.data.catalog.register import read_relations
+    from bench.data.catalog.relations import read_relations
     from bench.data.formats.detect import format_of, scan
     from bench.errors import plural
 

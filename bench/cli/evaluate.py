@@ -37,7 +37,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--format",
-            help="Of the documents: docred, chemdisgene, cdr, bc5cdr or biored; found from the content if not given.",
+            help="Of the documents, as of `bench data add`; found from the content if not given.",
         ),
     ] = None,
     pairs: PairsOption = None,

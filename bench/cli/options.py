@@ -43,8 +43,8 @@ WaitForLocksOption = Annotated[
 PairsOption = Annotated[
     str | None,
     typer.Option(
-        help="BC5CDR: first-in-text makes whichever of chemical and disease the text mentions first the head, as ATLOP "
-        "does. Default: from the chemical to the disease."
+        help="BC5CDR, GDA: first-in-text makes whichever of the two the text mentions first the head, as ATLOP "
+        "does. Default: from the chemical, or gene, to the disease."
     ),
 ]
 

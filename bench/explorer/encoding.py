@@ -16,7 +16,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from bench.data.documents import Document, Mention, have_sentences
+from bench.data.documents import Document, Mention, gaps, have_sentences, text_of
 from bench.explorer.runs import Exploration, ExploredRun
 from bench.metrics.official import judge, seen_among
 from bench.metrics.slices import by_sentence, rare_relations, relation_frequency, top_relations
@@ -174,11 +174,11 @@ def _text(document: Document, types: Mapping[str, int]) -> tuple[list[str], list
     """The sentences as text, and where in them the mentions of each entity are."""
     sentences, starts = [], []
     for words in document.sentences:
-        sentences.append(" ".join(words))
+        sentences.append(text_of(words))
         at, places = 0, []
-        for word in words:
-            places.append((at, at + _units(word)))
-            at = places[-1][1] + 1
+        for gap, word in zip(gaps(words), words, strict=True):
+            places.append((at + len(gap), at + len(gap) + _units(word)))
+            at = places[-1][1]
         starts.append(places)
 
     def place(mention: Mention) -> tuple[int, int, int]:

@@ -12,9 +12,9 @@ from bench.data.documents import Document
 from bench.data.features.cache import PartMaker, features_of
 from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.detect import read_documents
+from bench.data.formats.folder import checksum_of_files
 from bench.data.formats.pair_order import FIRST_IN_TEXT, first_in_text
 from bench.errors import BenchError, UsageError
-from bench.filesystem import sha256_of
 from bench.inference.counting import fitted_again, predicted
 from bench.inference.load import predictor_of
 from bench.inference.model_code import UnusableModelError, model_code
@@ -61,7 +61,7 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
         except UnusableModelError as error:
             raise UnusableModelError(f"{run}: {error}") from error
         stage, words = predictor.reader.stage, predictor.reader.source.words()
-        chunks, content = DocumentChunks(lambda: read), sha256_of(documents)
+        chunks, content = DocumentChunks(lambda: read), checksum_of_files(documents)
         keep_words = predictor.reader.system.model.reads_words
         maker = PartMaker(Path(scratch), words, "", stage.relations, stage.max_length, keep_words)
         features = features_of(chunks, content, maker)

@@ -104,7 +104,7 @@ def score_submission(
 def _labelled(path: Path, form: Format) -> tuple[Document, ...]:
     """The documents of a file in the given form. Raises UsageError where none has labels."""
 
-    result = scan(path, form)
+    result = scan(path, form.of_split("test"))
     result.refuse_problems()
     if not any(document.labels for document in result.documents):
         raise UsageError(no_labels(path, result.count))

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.data.catalog.register import NO_RELATION
+from bench.data.catalog.relations import NO_RELATION
 from bench.errors import UsageError, plural
 from bench.filesystem import read_json, write_atomically
 from bench.outside.mappings import BY_CLASS, NO_ENCODER_PART, ONLY_FOR_LOSS, ProgramMapping, Theirs, model_with

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.data.documents import Document
+from bench.data.documents import Document, gaps
 
 
 def marked_text(sentences: Sequence[Sequence[str]], entities: Sequence[Sequence[Any]]) -> list[str]:
@@ -22,12 +22,12 @@ def marked_text(sentences: Sequence[Sequence[str]], entities: Sequence[Sequence[
     texts = []
     for s, words in enumerate(sentences):
         marked = []
-        for at, word in enumerate(words):
+        for at, (gap, word) in enumerate(zip(gaps(words), words, strict=True)):
             # Of mentions that begin at a word the longest is opened first, and of those that end there closed last.
             before = "".join("[" for _ in opening.get((s, at), ()))
             after = "".join(f"|{number}]" for _, number in sorted(closing.get((s, at + 1), ()), reverse=True))
-            marked.append(f"{before}{word}{after}")
-        texts.append(" ".join(marked))
+            marked.append(f"{gap}{before}{word}{after}")
+        texts.append("".join(marked))
     return texts
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain
@@ -15,19 +14,19 @@ from bench.data.catalog.register import DatasetFiles, register
 from bench.data.catalog.registration import (
     SPLITS,
     Registration,
-    SplitFile,
     check_name,
-    checksum_of,
     load_registration,
     registered_names,
     registration_path,
 )
 from bench.data.catalog.releases import OFFICIAL
+from bench.data.catalog.split_file import SplitFile, checksum_of, sha256_of_text
 from bench.data.documents import Document, Fact, facts_of, names_in, no_cycle_search
 from bench.data.formats.chunks import DocumentChunks, FileChunks
 from bench.data.formats.detect import Format, scan
 from bench.data.formats.docred import dump_documents, read_facts, titles
 from bench.data.formats.pair_order import Order
+from bench.data.formats.scan import Scan
 from bench.errors import UsageError, unknown
 from bench.filesystem import home, write_atomically
 from bench.label_share import share_of
@@ -109,7 +108,7 @@ class Dataset:
         return self._file(split).documents if source is None else self.count(source)
 
     def left_out(self, split: str) -> int:
-        """Documents of the split's file that are not used (dev_ext: those that are not in dev)."""
+        """Documents of the split's file that it does not have: another split has them, or (dev_ext) dev has not."""
         return 0 if self.is_derived(split) else self._file(split).left_out
 
     def documents(self, split: str) -> tuple[Document, ...]:
@@ -123,8 +122,8 @@ class Dataset:
 
         Raises like `documents`. Of the 101,873 distant documents of DocRED a training process needs the features alone.
         """
-        sound = self.form.sound
-        if self.is_derived(split) or split == "dev_ext" or sound is None:
+        sound = self.form.of_split(split).sound
+        if self.is_derived(split) or split == "dev_ext" or sound is None or self._file(split).selection:
             return DocumentChunks(partial(self.documents, split))
         file = self._verified(split)
         return FileChunks(Path(file.path), file.sha256, sound, self._registration.what_to_do)
@@ -132,18 +131,21 @@ class Dataset:
     def checksum(self, split: str) -> str:
         """sha256 (hex) of what decides the split's content; the same file gives the same wherever it lies.
 
-        A split read whole: its file's. A derived ext, or a share of labels: of the rule, the seed, the share and the
-        source's checksum. dev_ext, which is cut to the titles of dev: of both files. Does not read documents. Raises
-        like `documents`.
+        A split read whole: its file's; one that has a part of it: also of which. A derived ext, or a share of labels:
+        of the rule, the seed, the share and the source's checksum. dev_ext, which is cut to the titles of dev: of both
+        files. Does not read documents. Raises like `documents`.
         """
         if (drawn_from := self._drawn_from(split)) is not None:
             source, (_, share) = self.checksum(drawn_from), share_of(split)
             if share is not None:
-                return _sha256(f"label rules {RULES_VERSION}, {share.deciding}, {source}")
-            return _sha256(f"ext rule {RULE_VERSION}, seed {self.ext_seed}, {source}")
+                return sha256_of_text(f"label rules {RULES_VERSION}, {share.deciding}, {source}")
+            return sha256_of_text(f"ext rule {RULE_VERSION}, seed {self.ext_seed}, {source}")
         file = self._verified(split)
         content = self._registration.checksum(file.checksum)
-        return _sha256(f"titles of {self.checksum('dev')} in {content}") if split == "dev_ext" else content
+        form = self.form.of_split(split)
+        if form.evaluated_as:  # the same file has other labels in another form
+            content = sha256_of_text(f"read as {form.name}, {content}")
+        return sha256_of_text(f"titles of {self.checksum('dev')} in {content}") if split == "dev_ext" else content
 
     def facts(self) -> frozenset[Fact] | None:
         """The facts Ign F1 leaves out: of the fact file if one was given, else of the human training documents.
@@ -223,21 +225,25 @@ class Dataset:
 
     def _load(self, split: str) -> tuple[Document, ...]:
         if (source := self._drawn_from(split)) is not None:
-            documents, (_, share) = self.documents(source), share_of(split)
+            complete, (_, share) = self.documents(source), share_of(split)
             if share is None:
-                return tuple(extremely_unlabeled(documents, self.ext_seed))
+                return tuple(extremely_unlabeled(complete, self.ext_seed))
             try:
-                return tuple(thinned(documents, share))
+                return tuple(thinned(complete, share))
             except UsageError as error:
                 raise UsageError(f"data set {self.name!r}, {source}: {error}") from None
         file = self._verified(split)
         # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
         relations = None if self.form.relations is None else self.relations
-        read = _read(file.path, file.checksum, self.form, relations, split == "distant", self._registration.what_to_do)
+        form = self.form.of_split(split)
+        result = _read(file.path, file.content, form, relations, split == "distant", self._registration.what_to_do)
+        documents = result.documents
+        if file.selection is not None:
+            documents = file.selection.of(documents, result.parts)
         if split == "dev_ext":
             dev = titles(self.documents("dev"))
-            return tuple(document for document in read if document.title in dev)
-        return read
+            return tuple(document for document in documents if document.title in dev)
+        return documents
 
 
 def open_dataset(name: str) -> Dataset:
@@ -270,12 +276,13 @@ def add_dataset(
     ext_seed: int = 0,
     pairs: Order | None = None,
     hypernyms: Path | None = None,
+    ids: Mapping[str, Path] | None = None,
     force: bool = False,
     replace: bool = False,
 ) -> tuple[Dataset, list[str]]:
     """Register a user's files by reference; return the data set and notes. Raises like `register`."""
     check_name(name, [SAMPLE, *OFFICIAL], replace)
-    described = DatasetFiles(files, form, facts, relations, ext_seed, pairs, hypernyms)
+    described = DatasetFiles(files, form, facts, relations, ext_seed, pairs, hypernyms, ids or {})
     registration, notes = register(name, described, force)
     registration.save(registration_path(name))
     return Dataset(registration), notes
@@ -283,14 +290,14 @@ def add_dataset(
 
 @cache
 def _read(
-    path: str, checksum: str, form: Format, relations: tuple[str, ...] | None, repeated_titles: bool, again: str
-) -> tuple[Document, ...]:
+    path: str, content: str, form: Format, relations: tuple[str, ...] | None, repeated_titles: bool, again: str
+) -> Scan:
     # Keyed by content: a Dataset opened twice in a process reads its files once.
     result = scan(path, form, relations, repeated_titles)
-    if result.sources and checksum_of([source.sha256 for source in result.sources]) != checksum:
+    if result.sources and checksum_of([source.sha256 for source in result.sources]) != content:
         raise UsageError(f"{path}: has changed since it was registered\n{again}")
     result.refuse_problems()
-    return result.documents
+    return result
 
 
 def _sample() -> Registration:
@@ -327,10 +334,6 @@ def _intact(record: Path) -> Registration | None:
         return None
     # A BENCH_HOME that was moved holds the old paths, which may still exist.
     return registration if all(Path(f.path).parent == record.parent for f in registration.splits.values()) else None
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def state_of(name: str) -> DatasetState:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.data.catalog.register import DatasetFiles, register
 from bench.data.catalog.registration import Registration, registration_path
-from bench.data.catalog.releases import OFFICIAL, TABLE, Entry, OfficialFile, wrong_in
+from bench.data.catalog.releases import IDS, OFFICIAL, TABLE, Entry, OfficialFile, wrong_in
 from bench.data.formats.detect import scan
 from bench.data.formats.pubtator import read_table
 from bench.data.formats.scan import SHOWN_PROBLEMS, Scan
@@ -57,6 +57,7 @@ def fetch(
             raise _incomplete(entry, folder, absent, failures)
         registration, notes = _register(entry, folder, force)
         notes += [f"optional, not there: {_where(folder, file)}" for file in absent]
+        notes += [f"terms: {entry.terms}"] if entry.terms else []
         return registration, notes
     finally:
         lock.release()
@@ -152,7 +153,7 @@ def _download_missing(entry: Entry, folder: Path, progress: Progress) -> list[st
 
 
 def _verify(path: Path, file: OfficialFile, entry: Entry) -> None:
-    if file.split == "relations":
+    if file.split == "relations" or file.split.endswith(IDS):
         if file.sha256 is not None and sha256_of(path) != file.sha256:
             raise BenchError(f"{file.url}: not the published file (sha256 differs)")
         return
@@ -171,11 +172,12 @@ def _register(entry: Entry, folder: Path, force: bool) -> tuple[Registration, li
     paths = {file.split: folder / file.filename for file in entry.files if (folder / file.filename).exists()}
     relations = paths.pop("relations", None)
     paths.pop(TABLE, None)  # found beside the abstracts
+    ids = {split.removesuffix(IDS): paths.pop(split) for split in tuple(paths) if split.endswith(IDS)}
 
     def check(split: str, result: Scan) -> list[str]:
         return wrong_in(entry.expected(split), entry.relations, result)
 
-    files = DatasetFiles(paths, entry.form, relations=[relations] if relations else [])
+    files = DatasetFiles(paths, entry.form, relations=[relations] if relations else [], ids=ids)
     registration, notes = register(entry.name, files, force, check)
     registration.save(registration_path(entry.name))
     return registration, notes
@@ -183,7 +185,8 @@ def _register(entry: Entry, folder: Path, force: bool) -> tuple[Registration, li
 
 def _incomplete(entry: Entry, folder: Path, absent: list[OfficialFile], failures: list[str]) -> BenchError:
     lines = [f"data set {entry.name!r} is not complete", *failures]
-    lines += [f"put {_where(folder, file)}" for file in absent if file.required]
+    # Once, where a folder has the documents of two splits.
+    lines += dict.fromkeys(f"put {_where(folder, file)}" for file in absent if file.required)
     lines += [f"optional: {_where(folder, file)}" for file in absent if not file.required]
     lines.append(f"and run `bench data fetch {entry.name}` again")
     if entry.terms:

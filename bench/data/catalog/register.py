@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 from bench.data.catalog.leaks import Identities, identities, named, named_pairs, titles_alike, under_other_titles
-from bench.data.catalog.registration import SPLITS, FileRecord, Registration, SplitFile
+from bench.data.catalog.registration import SPLITS, Registration
+from bench.data.catalog.relations import Relations, read_relations
+from bench.data.catalog.split_file import FileRecord, Selection, SplitFile, read_ids, record_of
 from bench.data.formats.detect import Format, detect, scan, with_order, without_hypernyms
 from bench.data.formats.docred import read_facts, titles
 from bench.data.formats.hypernyms import read_mesh_tree
-from bench.data.formats.json_stream import kind_of, read_json
 from bench.data.formats.pair_order import Order
 from bench.data.formats.scan import SHOWN_PROBLEMS, Scan, Source
 from bench.errors import UsageError, plural, unknown
 from bench.filesystem import sha256_of
-
-NO_RELATION = frozenset({"na", "n/a", "no_relation"})
-"""Names (lower case) under which a rel2id file lists the threshold class, which is no relation."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class DatasetFiles:
     splits: path by split (`SPLITS`); train, dev and test at least.   form: that of the files (None: the one in which
     the training file begins).   facts: of Ign F1 (None: computed from train).   relations: rel2id and rel_info files.
     ext_seed: of a derived ext split.   pairs, hypernyms: how candidate pairs are to be made, where that may be chosen
-    (`with_order`, `without_hypernyms` of `bench.data.formats.detect`).
+    (`with_order`, `without_hypernyms` of `bench.data.formats.detect`).   ids: by split, a list of the documents that
+    it has of its file. Train and dev may be of one file, then what is in the list of one is not in the other.
     """
 
     splits: Mapping[str, Path]
@@ -42,6 +40,21 @@ class DatasetFiles:
     ext_seed: int = 0
     pairs: Order | None = None
     hypernyms: Path | None = None
+    ids: Mapping[str, Path] = field(default_factory=dict)
+
+    def with_dev(self) -> DatasetFiles:
+        """With the dev documents in the file of train, where a list of ids tells them apart and no file is given."""
+        if "dev" in self.splits or not self.ids.keys() & {"train", "dev"} or "train" not in self.splits:
+            return self
+        return replace(self, splits={**self.splits, "dev": self.splits["train"]})
+
+    def listed(self, split: str) -> tuple[Path, bool] | None:
+        """The list of ids that tells the documents of a split, and whether they are those in it or the others."""
+        if split in self.ids:
+            return self.ids[split], True
+        other = {"train": "dev", "dev": "train"}.get(split)
+        shared = other in self.ids and self.splits.get("train") == self.splits.get("dev")
+        return (self.ids[other], False) if other and shared else None
 
 
 @dataclass(frozen=True)
@@ -69,9 +82,10 @@ def register(
     covers all of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of
     dev: the rest is left out, counted, and said in a note. What remains is held to the same rule.
     """
+    files = files.with_dev()
     _check_splits(files.splits)
     form = without_hypernyms(files.form or detect(files.splits["train"]), files.hypernyms)
-    reading = _Reading(with_order(form, files.pairs), check)
+    reading = _Reading(with_order(form, files.pairs), check, files)
     hypernyms = None if files.hypernyms is None else _mesh_file(files.hypernyms)
     reading.read_relations(files.relations)
     facts = reading.read_facts(files.facts)
@@ -105,20 +119,12 @@ def _check_splits(splits: Mapping[str, Path]) -> None:
             raise unknown("split", split, SPLITS)
     missing = [split for split in ("train", "dev", "test") if split not in splits]
     if missing:
-        raise UsageError(f"a data set needs train, dev and test; missing: {', '.join(missing)}")
-
-
-class Relations(NamedTuple):
-    """What files of relations say. order: column r + 1 of a model's logits is the relation `order[r]`.
-
-    names: of each relation.   descriptions: of those that a file describes.
-    notes: how a file was read that is not quite as it should be.
-    """
-
-    order: tuple[str, ...]
-    names: dict[str, str]
-    descriptions: dict[str, str]
-    notes: tuple[str, ...]
+        named = (
+            "\nDev documents in the file of train: name them (--dev-ids FILE), or those to train on (--train-ids FILE)"
+        )
+        raise UsageError(
+            f"a data set needs train, dev and test; missing: {', '.join(missing)}{named * (missing == ['dev'])}"
+        )
 
 
 @dataclass
@@ -131,10 +137,12 @@ class _Reading:
 
     form: Format
     check: Check
+    files: DatasetFiles
     complaints: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     facts_of: dict[str, FileFacts] = field(default_factory=dict)
     relations: Relations | None = None
+    _read_last: Scan | None = None
 
     def read_relations(self, paths: Sequence[Path]) -> None:
         """Take the relations from these files, or from the form where it has its own."""
@@ -162,9 +170,10 @@ class _Reading:
         """Read the documents of a split."""
         known = None if self.relations is None else self.relations.order
         # Predictions name documents by title: where there are none, titles need not tell documents apart.
-        result = scan(_absolute(path), self.form, known, repeated_titles=split == "distant")
+        result = self._scan(_absolute(path), split, known)
         if result.problems:
-            self.complaints.append(result.report(at_most=SHOWN_PROBLEMS))
+            report = result.report(at_most=SHOWN_PROBLEMS)
+            self.complaints += [] if report in self.complaints else [report]
         elif wrong := self.check(split, result):
             lines = [f"{result.path}: not the file expected", *(f"  {line}" for line in wrong)]
             self.complaints.append("\n".join(lines))
@@ -172,9 +181,46 @@ class _Reading:
             why = f": {result.no_labels}" if result.no_labels else ""
             self.complaints.append(f"{result.path}: no labels (only a test file may be without){why}")
         else:
-            self.facts_of[split] = _facts_of_file(split, result, self.facts_of)
-            if not self.facts_of[split].record.documents:
-                self.complaints.append(f"{result.path}: none of its documents is in dev (compared by title)")
+            self._take(split, result)
+
+    def _scan(self, path: Path, split: str, known: Sequence[str] | None) -> Scan:
+        """Read a file; one that holds several splits once for those that come one after the other."""
+        form, last = self.form.of_split(split), self._read_last
+        if split == "distant" or last is None or last.path != path or form is not self.form:
+            last = scan(path, form, known, repeated_titles=split == "distant")
+            again = sum(_absolute(other) == path for other in self.files.splits.values()) > 1
+            self._read_last = last if again and form is self.form else None
+        return last
+
+    def _take(self, split: str, result: Scan) -> None:
+        """Take the documents of a split from what was read of its file."""
+        try:
+            selection = self._selection(split, result)
+        except UsageError as error:
+            self.complaints.append(str(error))
+            return
+        chosen = result.documents if selection is None else selection.of(result.documents, result.parts)
+        taken = _facts_of_file(split, replace(result, documents=chosen), self.facts_of, selection)
+        if not taken.record.documents:
+            why = f"is {selection}" if selection else "is in dev (compared by title)"
+            self.complaints.append(f"{result.path}: none of its documents {why}")
+        self.facts_of[split] = taken
+
+    def _selection(self, split: str, result: Scan) -> Selection | None:
+        """Which documents of its file a split has, None for all. Raises UsageError."""
+        part: Literal["", "train", "test"] = ""
+        if len(set(result.parts.values())) > 1:  # of a file with documents for one purpose all are meant
+            part = "test" if split == "test" else "train"
+        listed = self.files.listed(split)
+        if listed is None:
+            return Selection(part=part) if part else None
+        path, takes = listed
+        ids = read_ids(path := _absolute(path))
+        if unknown := ids - titles(result.documents):
+            count = f"{len(unknown):,} of {plural(len(ids), 'id')} {_are(unknown)}"
+            raise UsageError(f"{path}: {count} of no document of {result.path}\n{named(unknown)}")
+        record = record_of(Source(path, path.stat().st_size, sha256_of(path)))
+        return Selection(part=part, ids=record, named=takes)
 
     def all_relations(self) -> Relations:
         """The relations: those that were given, or all that the files have, sorted."""
@@ -182,59 +228,6 @@ class _Reading:
             return self.relations
         order = tuple(sorted(set().union(*(of_file.relations for of_file in self.facts_of.values()))))
         return Relations(order, {relation: relation for relation in order}, {}, ())
-
-
-def read_relations(paths: Sequence[Path]) -> Relations:
-    """The relations, in order, and their names and descriptions, from files in two forms.
-
-    rel2id, `{"P1": 3, ..., "Na": 0}`, gives the order (by number; "Na", the threshold class, is no relation);
-    rel_info, `{"P1": "name", ...}` or `{"P1": {"name": "...", "description": "..."}, ...}`, gives names, descriptions,
-    and the order (sorted) if no rel2id does. Numbers that are written as strings are numbers, with a note. Raises
-    UsageError.
-    """
-    order: tuple[str, ...] | None = None
-    names: dict[str, str] = {}
-    descriptions: dict[str, str] = {}
-    notes = []
-    for path in paths:
-        value = read_json(path)
-        if not isinstance(value, dict) or not value:
-            raise UsageError(f"{path}: expected an object of relations, found {kind_of(value) if value else 'none'}")
-        numbers = {relation: number for relation, entry in value.items() if (number := _number(entry)) is not None}
-        if len(numbers) == len(value):
-            if len(set(numbers.values())) < len(value):
-                raise UsageError(f"{path}: two relations have the same number")
-            order = tuple(r for r in sorted(numbers, key=lambda r: numbers[r]) if r.casefold() not in NO_RELATION)
-            if any(isinstance(number, str) for number in value.values()):
-                notes.append(f"{path}: its numbers are written as strings, and read as the numbers that they are")
-        elif all(isinstance(name, str) for name in value.values()):
-            names.update(value)
-        elif all(map(_is_described, value.values())):
-            names.update({relation: entry["name"] for relation, entry in value.items()})
-            descriptions.update({r: entry["description"] for r, entry in value.items() if entry.get("description")})
-        else:
-            raise UsageError(
-                f'{path}: expected {{"P1": number, ...}} (rel2id) or {{"P1": "name", ...}} (rel_info, where a name may '
-                'also be {"name": "...", "description": "..."})'
-            )
-    if order is None:
-        order = tuple(sorted(names))
-    described = {relation: descriptions[relation] for relation in order if relation in descriptions}
-    return Relations(order, {relation: names.get(relation, relation) for relation in order}, described, tuple(notes))
-
-
-def _is_described(entry: object) -> bool:
-    """Whether it is `{"name": "...", "description": "..."}`, the latter or not."""
-    return (
-        isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("description", ""), str)
-    )
-
-
-def _number(value: object) -> int | None:
-    """The whole number that a value is or, as a string, stands for; None for any other value."""
-    if isinstance(value, str):
-        return int(value) if re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value) else None
-    return value if type(value) is int else None
 
 
 def _absolute(path: Path) -> Path:
@@ -250,22 +243,22 @@ def _fact_file(path: Path) -> FileRecord:
     path = _absolute(path)
     if not read_facts(path):
         raise UsageError(f"{path}: no facts")
-    return _record(Source(path, path.stat().st_size, sha256_of(path)))
+    return record_of(Source(path, path.stat().st_size, sha256_of(path)))
 
 
 def _mesh_file(path: Path) -> FileRecord:
     path = _absolute(path)
     read_mesh_tree(path)
-    return _record(Source(path, path.stat().st_size, sha256_of(path)))
+    return record_of(Source(path, path.stat().st_size, sha256_of(path)))
 
 
-def _record(source: Source) -> FileRecord:
-    mtime = source.path.stat().st_mtime_ns
-    return FileRecord(path=str(source.path), size=source.size, mtime_ns=mtime, sha256=source.sha256)
-
-
-def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) -> FileFacts:
+def _facts_of_file(
+    split: str, result: Scan, facts_of: Mapping[str, FileFacts], selection: Selection | None
+) -> FileFacts:
     notes = []
+    if selection is not None:
+        count = plural(result.count, "document")
+        notes.append(f"{result.path}: {len(result.documents):,} of {count} are {split}'s: {selection}")
     for what, counts in (("kept as they are", result.notes), ("changed", result.changes)):
         if counts:
             oddities = "; ".join(oddity.of(count) for oddity, count in sorted(counts.items()))
@@ -281,7 +274,7 @@ def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) 
                 f"{result.path}: {len(left_out):,} of {plural(result.count, 'document')} {_are(left_out)} not in dev "
                 f"and {_are(left_out)} left out" + (f" ({len(of_test):,} of them in test)" if of_test else "")
             )
-    own, *others = map(_record, result.sources)
+    own, *others = map(record_of, result.sources)
     record = SplitFile(
         **own.model_dump(),
         companions=tuple(others),
@@ -289,6 +282,7 @@ def _facts_of_file(split: str, result: Scan, facts_of: Mapping[str, FileFacts]) 
         labels=sum(len(document.labels) for document in documents),
         labelled=result.labelled,
         left_out=result.count - len(documents),
+        selection=selection,
     )
     relations = Counter(label.relation for document in documents for label in document.labels)
     return FileFacts(record, identities(documents), relations, tuple(notes))

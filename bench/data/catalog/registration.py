@@ -6,80 +6,23 @@ change and sha256 are kept, and a file that changed since is refused rather than
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from bench.data.catalog.split_file import FileRecord, SplitFile, sha256_of_text
 from bench.data.formats.detect import FORMATS, Format, with_order, without_hypernyms
 from bench.data.formats.pair_order import Order
 from bench.errors import UsageError
-from bench.filesystem import home, read_json, read_sealed, sha256_of, sha256_once, write_sealed
+from bench.filesystem import home, read_json, read_sealed, write_sealed
 
 SEVERAL_FOLD = 2.5
 """How much train, dev and test differ in labels per document before it is said: Re-DocRED's test has 2.8 times as many
 as DocRED's train."""
 SPLITS = ("train", "dev", "test", "distant", "ext", "dev_ext")
-
-
-class FileRecord(BaseModel):
-    """A file as it was when it was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-
-    def verify(self, again: str) -> None:
-        """Raise UsageError if the file is gone or its content changed. `again`: what the user can do about it.
-
-        Size and time of change first, the hash only when they differ: a copied or touched file is still the file.
-        """
-        try:
-            stat = os.stat(self.path)
-            if (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns):
-                return
-            changed = stat.st_size != self.size or sha256_of(Path(self.path)) != self.sha256
-        except OSError as error:
-            raise UsageError(f"{self.path}: cannot be read: {error.strerror or error}\n{again}") from None
-        if changed:
-            raise UsageError(f"{self.path}: has changed since it was registered\n{again}")
-
-    def verify_content(self, again: str) -> None:
-        """As `verify`, but a file that looks untouched is read as well, once: it may have been damaged."""
-        self.verify(again)
-        if sha256_once(Path(self.path)) != self.sha256:
-            raise UsageError(f"{self.path}: has changed since it was registered\n{again}")
-
-
-class SplitFile(FileRecord):
-    """A file of documents. `documents`, `labels`: what of it is used; `left_out`: documents that are not.
-
-    companions: other files read along with it (PubTator's tables of triples).
-    """
-
-    documents: int
-    labels: int
-    labelled: bool
-    left_out: int = 0
-    companions: tuple[FileRecord, ...] = ()
-
-    @property
-    def checksum(self) -> str:
-        """sha256 (hex) of what was read: the file's own, or of those of the file and its companions."""
-        return checksum_of([self.sha256, *(file.sha256 for file in self.companions)])
-
-    def verify(self, again: str) -> None:
-        """As FileRecord's, of the file and its companions."""
-        super().verify(again)
-        for file in self.companions:
-            file.verify(again)
 
 
 class Registration(BaseModel):
@@ -98,10 +41,17 @@ class Registration(BaseModel):
     splits: dict[str, SplitFile]
     facts: FileRecord | None = None
     ext_seed: int = 0
-    format: Literal["docred", "chemdisgene", "cdr", "bc5cdr", "biored"] = "docred"
+    format: str = "docred"
     relation_descriptions: dict[str, str] = {}
     pairs: Order | None = None
     hypernyms: FileRecord | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FORMATS:
+            raise ValueError(f"format {name!r} is not known")
+        return name
 
     @property
     def form(self) -> Format:
@@ -114,8 +64,8 @@ class Registration(BaseModel):
     def checksum(self, of_files: str) -> str:
         """sha256 (hex) of documents read from files with the given one: their own, unless pairs were chosen."""
         if self.hypernyms is not None:
-            of_files = _sha256(f"without hypernyms of {self.hypernyms.sha256}, {of_files}")
-        return of_files if self.pairs is None else _sha256(f"pairs {self.pairs}, {of_files}")
+            of_files = sha256_of_text(f"without hypernyms of {self.hypernyms.sha256}, {of_files}")
+        return of_files if self.pairs is None else sha256_of_text(f"pairs {self.pairs}, {of_files}")
 
     @property
     def uneven_labels(self) -> str:
@@ -145,15 +95,6 @@ class Registration(BaseModel):
         # Without what came later and is not used, so that versions from before can read it.
         later = {name for name in ("relation_descriptions", "pairs", "hypernyms") if not getattr(self, name)}
         write_sealed(path, "registration", self.model_dump(mode="json", exclude=later))
-
-
-def checksum_of(sha256s: Sequence[str]) -> str:
-    """One sha256 for several: of a single file its own."""
-    return sha256s[0] if len(sha256s) == 1 else _sha256("\n".join(sha256s))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def registration_path(name: str) -> Path:

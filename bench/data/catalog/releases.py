@@ -26,6 +26,23 @@ _BC5CDR = (
 )
 _BIORED = "BIORED.zip of https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/"
 _PUBMED = "the abstracts are PubMed's, and their publishers' where they claim them"
+_EDGE_ORIENTED = "https://github.com/fenchri/edge-oriented-graph"
+_GDA = (
+    "the GDA corpus (https://bitbucket.org/alexwuhkucs/gda-extraction, fd4a7409365e) as processed by "
+    f"{_EDGE_ORIENTED}, data_processing/process_gda.sh"
+)
+_DWIE = (
+    "https://github.com/klimzaporojets/DWIE: its src/dwie_download.py fetches the texts from Deutsche Welle and writes "
+    "this folder (data/annos is without texts)"
+)
+_HACRED = (
+    "https://drive.google.com/drive/folders/1T6QUfDV_ILAr6UJ_fROYQd4-NaFxIzqN (https://github.com/qiaojiim/HacRED)"
+)
+_DOCGNRE = "https://bigai-nlco.s3.ap-southeast-1.amazonaws.com/DocGNRE/enhancement_data.zip (https://github.com/bigai-nlco/DocGNRE)"
+_LINKED = "https://raw.githubusercontent.com/alteca/Linked-DocRED/HEAD"
+_DOCRED_TERMS = "DocRED's texts are Wikipedia's (CC BY-SA)"
+IDS = "_ids"
+"""After the name of a split: a list of the documents that it has of its file."""
 TABLE = "triples"
 """Instead of a split: a table of triples, read along with the abstracts it belongs to."""
 _REL_INFO_SHA256 = "5ecf4e5e55c179fc83a3a3d19baa01efffecb26ba5edc0b4ac5a54ddf61fe3de"
@@ -33,7 +50,10 @@ _REL_INFO_SHA256 = "5ecf4e5e55c179fc83a3a3d19baa01efffecb26ba5edc0b4ac5a54ddf61f
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A file of a data set. `split`: one of its splits, `relations` for the names of its relations, or TABLE."""
+    """A file of a data set, or a folder.
+
+    split: one of its splits, one followed by IDS, `relations` for the names of its relations, or TABLE.
+    """
 
     split: str
     filename: str
@@ -62,8 +82,9 @@ class Entry:
     """Under which terms its authors give it."""
 
     def expected(self, split: str) -> OfficialFile:
-        """The file of a split it has."""
-        return next(file for file in self.files if file.split == split)
+        """The file of a split it has; where dev documents are in that of train, that."""
+        of = {file.split: file for file in self.files}
+        return of["train"] if split == "dev" and split not in of else of[split]
 
 
 def wrong_in(file: OfficialFile, relations: int, result: Scan) -> list[str]:
@@ -198,6 +219,101 @@ OFFICIAL: dict[str, Entry] = {
             ),
             FORMATS["biored"],
             f"freely available from NCBI, no licence named; {_PUBMED}",
+        ),
+        Entry(
+            "gda",
+            "GDA: PubMed abstracts, which gene is associated with which disease (Wu et al., RECOMB 2019)",
+            1,
+            (
+                OfficialFile("train", "train+dev.data", _GDA, None, 29_192),
+                OfficialFile("test", "test.data", _GDA, None, 1_000),
+                OfficialFile(
+                    f"train{IDS}",
+                    "train_gda_docs",
+                    f"{_EDGE_ORIENTED}, folder data_processing",
+                    "https://raw.githubusercontent.com/fenchri/edge-oriented-graph/HEAD/data_processing/train_gda_docs",
+                    sha256="52e5236cad7dfa77bfde981ec50e78aafcdb122315fa3add7760d76ce5664e65",
+                ),
+            ),
+            FORMATS["gda"],
+            f"no licence known; the programs that process it: non-commercial, no redistribution (NaCTeM); {_PUBMED}",
+        ),
+        Entry(
+            "dwie",
+            "DWIE: news articles, 65 relations of entities, roles and values (Zaporojets et al., IPM 2021)",
+            65,
+            (
+                *(OfficialFile(split, "annos_with_content", _DWIE, None, 802) for split in ("train", "test")),
+                OfficialFile(
+                    f"dev{IDS}",
+                    "dev_ids",
+                    "you: ids of the training articles that are dev, one a line, or documents with these titles (the "
+                    "corpus names none; others': dataset_dwie/dev.json of https://github.com/XingYing-stack/MILR)",
+                ),
+            ),
+            FORMATS["dwie"],
+            "annotations and programs GPL-3.0; the texts, without which the corpus comes, are Deutsche Welle's",
+        ),
+        Entry(
+            "hacred",
+            "HacRED: Chinese encyclopedia texts, 26 relations, hard cases (Cheng et al., Findings of ACL 2021)",
+            26,
+            (
+                *(
+                    OfficialFile(split, f"{split}.json", _HACRED, None, documents)
+                    for split, documents in (("train", 6_231), ("dev", 1_500), ("test", 1_500))
+                ),
+                OfficialFile("relations", "rel2id.json", _HACRED, required=False),
+            ),
+            FORMATS["hacred"],
+            "none named by its authors",
+        ),
+        Entry(
+            "docgnre",
+            "DocGNRE: Re-DocRED, a language model's labels to train on, test labels added (Li et al., EMNLP 2023)",
+            96,
+            (
+                OfficialFile("train", "re_docred_train_data_enhancement.json", _DOCGNRE),
+                OfficialFile(
+                    "dev",
+                    "dev_revised.json",
+                    "https://github.com/tonytan48/Re-DocRED, folder data",
+                    f"{_RE_DOCRED}/dev_revised.json",
+                    500,
+                    34.6,
+                ),
+                OfficialFile("test", "re_docred_test_data_enhancement.json", _DOCGNRE),
+                *_docred_common(),
+            ),
+            FORMATS["docgnre"],
+            f"programs MIT, none named for the data; {_DOCRED_TERMS}",
+        ),
+        *(
+            Entry(
+                name,
+                f"{title} with entities linked to Wikipedia, some of them joined (Genest et al., SIGIR 2023)",
+                96,
+                tuple(
+                    OfficialFile(
+                        split,
+                        filename,
+                        f"https://github.com/alteca/Linked-DocRED, folder {folder}",
+                        f"{_LINKED}/{folder}/{filename}",
+                    )
+                    for split, filename in zip(("train", "dev", "test"), filenames, strict=True)
+                ),
+                FORMATS["linked-docred"],
+                f"GPL-3.0; {_DOCRED_TERMS}",
+            )
+            for name, title, folder, filenames in (
+                ("linked-docred", "DocRED", "Linked-DocRED", ("train_annotated.json", "dev.json", "test.json")),
+                (
+                    "linked-redocred",
+                    "Re-DocRED",
+                    "Linked-Re-DocRED",
+                    ("train_revised.json", "dev_revised.json", "test_revised.json"),
+                ),
+            )
         ),
     )
 }

@@ -17,12 +17,14 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import PreTrainedTokenizerBase
 
-from bench.data.documents import Document
+from bench.data.documents import Document, begins_unspaced
 
 FEATURE_VERSION = 3
 """Part of every cache key: raise it when the same document would give other features."""
 
 MARKER = "*"
+SPACE = "\u2581"
+"""SentencePiece's sign of a space, which begins a word."""
 FRAMES = (("[CLS]", "[SEP]"), ("<s>", "</s>"))
 """What opens and closes a text where a vocabulary has it and the tokenizer does not say."""
 
@@ -73,7 +75,9 @@ class Features:
 class WordPieces:
     """The word pieces of any word, each distinct word tokenised once.
 
-    Words are tokenised one at a time and without a prefix space, as the reference programs do for every encoder.
+    Words are tokenised one at a time and without a prefix space, as the reference programs do for every encoder. A
+    SentencePiece tokenizer begins every word with the sign of a space; where the text has none (Chinese, by character)
+    and the sign is a piece by itself, it is left out, or each character would cost two pieces.
     marker: the piece before and after a mention.   start, end: what stands before and after a text.
     framing: who puts that there: the tokenizer, or we, since it does not and has tokens for it; "none" if it has not.
     """
@@ -83,6 +87,7 @@ class WordPieces:
         self.marker = self._marker_id()
         self.framing: Literal["tokenizer", "added", "none"] = "tokenizer"
         self.start, self.end = self._special_ids()
+        self._space = self._space_id()
         self._memo: dict[str, tuple[int, ...]] = {}
 
     def _marker_id(self) -> int:
@@ -91,6 +96,11 @@ class WordPieces:
             # SentencePiece vocabularies may hold the marker only with their word-start sign.
             marker = self.tokenizer(MARKER, add_special_tokens=False).input_ids[-1]
         return int(marker)
+
+    def _space_id(self) -> int | None:
+        """SentencePiece's sign of a space as a piece by itself, None where the vocabulary has none."""
+        sign = self.tokenizer.convert_tokens_to_ids(SPACE)
+        return None if sign is None or sign == self.tokenizer.unk_token_id else int(sign)
 
     def _special_ids(self) -> tuple[list[int], list[int]]:
         """What stands before and after a text: ([CLS], [SEP]), (<s>, </s>), or ((), (<sep>, <cls>)).
@@ -156,9 +166,15 @@ class WordPieces:
         backend.no_padding()
         return [tuple(encoding.ids) for encoding in backend.encode_batch_fast(words, add_special_tokens=False)]
 
-    def of(self, words: Iterable[str]) -> list[tuple[int, ...]]:
-        """The pieces of each of some words, all of them learnt before."""
-        return [*map(self._memo.__getitem__, words)]
+    def of(self, words: Sequence[str], spaced: bool = True) -> list[tuple[int, ...]]:
+        """The pieces of each of some words, all of them learnt before. spaced: `Document.spaced`."""
+        pieces = [*map(self._memo.__getitem__, words)]
+        if spaced or self._space is None:
+            return pieces
+        return [
+            own[1:] if len(own) > 1 and own[0] == self._space and begins_unspaced(word) else own
+            for word, own in zip(words, pieces, strict=True)
+        ]
 
 
 def build_features(
@@ -238,7 +254,7 @@ def _marked_pieces(document: Document, words: WordPieces) -> _Marked:
     where: list[dict[int, int]] = []  # by sentence: mark -> its marker's position
 
     def put(some: Sequence[str]) -> None:
-        of_each = words.of(some)
+        of_each = words.of(some, document.spaced)
         pieces.extend(chain.from_iterable(of_each))
         lengths.extend(map(len, of_each))
 

@@ -48,7 +48,7 @@ class DocumentChunks:
     most: int = MOST_PER_CHUNK
 
     def __iter__(self) -> Iterator[Chunk]:
-        pieces = ((document, repr(document).encode()) for document in self.documents())
+        pieces = ((document, _content(document)) for document in self.documents())
         for digest, held in _cut(pieces, self.most):
             yield Chunk(digest, partial(list, held), len(held))
 
@@ -81,6 +81,11 @@ class FileChunks:
 
     def _changed(self) -> UsageError:
         return UsageError(f"{self.path}: has changed since it was registered\n{self.again}")
+
+
+def _content(document: Document) -> bytes:
+    # Of a script without spaces the same words have other pieces.
+    return f"{document!r}{'' if document.spaced else ' unspaced'}".encode()
 
 
 def _all_sound(sound: Sound, items: Sequence[Any]) -> list[Document]:

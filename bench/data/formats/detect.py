@@ -1,15 +1,17 @@
-"""The forms a file of documents may have: DocRED's JSON, ChemDisGene's, BC5CDR's in three forms, BioRED's."""
+"""The forms a file of documents may have, and from what of its content each is known."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from bench.data.documents import Document
-from bench.data.formats import cdr, chemdisgene, corpora, docred, pubtator
+from bench.data.formats import chemdisgene, corpora, docgnre, docred, dwie, hacred, linked_docred, pair_lines, pubtator
 from bench.data.formats.chunks import Sound
+from bench.data.formats.folder import files_of
 from bench.data.formats.json_stream import first_keys
 from bench.data.formats.pair_order import ORDERS, Order, first_in_text
 from bench.data.formats.scan import Scan, open_source
@@ -37,6 +39,7 @@ class Format:
     relations: those of the benchmark, in order, where the form means one benchmark.   sentences: whether documents
     come in sentences.   ign_f1: whether Ign F1, which leaves out facts between names seen in training, is defined.
     sound: makes the document of one element of a file that was checked before; None where a file is no list of them.
+    evaluated_as: the form in which dev and test files of such a data set are read, where it is another.
     pairs_rule: which pairs of entities are classified.   scored: what of a prediction counts, and how. Both go into the
     record of a run and stand under its table.   unordered: whether a predicted pair counts either way round.
     orders: what `with_order` may choose in place of the order in which the corpus has its pairs.
@@ -55,6 +58,11 @@ class Format:
     unordered: bool = False
     orders: tuple[Order, ...] = ()
     with_hypernyms: Callable[[Path], Scanner] | None = None
+    evaluated_as: str = ""
+
+    def of_split(self, split: str) -> Format:
+        """The form in which the file of a split is read."""
+        return FORMATS[self.evaluated_as] if self.evaluated_as and split in ("dev", "test", "dev_ext") else self
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,38 @@ FORMATS: dict[str, Format] = {
             sound=sound_document,
         ),
         Format(
+            "docgnre",
+            docgnre.scan,
+            pairs_rule="every ordered pair of different entities of a document",
+            scored="head, tail and relation as in labels (gpt_labels are trained on alone); Ign F1 as DocRED's",
+            ign_f1=True,
+            evaluated_as="docred",
+        ),
+        Format(
+            "linked-docred",
+            linked_docred.scan,
+            pairs_rule="every ordered pair of different entities, of which those linked to one page are one",
+            scored="head, tail and relation as labelled, of the entities given; Ign F1 as DocRED's",
+            ign_f1=True,
+            sound=linked_docred.sound_document,
+        ),
+        Format(
+            "hacred",
+            hacred.scan,
+            pairs_rule="every ordered pair of different entities of a document",
+            scored="head, tail and relation as labelled, of the entities given",
+        ),
+        Format(
+            "dwie",
+            dwie.scan,
+            pairs_rule="every ordered pair of different concepts that the text mentions",
+            scored="subject, object and relation as labelled, of the concepts given; a relation of a concept without "
+            "mentions, or with itself, counts as missed; Ign F1 as DocRED's",
+            relations=dwie.RELATIONS,
+            sentences=False,
+            ign_f1=True,
+        ),
+        Format(
             "chemdisgene",
             _scan_chemdisgene,
             pairs_rule="chemical to disease, chemical to gene and gene to disease, of different linked concepts",
@@ -91,10 +131,10 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "cdr",
-            cdr.scan,
+            partial(pair_lines.scan, corpus=pair_lines.CDR),
             pairs_rule="those that the file lists, chemical to disease, without not_include (hypernyms)",
             scored="chemical and disease as labelled CID, of concepts in a whole abstract",
-            relations=cdr.RELATIONS,
+            relations=("CID",),
             relation_names=_CID,
             orders=ORDERS,
         ),
@@ -117,6 +157,15 @@ FORMATS: dict[str, Format] = {
             relations=corpora.BIORED.relations,
             sentences=False,
             unordered=True,
+        ),
+        Format(
+            "gda",
+            partial(pair_lines.scan, corpus=pair_lines.GDA),
+            pairs_rule="those that the file lists, gene to disease",
+            scored="gene and disease as labelled GDA, of concepts in a whole abstract",
+            relations=("GDA",),
+            relation_names={"GDA": "gene-disease association"},
+            orders=ORDERS,
         ),
     )
 }
@@ -168,6 +217,10 @@ def detect(path: Path) -> Format:
     What begins as JSON is JSON, and the keys of its first document tell its form: never its text. Of BioC and PubTator
     the types, ids and relations in the first 64 KB tell the corpus.
     """
+    if path.is_dir():
+        # The first files tell, of which some may be damaged: the forms that may be a folder have a document in each.
+        told = (detect(file) for file in _files_of(path)[:10])
+        return next((form for form in told if form.name != "docred"), FORMATS["docred"])
     text = _beginning(path).lstrip()
     if text.startswith(_XML):
         return _form_of_corpus(text) or FORMATS["bc5cdr"]
@@ -175,10 +228,10 @@ def detect(path: Path) -> Format:
         keys = _first_keys(path)
         if "documents" in keys:
             return _form_of_corpus(text) or FORMATS["bc5cdr"]
-        return FORMATS["chemdisgene" if _is_chemdisgene(keys) else "docred"]
+        return FORMATS[_named_by(keys)]
     lines = text.split("\n", 3)[:3]
-    if cdr.in_this_form(lines):
-        return FORMATS["cdr"]
+    if (corpus := pair_lines.corpus_in(lines)) is not None:
+        return FORMATS[corpus.form]
     first = lines[0]
     # Also for a table of triples: the reader of abstracts is the one who can say that it is none.
     if first.partition("|")[2].startswith("t|"):
@@ -188,13 +241,29 @@ def detect(path: Path) -> Format:
     return FORMATS["docred"]
 
 
+def _named_by(keys: frozenset[str]) -> str:
+    """The form of JSON whose first document has these keys."""
+    if keys & {"sents", "vertexSet"}:
+        if "gpt_labels" in keys:
+            return "docgnre"
+        return "linked-docred" if "entities" in keys and "vertexSet" not in keys else "docred"
+    if keys & {"sents_char", "vertex_char"}:
+        return "hacred"
+    if {"mentions", "concepts"} <= keys:
+        return "dwie"
+    return "chemdisgene" if keys & {"docid", "abstract"} else "docred"
+
+
 def _form_of_corpus(beginning: str) -> Format | None:
     corpus = corpora.corpus_in(beginning)
     return None if corpus is None else FORMATS[corpus.name.lower()]
 
 
-def _is_chemdisgene(keys: frozenset[str]) -> bool:
-    return bool(keys & {"docid", "abstract"}) and not keys & {"sents", "vertexSet"}
+def _files_of(folder: Path) -> list[Path]:
+    try:
+        return files_of(folder)
+    except OSError:
+        return []
 
 
 def _first_keys(path: Path) -> frozenset[str]:

@@ -18,6 +18,7 @@ from bench.data.formats.scan import (
     Note,
     Problem,
     Scan,
+    Source,
     listed,
     nothing_read,
     open_source,
@@ -47,6 +48,9 @@ TWICE = "given twice in one object, of which only the last would be read"
 
 class JsonChecker(Checker, ABC):
     """What makes documents of the elements of a JSON list, one after the other."""
+
+    apart = False
+    """Whether a document of the form stands by itself: one in a line or a file, without a list around them."""
 
     @abstractmethod
     def check(self, index: int, item: Any, /) -> Document | None:
@@ -118,14 +122,18 @@ def decode(raw: bytes, expected: str) -> str | BrokenJson:
 
 
 def elements(
-    blocks: Iterable[bytes], repeated: list[RepeatedKey] | None = None, required: Iterable[str] = ()
+    blocks: Iterable[bytes],
+    repeated: list[RepeatedKey] | None = None,
+    required: Iterable[str] = (),
+    lines: bool = False,
 ) -> Iterator[tuple[Any, str]]:
     """The documents in the list of a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is not one.
 
     blocks: the bytes of the file, in pieces of any size. One document is decoded, checked and let go before the next,
     and of the text no more than a block and an element is held: the distant file of DocRED has half a gigabyte.
     repeated: where to note the keys that stand twice in an object (None: not noticed); whoever passes it empties it.
-    required: the keys of a document, for the message about a file that is no list.
+    required: the keys of a document, for the message about a file that is no list.   lines: whether the documents may
+    as well stand one after the other without a list around them.
     """
 
     def no_list(value: Any, several: bool) -> str:
@@ -138,7 +146,7 @@ def elements(
 
     hook = None if repeated is None else _noting(repeated)
     empty = True
-    for item in list_items(blocks, "a JSON list of documents", no_list, hook):
+    for item in list_items(blocks, "a JSON list of documents", no_list, hook, lines):
         empty = False
         yield item
     if empty:
@@ -150,17 +158,23 @@ def list_items(
     expected: str,
     no_list: Callable[[Any, bool], str],
     hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
+    lines: bool = False,
 ) -> Iterator[tuple[Any, str]]:
     """The items of the JSON list in a UTF-8 file, one at a time, each with its text; a `BrokenJson` where it is none.
 
     blocks: as in `elements`.   expected: what is missing in an empty file.   no_list: what is wrong with a file that
-    holds one value of another kind, or several such.   hook: makes objects of their pairs.
+    holds one value of another kind, or several such.   hook: makes objects of their pairs.   lines: whether objects one
+    after the other are as good as a list of them.
     """
     text = _Text(blocks)
     decode_one = json.JSONDecoder(object_pairs_hook=hook).raw_decode
     try:
         if not text.skip_space():
             yield BrokenJson("", f"empty file: expected {expected}"), ""
+            return
+        if lines and text.next() == "{":
+            while text.skip_space():
+                yield text.take(decode_one)
             return
         if text.next() != "[":
             value = text.take(decode_one)[0]
@@ -190,10 +204,20 @@ def list_items(
 
 def scan_list(path: Path, checker: JsonChecker) -> Scan:
     """Read and check a file of JSON, gzipped or not. Never raises for what it is or contains: it is in the result."""
+    if path.is_dir():
+        return nothing_read(
+            path, "cannot be read: a folder, expected a file (DWIE and HacRED may have a document in each file of one)"
+        )
     blocks = open_source(path)
     if isinstance(blocks, str):
         return nothing_read(path, blocks)
-    documents, count, broken = _checked(blocks, checker)
+    return scan_of(path, checker, *checked(blocks, checker), blocks.finish())
+
+
+def scan_of(
+    path: Path, checker: JsonChecker, documents: list[Document], count: int, broken: list[Problem], source: Source
+) -> Scan:
+    """What was read, once a checker has seen all of it. broken: where it is no JSON."""
     sound, problems = checker.finish(documents)
     return Scan(
         path,
@@ -202,24 +226,25 @@ def scan_list(path: Path, checker: JsonChecker) -> Scan:
         (*broken, *problems),
         +checker.notes,
         checker.labelled,
-        (blocks.finish(),),
+        (source,),
         +checker.changes,
         checker.why_no_labels(),
         checker.oddities,
+        checker.parts,
     )
 
 
-def _checked(blocks: Iterable[bytes], checker: JsonChecker) -> tuple[list[Document], int, list[Problem]]:
+def checked(blocks: Iterable[bytes], checker: JsonChecker, count: int = 0) -> tuple[list[Document], int, list[Problem]]:
     """The documents that a checker makes of a list's elements, how many elements there are, and what is no JSON.
 
-    A key that stands twice in an object of a document is a problem of it, which the checker is told.
+    count: how many elements it has seen before, in other files. A key that stands twice in an object of a document is a
+    problem of it, which the checker is told.
     """
     documents: list[Document] = []
-    count = 0
     broken: list[Problem] = []
     repeated: list[RepeatedKey] = []
     with no_cycle_search():
-        for item, _ in elements(blocks, repeated, checker.required):
+        for item, _ in elements(blocks, repeated, checker.required, checker.apart):
             if isinstance(item, BrokenJson):
                 broken.append(Problem(None, "", item.field, item.expected))
                 continue

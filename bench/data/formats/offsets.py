@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
+from bench.data.documents import UNSPACED
 from bench.errors import UsageError
 
 Span = tuple[int, int]
@@ -32,6 +34,17 @@ def words_of(
     before = [0, *accumulate(map(len, parts))]
     words = tuple(word for part in parts for word in part)
     return words, tuple((before[part_at[start]], before[part_at[end]]) for start, end in spans)
+
+
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}](?:[^\s{UNSPACED}!-/:-@\[-`{{-~\u00a1-\u00bf\u2000-\u206f])*|\S")
+
+
+def segmented(text: str) -> str:
+    """A text that nobody has split into words, with a space between them; `normalise` of `words_of`, to split it.
+
+    A character of Chinese or Japanese is a word, so is a run of other letters and digits, and so is any other sign.
+    """
+    return " ".join(_WORD.findall(text))
 
 
 def latin_letters() -> Callable[[str], str]:

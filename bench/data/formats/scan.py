@@ -8,7 +8,7 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,8 @@ class Scan:
     """Why there are no labels, where the form has a reason to give."""
     oddities: Callable[[Document], Iterable[Note]] = field(default=lambda document: (), compare=False)
     """The notes on a sound document that are made when somebody asks for them."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Of documents that say themselves whether they are for "train" or "test", by title."""
 
     @cached_property
     def notes(self) -> Counter[Note]:
@@ -234,6 +236,7 @@ class Checker:
         self.notes: Counter[Note] = Counter()
         self.changes: Counter[Note] = Counter()
         self.passed: list[int] = []
+        self.parts: dict[str, str] = {}
         self.labelled = False
         self._unlabelled: list[tuple[int, str]] = []
         self._titles: dict[str, int] = {}

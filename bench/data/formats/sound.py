@@ -7,16 +7,33 @@ nothing is said of what it is: that finds out `bench.data.formats.document_check
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, product
-from operator import itemgetter, le, lt, ne
+from operator import itemgetter, le, lt
 from sys import intern
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from bench.data.documents import Document, Fact, Label, Mention
+from bench.data.documents import Document, Fact, Label, Mention, pairs_within_reach
 
 T = TypeVar("T")
+
+
+class Keys(NamedTuple):
+    """What a form of DocRED's kind calls the parts of a document. within: where an entity has its mentions.
+
+    unit: what a sentence is a list of.
+    """
+
+    title: str = "title"
+    sentences: str = "sents"
+    entities: str = "vertexSet"
+    labels: str = "labels"
+    within: str = ""
+    unit: str = "word"
+
+
+DOCRED = Keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +61,22 @@ class Columns:
     filled: Sequence[object]
 
     @classmethod
-    def of(cls, item: Any) -> Columns:
+    def of(cls, item: Any, keys: Keys = DOCRED) -> Columns:
         """The columns of a decoded element. Raises TypeError, ValueError, LookupError and AttributeError.
 
         It does where the element has another shape: a list where an object should be, a key missing, a span of three.
         """
-        sentences, entities, labels = item["sents"], item["vertexSet"], item.get("labels", [])
+        title, sentences, entities = item[keys.title], item[keys.sentences], item[keys.entities]
+        labels = item.get(keys.labels, [])
         mentions = list(chain.from_iterable(entities))
         starts, ends = zip(*map(_POS, mentions), strict=True) if mentions else ((), ())
         evidence = [label.get("evidence", []) for label in labels]
         return cls(
-            item["title"], sentences, list(map(len, entities)), list(map(_SENTENCE, mentions)), starts, ends,
+            title, sentences, list(map(len, entities)), list(map(_SENTENCE, mentions)), starts, ends,
             list(map(_NAME, mentions)), list(map(_TYPE, mentions)),
             list(map(_HEAD, labels)), list(map(_TAIL, labels)), list(map(_RELATION, labels)), evidence,
             lists=[sentences, entities, labels, *sentences, *entities, *evidence],
-            filled=[item["title"], sentences, *sentences, *entities],
+            filled=[title, sentences, *sentences],
         )  # fmt: skip
 
     def are_sound(self, relations: Collection[str] | None = None) -> bool:
@@ -86,6 +104,7 @@ class Columns:
             tuple([tuple(map(intern, words)) for words in self.sentences]),
             tuple(map(tuple[Mention, ...], self._by_entity(mentions))),
             tuple(labels),
+            pairs_within_reach(self.mentions_of, zip(self.heads, self.tails, strict=True)),
         )
 
     def facts(self) -> Iterator[Fact]:
@@ -115,7 +134,6 @@ class Columns:
         entities, sentences = len(self.mentions_of), len(self.sentences)
         return (
             _are_integers(self.heads, self.tails, named)
-            and all(map(ne, self.heads, self.tails))
             and _from_zero(self.heads, entities)
             and _from_zero(self.tails, entities)
             and _from_zero(named, sentences)
@@ -141,10 +159,15 @@ def sound_document(item: Any) -> Document:
     return Columns.of(item).document()
 
 
-def sound_columns(item: Any, relations: Collection[str] | None) -> Columns | None:
-    """The columns of a decoded element (any JSON); None where something is wrong with it."""
+def sound_columns(
+    item: Any, relations: Collection[str] | None, columns_of: Callable[[Any], Columns] = Columns.of
+) -> Columns | None:
+    """The columns of a decoded element (any JSON); None where something is wrong with it.
+
+    columns_of: makes them in a form that is not quite DocRED's, and raises what `Columns.of` does.
+    """
     try:
-        columns = Columns.of(item)
+        columns = columns_of(item)
         return columns if columns.are_sound(relations) else None
     except (TypeError, ValueError, LookupError, AttributeError):
         return None

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, BertTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast
 
 from bench.data.documents import Document, Label, Mention
 from bench.data.features.build import WordPieces, build_features
+from bench.data.formats.chunks import DocumentChunks
 from bench.data.formats.docred import read_documents
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "*", *"abcdefg", *(f"##{c}" for c in "abcdefg")]
@@ -260,3 +263,31 @@ def test_each_distinct_word_is_tokenised_once(words, monkeypatch):
     list(build_features([d, d], fresh, [], 64))
     features_of(d, fresh)
     assert sorted(asked) == ["a", "ab", "b"]
+
+
+def test_of_chinese_by_character_sentencepiece_has_no_sign_of_a_space_for_every_character():
+    vocabulary = [(piece, -1.0) for piece in ("<unk>", "▁", "甲", "乙", "写", "▁2019", "▁乙", "▁*")]
+    backend = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", pad_token="<unk>")
+    spaced = document(["甲 写 乙 2019"], [[(0, 0, 1)]])
+
+    def pieces(d):
+        return tokenizer.convert_ids_to_tokens(features_of(d, WordPieces(tokenizer)).input_ids.tolist())
+
+    # "▁乙" is a piece of its own, of which nothing can be left out; and a number is a word of Latin letters.
+    assert pieces(replace(spaced, spaced=False)) == ["▁*", "甲", "▁*", "写", "▁乙", "▁2019"]
+    assert pieces(spaced) == ["▁*", "▁", "甲", "▁*", "▁", "写", "▁乙", "▁2019"]
+
+
+def test_features_are_made_anew_where_a_script_turns_out_to_have_no_spaces():
+    spaced = document(["甲 写 乙"], [[(0, 0, 1)]])
+    (first,), (second,) = (list(DocumentChunks(lambda d=d: [d])) for d in (spaced, replace(spaced, spaced=False)))
+    assert first.digest != second.digest
+
+
+def test_what_nothing_scores_is_no_reason_to_make_features_anew():
+    plain = document(["甲 写 乙"], [[(0, 0, 1)]])
+    novel = replace(plain, novel=frozenset({Label(0, 0, relation) for relation in "abc"}))
+    (first,), (second,) = (list(DocumentChunks(lambda d=d: [d])) for d in (plain, novel))
+    assert first.digest == second.digest

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.data.documents import Document, Label
-from bench.data.formats import cdr
+from bench.data.formats import pair_lines
 from bench.data.formats.chemdisgene import NO_CANDIDATE, NO_TRIPLES, REPEATED, TURNED
 from bench.data.formats.concepts import HYPERNYM, IN_NO_ABSTRACT, OF_SEVERAL, UNKNOWN_CONCEPT, WITH_ITSELF
 from bench.data.formats.corpora import Bc5cdrScanner, scan_biored
@@ -322,13 +322,13 @@ def test_the_published_files_have_the_labels_of_the_17_columns_and_the_same_pair
     shared_file: Callable[[str], Path], split: str
 ) -> None:
     name, pairs, above = SPLITS[split]
-    columns = cdr.scan(shared_file(f"data/cdr/{split}_filter.data"))
+    columns = pair_lines.scan(shared_file(f"data/cdr/{split}_filter.data"))
     path, mesh = shared_file(f"data/bc5cdr/CDR_{name}Set.PubTator.txt"), shared_file("data/bc5cdr/2017MeshTree.txt")
     lines, filtered = (scanner(path, None, False) for scanner in (Bc5cdrScanner(), Bc5cdrScanner(mesh)))
     assert not lines.problems
     assert scan(shared_file(f"data/bc5cdr/CDR_{name}Set.BioC.xml")).documents == lines.documents
     assert sum(len(document.candidates or ()) for document in lines.documents) == pairs
-    assert filtered.changes[HYPERNYM] == columns.changes[cdr.NOT_INCLUDED] == above
+    assert filtered.changes[HYPERNYM] == columns.changes[pair_lines.NOT_INCLUDED] == above
     listed = {document.title: document for document in columns.documents}
     for document in filtered.documents:
         other = listed[document.title]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.data.catalog.register import read_relations
-from bench.data.documents import Document, Label, Mention
+from bench.data.catalog.relations import read_relations
+from bench.data.documents import Document, Label, Mention, pairs_within_reach
 from bench.data.formats import document_checks as checks
 from bench.data.formats import scan as scanning
 from bench.data.formats.docred import (
@@ -27,6 +27,7 @@ from bench.data.formats.docred import (
 from bench.data.formats.json_stream import RepeatedKey, elements
 from bench.data.formats.sound import sound_document
 from bench.errors import UsageError
+from bench.metrics.official import gold_outside
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -87,7 +88,6 @@ MISTAKES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("sents", 0), "Rihanna toured", "sents[0] = 'Rihanna toured': expected a list of words"),
     (("sents", 0, 1), None, "sents[0][1] = null: expected a word (a string)"),
     (("sents", 0, 1), "\udc00", "holds half a character (a lone surrogate)"),
-    (("vertexSet", 0), [], "vertexSet[0] = []: entity without mentions, expected at least one"),
     (("vertexSet", 0), {}, "vertexSet[0] = {}: expected a list of mentions"),
     (MENTION, 5, "vertexSet[1][0] = 5: expected a mention (an object with name, sent_id, pos, type)"),
     ((*MENTION, "sent_id"), True, "vertexSet[1][0].sent_id = true: expected a sentence number (an integer)"),
@@ -105,7 +105,6 @@ MISTAKES: list[tuple[tuple[Any, ...], Any, str]] = [
     (("labels", 0, "h"), True, "labels[0].h = true: expected an entity number (an integer)"),
     (("labels", 0, "t"), 2, "labels[0].t = 2: not an entity of this document (2 entities)"),
     (("labels", 0, "h"), -1, "labels[0].h = -1: not an entity of this document (2 entities)"),
-    (("labels", 0, "t"), 0, "labels[0].h = labels[0].t = 0: head and tail are the same entity"),
     (("labels", 0, "r"), "P99", "labels[0].r = 'P99': not a relation of this data set (1 known)"),
     (("labels", 0, "evidence"), [2], "labels[0].evidence[0] = 2: outside the document (2 sentences)"),
     (("labels", 0, "evidence"), [True], "labels[0].evidence[0] = true: expected a sentence number (an integer)"),
@@ -222,6 +221,24 @@ def test_oddities_of_real_files_are_counted_and_kept(tmp_path: Path) -> None:
     assert len(result.documents[0].entities[0]) == 4
 
 
+def test_labels_that_no_pair_can_reach_are_kept_and_counted(tmp_path: Path) -> None:
+    document = valid()
+    document["vertexSet"] += [[], [{"name": "toured", "sent_id": 0, "pos": [1, 2], "type": "MISC"}]]
+    document["labels"] += [{"h": 0, "t": 2, "r": "P1"}, {"h": 2, "t": 2, "r": "P1"}, {"h": 3, "t": 3, "r": "P2"}]
+    result = scan(saved(tmp_path, [document, {**valid(), "title": "b", "vertexSet": [[], valid()["vertexSet"][0]]}]))
+    assert not result.problems
+    assert result.notes == {
+        checks.NO_MENTIONS: 2,
+        checks.OF_NO_MENTIONS: 2,
+        checks.OF_ITSELF: 2,
+        checks.FEW_ENTITIES: 1,
+    }
+    first, second = result.documents
+    assert first.candidates == ((0, 1), (0, 3), (1, 0), (1, 3), (3, 0), (3, 1))
+    assert second.candidates == ()
+    assert gold_outside(result.documents) == 4
+
+
 @pytest.mark.parametrize(
     ("once", "twice", "place"),
     [
@@ -327,19 +344,20 @@ def documents(draw: st.DrawFn) -> list[Document]:
         entities = []
         for _ in range(draw(st.integers(0, 3))):
             mentions = []
-            for _ in range(draw(st.integers(1, 2))):
+            for _ in range(draw(st.integers(0, 2))):
                 sentence = draw(st.integers(0, len(sentences) - 1))
                 start = draw(st.integers(0, len(sentences[sentence]) - 1))
                 end = draw(st.integers(start + 1, len(sentences[sentence])))
                 mentions.append(Mention(sentence, start, end, draw(text), draw(st.sampled_from(["PER", "LOC"]))))
             entities.append(tuple(mentions))
         labels = []
-        if len(entities) > 1:
+        if entities:
             for _ in range(draw(st.integers(0, 3))):
-                head, tail = draw(st.permutations(range(len(entities))))[:2]
+                head, tail = (draw(st.integers(0, len(entities) - 1)) for _ in "ht")
                 evidence = tuple(draw(st.lists(st.integers(0, len(sentences) - 1), max_size=2)))
                 labels.append(Label(head, tail, draw(st.sampled_from(list(string.ascii_letters))), evidence))
-        found.append(Document(title, sentences, tuple(entities), tuple(labels)))
+        pairs = pairs_within_reach(list(map(len, entities)), [label[:2] for label in labels])
+        found.append(Document(title, sentences, tuple(entities), tuple(labels), pairs))
     return found
 
 

@@ -156,13 +156,13 @@ def test_gzipped_json_that_is_cut_off_is_refused_as_such(tmp_path: Path, kept: i
 
 OTHER_CORPORA: dict[str, tuple[str, list[str]]] = {
     "one document per line, with other keys": (
-        '{"id": 1, "text": "x", "sents_char": [["x"]], "vertex_char": [], "labels_char": []}\n' * 2,
-        ["found an object with the keys id, text, sents_char, vertex_char, labels_char",
+        '{"id": 1, "text": "x", "tokens": [["x"]], "clusters": [], "triples": []}\n' * 2,
+        ["found an object with the keys id, text, tokens, clusters, triples",
          "where a document has title, sents, vertexSet (one document per line? put them in one list)"],
     ),
     "entities and relations under other keys": (
-        json.dumps([{"title": str(i), "sents": [["x"]], "entities": [], "relations": []} for i in range(300)]),
-        ["documents with the keys title, sents, entities, relations: expected title, sents, vertexSet (and labels): "
+        json.dumps([{"title": str(i), "sents": [["x"]], "clusters": [], "triples": []} for i in range(300)]),
+        ["documents with the keys title, sents, clusters, triples: expected title, sents, vertexSet (and labels): "
          "no document has vertexSet"],
     ),
     "predictions": (

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertTokenizer
 
-from bench.data.documents import Document, Mention
+from bench.data.documents import Document, Mention, text_of
 from bench.data.features.build import WordPieces, build_features
-from bench.data.formats.offsets import latin_letters, words_of
+from bench.data.formats.offsets import latin_letters, segmented, words_of
 from bench.errors import UsageError
 
 
@@ -84,3 +85,40 @@ def test_word_pieces_are_those_of_the_text_with_markers_at_the_offsets(
     assert features.input_ids.tolist() == TOKENIZER(normalise(inserted)).input_ids
     marker = PIECES.index("*")
     assert all(features.input_ids[position] == marker for position in features.mention_position)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("甲写乙。", "甲 写 乙 。"),
+        ("iPhone 6s在2019年卖了1,000台！", "iPhone 6s 在 2019 年 卖 了 1 , 000 台 ！"),
+        ("Germany's Müller-Straße (e\u0301te\u0301)", "Germany ' s Müller - Straße ( e\u0301te\u0301 )"),
+        ("ｶﾅカナ 한국어 कि", "ｶ ﾅ カ ナ 한국어 कि"),
+        (" \u3000\n", ""),
+    ],
+)
+def test_a_text_that_nobody_split_has_a_word_for_each_character_of_chinese_and_for_each_run_of_letters(
+    text: str, words: str
+) -> None:
+    assert segmented(text) == words
+
+
+@given(st.data(), st.text("甲乙。，！ab1 _-é\u0301\u3000\n\U00020001", min_size=1, max_size=30))
+def test_words_of_unsegmented_text_keep_its_characters_and_the_offsets_of_mentions(
+    data: st.DataObject, text: str
+) -> None:
+    edges = st.lists(st.integers(0, len(text)), min_size=2, max_size=2, unique=True)
+    spans = [(min(pair), max(pair)) for pair in data.draw(st.lists(edges, max_size=4))]
+    words, places = words_of(text, spans, segmented)
+    assert "".join(words) == "".join(text.split())
+    for (start, end), (first, last) in zip(spans, places, strict=True):
+        assert "".join(words[first:last]) == "".join(text[start:end].split())
+
+
+@given(st.lists(st.text("甲乙。ab1-", min_size=1, max_size=3), max_size=6))
+def test_text_has_a_space_between_two_words_unless_both_are_chinese_there(words: list[str]) -> None:
+    text = text_of(words)
+    assert "".join(text.split()) == "".join(words)
+    for left, right in pairwise(words):
+        together = left[-1] in "甲乙。" and right[0] in "甲乙。"
+        assert f"{left}{'' if together else ' '}{right}" in text

@@ -131,9 +131,9 @@ def test_an_order_or_a_tree_that_a_form_has_no_use_for_is_refused_and_says_whose
     files: dict[str, Path], mesh: Path, tmp_path: Path
 ) -> None:
     write_documents(tmp_path / "d.json", [Document("t", (("a",),), ((Mention(0, 0, 1, "a", "T"),),))])
-    with pytest.raises(UsageError, match="--pairs first-in-text is for cdr, bc5cdr: docred has relations whose"):
+    with pytest.raises(UsageError, match="--pairs first-in-text is for cdr, bc5cdr, gda: docred has relations whose"):
         add_dataset("mine", dict.fromkeys(files, tmp_path / "d.json"), pairs=FIRST_IN_TEXT)
-    with pytest.raises(UsageError, match="--pairs first-in-text is for cdr, bc5cdr: biored has it already"):
+    with pytest.raises(UsageError, match="--pairs first-in-text is for cdr, bc5cdr, gda: biored has it already"):
         with_order(FORMATS["biored"], FIRST_IN_TEXT)
     with pytest.raises(UsageError, match="is for bc5cdr, and these files are cdr; its 17 columns mark them"):
         without_hypernyms(FORMATS["cdr"], mesh)

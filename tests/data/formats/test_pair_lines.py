@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.data.documents import Document, Label, Mention
-from bench.data.formats import cdr
 from bench.data.formats import document_checks as checks
-from bench.data.formats.detect import detect
+from bench.data.formats import pair_lines
+from bench.data.formats import scan as scanning
+from bench.data.formats.detect import FORMATS, detect
 
 PER_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -30,10 +31,10 @@ def line(*pairs: tuple[str, list[str], list[str]], pmid: str = "77", text: str =
 SMALL = line(("1:CID:2", ASPIRIN, ASTHMA), ("1:NR:2", ASPIRIN, PAIN))
 
 
-def scan(folder: Path, *lines: str) -> cdr.Scan:
+def scan(folder: Path, *lines: str) -> pair_lines.Scan:
     path = folder / "some file é.data"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return cdr.scan(path)
+    return pair_lines.scan(path)
 
 
 def test_a_line_is_a_document_with_the_pairs_it_lists(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_pair_marked_not_include_is_no_candidate_but_its_entities_are_marked(t
     (document,) = result.documents
     assert document.candidates == ((0, 1),)
     assert len(document.entities) == 3
-    assert result.changes == {cdr.NOT_INCLUDED: 1}
+    assert result.changes == {pair_lines.NOT_INCLUDED: 1}
 
 
 def test_a_document_without_pairs_has_no_candidates(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_header_line_is_no_document_and_is_told(tmp_path: Path, header: str) -
     result = scan(tmp_path, header, SMALL)
     assert not result.problems
     assert (result.count, [document.title for document in result.documents]) == (1, ["77"])
-    assert result.changes == {cdr.HEADER: 1}
+    assert result.changes == {pair_lines.HEADER: 1}
     assert detect(result.path).name == "cdr"
 
 
@@ -102,26 +103,48 @@ def test_a_document_is_no_header_whatever_its_id(tmp_path: Path, first: str) -> 
 
 GENE = ["9001", "Aspirin|It", "Gene", "0:4", "1:5", "0:1"]
 GDA = {
-    "positive first": ([("1:GDA:2", GENE, ASTHMA), ("1:NR:2", GENE, PAIN)], "1 pair marked 1:GDA:2, 1 pair of Disease"),
-    "negative first": (
-        [("1:NR:2", PAIN, GENE), ("1:GDA:2", GENE, ASTHMA)],
-        "1 pair of Disease and Gene, 1 pair marked",
-    ),
-    "no positives": ([("1:NR:2", GENE, ASTHMA), ("1:NR:2", GENE, PAIN)], "2 pairs of Disease and Gene"),
+    "positive first": [("1:GDA:2", GENE, ASTHMA), ("1:NR:2", GENE, PAIN)],
+    "negative first": [("1:NR:2", PAIN, GENE), ("1:GDA:2", GENE, ASTHMA)],
+    "no positives": [("1:NR:2", GENE, ASTHMA), ("1:NR:2", GENE, PAIN)],
 }
 
 
 @pytest.mark.parametrize("which", GDA)
-def test_another_corpus_in_the_same_columns_is_one_problem_that_names_the_form(tmp_path: Path, which: str) -> None:
-    pairs, found = GDA[which]
-    path = scan(tmp_path, line(*pairs)).path
+def test_gda_is_known_by_its_pairs_and_its_genes_are_the_heads(tmp_path: Path, which: str) -> None:
+    path = scan(tmp_path, line(*GDA[which])).path
+    form = detect(path)
+    assert (form.name, form.relations) == ("gda", ("GDA",))
+    result = form.scan(path, None, False)
+    assert not result.problems
+    (document,) = result.documents
+    pairs = [tuple(map(document.entity_type, pair)) for pair in document.candidates or ()]
+    assert pairs == [("Gene", "Disease")] * 2
+    assert [label.relation for label in document.labels] == ["GDA"] * (which != "no positives")
+
+
+OTHERS = {
+    "GDA read as BC5CDR": ("cdr", GDA["negative first"], "GDA", "1 pair of Disease and Gene, 1 pair marked 1:GDA:2"),
+    "BC5CDR read as GDA": ("gda", [("1:CID:2", ASPIRIN, ASTHMA)], "BC5CDR", "1 pair marked 1:CID:2"),
+}
+
+
+@pytest.mark.parametrize("which", OTHERS)
+def test_another_corpus_than_was_said_is_one_problem_that_names_it(tmp_path: Path, which: str) -> None:
+    form, pairs, name, found = OTHERS[which]
+    (problem,) = FORMATS[form].scan(scan(tmp_path, line(*pairs)).path, None, False).problems
+    assert str(problem).startswith(f"looks like {name}, in the same form of 17 columns ({found})")
+    assert str(problem).endswith(f"`--format {'gda' if form == 'cdr' else 'cdr'}` reads it")
+
+
+def test_a_corpus_nobody_knows_is_one_problem_that_says_what_is_read(tmp_path: Path) -> None:
+    variant = changed(GENE, 2, "Variant")
+    path = scan(tmp_path, line(("1:VDA:2", variant, ASTHMA), ("1:NR:2", variant, PAIN))).path
     assert detect(path).name == "cdr"
-    result = cdr.scan(path)
-    (problem,) = result.problems
-    assert str(problem).startswith("looks like GDA, or another corpus in BC5CDR's form of 17 columns")
-    assert found in str(problem)
-    assert "bring it into DocRED's JSON form" in str(problem)
-    assert not +result.notes
+    (problem,) = pair_lines.scan(path).problems
+    assert str(problem).startswith("looks like another corpus than BC5CDR, in the same form")
+    assert "1 pair marked 1:VDA:2, 1 pair of Disease and Variant" in str(problem)
+    assert "expected 1:CID:2 or 1:NR:2 between a Chemical and a Disease" in str(problem)
+    assert str(problem).endswith("bring it into DocRED's JSON form")
 
 
 def test_one_pair_of_another_corpus_in_a_file_of_bc5cdr_is_named_by_its_line(tmp_path: Path) -> None:
@@ -177,10 +200,10 @@ def test_every_problem_of_a_file_is_in_one_report(tmp_path: Path) -> None:
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.data"
     path.write_bytes(b"77\t\xff")
-    assert "line 1: not UTF-8 (byte 0xff)" in cdr.scan(path).report()
+    assert "line 1: not UTF-8 (byte 0xff)" in pair_lines.scan(path).report()
     path.write_bytes(b"\n\n")
-    assert "empty file" in cdr.scan(path).report()
-    assert "cannot be read" in cdr.scan(tmp_path / "absent").report()
+    assert "empty file" in pair_lines.scan(path).report()
+    assert "cannot be read" in pair_lines.scan(tmp_path / "absent").report()
 
 
 @PER_EXAMPLE
@@ -255,8 +278,36 @@ REAL = {  # documents, CID, candidate pairs, pairs marked not_include
 
 @pytest.mark.parametrize("split", REAL)
 def test_real_files_are_read_whole(shared_file: Callable[[str], Path], split: str) -> None:
-    result = cdr.scan(shared_file(f"data/cdr/{split}_filter.data"))
+    result = pair_lines.scan(shared_file(f"data/cdr/{split}_filter.data"))
     assert not result.problems
     pairs = sum(len(document.candidates or ()) for document in result.documents)
-    assert (result.count, result.labels, pairs, result.changes[cdr.NOT_INCLUDED]) == REAL[split]
+    assert (result.count, result.labels, pairs, result.changes[pair_lines.NOT_INCLUDED]) == REAL[split]
     assert all(label[:2] in (document.candidates or ()) for document in result.documents for label in document.labels)
+
+
+def test_a_concept_of_several_ids_is_one_entity_and_nested_mentions_keep_their_places(tmp_path: Path) -> None:
+    several = ["9001|9002", "Aspirin|Aspirin induces", "Gene", "0:0", "1:2", "0:0"]
+    result = scan_as_gda(tmp_path, line(("1:GDA:2", several, ASTHMA), ("1:NR:2", GENE, ASTHMA)))
+    (document,) = result.documents
+    assert [len(mentions) for mentions in document.entities] == [2, 1, 2]
+    assert document.candidates == ((0, 1), (2, 1))
+    assert result.notes == {checks.SHARED_SPANS: 1}
+
+
+def test_a_pmid_that_comes_again_is_refused_since_predictions_name_documents_by_it(tmp_path: Path) -> None:
+    again = line(("1:NR:2", GENE, ASTHMA))
+    (problem,) = scan_as_gda(tmp_path, again, again).problems
+    assert str(problem) == "document 1 '77': line 2, PMID already used by document 0"
+
+
+def scan_as_gda(folder: Path, *lines: str) -> pair_lines.Scan:
+    return FORMATS["gda"].scan(scan(folder, *lines).path, None, False)
+
+
+def test_lines_are_read_the_same_wherever_a_block_of_the_file_ends(tmp_path: Path, monkeypatch) -> None:
+    lines = [line(("1:GDA:2", GENE, ASTHMA), pmid=f"{number}é") for number in range(5)]
+    whole = scan_as_gda(tmp_path, *lines)
+    assert (whole.count, whole.problems) == (5, ())
+    for block in (1, 7, 64):
+        monkeypatch.setattr(scanning, "BLOCK", block)
+        assert scan_as_gda(tmp_path, *lines) == whole
