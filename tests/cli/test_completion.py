@@ -62,6 +62,7 @@ def test_names_that_are_registered_are_offered(complete, small_home, monkeypatch
     assert "small" in complete("bench run --dataset ")
     assert complete("bench run --config table3") == ["table3"]
     assert complete("bench losses show atg") == ["atgl"]
+    assert complete("bench data stats sam") == complete("bench data thin sam") == ["sample"]
     assert complete("bench models show ttm") == ["ttmre", "ttmre-released"]
 
 
