@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "README.md"
 """The site begins with it."""
 LINK = re.compile(r"(\]\()([^)\s]+)(\))")
-CODE = re.compile(r"(^```[\s\S]*?^```$|(?:^ {4}[^\n]*\n)+|`[^`\n]+`)", re.MULTILINE)
+CODE = re.compile(r"^(`{3,})[\s\S]*?^\1$|(?:^ {4}[^\n]*\n)+|`[^`\n]+`", re.MULTILINE)
 """Fenced, indented and in a line: neither links nor equations are looked for there."""
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.DOTALL)
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".csv": "text", ".yml": "yaml", ".template": "python"}
@@ -50,9 +50,11 @@ def place(source: Path) -> Path:
 
 def outside_code(text: str, change: re.Pattern[str], by: Callable[[re.Match[str]], str]) -> str:
     """`text` with each match of `change` outside of code replaced by what `by` makes of it."""
-    pieces = CODE.split(text)
-    # With one group in the pattern, code is every second piece.
-    return "".join(piece if number % 2 else change.sub(by, piece) for number, piece in enumerate(pieces))
+    pieces, end = [], 0
+    for code in CODE.finditer(text):
+        pieces += [change.sub(by, text[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*pieces, change.sub(by, text[end:])])
 
 
 def mathml(match: re.Match[str]) -> str:
