@@ -36,8 +36,8 @@ def place(source: Path) -> Path:
     path = source.relative_to(ROOT)
     if source == HOME:
         return Path("index.md")
-    if path.parts[0] == "docs":
-        return Path(*path.parts[1:])
+    if source.parent == ROOT / "docs" and not source.is_dir():
+        return Path(path.name)
     below = Path("repository") / path
     if source.is_dir():
         return below / "index.md"
@@ -59,7 +59,8 @@ def outside_code(text: str, change: re.Pattern[str], by: Callable[[re.Match[str]
 
 def mathml(match: re.Match[str]) -> str:
     """An equation as MathML: `$$` stands apart, `$` in the line."""
-    from latex2mathml.converter import convert  # of the extra `docs`, which links and lists do without
+    # Of the extra `docs`, which links and lists do without.
+    from latex2mathml.converter import convert
 
     apart, inline = match.groups()
     if apart is not None:
