@@ -18,10 +18,15 @@ from bench.experiment.config import make_experiments
 from bench.registry import LOSS, registered
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "slurm" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / folder / "README.md" for folder in ("benchmarks", "results", "slurm")),
+]
 BLOCK = re.compile(r"(?:^ {4}[^\n]*\n)+", re.MULTILINE)
-ADDED = {"mine", "chem", "cdr-all", "cdr-first"}
-"""Data sets that a page adds before it uses them."""
+ADDED = {"mine", "chem", "cdr-all", "cdr-first", "few", "small200", "redocred-small", "chemdisgene-small"}
+"""Data sets that a page adds, or describes, before it uses them."""
 
 
 def commands(page: Path) -> list[str]:
@@ -32,10 +37,22 @@ def commands(page: Path) -> list[str]:
 
 def joined(block: str) -> Iterator[str]:
     for line in block.replace("\\\n", " ").splitlines():
-        yield re.sub(r"\s+#\s.*", "", line).strip()
+        # Without a comment, and without variables that are set for it.
+        yield re.sub(r"\s+#\s.*|^\s*(?:[A-Z_]+=\S+ )+", "", line).strip()
 
 
-SHOWN = [pytest.param(command, id=f"{page.name}: {command}") for page in PAGES for command in commands(page)]
+def mentions(page: Path) -> list[str]:
+    """What a page says in a line, between backquotes, of `bench`: often a part of a command."""
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    return sorted({" ".join(code.split()) for code in re.findall(r"(?<!`)`(bench [^`]+)`(?!`)", text)})
+
+
+def named(page: Path, text: str) -> Any:
+    return pytest.param(text, id=f"{page.relative_to(ROOT)}: {text}")
+
+
+SHOWN = [named(page, command) for page in PAGES for command in commands(page)]
+MENTIONED = [named(page, said) for page in PAGES for said in mentions(page)]
 
 
 @pytest.fixture
@@ -67,7 +84,8 @@ def taken(words: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("shown", SHOWN)
 def test_a_command_of_a_page_is_one_that_the_command_line_takes(shown, as_on_the_page):
-    words = shlex.split(shown)[1:]
+    # "...": the rest as in the command above.
+    words = [word for word in shlex.split(shown)[1:] if word != "..."]
     if words[0] == "run" and "--again" not in words:
         done = CliRunner().invoke(command_line("run"), words)
         assert done.exit_code == 0, f"{shown}: {done.output} {done.exception}"
@@ -77,6 +95,20 @@ def test_a_command_of_a_page_is_one_that_the_command_line_takes(shown, as_on_the
         assert dataset in {*dataset_names(), *ADDED}
     if words[:2] == ["losses", "show"]:
         assert words[2] in registered(LOSS)
+
+
+@pytest.mark.parametrize("said", MENTIONED)
+def test_what_a_line_says_of_a_command_is_there(said):
+    words = shlex.split(said)[1:]
+    if words[0].startswith("--"):
+        command = typer.main.get_command(command_line())
+    else:
+        command = typer.main.get_command(command_line(words[0]))
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert not hasattr(command, "commands") or not words, f"{said}: no command {words[0]!r}"
+    options = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options
 
 
 def test_commands_that_are_none_are_refused(as_on_the_page):
