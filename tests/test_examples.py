@@ -1,4 +1,4 @@
-"""The README's "Add your own model" is a file that works."""
+"""The model of docs/your-model.md is a file that works."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.registry import find, find_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "mean_pair.py"
+PAGE = ROOT / "docs" / "your-model.md"
 
 
 def test_the_example_model_passes_every_check():
@@ -32,22 +33,21 @@ def test_the_example_of_a_loss_passes_every_check():
     assert [finding for finding in check_loss(cls, cls.Hyperparameters()) if not finding.holds] == []
 
 
-def test_the_readme_shows_the_example_as_it_is():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme[readme.index("## Add your own model") :].split("```")[1].splitlines()[1:]
+def test_the_page_shows_the_example_as_it_is():
+    shown = PAGE.read_text(encoding="utf-8").split("```")[1].splitlines()[1:]
     code = EXAMPLE.read_text(encoding="utf-8")
     for line in shown:
         bare = line.split("  #")[0].rstrip()
         if bare.strip() in ("", "..."):
             continue
-        # The README leaves the type annotations of signatures out.
+        # The page leaves the type annotations of signatures out.
         wanted = bare.split("(")[0] if bare.strip().startswith("def ") else bare
-        assert wanted in code, f"the README shows {line!r}, which is not in {EXAMPLE.name}"
+        assert wanted in code, f"{PAGE.name} shows {line!r}, which is not in {EXAMPLE.name}"
 
 
 @pytest.mark.parametrize(
     "command", ["bench models check examples/mean_pair.py:", "bench run --models examples/mean_pair"]
 )
-def test_the_commands_of_the_example_are_those_of_the_readme(command):
-    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_commands_of_the_example_are_those_of_the_page(command):
+    assert command in PAGE.read_text(encoding="utf-8")
     assert command in EXAMPLE.read_text(encoding="utf-8")

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from bench.analysis.aggregate import ALL
 from bench.analysis.metrics import PRINTED
 from bench.errors import UsageError, plural
+from bench.installed import installed_folders
 from bench.runs.names import model_name
 
 SOURCES = "sources.toml"
 UNSTATED = "unstated"
 """The encoder, or setting, of a row that does not tell."""
-_INSTALLED = "share/docre-bench/published"
 
 if TYPE_CHECKING:
     _MetricName = str
@@ -150,26 +149,14 @@ def find_published(folder: Path | None = None) -> Path:
                 f"--published {folder}: expected a folder with .csv files (results/README.md tells of what)"
             )
         return folder
-    around = Path(__file__).resolve().parents[2]
-    checkout = around / "results" / "published"
-    # `pip install --target` moves the files away from where the package's list of them says they are.
-    for candidate in [checkout, *_installed(), around / _INSTALLED]:
+    checkout = Path(__file__).resolve().parents[2] / "results" / "published"
+    for candidate in [checkout, *installed_folders("published")]:
         if (candidate / SOURCES).is_file():
             return candidate
     raise UsageError(
         f"the published numbers are not here: neither {checkout} nor anything installed. "
         "They are in the repository, in results/published: say where with --published FOLDER"
     )
-
-
-def _installed() -> list[Path]:
-    try:
-        files = metadata.files("docre-bench") or []
-    except metadata.PackageNotFoundError:
-        return []
-    return [
-        Path(str(file.locate())).resolve().parent for file in files if str(file).endswith(f"{_INSTALLED}/{SOURCES}")
-    ]
 
 
 def read_published(folder: Path | None = None) -> Published:

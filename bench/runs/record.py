@@ -28,8 +28,11 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class StageRecord(BaseModel):
-    """One stage as it went: dev F1 (percent) after each epoch, which epoch was kept, what the data were.
+    """One stage as it went: dev F1 after each epoch, which epoch was kept, what the data were.
 
+    key: of the stage, by which runs share it.   data: what it was trained on ("human", "distant", "ext").
+    dev_f1: after each epoch.   selected_epoch: the one that was kept, counted from 1.
+    documents: how many it was trained on.   mentions_cut: mentions of these past the length limit.
     precision: what it computed in, whether asked for or left to the machine; None in records from before it.
     """
 
@@ -45,8 +48,10 @@ class StageRecord(BaseModel):
 
 
 class Scores(BaseModel):
-    """Percent, unrounded. `ign_f1` is None for a benchmark without it, `ign_f1_distant` also without distant data.
+    """Percent, unrounded.
 
+    f1, precision, recall: micro, over triples.   ign_f1: against the training facts; None for a benchmark without it.
+    ign_f1_distant: against the facts of the distant documents; None also without these.
     auc, ign_auc: of whole splits, where thresholds alone decide (`bench.metrics.ranking`).
     """
 
@@ -62,7 +67,11 @@ class Scores(BaseModel):
 
 
 class DocumentCounts(BaseModel):
-    """Per document, in the order of `titles`: what the statistics resample."""
+    """Per document, in the order of `titles`: what the statistics resample.
+
+    titles: of the split's documents.   correct: right predictions.   predicted: all predictions.   gold: all labels.
+    correct_in_facts: right predictions that are among the training facts, which Ign F1 leaves out.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -74,7 +83,11 @@ class DocumentCounts(BaseModel):
 
 
 class EvidenceScores(BaseModel):
-    """Of (triple, evidence sentence), in percent, unrounded."""
+    """Of (triple, evidence sentence), in percent, unrounded.
+
+    f1: of the two that follow.   precision: of the predicted ones, how many are labelled.
+    recall: of the labelled ones, how many were predicted.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,8 +97,13 @@ class EvidenceScores(BaseModel):
 
 
 class SplitRecord(BaseModel):
-    """The evaluation on one split. slices: protocol ("strict", "released") -> slice -> scores.
+    """The evaluation on one split.
 
+    scores: of the whole split.   macro_f1: mean F1 of the relations that have a label.
+    slices: protocol ("strict", "released") -> slice -> scores.
+    relations: of each relation the numbers of right predictions, predictions and labels.
+    documents: the counts of each document.   mentions_cut: mentions past the length limit.
+    evidence: scores of predicted evidence; None for a model that predicts none, and for labels without it.
     unknown_titles: distinct predicted triples of documents that the split lacks: wrong, and in no document's counts.
     gold_outside: labelled triples on pairs that are no candidates, counted as missed (0 in records from before it).
     highest_margin: how far the highest logit of any candidate triple is above what it is compared with; None where
@@ -115,8 +133,14 @@ class SplitRecord(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """A finished run. `schema_version` rises when fields change meaning; `read_record` reads old ones too.
+    """A finished run.
 
+    schema_version: rises when fields change meaning; `read_record` reads old ones too.
+    key: a hash of all that decides the result.   configuration: what all seeds of a row have in common, hashed.
+    model: as it is registered, or FILE:CLASS.   variant: what was set beside its name ("layers=2"), or nothing.
+    dataset: its name in `bench data list`.   setting: which data it was trained on.   encoder: as it was asked for.
+    seed: of the run.   facts: where those of Ign F1 are from.
+    stages: in the order in which they were trained.   splits: "dev" and "test", as far as they have labels.
     decision: what the model chose on dev to decide by (thresholds), by name.
     conventions: of the data set, which pairs are classified ("pairs") and what of a prediction counts ("scored"); empty
     in records from before it.

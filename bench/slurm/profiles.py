@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bench.errors import UsageError, plural, unknown
+from bench.installed import installed_folders
 
 Section = Literal["human", "distant", "ext", "evaluation"]
 """What a job does: train on this data, or evaluate a model that another run has trained."""
@@ -135,8 +136,9 @@ def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:
 
 
 def profile_folders() -> tuple[Path, ...]:
-    """Where names of profiles are looked up: `slurm/profiles` here, then that of the checkout `bench` is run from."""
-    return Path("slurm/profiles"), Path(__file__).parents[2] / "slurm" / "profiles"
+    """Where names of profiles are looked up: `slurm/profiles` here, then that of the checkout or installation."""
+    checkout = Path(__file__).parents[2] / "slurm" / "profiles"
+    return Path("slurm/profiles"), checkout, *installed_folders("slurm/profiles")
 
 
 def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bench.analysis.published
+import bench.installed
 from bench.analysis.published import Evidence, Printed, PublishedRow, find_published, read_published
 from bench.errors import UsageError
 
@@ -207,6 +208,12 @@ def test_a_folder_without_numbers_is_refused(tmp_path, exists):
         find_published(tmp_path if exists else tmp_path / "nowhere")
 
 
+def without_a_checkout(monkeypatch: pytest.MonkeyPatch, around: Path) -> None:
+    """As if `bench` were in the folder `around`."""
+    monkeypatch.setattr(bench.analysis.published, "__file__", str(around / "bench" / "analysis" / "published.py"))
+    monkeypatch.setattr(bench.installed, "__file__", str(around / "bench" / "installed.py"))
+
+
 def test_without_a_checkout_the_installed_numbers_are_found(tmp_path, monkeypatch):
     class Installed:
         def __str__(self) -> str:
@@ -217,10 +224,8 @@ def test_without_a_checkout_the_installed_numbers_are_found(tmp_path, monkeypatc
 
     (tmp_path / "share").mkdir()
     (tmp_path / "share" / "sources.toml").touch()
-    monkeypatch.setattr(
-        bench.analysis.published, "__file__", str(tmp_path / "site-packages" / "bench" / "analysis" / "published.py")
-    )
-    monkeypatch.setattr(bench.analysis.published.metadata, "files", lambda name: [Installed()])
+    without_a_checkout(monkeypatch, tmp_path / "site-packages")
+    monkeypatch.setattr(bench.installed.metadata, "files", lambda name: [Installed()])
     assert find_published() == tmp_path / "share"
 
 
@@ -228,15 +233,13 @@ def test_numbers_installed_into_a_folder_with_the_package_are_found(tmp_path, mo
     folder = tmp_path / "share" / "docre-bench" / "published"
     folder.mkdir(parents=True)
     (folder / "sources.toml").touch()
-    monkeypatch.setattr(bench.analysis.published, "__file__", str(tmp_path / "bench" / "analysis" / "published.py"))
-    monkeypatch.setattr(bench.analysis.published.metadata, "files", lambda name: None)
+    without_a_checkout(monkeypatch, tmp_path)
+    monkeypatch.setattr(bench.installed.metadata, "files", lambda name: None)
     assert find_published() == folder
 
 
 def test_where_there_are_none_the_error_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        bench.analysis.published, "__file__", str(tmp_path / "site-packages" / "bench" / "analysis" / "published.py")
-    )
-    monkeypatch.setattr(bench.analysis.published.metadata, "files", lambda name: [])
+    without_a_checkout(monkeypatch, tmp_path / "site-packages")
+    monkeypatch.setattr(bench.installed.metadata, "files", lambda name: [])
     with pytest.raises(UsageError, match="--published FOLDER"):
         find_published()

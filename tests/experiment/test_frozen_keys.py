@@ -1,4 +1,4 @@
-"""The keys of the README's commands: a run is found again by its key, so a key that moves is a result that is lost.
+"""The keys of commands that pages name: a run is found again by its key, so a key that moves is a result that is lost.
 
 `fixtures/keys.json` was written by the program before its modules were moved. A change of HARNESS_VERSION, of
 METRIC_VERSION, of a model's code or of a default changes it, and says why; nothing else does.
@@ -26,7 +26,7 @@ FROZEN: dict[str, dict[str, Any]] = json.loads((ROOT / "tests" / "fixtures" / "k
 
 
 def options_of(command: str) -> dict[str, Any]:
-    """What the command line makes of a command of the README."""
+    """What the command line makes of a command of a page."""
     words = iter(shlex.split(command)[2:])
     options: dict[str, Any] = {"changes": []}
     for word in words:

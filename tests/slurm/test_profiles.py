@@ -96,3 +96,14 @@ def test_a_profile_here_comes_before_one_of_the_same_name_elsewhere(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"none\.toml: no such file"):
         load_profile(str(tmp_path / "none.toml"))
+
+
+def test_an_installation_without_a_checkout_has_its_profiles(tmp_path, monkeypatch):
+    folder = tmp_path / "share" / "docre-bench" / "slurm" / "profiles"
+    folder.mkdir(parents=True)
+    (folder / "campus.toml").write_text('partition = "gpu"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.slurm.profiles.__file__", str(tmp_path / "bench" / "slurm" / "profiles.py"))
+    monkeypatch.setattr("bench.installed.__file__", str(tmp_path / "bench" / "installed.py"))
+    monkeypatch.setattr("bench.installed.metadata.files", lambda name: None)
+    assert load_profile("campus").name == "campus"
