@@ -147,11 +147,12 @@ class Executor:
         context = self.context
         folder.clear_error()
         began = time.monotonic()
+        # Before it is accounted for: that a process looks at what another may be at is no execution.
+        context.report(folder, state="running", stage=plan.stages[0].data, doing="opening data and encoder")
         with context.accounted(folder.path):
             if plan.stages[-1].is_counted:
                 record = counted_run(context, plan)
             else:
-                context.report(folder, state="running", stage=plan.stages[0].data, doing="opening data and encoder")
                 inputs = context.inputs(plan)
                 check_unchanged(plan, inputs.dataset, inputs.source.fingerprint)
                 stages = []
