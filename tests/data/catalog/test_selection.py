@@ -105,6 +105,17 @@ def test_a_list_that_is_not_of_this_file_is_refused(gda: dict[str, Path], conten
     assert message.format(**gda) in str(error.value)
 
 
+def test_a_file_in_another_form_than_the_training_file_is_told_as_that(gda: dict[str, Path]) -> None:
+    other = gda["test"].with_name("dev.txt")
+    other.write_text(
+        "1|t|Flu\n1|a|By aspirin.\n1\t0\t3\tFlu\tDisease\tD1\n1\t7\t14\taspirin\tChemical\tD2\n1\tCID\tD2\tD1\n"
+    )
+    with pytest.raises(
+        UsageError, match="it looks like bc5cdr, and the training file is gda: one data set has one form"
+    ):
+        add_dataset("x", {"train": gda["train"], "dev": other, "test": gda["test"]})
+
+
 def test_without_dev_documents_and_ids_it_is_said_how_to_name_them(gda: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match=r"missing: dev\nDev documents in the file of train: name them \(--dev-ids"):
         add_dataset("x", {"train": gda["train"], "test": gda["test"]})
@@ -154,6 +165,17 @@ def test_articles_of_a_folder_go_where_they_say_and_dev_is_taken_from_those_for_
     # Of each split's own documents, not of the folder's.
     assert "2 labels of entities without mentions: no candidates, so always missed" in added.output
     assert open_dataset("news").facts() == {("Zorin", f"Palk{number}", "vs") for number in (0, 2, 3)}
+
+
+@pytest.mark.parametrize("split", ["dev", "train"])
+def test_an_id_of_an_article_that_is_marked_otherwise_refuses_the_list(dwie: Path, split: str) -> None:
+    """It would be left out of the split that it was listed for, without a word."""
+    listed = dwie.with_name("dev ids")
+    listed.write_text("DW_1\nDW_4\n")
+    with pytest.raises(UsageError) as error:
+        add_dataset("news", {"train": dwie, "test": dwie}, ids={split: listed})
+    said = f"{listed}: 1 of 2 ids is of documents that {dwie} does not mark train\n  'DW_4'"
+    assert str(error.value).count(said) == 1  # train and dev both need the list
 
 
 def test_a_folder_of_its_own_for_each_split_is_read_whole(dwie: Path) -> None:
