@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.command import Command
+from bench.cli.completion import complete_dataset
 from bench.cli.options import PairsOption
 from bench.cli.thin import thin
 
@@ -203,7 +204,7 @@ def validate(
 
 @app.command(cls=Command)
 def stats(
-    name: Annotated[str, typer.Argument(help="A data set (`bench data list`).")],
+    name: Annotated[str, typer.Argument(help="A data set (`bench data list`).", autocompletion=complete_dataset)],
     as_json: JsonFlag = False,
     relations_table: Annotated[
         bool, typer.Option("--relations-table", help="Also the labels of each relation (the paper's Figure 6).")

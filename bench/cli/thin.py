@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import complete_dataset
+
 if TYPE_CHECKING:
     from bench.data.catalog.dataset import Dataset
     from bench.data.catalog.statistics import LabelStatistics
@@ -21,7 +23,7 @@ RULE = "per-type: one of each relation type and document, then a second one; at-
 
 
 def thin(
-    name: Annotated[str, typer.Argument(help="A data set (`bench data list`).")],
+    name: Annotated[str, typer.Argument(help="A data set (`bench data list`).", autocompletion=complete_dataset)],
     keep: Annotated[
         str, typer.Option(help="Shares of the labelled training triples, in percent, comma-separated.")
     ] = "5%,10%,19%,50%,100%",

@@ -22,12 +22,11 @@ EXAMPLES = 5
 class SubmissionChecks:
     """Counts of what is odd about a submission: of distinct triples, where it does not say rows.
 
-    rows: all rows.   duplicates: rows that repeat the triple of one before them.   unknown_titles: triples of
-    documents     that the labelled file lacks.   unknown_relations: of relations that it has no label of.
-    unknown_entities: of     entities that their document lacks.   self_pairs: of an entity with itself;
-    right_self_pairs: those that are     labelled.   turned_pairs: on pairs that are candidates the other way round
-    only, and not labelled as predicted.     other_pairs: the same of pairs that are candidates neither way.
-    repeated_evidence: rows whose evidence names a sentence twice.   unknown_evidence: rows whose evidence     names
+    rows: all rows.   duplicates: rows that repeat the triple of one before them.   unknown_titles: triples of documents
+    that the labelled file lacks.   unknown_relations: of relations that it has no label of.   unknown_entities: of
+    entities that their document lacks.   self_pairs: of an entity with itself; right_self_pairs: those that are
+    labelled.   turned_pairs: wrong ones on pairs that are candidates the other way round only; other_pairs: neither
+    way.   repeated_evidence: rows whose evidence names a sentence twice.   unknown_evidence: rows whose evidence names
     sentences that their document lacks.   repeated_gold_evidence: labels whose evidence names a sentence twice.
     """
 
