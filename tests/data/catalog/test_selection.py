@@ -18,6 +18,7 @@ from bench.data.catalog.registration import registration_path
 from bench.data.catalog.releases import OFFICIAL
 from bench.data.catalog.split_file import read_ids
 from bench.errors import UsageError
+from bench.metrics.submission_scores import score_submission
 
 PAIR = "1:GDA:2|L2R|NON-CROSS|0-1|3-4|9001|{id}|Gene|1|2|0|D2|palkitis|Disease|3|4|0"
 LINE = "\t".join(["{id}", "Gene {id} in palkitis .", *PAIR.split("|")])
@@ -176,6 +177,15 @@ def test_an_id_of_an_article_that_is_marked_otherwise_refuses_the_list(dwie: Pat
         add_dataset("news", {"train": dwie, "test": dwie}, ids={split: listed})
     said = f"{listed}: 1 of 2 ids is of documents that {dwie} does not mark train\n  'DW_4'"
     assert str(error.value).count(said) == 1  # train and dev both need the list
+
+
+def test_evaluation_against_a_folder_of_both_parts_says_that_all_are_scored(dwie: Path) -> None:
+    """Predictions on test are scored against the labels for training, too, of which recall suffers."""
+    predicted = dwie.with_name("result.json")
+    predicted.write_text('[{"title": "DW_4", "h_idx": 0, "t_idx": 1, "r": "vs"}]')
+    said = "annos_with_content has documents for several purposes (2 marked test and 4 marked train)"
+    assert any(note.startswith(said) for note in score_submission(dwie, predicted).notes)
+    assert not any("several purposes" in note for note in score_submission(dwie / "DW_4.json", predicted).notes)
 
 
 def test_a_folder_of_its_own_for_each_split_is_read_whole(dwie: Path) -> None:
