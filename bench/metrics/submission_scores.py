@@ -92,6 +92,9 @@ def score_submission(
         notes = [*submission_checks.notes(checks, predictions, documents, gold.name)]
     if changed:
         notes.insert(0, f"{pred}: not what was written (its checksum is in {checksum_path(pred).name})")
+    if checks.turned_pairs and not chosen.unordered:
+        first = "a system that makes head what the text mentions first is scored by --pairs"
+        notes += [f"{first} {other}" for other in chosen.orders]
     if len(parts := Counter(labelled.parts.values())) > 1:
         marked = " and ".join(f"{count:,} marked {part}" for part, count in sorted(parts.items()))
         notes.append(f"{gold.name} has documents for several purposes ({marked}); all of them are scored")

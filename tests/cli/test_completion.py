@@ -73,6 +73,7 @@ def test_words_that_bash_takes_apart_are_completed_from_where_it_did(bench, monk
     """Bash hands on three words of `alpha-layers=2` and replaces the last of them."""
     made_records.write(tmp_path / "results", made_records.plan("alpha", variant="layers=2"), [[1, 2, 4, 0]])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
 
     def offers(*words: str) -> list[str]:
         monkeypatch.setenv("_BENCH_COMPLETE", "complete_bash")
