@@ -17,6 +17,7 @@ from bench.data.catalog.download import downloads, fetch
 from bench.data.catalog.registration import registration_path
 from bench.data.catalog.releases import OFFICIAL
 from bench.data.catalog.split_file import read_ids
+from bench.data.formats.detect import FORMATS, detect, scan
 from bench.errors import UsageError
 from bench.metrics.submission_scores import score_submission
 
@@ -196,6 +197,14 @@ def test_a_folder_of_its_own_for_each_split_is_read_whole(dwie: Path) -> None:
     files = {split: dwie.with_name(name) for split, name in (("train", "a"), ("dev", "b"), ("test", "c"))}
     dataset, _ = add_dataset("apart", files)
     assert [dataset.count(split) for split in ("train", "dev", "test")] == [3, 1, 2]
+
+
+def test_hidden_files_of_a_folder_are_no_articles(dwie: Path) -> None:
+    before = len(scan(dwie, FORMATS["dwie"]).documents)
+    (dwie / "._DW_0.json").write_bytes(b"\0\5\x16\7")
+    result = scan(dwie, detect(dwie))
+    assert not result.problems
+    assert len(result.documents) == before
 
 
 @pytest.mark.parametrize("change", ["changed", "gone", "new", "renamed"])
