@@ -11,7 +11,8 @@ _DIGITS = 10
 def points(value: float, sign: str = "") -> str:
     """`48.21`, or with "+" as sign `+48.21`. A half is rounded up, away from zero, as it is by hand and in papers.
 
-    The decimal digits decide: 0.285 is 0.29, although the nearest binary number is a little less.
+    The decimal digits decide: 0.285 is 0.29, although the nearest binary number is a little less. Of zero, and of what
+    floating point leaves of it, there is no negative one.
     """
-    rounded = Decimal(f"{value:.{_DIGITS}f}").quantize(Decimal("0.01"), ROUND_HALF_UP)
+    rounded = (Decimal(f"{value:.{_DIGITS}f}") + 0).quantize(Decimal("0.01"), ROUND_HALF_UP)
     return f"{rounded:{sign}}"

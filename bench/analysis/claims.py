@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 
 from bench.analysis.comparison import ALPHA, Comparison, Test
-from bench.analysis.stats import OverBoth, Welch
 from bench.analysis.systems import same_encoder
 from bench.points import points
 
 Scope = Literal["both", "seeds", "documents"]
 """What is drawn anew where a difference is shown: both, seeds (on these documents), documents (of these very runs)."""
+_OVER = {"both": "seeds and documents", "welch": "seeds"}
+"""What the tests that a claim rests on draw anew."""
 
 
 def scope(p: Mapping[Test, float]) -> Scope | None:
@@ -54,9 +55,7 @@ def _main(comparison: Comparison) -> str:
         return f"Nothing may be claimed about the models: {why}.{only}"
     if shown == "both":
         return f"{better} is better than {worse} by {lead}: over seeds and documents, both drawn anew."
-    drawn = comparison.both or comparison.welch
-    over = "seeds and documents" if comparison.both else "seeds"
-    anything = f"over {over}, it may be anything from {_range(drawn)} points."
+    anything = _anything(comparison, "both" if comparison.both else "welch")
     if shown == "seeds":
         others = f"with others, {anything}" if comparison.both else "with others, it could not be tested."
         return f"{better} is better than {worse} by {lead} on these test documents, over seeds; {others}"
@@ -73,14 +72,18 @@ def _against_published(comparison: Comparison, better: str, worse: str, lead: st
         return f"A difference of {lead} that cannot be tested: {'; '.join(_untestable(comparison))}."
     if _holds(comparison, "welch"):
         return f"{better} is better than {worse} by {lead} over seeds; over documents it cannot be tested."
-    return (
-        "No difference may be claimed, which does not show that there is none: over seeds, it may be anything from "
-        f"{_range(comparison.welch)} points."
-    )
+    return f"No difference may be claimed, which does not show that there is none: {_anything(comparison, 'welch')}"
 
 
-def _range(tested: Welch | OverBoth) -> str:
-    return f"{points(tested.low, '+')} to {points(tested.high, '+')}"
+def _anything(comparison: Comparison, test: Literal["both", "welch"]) -> str:
+    """Why a test shows nothing: an interval with zero in it, or the correction for the other comparisons."""
+    tested = comparison.both if test == "both" else comparison.welch
+    assert tested is not None
+    over, range_ = _OVER[test], f"{points(tested.low, '+')} to {points(tested.high, '+')} points"
+    if tested.low <= 0 <= tested.high:
+        return f"over {over}, it may be anything from {range_}."
+    p = f"p is {comparison.holm[test]:.4f} once corrected for all the comparisons made"
+    return f"over {over}, {p} (by itself, it may be anything from {range_})."
 
 
 def _untestable(comparison: Comparison) -> list[str]:
@@ -115,6 +118,10 @@ def _reservations(comparison: Comparison) -> list[str]:
             reservations += [f"{note}." for note in system.notes]
         elif system.plan.origin != "trained":
             reservations.append(f"What {system.name} was trained on and with is not known here.")
+    for system in (comparison.a, comparison.b):
+        counts = system.counts(comparison.question.split)
+        if counts is not None and len(counts) > 1 and (counts == counts[:1]).all():
+            reservations.append(f"All {len(counts)} seeds of {system.name} have the same counts on every document.")
     trained = [difference for difference in comparison.unlike if difference.kind != "evaluation"]
     return reservations + [f"They were trained with {difference}." for difference in trained]
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import entry_points
+from itertools import pairwise
 from pathlib import Path
 
 import typer
@@ -17,11 +18,13 @@ import typer
 from bench.errors import BenchError
 
 MODELS, LOSSES = "docre_bench.models", "docre_bench.losses"
+_BEFORE = "_BENCH_WORD_BEFORE"
+"""In the environment: what stands before the last `=` or `:` of the word that bash completes."""
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Folders of runs."""
-    return [name for name in _folders(ctx) if name.startswith(incomplete)]
+    return _offers(_folders(ctx), incomplete)
 
 
 def complete_system(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -30,7 +33,7 @@ def complete_system(ctx: typer.Context, incomplete: str) -> list[str]:
 
     with suppress(BenchError, OSError):
         models = {outline.model for outline in outlines(_out(ctx)) if not isinstance(outline, str)}
-        return sorted(model for model in models if model.startswith(incomplete))
+        return _offers(sorted(models), incomplete)
     return []
 
 
@@ -46,12 +49,12 @@ def complete_models(incomplete: str) -> list[str]:
 
 def complete_model(incomplete: str) -> list[str]:
     """One registered model."""
-    return [name for name in _registered(MODELS) if name.startswith(incomplete)]
+    return _offers(_registered(MODELS), incomplete)
 
 
 def complete_loss(incomplete: str) -> list[str]:
     """One registered loss."""
-    return [name for name in _registered(LOSSES) if name.startswith(incomplete)]
+    return _offers(_registered(LOSSES), incomplete)
 
 
 def complete_settings(incomplete: str) -> list[str]:
@@ -66,7 +69,7 @@ def complete_dataset(incomplete: str) -> list[str]:
     from bench.data.catalog.dataset import dataset_names
 
     with suppress(BenchError, OSError):
-        return [name for name in dataset_names() if name.startswith(incomplete)]
+        return _offers(dataset_names(), incomplete)
     return []
 
 
@@ -74,13 +77,44 @@ def complete_preset(incomplete: str) -> list[str]:
     """Presets; a file is completed by the shell."""
     from bench.experiment.config import preset_names
 
-    return [name for name in preset_names() if name.startswith(incomplete)]
+    return _offers(preset_names(), incomplete)
 
 
 def asked_command() -> str | None:
     """The command whose words a shell asks to complete, where one does."""
+    _join_words_of_bash()
     words = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or "").split()
     return words[1] if len(words) > 1 else None
+
+
+def _join_words_of_bash() -> None:
+    """Put together again what bash takes apart at `=` and `:`, which names of runs and models have in them.
+
+    Of `bench logs atlop-layers=2-r` it hands on three words after `logs`, the last of them `2-r`, and puts what is
+    offered in the place of that alone. So the word before is taken out, and kept for `_offers`.
+    """
+    os.environ.pop(_BEFORE, None)
+    words = os.environ.get("COMP_WORDS", "").split("\n")
+    if len(words) == 1 or not os.environ.get("COMP_CWORD", "").isdigit():
+        return
+    words = words[: int(os.environ["COMP_CWORD"]) + 1]
+    joined = [words[0]]
+    for before, word in pairwise(words):
+        if _breaks(word) or _breaks(before):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    last = "" if _breaks(words[-1]) else words[-1]
+    before = joined.pop().removesuffix(last)
+    option, equals, rest = before.partition("=")
+    if equals and option.startswith("--"):
+        joined.append(option)
+        before = rest
+    os.environ |= {_BEFORE: before, "COMP_WORDS": "\n".join([*joined, last]), "COMP_CWORD": str(len(joined))}
+
+
+def _breaks(word: str) -> bool:
+    return bool(word) and not word.strip("=:")
 
 
 def _out(ctx: typer.Context) -> Path:
@@ -100,5 +134,11 @@ def _registered(group: str) -> list[str]:
 
 
 def _in_list(incomplete: str, names: Iterable[str]) -> list[str]:
-    before, comma, last = incomplete.rpartition(",")
-    return [before + comma + name for name in names if name.startswith(last)]
+    before, comma, _ = (os.environ.get(_BEFORE, "") + incomplete).rpartition(",")
+    return _offers((before + comma + name for name in names), incomplete)
+
+
+def _offers(names: Iterable[str], incomplete: str) -> list[str]:
+    """Names that begin with what was typed, without what bash has already."""
+    before = os.environ.get(_BEFORE, "")
+    return [name.removeprefix(before) for name in names if name.startswith(before + incomplete)]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.inference.trust import Trust
     from bench.report.figures.collect import Drawn
     from bench.report.material import Material
+    from bench.report.render.html import Figure
 
 
 def report(
@@ -41,13 +42,13 @@ def report(
     trust = trust_of(trust_code, models)
     material = gather(out, cells, read_published(published))
     explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
-    drawn = []
+    drawn: list[tuple[str, Figure]] = []
     if figures:
         from bench.report.figures.collect import figures as draw_all
 
         memories, problems = _memories(material, trust) if memory else ([], [])
-        drawn = draw_all(material, to, memories)
-        for problem in problems:
+        drawn, undrawn = draw_all(material, to, memories)
+        for problem in (*problems, *undrawn):
             typer.echo(problem, err=True)
     results = make_results(material)
     write_report(make_page(material, results, drawn, explorer), material, to)

@@ -66,11 +66,17 @@ def thin(
 def _check_form(dataset: Dataset) -> None:
     from bench.errors import UsageError
 
-    if dataset.form.name != "docred":
-        raise UsageError(
-            f"--to writes DocRED's JSON, in which the documents of {dataset.name!r} ({dataset.form.name}) would lose "
-            "their candidate pairs. Training on a share of their labels needs no file: bench run --settings ext@10%"
-        )
+    documents = dataset.documents("train")
+    if any(document.candidates is not None for document in documents):
+        lost = "their candidate pairs"
+    elif not all(document.spaced for document in documents):
+        lost = "that they are written without spaces"
+    else:
+        return
+    raise UsageError(
+        f"--to writes DocRED's JSON, in which the documents of {dataset.name!r} ({dataset.form.name}) would lose "
+        f"{lost}. Training on a share of their labels needs no file: bench run --settings ext@10%"
+    )
 
 
 def _write(dataset: Dataset, share: LabelShare, to: Path) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bench.runs.run_folder import RunFolder
 
 REFRESH_SECONDS = 0.25
-BAR, WIDE = 24, 110
-"""Characters of a bar, of which there are half as many on a terminal that is not so wide."""
+BAR, WIDE, NARROW = 24, 110, 76
+"""Characters of a bar, of which there are half as many on a terminal that is not so wide, and none on a narrow one."""
 LEFT = len("100:00 left")
 BETWEEN_LINES = 60.0
 """Seconds between two lines that say how far a run is, where there is no terminal: its log may be read for days."""
@@ -45,7 +45,7 @@ class RunDisplay:
         self.clock = time.monotonic
         self.began = self.clock()
         self._said: dict[str, float] = {}
-        self._live = Live(self._table(), console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True)
+        self._live = Live(self._shown(), console=console, refresh_per_second=1 / REFRESH_SECONDS, transient=True)
 
     def __enter__(self) -> RunDisplay:
         if self.console.is_terminal:
@@ -68,7 +68,7 @@ class RunDisplay:
         before = self.statuses.get(run, RunStatus())
         self.statuses[run] = status
         if self.console.is_terminal:
-            self._live.update(self._table())
+            self._live.update(self._shown())
         elif _event(status) != _event(before):
             self._say_of(run, _event(status))
         elif status.epoch != before.epoch and self.clock() - self._said[run] >= BETWEEN_LINES:
@@ -86,31 +86,42 @@ class RunDisplay:
         """Pause between two looks at the status of other processes."""
         time.sleep(REFRESH_SECONDS)
 
-    def _table(self) -> Table:
+    def _shown(self) -> Group:
+        """A line on all runs, and one for each that is at something."""
         finished = self.done + sum(status.state == "done" for status in self.statuses.values())
-        seconds = self.clock() - self.began
+        said = f"{finished} of {plural(len(self.plans), 'run')} finished  {_clock(self.clock() - self.began)}"
         rows = [(self.plans[name], status) for name, status in self.statuses.items() if status.state == "running"]
+        if rows:
+            below: Table | Text = self._table(rows)
+        else:
+            below = Text("starting: loading libraries" if finished < len(self.plans) else "", "dim", no_wrap=True)
+        return Group(Text(said, style="bold", no_wrap=True, overflow="ellipsis"), below)
+
+    def _table(self, rows: Sequence[tuple[RunPlan | RunOutline, RunStatus]]) -> Table:
         table = Table.grid(padding=(0, 2))
-        bar = BAR if self.console.width >= WIDE else BAR // 2
+        bar = BAR if self.console.width >= WIDE else BAR // 2 if self.console.width >= NARROW else 0
         # What is too long for the terminal is cut, never a second line.
-        rest = max(self.console.width - bar - len(" 100%") - LEFT - 3 * 2, 40)
-        for width in (None, bar + len(" 100%"), LEFT, rest // 2):
-            table.add_column(no_wrap=True, overflow="ellipsis", width=width, max_width=rest - rest // 2)
-        table.add_row(Text(f"{finished} of {plural(len(self.plans), 'run')} finished", style="bold"), _clock(seconds))
-        if not rows and finished < len(self.plans):
-            table.add_row(Text("starting: loading libraries", style="dim"))
-        for plan, status in rows:
-            table.add_row(
-                Text(_label(plan, rest - rest // 2)), _bar(status, bar), Text(_left(status)), Text(_doing(status))
+        rest = max(self.console.width - bar - len(" 100%") - LEFT - 3 * 2, 24)
+        # Half of the rest each, but what tells runs apart, setting and seed, goes before what a run is doing.
+        label = min(max(rest - rest // 2, *(len(_end(plan)) + 5 for plan, _ in rows)), rest - 8)
+        for width in (None, bar + len(" 100%"), LEFT, rest - label):
+            table.add_column(
+                no_wrap=True, overflow="ellipsis", width=width, max_width=label if width is None else width
             )
+        for plan, status in rows:
+            table.add_row(Text(_label(plan, label)), _bar(status, bar), Text(_left(status)), Text(_doing(status)))
         return table
 
 
 def _label(plan: RunPlan | RunOutline, most: int = 1000) -> str:
     """A run in at most so many characters, of which what was changed of the model goes first."""
-    name, end = model_name(plan.model, plan.variant), f" {plan.setting} seed {plan.seed}"
+    name, end = model_name(plan.model, plan.variant), _end(plan)
     short = name if len(name) + len(end) <= most else name[: max(most - len(end) - 1, 4)] + "…"
     return short + end
+
+
+def _end(plan: RunPlan | RunOutline) -> str:
+    return f" {plan.setting} seed {plan.seed}"
 
 
 def _status_of(view: RunView) -> RunStatus:

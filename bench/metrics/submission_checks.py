@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from bench.data.documents import Document, Fact
 from bench.errors import plural
-from bench.metrics.official import Judged, seen_among
+from bench.metrics.official import Judged, JudgedDocument, seen_among
 from bench.metrics.submission import Prediction
 
 EXAMPLES = 5
@@ -25,8 +25,9 @@ class SubmissionChecks:
     rows: all rows.   duplicates: rows that repeat the triple of one before them.   unknown_titles: triples of documents
     that the labelled file lacks.   unknown_relations: of relations that it has no label of.   unknown_entities: of
     entities that their document lacks.   self_pairs: of an entity with itself; right_self_pairs: those that are
-    labelled.   repeated_evidence: rows whose evidence names a sentence twice.   unknown_evidence: rows whose evidence
-    names sentences that their document lacks.   repeated_gold_evidence: labels whose evidence names a sentence twice.
+    labelled.   turned_pairs: wrong ones on pairs that are candidates the other way round only; other_pairs: neither
+    way.   repeated_evidence: rows whose evidence names a sentence twice.   unknown_evidence: rows whose evidence names
+    sentences that their document lacks.   repeated_gold_evidence: labels whose evidence names a sentence twice.
     """
 
     rows: int
@@ -36,6 +37,8 @@ class SubmissionChecks:
     unknown_entities: int
     self_pairs: int
     right_self_pairs: int
+    turned_pairs: int
+    other_pairs: int
     repeated_evidence: int
     unknown_evidence: int
     repeated_gold_evidence: int
@@ -54,6 +57,7 @@ def check(predictions: Sequence[Prediction], documents: Sequence[Document], judg
     by_document = [*zip(judged.documents, documents, strict=True)]
     distinct = [*(triples.predicted for triples in judged.documents), judged.unknown]
     themselves = [{triple for triple in triples if triple[1] == triple[2]} for triples in distinct]
+    turned, other = _no_candidates(by_document)
     return SubmissionChecks(
         rows=len(predictions),
         duplicates=len(predictions) - sum(map(len, distinct)),
@@ -68,10 +72,29 @@ def check(predictions: Sequence[Prediction], documents: Sequence[Document], judg
         right_self_pairs=sum(
             len(triples.gold & selves) for triples, selves in zip(judged.documents, themselves[:-1], strict=True)
         ),
+        turned_pairs=turned,
+        other_pairs=other,
         repeated_evidence=sum(_repeats(p.evidence) for p in predictions if p.evidence),
         unknown_evidence=_unknown_evidence(predictions, documents),
         repeated_gold_evidence=sum(_repeats(label.evidence) for document in documents for label in document.labels),
     )
+
+
+def _no_candidates(by_document: Iterable[tuple[JudgedDocument, Document]]) -> tuple[int, int]:
+    """Wrong triples on pairs that are no candidates: those whose pair is one the other way round, and the others."""
+    turned = other = 0
+    for triples, document in by_document:
+        if document.candidates is None:
+            continue
+        candidates, entities = frozenset(document.candidates), len(document.entities)
+        for _, head, tail, _ in triples.predicted - triples.gold:
+            if head == tail or max(head, tail) >= entities or (head, tail) in candidates:
+                continue
+            if (tail, head) in candidates:
+                turned += 1
+            else:
+                other += 1
+    return turned, other
 
 
 def _unknown_evidence(predictions: Iterable[Prediction], documents: Iterable[Document]) -> int:
@@ -101,6 +124,13 @@ def notes(
             f"{checks.right_self_pairs:,} of them labelled" if checks.right_self_pairs else "none labelled, all wrong"
         )
         yield f"{plural(checks.self_pairs, 'prediction')} with the same entity as head and tail: {right}"
+    if checks.turned_pairs:
+        turned = f"{plural(checks.turned_pairs, 'prediction')} whose pair is a candidate the other way round only"
+        yield f"{turned}, tail as head; all wrong"
+    if checks.other_pairs == 1:
+        yield "1 prediction of a pair that is no candidate; wrong"
+    elif checks.other_pairs:
+        yield f"{checks.other_pairs:,} predictions of pairs that are no candidates; all wrong"
     if checks.repeated_evidence:
         evidence = f"the evidence of {plural(checks.repeated_evidence, 'prediction')}"
         yield f"{evidence} names a sentence twice; it is counted once"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from bench.data.documents import Document, Fact, facts_of, no_cycle_search
 from bench.data.formats.detect import Format, detect, format_of, scan, with_order
 from bench.data.formats.docred import no_labels, read_facts, read_labelled_facts
 from bench.data.formats.pair_order import Order
+from bench.data.formats.scan import Scan
 from bench.errors import UsageError, plural
 from bench.filesystem import checksum_path, fits_checksum
 from bench.metrics import official, slices, submission_checks
@@ -71,7 +73,8 @@ def score_submission(
     # Nothing that is read has cycles, and looking for some in millions of rows takes longer than all the rest.
     with no_cycle_search():
         doing(f"reading {gold.name}")
-        documents = _labelled(gold, chosen)
+        labelled = _labelled(gold, chosen)
+        documents = labelled.documents
         doing(f"reading {pred.name}")
         predictions = read_submission(pred, on_read)
         changed = not fits_checksum(pred)
@@ -89,6 +92,12 @@ def score_submission(
         notes = [*submission_checks.notes(checks, predictions, documents, gold.name)]
     if changed:
         notes.insert(0, f"{pred}: not what was written (its checksum is in {checksum_path(pred).name})")
+    if checks.turned_pairs and not chosen.unordered:
+        first = "a system that makes head what the text mentions first is scored by --pairs"
+        notes += [f"{first} {other}" for other in chosen.orders]
+    if len(parts := Counter(labelled.parts.values())) > 1:
+        marked = " and ".join(f"{count:,} marked {part}" for part, count in sorted(parts.items()))
+        notes.append(f"{gold.name} has documents for several purposes ({marked}); all of them are scored")
     notes += _notes(predictions, documents, ranking)
     for path, used, metric in ((train_facts, facts, "Ign F1"), (distant_facts, distant, "Ign F1 (distant)")):
         if path and used is not None and (unused := submission_checks.facts_note(used, documents, path.name, metric)):
@@ -101,14 +110,14 @@ def score_submission(
     return SubmissionScores(predictions, documents, evaluation, sliced, ranking, checks, counts, notes)
 
 
-def _labelled(path: Path, form: Format) -> tuple[Document, ...]:
-    """The documents of a file in the given form. Raises UsageError where none has labels."""
+def _labelled(path: Path, form: Format) -> Scan:
+    """The documents of a file in the given form, and what it says of them. Raises UsageError where none has labels."""
 
     result = scan(path, form.of_split("test"))
     result.refuse_problems()
     if not any(document.labels for document in result.documents):
         raise UsageError(no_labels(path, result.count))
-    return result.documents
+    return result
 
 
 def _ranking(
@@ -128,7 +137,7 @@ def _facts(path: Path, form: Format | None) -> frozenset[Fact]:
     if _holds_facts(path):
         return read_facts(path)
     form = form or detect(path)
-    return read_labelled_facts(path) if form.name == "docred" else facts_of(_labelled(path, form))
+    return read_labelled_facts(path) if form.name == "docred" else facts_of(_labelled(path, form).documents)
 
 
 def _holds_facts(path: Path) -> bool:

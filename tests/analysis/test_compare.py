@@ -282,7 +282,7 @@ def test_nothing_is_claimed_of_a_model_without_a_run():
 
 
 def test_documents_alone_are_no_claim_about_models():
-    comparison = replace(one(GOOD, BAD), holm={"welch": 0.2, "randomization": 0.001})
+    comparison = replace(one(GOOD, BAD), holm={"welch": 0.2, "randomization": 0.001, "both": 0.2})
     assert claim(comparison).startswith(
         "No difference of the models may be claimed: on documents like these, these very runs of m are better than"
     )
@@ -292,9 +292,28 @@ def test_seeds_alone_claim_these_documents_only():
     comparison = replace(one(GOOD, BAD), holm={"welch": 0.01, "randomization": 0.01, "permutation": 0.01, "both": 0.2})
     low, high = comparison.both.low, comparison.both.high
     assert claim(comparison).endswith(
-        "on these test documents, over seeds; with others, over seeds and documents, it may be anything from "
-        f"{low:+.2f} to {high:+.2f} points."
+        "on these test documents, over seeds; with others, over seeds and documents, p is 0.2000 once corrected for "
+        f"all the comparisons made (by itself, it may be anything from {low:+.2f} to {high:+.2f} points)."
     )
+
+
+def test_an_interval_without_zero_is_never_the_reason_that_nothing_is_claimed():
+    """Where the correction alone takes a claim away, the correction is named."""
+    shown = one(GOOD, BAD)
+    assert shown.both.low > 0
+    text = claim(replace(shown, holm=dict.fromkeys(shown.holm, 0.06)))
+    assert text.startswith(
+        "No difference may be claimed, which does not show that there is none: over seeds and documents, p is 0.0600 "
+        "once corrected for all the comparisons made (by itself, it may be anything from +"
+    )
+
+
+def test_seeds_that_predict_alike_are_told():
+    """Imported twice, or of a model without randomness: no spread over seeds is no evidence about another seed."""
+    alike = cell("m", 0.75)
+    alike = replace(alike, records=(alike.records[0],) * len(alike.records))
+    assert "All 5 seeds of m have the same counts on every document." in claim(one(alike, BAD))
+    assert "same counts" not in claim(one(GOOD, BAD))
 
 
 def test_a_permutation_test_that_cannot_confirm_is_told():

@@ -68,3 +68,28 @@ def test_names_that_are_registered_are_offered(complete, small_home, monkeypatch
 
 def test_commands_are_offered(complete):
     assert {"logs", "losses"} <= set(complete("bench lo"))
+
+
+def test_words_that_bash_takes_apart_are_completed_from_where_it_did(bench, monkeypatch, tmp_path):
+    """Bash hands on three words of `alpha-layers=2` and replaces the last of them."""
+    made_records.write(tmp_path / "results", made_records.plan("alpha", variant="layers=2"), [[1, 2, 4, 0]])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+
+    def offers(*words: str) -> list[str]:
+        monkeypatch.setenv("_BENCH_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", "\n".join(("bench", *words)))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        status, printed, error = bench()
+        assert (status, error) == (0, "")
+        return printed.split()
+
+    (run,) = offers("logs", "alp")
+    assert run.startswith("alpha-layers=2-")
+    assert offers("logs", "alpha-layers", "=") == offers("logs", "alpha-layers", "=", "2-") == [run.partition("=")[2]]
+    assert offers("logs", "--out", "=", "results", "alpha-layers", "=", "2") == [run.partition("=")[2]]
+    assert offers("logs", "--out", "=", "elsewhere", "alpha-layers", "=", "2") == []
+    assert offers("run", "--models", "=", "ssr") == ["ssrpu"]
+    assert offers("run", "--models", "ttmre", ":", "layers", "=", "2,ssr") == ["2,ssrpu"]
+    assert offers("run", "--models", "ttmre", ":", "layers", "=", "2", "--dataset", "sa") == ["sample"]
+    assert offers("data", "stats", "sa") == offers("data", "thin", "sa") == ["sample"]

@@ -72,8 +72,10 @@ def test_evaluate_scores_in_the_order_that_is_typed(tmp_path: Path) -> None:
     files(tmp_path, PAIR, ("CID", "D000001", "D000005"))
     write_submission(tmp_path / "pred.json", [Prediction("test", 0, 1, "CID")])
     arguments = ("evaluate", "--gold", tmp_path / "test", "--pred", tmp_path / "pred.json", "--json")
-    scores = [json.loads(run(*arguments, *order).stdout)["f1"] for order in ((), ("--pairs", "first-in-text"))]
-    assert scores == [0, 100]
+    plain, first = (run(*arguments, *order) for order in ((), ("--pairs", "first-in-text")))
+    assert [json.loads(shown.stdout)["f1"] for shown in (plain, first)] == [0, 100]
+    assert "is scored by --pairs first-in-text" in plain.stderr
+    assert "--pairs" not in first.stderr
 
 
 @pytest.mark.parametrize("name", ["bc5cdr", "biored"])

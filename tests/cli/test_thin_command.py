@@ -154,3 +154,24 @@ def test_predictions_from_elsewhere_may_be_of_a_share(bench, tmp_path, monkeypat
     assert folder.plan().setting == "ext@50%"
     status, _, error = bench(*arguments, "human@50%")
     assert (status, "only ext is trained on a share" in error) == (2, True)
+
+
+def test_where_all_pairs_are_candidates_no_loss_of_pairs_is_said(bench, tmp_path):
+    """HacRED's documents lose that they are written without spaces; DocGNRE's lose nothing."""
+    mentions = [
+        [{"name": name, "sent_id": 0, "type": "PER", "pos": [at, at + 1]}] for at, name in ((0, "甲"), (2, "乙"))
+    ]
+    label = {"r": "P1", "h": 0, "t": 1}
+    hacred = {"sents_char": [["甲", "写", "乙", "。"]], "vertex_char": mentions, "labels_char": [label]}
+    docgnre = {"sents": [["甲", "写", "乙", "。"]], "vertexSet": mentions, "labels": [label], "gpt_labels": []}
+    for name, item in (("hac", hacred), ("gnre", docgnre)):
+        files = {split: tmp_path / f"{name}-{split}.json" for split in ("train", "dev", "test")}
+        for split, path in files.items():
+            item |= {"id": split} if name == "hac" else {"title": split, "sents": [[*"甲写乙", split]]}
+            path.write_text(json.dumps([item]))
+        add_dataset(name, files, replace=True, force=True)
+    status, _, error = bench("data", "thin", "hac", "--to", tmp_path / "out")
+    assert status == 2
+    assert "the documents of 'hac' (hacred) would lose that they are written without spaces" in error
+    status, out, _ = bench("data", "thin", "gnre", "--keep", "100%", "--to", tmp_path / "out")
+    assert (status, out.count("wrote ")) == (0, 1)

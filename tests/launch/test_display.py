@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -32,7 +34,7 @@ def lines_of(tmp_path, *statuses: RunStatus) -> list[str]:
 def on_terminal(tmp_path, status: RunStatus) -> str:
     shown, file = display(terminal=True)
     shown.update(RunFolder(tmp_path, "r"), status)
-    shown.console.print(shown._table())
+    shown.console.print(shown._shown())
     return file.getvalue()
 
 
@@ -90,8 +92,24 @@ def test_a_terminal_shows_the_time_that_is_left_and_what_an_evaluation_has_done(
 
 def test_a_terminal_says_what_it_waits_for_before_any_run_has_begun():
     shown, file = display(terminal=True)
-    shown.console.print(shown._table())
+    shown.console.print(shown._shown())
     assert "starting: loading libraries" in file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_shows_how_many_are_finished_and_which_run_is_which(width):
+    runs = [replace(RUN, folder=f"r{seed}", setting="human+distant", seed=seed) for seed in (0, 1)]
+    file = io.StringIO()
+    shown = RunDisplay(runs, Console(file=file, force_terminal=True, width=width))
+    shown.statuses = {
+        run.folder: RunStatus(state="running", stage="human", step=3, steps=4, epoch=2, epochs=5, eta=75.0, best=12.34)
+        for run in runs
+    }
+    shown.console.print(shown._shown())
+    heading, *rows = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).splitlines()
+    assert heading.startswith("0 of 2 runs finished  0:0")
+    assert [f"human+distant seed {seed}" in row for seed, row in enumerate(rows)] == [True, True]
+    assert all("75%" in row and "1:15 left" in row and len(row) <= width for row in rows)
 
 
 def test_a_log_file_gets_a_line_for_an_epoch_now_and_then(tmp_path):

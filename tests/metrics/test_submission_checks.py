@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.data.documents import Document, Label, Mention
 from bench.metrics.official import judge
@@ -83,3 +84,19 @@ def test_facts_that_leave_nothing_out_are_told_and_others_are_not():
     names = facts_note({("a0", "a1", "country")}, GOLD, "x.fact", "Ign F1")
     assert names == ("none of the 1 facts of x.fact is a labelled triple: Ign F1 leaves nothing out and equals F1")
     assert facts_note({("a0", "a1", "P1")}, GOLD, "x.fact", "Ign F1") is None
+
+
+def test_wrong_predictions_on_pairs_that_are_no_candidates_are_counted_by_whether_they_are_one_turned():
+    """What a model predicted that makes another of the two the head scores low for a reason that a note should name."""
+    labels = (Label(0, 1, "P1"), Label(1, 2, "P1"))
+    gold = [replace(document("a", *labels), candidates=((0, 1), (0, 2))), document("b", Label(0, 1, "P1"))]
+    rows = [
+        *(Prediction("a", head, tail, "P1") for head, tail in ((0, 1), (1, 0), (2, 0), (2, 1), (0, 0), (7, 0))),
+        Prediction("a", 1, 2, "P1"),  # labelled, so right: missing from the candidates is told of labels
+        Prediction("b", 1, 0, "P1"),  # of all pairs each is a candidate
+    ]
+    checks = check(rows, gold)
+    assert (checks.turned_pairs, checks.other_pairs) == (2, 1)
+    shown = "\n".join(notes(checks, rows, gold, "gold"))
+    assert "2 predictions whose pair is a candidate the other way round only, tail as head; all wrong" in shown
+    assert "1 prediction of a pair that is no candidate; wrong" in shown

@@ -51,6 +51,24 @@ def test_a_figure_of_a_page_has_names_of_its_own_and_the_ink_of_its_text():
     assert not re.search(r'(?:src|href)="(?!#)', svg)
 
 
+def test_characters_that_no_font_here_has_are_told_once_and_not_in_warnings(monkeypatch, tmp_path, recwarn):
+    """Relations of a Chinese data set; whichever fonts this machine has besides matplotlib's own."""
+    monkeypatch.setattr(style, "_families", lambda: ["sans-serif"])
+    drawing = draw.seed_strips([Strip.of("居住地 é", [1.0, 2.0])])
+    assert style.without_a_glyph(drawing) == set("居住地")
+    assert style.without_a_glyph(draw.seed_strips([Strip.of("é", [1.0, 2.0])])) == set()
+    assert "居住地 é" in texts(style.as_svg(drawing, "x"))
+    style.write(drawing, tmp_path, "x")
+    assert not recwarn.list
+
+
+def test_a_font_with_chinese_is_used_where_it_is_installed(monkeypatch):
+    style._families.cache_clear()
+    monkeypatch.setattr(style, "WITH_CHINESE", ("Not Here", "STIXGeneral"))  # which comes with matplotlib
+    assert style._families() == ["sans-serif", "STIXGeneral"]
+    style._families.cache_clear()
+
+
 def test_figures_drawn_twice_are_the_same_to_the_byte(tmp_path: Path):
     for name in ("first", "second"):
         drawing = draw.seed_strips([Strip.of("a", [1.0, 2.0])])
@@ -114,7 +132,7 @@ def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):
             write(tmp_path, plan(model, seed), [[correct + seed, 100, 100, 5]])
     write(tmp_path, plan("none"), None)
     material = gather(tmp_path, load_cells(tmp_path), read_published())
-    drawn = dict(collect.figures(material, tmp_path))
+    drawn = dict(collect.figures(material, tmp_path)[0])
     assert set(drawn) == {"seeds", "curves", "relations"}
     for section in ("seeds", "curves"):
         assert {"one", "two"} <= set(texts(drawn[section].svg))
@@ -145,6 +163,6 @@ def test_curves_that_runs_kept_are_drawn_with_their_area_and_runs_without_one_ar
     (shown,) = ranked(material.shown, tmp_path)
     assert (shown.name, shown.auc, len(shown.curves)) == ("one", 31.0, 2)
     assert shown.curves[0].tolist() == curve[:, :2].tolist()
-    figure = dict(collect.figures(material, tmp_path))["ranking"]
+    figure = dict(collect.figures(material, tmp_path)[0])["ranking"]
     assert {"one", "AUC 31.0"} <= set(texts(figure.svg))
     assert figure.alt == "one: AUC 31.0"

@@ -85,7 +85,7 @@ def test_a_model_that_lacks_a_share_has_a_gap_there_and_nothing_left(tmp_path):
 
 def test_the_page_has_a_section_of_them_with_table_and_figure(tmp_path):
     material = material_of(tmp_path)
-    page = make_page(material, make_results(material), collect.figures(material, tmp_path))
+    page = make_page(material, make_results(material), collect.figures(material, tmp_path)[0])
     (section,) = [section for section in page.sections if section.name == "label-shares"]
     assert (len(section.tables), len(section.figures)) == (1, 1)
     assert (tmp_path / "figures" / "label-shares-d-e-ext-per-type-0.pdf").is_file()

@@ -154,7 +154,7 @@ class _Reading:
                 names = {relation: self.form.relation_names.get(relation, relation) for relation in order}
                 self.relations = Relations(order, names, {}, ())
         except UsageError as error:
-            self.complaints.append(str(error))
+            self._complain(str(error))
 
     def read_facts(self, path: Path | None) -> FileRecord | None:
         """The record of a fact file, if there is one and it is needed."""
@@ -163,7 +163,7 @@ class _Reading:
                 raise UsageError(f"{path}: facts are for Ign F1, which {self.form.name} data sets do not have")
             return _fact_file(path) if path else None
         except UsageError as error:
-            self.complaints.append(str(error))
+            self._complain(str(error))
             return None
 
     def read_split(self, split: str, path: Path) -> None:
@@ -172,16 +172,30 @@ class _Reading:
         # Predictions name documents by title: where there are none, titles need not tell documents apart.
         result = self._scan(_absolute(path), split, known)
         if result.problems:
-            report = result.report(at_most=SHOWN_PROBLEMS)
-            self.complaints += [] if report in self.complaints else [report]
+            self._complain("\n".join([result.report(at_most=SHOWN_PROBLEMS), *self._other_form(result.path)]))
         elif wrong := self.check(split, result):
             lines = [f"{result.path}: not the file expected", *(f"  {line}" for line in wrong)]
-            self.complaints.append("\n".join(lines))
+            self._complain("\n".join(lines))
         elif not result.labels and split != "test":
             why = f": {result.no_labels}" if result.no_labels else ""
-            self.complaints.append(f"{result.path}: no labels (only a test file may be without){why}")
+            self._complain(f"{result.path}: no labels (only a test file may be without){why}")
         else:
             self._take(split, result)
+
+    def _complain(self, what: str) -> None:
+        """Of a file or a list that several splits are taken from, what is wrong is said once."""
+        if what not in self.complaints:
+            self.complaints.append(what)
+
+    def _other_form(self, path: Path) -> list[str]:
+        """A line on what a file looks like that is not in the form of the others; none where nothing says."""
+        seen = detect(path)
+        if self.files.form is not None or seen.name in (
+            self.form.name,
+            "docred",
+        ):  # which is what nothing speaks against
+            return []
+        return [f"  it looks like {seen.name}, and the training file is {self.form.name}: one data set has one form"]
 
     def _scan(self, path: Path, split: str, known: Sequence[str] | None) -> Scan:
         """Read a file; one that holds several splits once for those that come one after the other."""
@@ -197,13 +211,13 @@ class _Reading:
         try:
             selection = self._selection(split, result)
         except UsageError as error:
-            self.complaints.append(str(error))
+            self._complain(str(error))
             return
         chosen = result.documents if selection is None else selection.of(result.documents, result.parts)
         taken = _facts_of_file(split, replace(result, documents=chosen), self.facts_of, selection)
         if not taken.record.documents:
             why = f"is {selection}" if selection else "is in dev (compared by title)"
-            self.complaints.append(f"{result.path}: none of its documents {why}")
+            self._complain(f"{result.path}: none of its documents {why}")
         self.facts_of[split] = taken
 
     def _selection(self, split: str, result: Scan) -> Selection | None:
@@ -219,6 +233,9 @@ class _Reading:
         if unknown := ids - titles(result.documents):
             count = f"{len(unknown):,} of {plural(len(ids), 'id')} {_are(unknown)}"
             raise UsageError(f"{path}: {count} of no document of {result.path}\n{named(unknown)}")
+        if part and (others := {id_ for id_ in ids if result.parts.get(id_, part) != part}):
+            count = f"{len(others):,} of {plural(len(ids), 'id')} {_are(others)}"
+            raise UsageError(f"{path}: {count} of documents that {result.path} does not mark {part}\n{named(others)}")
         record = record_of(Source(path, path.stat().st_size, sha256_of(path)))
         return Selection(part=part, ids=record, named=takes)
 

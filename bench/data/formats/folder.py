@@ -16,7 +16,10 @@ _NAMES = (".json", ".json.gz")
 
 def files_of(path: Path) -> list[Path]:
     """The JSON files of a folder, by name; of a file itself alone. Raises OSError."""
-    return sorted(file for file in path.iterdir() if file.name.endswith(_NAMES)) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    # An archive from a Mac has a hidden file of attributes, ._NAME.json, beside each.
+    return sorted(file for file in path.iterdir() if file.name.endswith(_NAMES) and not file.name.startswith("."))
 
 
 def checksum_of_files(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.systems import by_condition, most_rows_first
+from bench.errors import plural
 from bench.label_share import shown_percent
 from bench.report.figures import draw, style
 from bench.report.figures.series import ablation_points, curves, ranked, relation_points, strips
@@ -22,6 +23,7 @@ from bench.report.tables.paper_tables import Where, is_the_papers
 
 _Item = TypeVar("_Item")
 MOST_STRIPS = 40
+MOST_BOXES = 10
 MOST_CONDITIONS = 6
 """Data sets, encoders and settings with figures of their own, those with most systems first.
 
@@ -42,16 +44,28 @@ class Drawn:
     table: Table | None = None
 
 
-def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> list[tuple[str, Figure]]:
-    """Draw everything; PDF and PNG go to `to`/figures. Each with the name of its section of the page."""
-    on_page = []
+def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> tuple[list[tuple[str, Figure]], list[str]]:
+    """Draw everything; PDF and PNG go to `to`/figures.
+
+    Returns each figure with the name of its section of the page, and what could not be drawn, in sentences.
+    """
+    on_page, boxes = [], set[str]()
     for drawn in apart([*planned(material), *more]):
         name, drawing = anchor(drawn.name), drawn.drawing()
+        boxes |= style.without_a_glyph(drawing)
         svg = style.as_svg(drawing, name)
         style.write(drawing, to / "figures", name)
         figure = Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)
         on_page.append((drawn.section, figure))
-    return on_page
+    return on_page, [_boxes(boxes)] if boxes else []
+
+
+def _boxes(characters: set[str]) -> str:
+    few = "".join(sorted(characters)[:MOST_BOXES]) + "…" * (len(characters) > MOST_BOXES)
+    return (
+        f"{plural(len(characters), 'character')} of the figures are in no font here ({few}), and boxes in PDF and PNG: "
+        f"install one that has them, for Chinese {style.WITH_CHINESE[0]}"
+    )
 
 
 def planned(material: Material) -> Iterator[Drawn]:

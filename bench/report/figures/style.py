@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from bench.filesystem import write_atomically
 
@@ -29,6 +34,11 @@ INK = "#010203"
 """Text and axes: black on paper, the page's colour of text on a page."""
 QUIET = "#8c959f"
 """Grids, on light and dark."""
+WITH_CHINESE = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Arial Unicode MS",
+)  # fmt: skip
+"""Fonts with Chinese, as names of relations and data sets may be."""
 _RC = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
@@ -67,7 +77,7 @@ _RC = {
 @contextmanager
 def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of the width of a page and `height` inches, with its axes, row by row."""
-    with mpl.rc_context(_RC):
+    with _look_of_all():
         drawing = Figure(figsize=(WIDTH, height))
         FigureCanvasAgg(drawing)
         axes = drawing.subplots(rows, columns, squeeze=False, **options)
@@ -75,6 +85,32 @@ def figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> It
         # Laid out once, not again for each form that it is written in.
         drawing.draw_without_rendering()
         drawing.set_layout_engine("none")
+
+
+@contextmanager
+def _look_of_all(more: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+    with mpl.rc_context({**_RC, "font.family": _families(), **more}), warnings.catch_warnings():
+        # One for each character and form; `without_a_glyph` tells of all at once.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+@cache
+def _families() -> list[str]:
+    """The usual font, and those that are here of WITH_CHINESE for the characters that it has not."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ["sans-serif", *(family for family in WITH_CHINESE if family in installed)]
+
+
+def without_a_glyph(drawing: Figure) -> set[str]:
+    """The characters of a figure that no font here has; they are boxes on paper (a page has the reader's fonts)."""
+    shown = {character for text in drawing.findobj(Text) for character in text.get_text() if not character.isspace()}
+    for family in _families():
+        if all(character.isascii() for character in shown):
+            return set()
+        path = font_manager.findfont(font_manager.FontProperties(family=[family]))
+        shown = {character for character in shown if ord(character) not in font_manager.get_font(path).get_charmap()}
+    return shown
 
 
 def look(index: int) -> dict[str, Any]:
@@ -89,7 +125,7 @@ def look(index: int) -> dict[str, Any]:
 def as_svg(drawing: Figure, name: str) -> str:
     """Markup to stand in a page: ids of its own, text as text, ink in the colour of the page's text."""
     file = io.StringIO()
-    with mpl.rc_context({**_RC, "svg.hashsalt": name}):
+    with _look_of_all({"svg.hashsalt": name}):
         drawing.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
@@ -111,7 +147,7 @@ def write(drawing: Figure, folder: Path, name: str) -> list[Path]:
     }
     for form in options:
         file = io.BytesIO()
-        with mpl.rc_context(_RC):
+        with _look_of_all():
             drawing.savefig(file, format=form, **options[form])
         write_atomically(folder / f"{name}.{form}", file.getvalue())
         written.append(folder / f"{name}.{form}")

@@ -17,7 +17,9 @@ from bench.data.catalog.download import downloads, fetch
 from bench.data.catalog.registration import registration_path
 from bench.data.catalog.releases import OFFICIAL
 from bench.data.catalog.split_file import read_ids
+from bench.data.formats.detect import FORMATS, detect, scan
 from bench.errors import UsageError
+from bench.metrics.submission_scores import score_submission
 
 PAIR = "1:GDA:2|L2R|NON-CROSS|0-1|3-4|9001|{id}|Gene|1|2|0|D2|palkitis|Disease|3|4|0"
 LINE = "\t".join(["{id}", "Gene {id} in palkitis .", *PAIR.split("|")])
@@ -105,6 +107,17 @@ def test_a_list_that_is_not_of_this_file_is_refused(gda: dict[str, Path], conten
     assert message.format(**gda) in str(error.value)
 
 
+def test_a_file_in_another_form_than_the_training_file_is_told_as_that(gda: dict[str, Path]) -> None:
+    other = gda["test"].with_name("dev.txt")
+    other.write_text(
+        "1|t|Flu\n1|a|By aspirin.\n1\t0\t3\tFlu\tDisease\tD1\n1\t7\t14\taspirin\tChemical\tD2\n1\tCID\tD2\tD1\n"
+    )
+    with pytest.raises(
+        UsageError, match="it looks like bc5cdr, and the training file is gda: one data set has one form"
+    ):
+        add_dataset("x", {"train": gda["train"], "dev": other, "test": gda["test"]})
+
+
 def test_without_dev_documents_and_ids_it_is_said_how_to_name_them(gda: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match=r"missing: dev\nDev documents in the file of train: name them \(--dev-ids"):
         add_dataset("x", {"train": gda["train"], "test": gda["test"]})
@@ -156,6 +169,26 @@ def test_articles_of_a_folder_go_where_they_say_and_dev_is_taken_from_those_for_
     assert open_dataset("news").facts() == {("Zorin", f"Palk{number}", "vs") for number in (0, 2, 3)}
 
 
+@pytest.mark.parametrize("split", ["dev", "train"])
+def test_an_id_of_an_article_that_is_marked_otherwise_refuses_the_list(dwie: Path, split: str) -> None:
+    """It would be left out of the split that it was listed for, without a word."""
+    listed = dwie.with_name("dev ids")
+    listed.write_text("DW_1\nDW_4\n")
+    with pytest.raises(UsageError) as error:
+        add_dataset("news", {"train": dwie, "test": dwie}, ids={split: listed})
+    said = f"{listed}: 1 of 2 ids is of documents that {dwie} does not mark train\n  'DW_4'"
+    assert str(error.value).count(said) == 1  # train and dev both need the list
+
+
+def test_evaluation_against_a_folder_of_both_parts_says_that_all_are_scored(dwie: Path) -> None:
+    """Predictions on test are scored against the labels for training, too, of which recall suffers."""
+    predicted = dwie.with_name("result.json")
+    predicted.write_text('[{"title": "DW_4", "h_idx": 0, "t_idx": 1, "r": "vs"}]')
+    said = "annos_with_content has documents for several purposes (2 marked test and 4 marked train)"
+    assert any(note.startswith(said) for note in score_submission(dwie, predicted).notes)
+    assert not any("several purposes" in note for note in score_submission(dwie / "DW_4.json", predicted).notes)
+
+
 def test_a_folder_of_its_own_for_each_split_is_read_whole(dwie: Path) -> None:
     for split, numbers in {"a": (0, 2, 3), "b": (1,), "c": (4, 5)}.items():
         dwie.with_name(split).mkdir()
@@ -164,6 +197,14 @@ def test_a_folder_of_its_own_for_each_split_is_read_whole(dwie: Path) -> None:
     files = {split: dwie.with_name(name) for split, name in (("train", "a"), ("dev", "b"), ("test", "c"))}
     dataset, _ = add_dataset("apart", files)
     assert [dataset.count(split) for split in ("train", "dev", "test")] == [3, 1, 2]
+
+
+def test_hidden_files_of_a_folder_are_no_articles(dwie: Path) -> None:
+    before = len(scan(dwie, FORMATS["dwie"]).documents)
+    (dwie / "._DW_0.json").write_bytes(b"\0\5\x16\7")
+    result = scan(dwie, detect(dwie))
+    assert not result.problems
+    assert len(result.documents) == before
 
 
 @pytest.mark.parametrize("change", ["changed", "gone", "new", "renamed"])
