@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import typer
@@ -21,9 +20,13 @@ from bench.errors import UsageError
 from bench.experiment.config import CommandLine, Experiment, make_experiments
 from bench.experiment.planner import planned_runs
 from bench.nn import encoder_source
-from bench.nn.encoder_source import EncoderSource
+from bench.nn.encoder_source import TINY, EncoderSource
+from bench.runs.names import NO_ENCODER
 from bench.runs.plan import describe
 from bench.runs.run_folder import RunFolder, announce
+
+UNREAD = 0.02
+"""Share of words that a tokenizer does not know, from which on it is told: of English less than a thousandth is."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,12 @@ def show_plan(experiments: Sequence[Experiment], out: Path, how: Launching, dry_
 
 def carry_out(experiments: Sequence[Experiment], out: Path, how: Launching, download: bool) -> None:
     """Do what is missing of the experiments, and print their table (on SLURM only if asked to wait for it)."""
-    find_encoder = partial(encoder_source.find_encoder, download=download)
+    found: dict[str, EncoderSource] = {}
+
+    def find_encoder(name: str, train: Sequence[Document]) -> EncoderSource:
+        found[name] = encoder_source.find_encoder(name, train, download=download)
+        return found[name]
+
     plans = [plan for _, runs in planned_runs(experiments, open_dataset, _telling(find_encoder)) for plan in runs]
     announce(out, plans)
     done = sum(RunFolder.of(out, plan).record() is not None for plan in plans)
@@ -84,7 +92,27 @@ def carry_out(experiments: Sequence[Experiment], out: Path, how: Launching, down
         f"{_names(plan.encoder for plan in plans)}, in {out}{before}",
         soft_wrap=True,
     )
+    for dataset, encoder in dict.fromkeys((plan.dataset, plan.encoder) for plan in plans):
+        # `tiny` has the words of train, and is meant not to know those of dev that are not among them.
+        if encoder not in (NO_ENCODER, TINY) and (note := unread_words(dataset, found[encoder])):
+            typer.echo(f"note: {note}", err=True)
     start(plans, out, how, console, done)
+
+
+def unread_words(dataset: str, encoder: EncoderSource) -> str:
+    """That an encoder's tokenizer does not know many of the words of the dev documents; "" where it knows them.
+
+    A vocabulary without the script of the documents reads them all as one unknown piece, and trains without a word.
+    """
+    documents = open_dataset(dataset).documents("dev")
+    words = [word for document in documents for sentence in document.sentences for word in sentence]
+    share = encoder.words().unknown(words) / max(len(words), 1)
+    if share < UNREAD:
+        return ""
+    return (
+        f"{share:.0%} of the words of {dataset} (dev) are unknown to the tokenizer of {encoder.name}, or parts are: "
+        "what it does not know it reads as one piece, whatever it is. An encoder of the documents' language knows them"
+    )
 
 
 def _telling(

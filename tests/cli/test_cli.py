@@ -381,3 +381,21 @@ def test_a_full_disk_is_one_message(bench, tmp_path, monkeypatch):
     assert "the disk is full (no space left on " in err
     assert "run.json" in err
     assert "Traceback" not in out + err
+
+
+def test_a_tokenizer_that_does_not_know_the_words_of_the_documents_is_told(monkeypatch):
+    from types import SimpleNamespace
+
+    from bench.cli import run_experiments
+
+    known = SimpleNamespace(unknown=lambda words: sum(word == "大" for word in words))
+    encoder = SimpleNamespace(name="english", words=lambda: known)
+
+    def on(*words: str) -> str:
+        data = SimpleNamespace(documents=lambda split: [SimpleNamespace(sentences=(words,))])
+        monkeypatch.setattr(run_experiments, "open_dataset", lambda name: data)
+        return run_experiments.unread_words("hacred", encoder)
+
+    assert on("大", "大", "a", "b").startswith("50% of the words of hacred (dev) are unknown to")
+    assert on(*["a"] * 99, "大") == ""
+    assert on() == ""

@@ -5,6 +5,7 @@ A `*` marker goes before and after every mention; a mention is the position of i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, takewhile
@@ -165,6 +166,13 @@ class WordPieces:
         backend.no_truncation()
         backend.no_padding()
         return [tuple(encoding.ids) for encoding in backend.encode_batch_fast(words, add_special_tokens=False)]
+
+    def unknown(self, words: Iterable[str]) -> int:
+        """How many of some words have a piece that stands for whatever the vocabulary has not; repeated ones count."""
+        unknown = self.tokenizer.unk_token_id
+        counts = Counter(words)
+        self.learn(counts)
+        return sum(count for word, count in counts.items() if unknown in self._memo[word])
 
     def of(self, words: Sequence[str], spaced: bool = True) -> list[tuple[int, ...]]:
         """The pieces of each of some words, all of them learnt before. spaced: `Document.spaced`."""

@@ -291,3 +291,8 @@ def test_what_nothing_scores_is_no_reason_to_make_features_anew():
     novel = replace(plain, novel=frozenset({Label(0, 0, relation) for relation in "abc"}))
     (first,), (second,) = (list(DocumentChunks(lambda d=d: [d])) for d in (plain, novel))
     assert first.digest == second.digest
+
+
+def test_words_that_the_vocabulary_has_not_are_counted_each_time_they_stand(words):
+    assert words.unknown(["abc", "z", "z", "大"]) == 3
+    assert words.unknown([]) == 0
