@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.audit import audit_published
 from bench.analysis.audit.records import audit_cells, record_rows
-from bench.analysis.systems import Condition, System, most_rows_first
+from bench.analysis.systems import Condition, System, by_condition, most_rows_first
 from bench.errors import plural
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
@@ -107,10 +107,7 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
 
 def _largest_conditions(systems: Sequence[System]) -> list[tuple[Condition, list[System]]]:
     """The systems of each data set, encoder and setting, those with most systems first."""
-    groups: dict[Condition, list[System]] = defaultdict(list)
-    for system in systems:
-        groups[Condition.of(system.plan)].append(system)
-    return sorted(groups.items(), key=most_rows_first)
+    return sorted(by_condition(systems).items(), key=most_rows_first)
 
 
 def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, list[System]]]) -> str:

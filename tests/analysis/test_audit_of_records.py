@@ -11,6 +11,7 @@ from printed_rows import PUBLISHED
 from bench.analysis.aggregate import Cell
 from bench.analysis.audit import audit_rows
 from bench.analysis.audit.records import audit_records, cells_apart, record_rows
+from bench.runs.names import NO_ENCODER
 
 COUNTS = [[5, 7, 8, 1], [3, 3, 4, 0], [0, 2, 5, 0]]
 OTHER = [[4, 7, 8, 1], [3, 4, 4, 0], [1, 2, 5, 1]]
@@ -75,6 +76,10 @@ def test_scores_that_the_counts_do_not_give_are_found():
 def test_what_rows_of_a_table_do_not_share_is_told(changed, kind, severity):
     findings = audit_cells(cell([plan()], [COUNTS]), cell([plan("n", **changed)], [OTHER]))
     assert {(f.kind, f.severity) for f in findings} == {(kind, severity)}
+
+
+def test_a_model_without_an_encoder_has_no_other_one_than_the_rest():
+    assert audit_cells(cell([plan()], [COUNTS]), cell([plan("prior", encoder=NO_ENCODER)], [OTHER])) == []
 
 
 def test_other_data_sets_and_settings_are_other_tables():

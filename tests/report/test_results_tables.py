@@ -20,6 +20,7 @@ from bench.report.tables.comparisons import claims_tables
 from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
+from bench.runs.names import NO_ENCODER
 from bench.runs.record import Scores
 from bench.runs.run_folder import RunFolder
 
@@ -192,6 +193,22 @@ def test_a_table_of_several_encoders_marks_the_rows_that_mix_them(tmp_path):
     assert [c.name for c in table.columns][:3] == ["Model", "Encoder", "Seeds"]
     # The paper says of no row of this table what its encoder is; what is known from elsewhere is another one.
     assert table.published == "other"
+
+
+def test_a_model_without_an_encoder_stands_beside_those_of_every_encoder(tmp_path):
+    for encoder in ("tiny", "large"):
+        write(tmp_path, plan("mine", encoder=encoder), GOOD)
+    write(tmp_path, plan("prior", encoder=NO_ENCODER), BAD)
+    write(tmp_path, plan("prior", encoder=NO_ENCODER, dataset="other"), BAD)
+    made = tables(tmp_path)
+    assert {name: [model for _, model in names(made[name])] for name in made if name.startswith("table3")} == {
+        "table3-d-large": ["mine", "prior"],
+        "table3-d-tiny": ["mine", "prior"],
+        "table3-other-none": ["prior"],
+    }
+    assert row(made["table3-d-tiny"], "prior")["Model"].notes == ("has no encoder",)
+    assert not row(made["table3-d-tiny"], "mine")["Model"].notes
+    assert not row(made["table3-other-none"], "prior")["Model"].notes
 
 
 def test_models_with_several_encoders_are_a_table_of_blocks_by_encoder(tmp_path):

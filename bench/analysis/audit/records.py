@@ -18,7 +18,7 @@ from bench.analysis.audit.rows import mixed_encoders
 from bench.analysis.comparability import differences
 from bench.analysis.metrics import COUNTED, PRINTED
 from bench.analysis.published import Printed, PublishedRow
-from bench.runs.names import model_name
+from bench.runs.names import NO_ENCODER, model_name
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
 from bench.runs.run_folder import run_folders
@@ -76,7 +76,8 @@ def _row(scores: Sequence[Score], label: str, out: Path) -> Iterator[PublishedRo
 
 def cells_apart(cells: Sequence[Cell], rows: Sequence[PublishedRow]) -> Iterator[Finding]:
     """What the numbers do not tell: missing seeds, what rows of one table do not share, scores that no count gives."""
-    yield from mixed_encoders([row for row in rows if row.slice == ALL], lambda row: row.encoder)
+    having = [row for row in rows if row.slice == ALL and row.encoder != NO_ENCODER]
+    yield from mixed_encoders(having, lambda row: row.encoder)
     for cell, label in zip(cells, labels(cells), strict=True):
         plan = cell.plans[0]
         where = f"{plan.dataset}, {plan.setting}, {_name(plan, label)}"

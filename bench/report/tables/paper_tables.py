@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from bench.analysis.aggregate import RELEASED, NotApplicable, mean_and_std, not_applicable
 from bench.analysis.metrics import METRICS
 from bench.analysis.published import PublishedRow
-from bench.analysis.systems import System, same_encoder
+from bench.analysis.systems import System, by_condition, same_encoder
 from bench.label_share import shown_percent
 from bench.report.table import Column, Comparability, Line, Table, TableRow
 from bench.report.tables.ablations import Ablation
@@ -74,13 +74,14 @@ def main_tables(systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
         by_dataset[system.plan.dataset].append(system)
     own = {table.dataset for table in rows.paper.tables("main") if table.encoder is None}
     for dataset, of_dataset in by_dataset.items():
-        encoders = list(dict.fromkeys(system.plan.encoder for system in of_dataset))
+        conditions = by_condition(of_dataset)
+        encoders = list(dict.fromkeys(condition.encoder for condition in conditions))
         for table in rows.paper.tables("main"):
             if table.encoder is None and table.dataset == dataset:
                 yield from _main(table, Where(dataset, None), of_dataset, rows)
             elif table.encoder is not None and dataset not in own:
                 for encoder in encoders:
-                    having = [system for system in of_dataset if system.plan.encoder == encoder]
+                    having = [system for at, some in conditions.items() if at.encoder == encoder for system in some]
                     yield from _main(table, Where(dataset, encoder), having, rows)
         for table in rows.paper.tables("encoders"):
             if len(encoders) > 1:
@@ -142,10 +143,7 @@ def _encoders(table: PaperTable, dataset: str, systems: Sequence[System], rows: 
 def slice_tables(systems: Sequence[System], rows: PaperRows) -> Iterator[Table]:
     """Table 5 and its like: one table for each data set, encoder and setting with such slices."""
     (table,) = rows.paper.tables("slices")
-    groups: dict[tuple[str, str, str], list[System]] = defaultdict(list)
-    for system in systems:
-        groups[system.plan.dataset, system.plan.encoder, system.plan.setting].append(system)
-    for (dataset, encoder, setting), group in groups.items():
+    for (dataset, setting, encoder), group in by_condition(systems).items():
         where = Where(dataset, encoder)
         parts = [part for part in SLICES if any(s.values("test", "f1", part) for s in group)]
         if parts:

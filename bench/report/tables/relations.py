@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.systems import System
+from bench.analysis.systems import System, by_condition
 from bench.metrics.official import Counts
 from bench.metrics.slices import rare_relations
 from bench.report.table import Column, Table
@@ -41,11 +40,8 @@ def relation_scores(system: System, split: str = "test") -> RelationScores | Non
 
 def rare_tables(systems: Sequence[System]) -> Iterator[Table]:
     """For each data set, encoder and setting: how the models do on the relations below the 25th percentile."""
-    groups: dict[tuple[str, str, str], list[System]] = defaultdict(list)
-    for system in systems:
-        if system.values("test", "f1", "below_25th_percentile"):
-            groups[system.plan.dataset, system.plan.encoder, system.plan.setting].append(system)
-    for (dataset, encoder, setting), group in groups.items():
+    having = [system for system in systems if system.values("test", "f1", "below_25th_percentile")]
+    for (dataset, setting, encoder), group in by_condition(having).items():
         yield _rare(dataset, encoder, setting, group)
 
 

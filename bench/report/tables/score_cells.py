@@ -13,6 +13,7 @@ from bench.analysis.published import Printed, PublishedRow
 from bench.analysis.systems import System
 from bench.report.table import MISSING, Column, Line, TableCell, TableRow
 from bench.report.tables.verdicts import Verdict, against, signed, verdicts
+from bench.runs.names import NO_ENCODER
 from bench.runs.plan import StagePlan
 
 PUBLISHED = "published"
@@ -189,9 +190,15 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
         if values != [most]:
             verdict = "not scored alike, so not compared with the rest" if difference.kind == "evaluation" else "mixed"
             yield f"{verdict}: other {difference.what} than most rows of the block"
-    encoders = Counter(plan.encoder for plan in plans.values())
-    if len(encoders) > 1 and entry.system.plan.encoder != encoders.most_common(1)[0][0]:
-        yield f"mixed encoders: {entry.system.plan.encoder}, where most rows have {encoders.most_common(1)[0][0]}"
+    # What was not trained with an encoder here has no say in which one the block is about.
+    systems = [e.system for e in entries if e.system]
+    trained = [system.plan.encoder for system in systems if not system.is_without_encoder]
+    encoders = Counter(trained or [plan.encoder for plan in plans.values()])
+    own, usual = entry.system.plan.encoder, encoders.most_common(1)[0][0]
+    if own == NO_ENCODER != usual:
+        yield "has no encoder"
+    elif own != usual:
+        yield f"mixed encoders: {own}, where most rows have {usual}"
     yield from _trained_unlike(entry.name, {name: plan.last for name, plan in plans.items() if plan.last})
 
 
