@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_records import plan, write
+from made_records import plan, record, write
 from scipy.stats import t as student
 
 from bench.analysis.aggregate import load_cells
@@ -133,7 +133,7 @@ def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):
     write(tmp_path, plan("none"), None)
     material = gather(tmp_path, load_cells(tmp_path), read_published())
     drawn = dict(collect.figures(material, tmp_path)[0])
-    assert set(drawn) == {"seeds", "curves", "relations"}
+    assert set(drawn) == {"seeds", "curves"}
     for section in ("seeds", "curves"):
         assert {"one", "two"} <= set(texts(drawn[section].svg))
         assert "none" not in texts(drawn[section].svg)
@@ -142,6 +142,22 @@ def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):
     assert {f"{name}.{form}" for name in names for form in ("pdf", "png")} == {
         path.name for path in (tmp_path / "figures").iterdir()
     }
+
+
+@pytest.mark.parametrize(("relations", "is_drawn"), [(("r",), False), (("r", "s"), True)])
+def test_f1_by_frequency_is_drawn_where_there_are_relations_to_compare(tmp_path: Path, relations, is_drawn):
+    made = record(plan(), [[60, 100, 100, 5]])
+    counts = {relation: (3, 5, 10 + i) for i, relation in enumerate(relations)}
+    splits = {name: split.model_copy(update={"relations": counts}) for name, split in made.splits.items()}
+    RunFolder.of(tmp_path, plan()).announce(plan())
+    RunFolder.of(tmp_path, plan()).write_record(made.model_copy(update={"splits": splits}))
+    material = gather(tmp_path, load_cells(tmp_path), read_published())
+    assert ("relations" in {drawn.section for drawn in collect.planned(material)}) == is_drawn
+
+
+def test_epochs_are_whole_numbers_however_few_there_are():
+    (axes,) = draw.learning_curves([Curve("m", ((10.0,),), (1,))]).axes
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
 def test_curves_that_runs_kept_are_drawn_with_their_area_and_runs_without_one_are_left_out(tmp_path: Path):

@@ -99,7 +99,8 @@ def planned(material: Material) -> Iterator[Drawn]:
                 "; ".join(f"{r.name}: AUC {_area(r.auc)}" for r in of_part),
                 partial(draw.precision_recall, of_part),
             )  # fmt: skip
-        scores = relation_points(systems)[: draw.PANELS]
+        # Of a single relation there is nothing to be set against its frequency.
+        scores = [of for of in relation_points(systems) if len(of.labels) > 1][: draw.PANELS]
         if scores:
             yield Drawn(
                 "relations", f"relations-{condition.heading}",

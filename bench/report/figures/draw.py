@@ -145,7 +145,7 @@ def learning_curves(curves: Sequence[Curve]) -> Figure:
             axes.plot([], [], label=in_lines(curve.name), **style, mfc="none")
         axes.set_xlabel("epoch of the last stage")
         axes.set_ylabel("dev F1 (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # of one epoch, one tick
         drawing.legend(loc="outside right upper")
     return drawing
 
