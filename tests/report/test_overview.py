@@ -110,6 +110,16 @@ def test_where_rows_differ_in_which_pairs_are_classified_it_is_told_whose_each_r
     assert "scored: as labelled" in table.notes
 
 
+def test_a_benchmark_without_ign_f1_has_no_column_of_it():
+    of_seed = record(0, 50.0)
+    splits = {
+        name: split.model_copy(update={"scores": split.scores.model_copy(update={"ign_f1": None})})
+        for name, split in of_seed.splits.items()
+    }
+    (table,) = overview_tables([Cell((plan(0),), (of_seed.model_copy(update={"splits": splits}),), ())])
+    assert [column.name for column in table.columns[2:5]] == ["dev F1", "dev Precision", "dev Recall"]
+
+
 def test_a_cell_without_a_record_is_shown_as_missing():
     (table,) = overview_tables([Cell((plan(0),), (), ("seed 0: out of memory",))])
     assert set(lines(table)[0][2:-1]) == {"—"}

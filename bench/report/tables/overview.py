@@ -33,11 +33,11 @@ def overview_tables(cells: Sequence[Cell], splits: Sequence[str] = ("dev", "test
 
 
 def shown_metrics(cells: Sequence[Cell]) -> list[Metric]:
-    """The scores that have a column: those that follow from counts, and others that a run has, on whichever split."""
+    """The scores that have a column: those that a run has, on whichever split; those of counts while there is none."""
     records = [split for cell in cells for record in cell.records for split in record.splits.values()]
-    return [
-        metric for metric in COLUMNS if metric.counted or any(metric.of_split(record) is not None for record in records)
-    ]
+    if not records:
+        return [metric for metric in COLUMNS if metric.counted]
+    return [metric for metric in COLUMNS if any(metric.of_split(record) is not None for record in records)]
 
 
 def _table(
