@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.aggregate import Cell, scores_of
+from bench.data.formats.detect import FORMATS
 from bench.interface import Training
 from bench.report.render.markdown import to_markdown
 from bench.report.table import Table
@@ -93,6 +94,14 @@ def test_which_pairs_are_classified_and_what_counts_is_told_once_under_the_table
     cells = [Cell((plan(0), plan(1)), tuple(with_conventions(record(s, 50.0), "all of them") for s in (0, 1)), ())]
     (table,) = overview_tables(cells, ["test"])
     assert table.notes == ("pairs: all of them", "scored: as labelled")
+
+
+def test_what_is_as_in_docred_goes_without_saying():
+    form = FORMATS["docred"]
+    usual = {"pairs": form.pairs_rule, "scored": form.scored}
+    told = record(0, 50.0).model_copy(update={"conventions": usual})
+    (table,) = overview_tables([Cell((plan(0),), (told,), ())], ["test"])
+    assert table.notes == ()
 
 
 def test_where_rows_differ_in_which_pairs_are_classified_it_is_told_whose_each_rule_is():

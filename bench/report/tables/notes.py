@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.aggregate import Cell
 from bench.analysis.systems import System
+from bench.data.formats.detect import FORMATS
 from bench.errors import plural
 from bench.runs.plan import HARNESS_VERSION
 from bench.runs.record import RunRecord
@@ -17,8 +18,15 @@ FAR = 1.5
 
 
 def conventions_notes(systems: Sequence[System]) -> Iterator[str]:
-    """Which pairs are classified and what of a prediction counts; whose, where the systems differ in it."""
-    for what in ("pairs", "scored"):
+    """Which pairs are classified and what of a prediction counts; whose, where the systems differ in it.
+
+    Nothing where it is as in DocRED, whose rules go without saying: `bench data stats` and the record say them.
+    """
+    usual = {"pairs": FORMATS["docred"].pairs_rule, "scored": FORMATS["docred"].scored}
+    said_of_all = [record.conventions for system in systems for record in system.cell.records if record.conventions]
+    if all(said == usual for said in said_of_all):
+        return
+    for what in usual:
         having: dict[str, list[str]] = defaultdict(list)
         for system in systems:
             for said in {record.conventions[what] for record in system.cell.records if what in record.conventions}:
