@@ -104,8 +104,8 @@ def cell() -> Cell:
 def test_the_table_says_how_many_labels_are_outside_and_shows_no_ign_f1(cell: Cell) -> None:
     (table,) = overview_tables([cell], ("test",))
     assert "2 of 4 labelled triples of test are on pairs that are no candidates: counted as missed" in table.notes
-    column = [column.name for column in table.columns].index("test Ign F1")
-    assert table.rows[0].cells[column].text == "—"
+    assert "test F1" in [column.name for column in table.columns]
+    assert "test Ign F1" not in [column.name for column in table.columns]
 
 
 def test_rows_have_no_ign_f1_of_any_slice(cell: Cell) -> None:
