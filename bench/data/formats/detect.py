@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from bench.data.conventions import DOCRED
 from bench.data.documents import Document
 from bench.data.formats import chemdisgene, corpora, docgnre, docred, dwie, hacred, linked_docred, pair_lines, pubtator
 from bench.data.formats.chunks import Sound
@@ -84,15 +85,15 @@ FORMATS: dict[str, Format] = {
         Format(
             "docred",
             docred.scan,
-            pairs_rule="every ordered pair of different entities of a document",
-            scored="head, tail and relation as labelled; Ign F1 leaves out what training has between the same names",
+            pairs_rule=DOCRED["pairs"],
+            scored=DOCRED["scored"],
             ign_f1=True,
             sound=sound_document,
         ),
         Format(
             "docgnre",
             docgnre.scan,
-            pairs_rule="every ordered pair of different entities of a document",
+            pairs_rule=DOCRED["pairs"],
             scored="head, tail and relation as in labels (gpt_labels are trained on alone); Ign F1 as DocRED's",
             ign_f1=True,
             evaluated_as="docred",
@@ -108,7 +109,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "hacred",
             hacred.scan,
-            pairs_rule="every ordered pair of different entities of a document",
+            pairs_rule=DOCRED["pairs"],
             scored="head, tail and relation as labelled, of the entities given",
         ),
         Format(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.aggregate import Cell
 from bench.analysis.systems import System
-from bench.data.formats.detect import FORMATS
+from bench.data.conventions import DOCRED
 from bench.errors import plural
 from bench.runs.plan import HARNESS_VERSION
 from bench.runs.record import RunRecord
@@ -17,16 +17,24 @@ FAR = 1.5
 """How many times more or fewer positives than the share of labels says are worth a note."""
 
 
+def notes_on(systems: Sequence[System], splits: Sequence[str]) -> Iterator[str]:
+    """What the rows of a table are to be read with: where they are from, how they were trained and what counts."""
+    yield from outside_notes(systems, splits)
+    yield from precision_notes(systems)
+    yield from prior_notes(systems)
+    yield from version_notes(systems)
+    yield from conventions_notes(systems)
+
+
 def conventions_notes(systems: Sequence[System]) -> Iterator[str]:
     """Which pairs are classified and what of a prediction counts; whose, where the systems differ in it.
 
     Nothing where it is as in DocRED, whose rules go without saying: `bench data stats` and the record say them.
     """
-    usual = {"pairs": FORMATS["docred"].pairs_rule, "scored": FORMATS["docred"].scored}
     said_of_all = [record.conventions for system in systems for record in system.cell.records if record.conventions]
-    if all(said == usual for said in said_of_all):
+    if all(said == DOCRED for said in said_of_all):
         return
-    for what in usual:
+    for what in DOCRED:
         having: dict[str, list[str]] = defaultdict(list)
         for system in systems:
             for said in {record.conventions[what] for record in system.cell.records if what in record.conventions}:

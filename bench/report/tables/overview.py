@@ -9,15 +9,7 @@ from bench.analysis.aggregate import Cell, NotApplicable, mean_and_std, not_appl
 from bench.analysis.metrics import COLUMNS, Metric
 from bench.analysis.systems import System, systems_of
 from bench.report.table import MISSING, Column, Table, TableCell, TableRow
-from bench.report.tables.notes import (
-    conventions_notes,
-    documents_notes,
-    outside_notes,
-    precision_notes,
-    prior_notes,
-    version_notes,
-    zero_notes,
-)
+from bench.report.tables.notes import documents_notes, notes_on, zero_notes
 from bench.runs.names import model_name
 
 
@@ -63,8 +55,7 @@ def _table(
         notes.append(f"{absent.model} has no {setting!r}: {absent.reason}")
     notes += [note for system in systems for note in zero_notes(system, splits)]
     notes += dict.fromkeys(note for cell in cells for note in documents_notes(cell, splits))
-    notes += [*outside_notes(systems, splits), *precision_notes(systems), *prior_notes(systems)]
-    notes += [*version_notes(systems), *conventions_notes(systems)]
+    notes += notes_on(systems, splits)
     title = f"{dataset}, {setting}"
     return Table(
         name=title,

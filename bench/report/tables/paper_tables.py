@@ -18,15 +18,7 @@ from bench.analysis.systems import System, by_condition, same_encoder
 from bench.label_share import shown_percent
 from bench.report.table import Column, Comparability, Line, Table, TableRow
 from bench.report.tables.ablations import Ablation
-from bench.report.tables.notes import (
-    conventions_notes,
-    documents_notes,
-    outside_notes,
-    precision_notes,
-    prior_notes,
-    version_notes,
-    zero_notes,
-)
+from bench.report.tables.notes import documents_notes, notes_on, zero_notes
 from bench.report.tables.paper import PaperRows, PaperTable
 from bench.report.tables.score_cells import Beside, Entry, ScoreColumn, not_applicable_row, score_columns, score_rows
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
@@ -332,8 +324,7 @@ def _table(
     status = _status(entry for _, entries, _ in blocks for entry in entries)
     notes = dict.fromkeys(note for system in systems for note in zero_notes(system, splits))
     notes |= dict.fromkeys(note for system in systems for note in documents_notes(system.cell, splits))
-    notes |= dict.fromkeys([*outside_notes(systems, splits), *precision_notes(systems), *prior_notes(systems)])
-    notes |= dict.fromkeys([*version_notes(systems), *conventions_notes(systems)])
+    notes |= dict.fromkeys(notes_on(systems, splits))
     headings = [Column("Model", numeric=False), *([Column("Encoder", numeric=False)] if mixed else []), Column("Seeds")]
     return Table(
         name=_name(table, where),
