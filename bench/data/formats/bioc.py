@@ -169,6 +169,10 @@ _LISTS = {
 }
 """Elements that may come several times -> what JSON calls the list of them."""
 _TEXTS = frozenset({"id", "offset", "text", "infon"})
+_PLACE = ("offset", "length")
+"""The attributes that say something: those of a location."""
+_OWN_ENCODINGS = frozenset({"utf-8", "utf-16", "us-ascii", "iso-8859-1"})
+"""What expat reads by itself; all else it reads by a table of 256 letters that Python makes for it."""
 
 
 class _RefusedXmlError(Exception):
@@ -185,18 +189,26 @@ class _XmlBuilder:
         self._text: list[str] | None = None
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
+        self.parser.XmlDeclHandler = self._declaration
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters
         self.parser.EntityDeclHandler = self._declared
         self.parser.SkippedEntityHandler = self._skipped
 
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        """Refuses an encoding that the parser would otherwise raise errors of Python's about, which name no line."""
+        if encoding is not None and encoding.lower() not in _OWN_ENCODINGS and not _by_single_bytes(encoding):
+            raise _RefusedXmlError(f"encoding {encoding!r} is not read; UTF-8 is, and what writes a letter as one byte")
+
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == "collection" and self.collection is None:
+        if name == "collection":
+            if self.collection is not None:
+                raise _RefusedXmlError("a collection in the collection")
             self.collection = {"documents": []}
             self._open.append(self.collection)
         elif self._open and name in _LISTS:
-            item: dict[str, Any] = {key: _number(value) for key, value in attributes.items() if name == "location"}
+            item: dict[str, Any] = {key: _number(attributes[key]) for key in _PLACE if key in attributes}
             if name in ("passage", "annotation", "relation"):
                 item["infons"] = {}
             if name == "document":
@@ -226,6 +238,14 @@ class _XmlBuilder:
 
     def _skipped(self, name: str, is_parameter: bool) -> None:
         raise _RefusedXmlError(f"entity {name!r} is not declared in the file, and nothing else is read")
+
+
+def _by_single_bytes(encoding: str) -> bool:
+    """Whether Python knows the encoding, as one in which every byte is a letter."""
+    try:
+        return len(bytes(range(256)).decode(encoding, "replace")) == 256
+    except (LookupError, ValueError):
+        return False
 
 
 def _number(text: str) -> int | str:

@@ -129,6 +129,10 @@ BROKEN_XML = [
         "entity 'a' is declared; BioC needs none",
     ),
     (XML.replace("<offset>0<", "<offset>nought<"), "passages[0].offset = 'nought': expected an offset (an integer)"),
+    (XML.replace("UTF-8", "TF-8"), "line 1: encoding 'TF-8' is not read"),
+    (XML.replace("UTF-8", "gb2312"), "line 1: encoding 'gb2312' is not read"),
+    (XML.replace("<text>", "<text><collection/>", 1), "line 1: a collection in the collection"),
+    (XML.replace(" length=", " documents="), "length: missing, expected a number of characters"),
     ("<html><p>no collection</p></html>", "expected a BioC collection (an object with documents), found null"),
 ]
 
@@ -138,16 +142,26 @@ def test_xml_that_is_not_bioc_or_says_more_is_refused_by_line(tmp_path: Path, te
     assert message in read(tmp_path, text).report()
 
 
+def test_an_encoding_of_single_bytes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "collection.xml"
+    path.write_bytes(XML.replace("UTF-8", "windows-1252").replace("ocular", "óculär").encode("windows-1252"))
+    assert "óculär" in Bc5cdrScanner()(path).documents[0].sentences[0]
+
+
 def test_a_key_given_twice_in_json_is_refused(tmp_path: Path) -> None:
     text = json.dumps(collection()).replace('"offset": 0, "text"', '"offset": 0, "offset": 0, "text"', 1)
     assert "documents[0].passages[0].offset: given twice in one object" in read(tmp_path, text).report()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_collections_garbled_anywhere_are_read_or_refused_never_crashed_on(tmp_path: Path, data: st.DataObject) -> None:
     text = data.draw(st.sampled_from([XML, json.dumps(collection())]))
     at = data.draw(st.integers(0, len(text) - 1))
-    garbled = text[:at] + data.draw(st.sampled_from(["", "<", '"', "{", "7", "]", "</text>"])) + text[at + 1 :]
+    garbled = (
+        text[:at]
+        + data.draw(st.sampled_from(["", "<", '"', "{", "7", "]", "</text>", "<collection/>", "<infon>"]))
+        + text[at + 1 :]
+    )
     result = read(tmp_path, garbled)
     assert result.problems or result.documents
