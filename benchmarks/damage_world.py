@@ -286,7 +286,7 @@ def _load_libraries() -> None:
     import bench.report.build
     import bench.report.figures.collect
     import bench.report.figures.draw
-    import bench.report.figures.memory  # noqa: F401
+    import bench.report.figures.trained_memory  # noqa: F401
     from bench.registry import find
 
     for model in ("atlop", "dreeam", "ttmre"):

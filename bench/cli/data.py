@@ -115,25 +115,28 @@ def add(
 
     A file may be a folder with a document in each of its JSON files, where the corpus has it so (DWIE).
     """
+    from bench.cli.progress import showing_progress
     from bench.data.catalog.dataset import add_dataset
     from bench.data.formats.detect import format_of
     from bench.data.formats.pair_order import checked_order
 
     paths = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
     lists = {"train": train_ids, "dev": dev_ids, "test": test_ids}
-    dataset, notes = add_dataset(
-        name,
-        {split: path for split, path in paths.items() if path is not None},
-        form=None if form is None else format_of(form),
-        facts=facts,
-        relations=relations or [],
-        ext_seed=ext_seed,
-        pairs=checked_order(pairs),
-        hypernyms=hypernyms,
-        ids={split: path for split, path in lists.items() if path is not None},
-        force=force,
-        replace=replace,
-    )
+    with showing_progress() as doing:
+        dataset, notes = add_dataset(
+            name,
+            {split: path for split, path in paths.items() if path is not None},
+            form=None if form is None else format_of(form),
+            facts=facts,
+            relations=relations or [],
+            ext_seed=ext_seed,
+            pairs=checked_order(pairs),
+            hypernyms=hypernyms,
+            ids={split: path for split, path in lists.items() if path is not None},
+            force=force,
+            replace=replace,
+            doing=doing,
+        )
     _say_registered(dataset, notes)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,38 +46,26 @@ def evaluate(
 
     AUC too, where every prediction has a "score". A file that is missing, malformed or without labels is refused.
     """
+    from bench.cli.progress import showing_progress
     from bench.data.formats.pair_order import checked_order
     from bench.metrics.submission_scores import score_submission
 
     order = checked_order(pairs)
-    with _reading(pred) as (doing, on_read):
+    size = pred.stat().st_size if pred.is_file() else 0
+    with showing_progress(size >= _LARGE) as doing:
+        read = 0
+
+        def on_read(more: int) -> None:
+            nonlocal read
+            read += more
+            doing(f"reading {pred.name}", read, max(read, size))
+
         scored = score_submission(gold, pred, train_facts, distant_facts, form, order, doing, on_read)
     _print_notes(scored.notes)
     if json:
         _print_json(scored)
     else:
         _print_tables(_score_table(scored), _slice_table(scored.sliced, scored.evaluation.has_facts))
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """What to tell of the work on a submission: what is being done, and of the file how many bytes more were read.
-
-    It is shown on a terminal, where the file is so large that somebody waits for it.
-    """
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    size = path.stat().st_size if path.is_file() else 0
-    if not console.is_terminal or size < _LARGE:
-        yield lambda what: None, lambda more: None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=size)
-        yield lambda what: bar.update(task, description=what), lambda more: bar.advance(task, more)
 
 
 def _print_notes(notes: Iterable[str]) -> None:

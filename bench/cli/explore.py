@@ -46,13 +46,13 @@ def explore(
     seed. The page is one file, which opens without a server and loads nothing.
     """
     from bench.cli.output_paths import check_file
+    from bench.cli.progress import showing_progress
     from bench.errors import plural
     from bench.explorer.page import write_page
     from bench.explorer.runs import explore as collect
     from bench.launch.status import run_views
     from bench.runs.run_folder import RunFolder
 
-    path = to or out / "report" / "explorer.html"
     views = run_views(out)
     picked = _picked(views, runs or [], dataset, out)
     folders = [RunFolder(out, view.run) for view in picked]
@@ -62,8 +62,10 @@ def explore(
         if not runs and (count := sum(view.state == state for view in views)):
             typer.echo(f"{what}, and not looked at: {plural(count, 'run')}", err=True)
     trust = trust_of(trust_code, models)
-    exploration = collect(folders, split, make_scores, lambda note: typer.echo(note, err=True), trust)
-    size = write_page(exploration, path)
+    with showing_progress() as doing:
+        exploration = collect(folders, split, make_scores, lambda note: typer.echo(note, err=True), trust, doing)
+        doing("writing the page")
+        size = write_page(exploration, path)
     what = f"{plural(len(exploration.documents), 'document')}, {plural(len(exploration.runs), 'run')}"
     typer.echo(f"{what}, {size / 1e6:.1f} MB: {path}")
 

@@ -10,8 +10,8 @@ import typer
 from bench.cli.options import DEFAULT_OUT, OutOption, OwnModelsOption, PublishedOption, TrustCodeOption, trust_of
 
 if TYPE_CHECKING:
+    from bench.cli.progress import Doing
     from bench.inference.trust import Trust
-    from bench.report.figures.collect import Drawn
     from bench.report.material import Material
     from bench.report.render.html import Figure
 
@@ -31,37 +31,42 @@ def report(
     from bench.analysis.aggregate import existing_cells
     from bench.analysis.published import read_published
     from bench.cli.output_paths import check_folder
+    from bench.cli.progress import showing_progress
     from bench.errors import plural
     from bench.report.build import make_page, make_results
     from bench.report.material import gather
     from bench.report.write import write_report
 
-    cells = existing_cells(out)
     to = to or out / "report"
     check_folder(to, "--to")
     trust = trust_of(trust_code, models)
-    material = gather(out, cells, read_published(published))
-    explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
     drawn: list[tuple[str, Figure]] = []
-    if figures:
-        from bench.report.figures.collect import figures as draw_all
-
-        memories, problems = _memories(material, trust) if memory else ([], [])
-        drawn, undrawn = draw_all(material, to, memories)
-        for problem in (*problems, *undrawn):
-            typer.echo(problem, err=True)
-    results = make_results(material)
-    write_report(make_page(material, results, drawn, explorer), material, to)
+    with showing_progress() as doing:
+        doing("reading records")
+        material = gather(out, existing_cells(out), read_published(published))
+        explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
+        if figures:
+            drawn = _figures(material, to, memory, trust, doing)
+        doing("writing tables")
+        results = make_results(material)
+        write_report(make_page(material, results, drawn, explorer), material, to)
     typer.echo(f"{to / 'report.html'}: {plural(len(results.all), 'table')} of results")
     if drawn:
-        typer.echo(f"{plural(len(drawn), 'figure')} in {to / 'figures'} (PDF and PNG)")
+        typer.echo(f"{plural(len(drawn), 'figure')} in {to / 'figures'} (PDF, PNG and SVG)")
     typer.echo(f"also in {to}: tables.md, tables.tex, tables/ (LaTeX and CSV), runs.csv")
 
 
-def _memories(material: Material, trust: Trust) -> tuple[list[Drawn], list[str]]:
-    """The figures of memories; torch is loaded only where a model may have one."""
-    if not any((last := system.plan.last) and "memory" in last.hyperparameters for system in material.shown):
-        return [], []
+def _figures(material: Material, to: Path, memory: bool, trust: Trust, doing: Doing) -> list[tuple[str, Figure]]:
+    """The figures, each with its section; what could not be drawn is told."""
+    from bench.cores import usable_cores
+    from bench.report.figures.collect import figures as draw_all
     from bench.report.figures.memory import memory_figures
 
-    return memory_figures(material.out, material.shown, trust)
+    doing("collecting what is drawn")
+    memories, problems = memory_figures(material.out, material.shown, trust) if memory else ([], [])
+    drawn, undrawn = draw_all(
+        material, to, memories, usable_cores(), lambda done, of: doing("drawing figures", done, of)
+    )
+    for problem in (*problems, *undrawn):
+        typer.echo(problem, err=True)
+    return drawn

@@ -67,10 +67,12 @@ def explore(
     make_scores: bool = True,
     on_message: Callable[[str], None] = print,
     trust: Trust = INSTALLED_ONLY,
+    doing: Callable[[str, float, float], None] = lambda what, done, of: None,
 ) -> Exploration:
     """Read what is shown of finished runs: predictions, scores and the documents they are of.
 
     make_scores: give runs that lack scores theirs, from their weights.   trust: whose code these models may be.
+    doing: told whose files are read, how many runs are done, and of how many.
     on_message: is given notes for the user, such as why a damaged run is left out or shown without scores.
     Raises UsageError for runs that are not finished, of different documents, or a data set that is not here; BenchError
     where all are left out.
@@ -84,7 +86,8 @@ def explore(
         raise UsageError(f"the {split} documents of {dataset.name!r} have no labels to compare with: try --split dev")
     runs: list[ExploredRun] = []
     left_out: list[LeftOut] = []
-    for folder, plan, found in finished:
+    for number, (folder, plan, found) in enumerate(finished):
+        doing(folder.name, number, len(finished))
         try:
             if found.record is None:
                 raise BenchError(found.why)

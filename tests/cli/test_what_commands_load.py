@@ -88,6 +88,15 @@ def test_a_command_loads_no_library_that_it_does_not_need(command, home, tmp_pat
     assert call(command, home, GOLD=gold, PRED=pred, OUT=out) == sorted(COMMANDS[command])
 
 
+def test_a_report_loads_what_draws_only_where_something_has_changed(home, tmp_path):
+    """Its memory is of a model that is not here: nothing is kept of it, and torch would be loaded to say so."""
+    out = tmp_path / "results"
+    shutil.copytree(RESULTS, out)
+    report = "report --no-memory --out OUT"
+    assert call(report, home, OUT=out) == ["matplotlib", "numpy", "pydantic", "safetensors", "scipy"]
+    assert call(report, home, OUT=out) == ["numpy", "pydantic", "safetensors", "scipy"]
+
+
 def test_a_command_is_imported_alone(home):
     program = "import sys\nfrom bench.cli.main import main\n" + (
         "try: main()\nexcept SystemExit: pass\n"

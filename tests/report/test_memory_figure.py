@@ -15,7 +15,9 @@ from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
 from bench.inference.load import load_system
 from bench.nn.encoder_source import saved_encoder
-from bench.report.figures.memory import memory_figures, principal, project
+from bench.report.figures.memory import memory_figures
+from bench.report.figures.projection import principal
+from bench.report.figures.trained_memory import project
 from bench.runs.stage_folder import stage_folder
 
 pytestmark = pytest.mark.usefixtures("small")

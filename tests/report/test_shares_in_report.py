@@ -13,6 +13,7 @@ from bench.analysis.aggregate import Cell, load_cells
 from bench.analysis.published import read_published
 from bench.report.build import make_page, make_results
 from bench.report.figures import collect, draw
+from bench.report.figures.series import PANELS, share_points
 from bench.report.material import Material, gather
 from bench.report.render.csv import to_csv
 from bench.report.tables.label_shares import label_share_tables
@@ -31,7 +32,7 @@ def material_of(out: Path, shares: tuple[str, ...] = ("5%", "19%", "100%"), mode
 
 def test_the_figure_has_the_shares_as_its_axis_a_line_for_each_model_and_bars(tmp_path):
     (curves,) = material_of(tmp_path).shares
-    (axes,) = draw.label_shares(curves).axes
+    (axes,) = draw.label_shares(share_points(curves), curves.split).axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["5", "19", "100"]
     assert axes.get_xscale() == "log"
     assert [bars.get_label() for bars in axes.containers] == ["m0", "m1"]
@@ -45,17 +46,17 @@ def test_the_figure_has_the_shares_as_its_axis_a_line_for_each_model_and_bars(tm
 
 def test_shares_within_a_decade_are_on_a_linear_axis_and_texts_do_not_cover_each_other(tmp_path):
     (curves,) = material_of(tmp_path, ("20%", "95%", "96%", "100%")).shares
-    (axes,) = draw.label_shares(curves).axes
+    (axes,) = draw.label_shares(share_points(curves), curves.split).axes
     assert axes.get_xscale() == "linear"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["20", "", "96", "100"]
 
 
 def test_more_models_than_a_figure_holds_are_in_several_and_all_are_drawn(tmp_path):
-    material = material_of(tmp_path, models=draw.PANELS + 1)
+    material = material_of(tmp_path, models=PANELS + 1)
     drawn = [of for of in collect.planned(material) if of.section == "label-shares"]
     assert len(drawn) == 2
     assert len({of.name for of in drawn}) == 2
-    for model in range(draw.PANELS + 1):
+    for model in range(PANELS + 1):
         assert sum(f"m{model}: " in of.alt for of in drawn) == 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -279,11 +279,12 @@ def add_dataset(
     ids: Mapping[str, Path] | None = None,
     force: bool = False,
     replace: bool = False,
+    doing: Callable[[str], None] = lambda what: None,
 ) -> tuple[Dataset, list[str]]:
     """Register a user's files by reference; return the data set and notes. Raises like `register`."""
     check_name(name, [SAMPLE, *OFFICIAL], replace)
     described = DatasetFiles(files, form, facts, relations, ext_seed, pairs, hypernyms, ids or {})
-    registration, notes = register(name, described, force)
+    registration, notes = register(name, described, force, doing=doing)
     registration.save(registration_path(name))
     return Dataset(registration), notes
 

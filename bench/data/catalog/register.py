@@ -72,11 +72,15 @@ Check = Callable[[str, Scan], list[str]]
 
 
 def register(
-    name: str, files: DatasetFiles, force: bool = False, check: Check = lambda split, result: []
+    name: str,
+    files: DatasetFiles,
+    force: bool = False,
+    check: Check = lambda split, result: [],
+    doing: Callable[[str], None] = lambda what: None,
 ) -> tuple[Registration, list[str]]:
     """Read and check every file of a data set; return its registration (not saved) and notes for the user.
 
-    Raises one UsageError with the problems of all files together.
+    doing: told which file is read.   Raises one UsageError with the problems of all files together.
 
     Leaks: no file but test's may hold a document of test, by title or by text, unless `force`. SSR-PU's `dev_ext.json`
     covers all of DocRED's dev set, in which the test set of Re-DocRED lies, so dev_ext is first cut to the titles of
@@ -90,7 +94,9 @@ def register(
     reading.read_relations(files.relations)
     facts = reading.read_facts(files.facts)
     for split in (split for split in SPLITS if split in files.splits):
+        doing(f"reading {split}: {files.splits[split].name}")
         reading.read_split(split, files.splits[split])
+    doing("comparing the documents of all files")
     if not force:
         reading.complaints += _leaks(reading.facts_of)
     if reading.complaints:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
-
-from matplotlib.figure import Figure as Drawing
 
 from bench.analysis.systems import by_condition, most_rows_first
 from bench.errors import plural
 from bench.label_share import shown_percent
-from bench.report.figures import draw, style
-from bench.report.figures.series import ablation_points, curves, ranked, relation_points, strips
+from bench.report.figures.files import Drawing, write_figures
+from bench.report.figures.series import (
+    PANELS,
+    ablation_points,
+    curves,
+    ranked,
+    relation_points,
+    share_points,
+    strips,
+)
 from bench.report.material import Material
 from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
@@ -33,34 +38,41 @@ A figure takes a third of a second; `runs.csv` has the numbers of all.
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure to be: what the page says of it, and how it is drawn."""
+    """A figure to be: what the page says of it, and what it is drawn from."""
 
     section: str
     name: str
     title: str
     caption: str
     alt: str
-    drawing: Callable[[], Drawing]
+    drawing: Drawing
     table: Table | None = None
 
 
-def figures(material: Material, to: Path, more: Sequence[Drawn] = ()) -> tuple[list[tuple[str, Figure]], list[str]]:
-    """Draw everything; PDF and PNG go to `to`/figures.
+def figures(
+    material: Material,
+    to: Path,
+    more: Sequence[Drawn] = (),
+    processes: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[list[tuple[str, Figure]], list[str]]:
+    """Draw everything that has changed; PDF, PNG and SVG are in `to`/figures.
 
+    processes, on_progress: as for `write_figures`.
     Returns each figure with the name of its section of the page, and what could not be drawn, in sentences.
     """
-    on_page, boxes = [], set[str]()
-    for drawn in apart([*planned(material), *more]):
-        name, drawing = anchor(drawn.name), drawn.drawing()
-        boxes |= style.without_a_glyph(drawing)
-        svg = style.as_svg(drawing, name)
-        style.write(drawing, to / "figures", name)
-        figure = Figure(f"figure-{name}", drawn.title, drawn.caption, drawn.alt, svg, drawn.table)
-        on_page.append((drawn.section, figure))
+    drawn = {anchor(each.name): each for each in apart([*planned(material), *more])}
+    svgs, boxes = write_figures({n: each.drawing for n, each in drawn.items()}, to / "figures", processes, on_progress)
+    on_page = [
+        (each.section, Figure(f"figure-{name}", each.title, each.caption, each.alt, svgs[name], each.table))
+        for name, each in drawn.items()
+    ]
     return on_page, [_boxes(boxes)] if boxes else []
 
 
 def _boxes(characters: set[str]) -> str:
+    from bench.report.figures import style  # and matplotlib with it, which a report without changes does not load
+
     few = "".join(sorted(characters)[:MOST_BOXES]) + "…" * (len(characters) > MOST_BOXES)
     return (
         f"{plural(len(characters), 'character')} of the figures are in no font here ({few}), and boxes in PDF and PNG: "
@@ -80,35 +92,35 @@ def planned(material: Material) -> Iterator[Drawn]:
                 "Test F1. Rings are seeds, the bar their mean, the band the 95 % interval of the mean over seeds "
                 "(Student's t; none of one seed).",
                 "; ".join(f"{strip.name}: {_listed(strip.values)}" for strip in shown),
-                partial(draw.seed_strips, shown),
+                Drawing("seed_strips", (shown,)),
             )  # fmt: skip
         learnt = curves(systems)
-        for part, some in enumerate(_parts(learnt, draw.PANELS)):
+        for part, some in enumerate(_parts(learnt, PANELS)):
             yield Drawn(
                 "curves", f"learning-{condition.heading}-{part}", f"Learning: {condition.heading}",
                 "Dev F1 after each epoch of the last stage: thick, the mean over seeds; thin, each seed; a marker at "
                 "the epoch that was kept.",
                 "; ".join(f"{c.name} from {c.mean[0]:.1f} to {c.mean[-1]:.1f}" for c in some if c.mean),
-                partial(draw.learning_curves, some),
+                Drawing("learning_curves", (some,)),
             )  # fmt: skip
-        for part, of_part in enumerate(_parts(ranked(systems, material.out), draw.PANELS)):
+        for part, of_part in enumerate(_parts(ranked(systems, material.out), PANELS)):
             yield Drawn(
                 "ranking", f"precision-recall-{condition.heading}-{part}", f"Precision and recall: {condition.heading}",
                 "Test, all candidate triples ranked by how far their logit is above its threshold; a line per seed. "
                 "Labels on pairs that are no candidates cannot be reached.",
                 "; ".join(f"{r.name}: AUC {_area(r.auc)}" for r in of_part),
-                partial(draw.precision_recall, of_part),
+                Drawing("precision_recall", (of_part,)),
             )  # fmt: skip
         # Of a single relation there is nothing to be set against its frequency.
-        scores = [of for of in relation_points(systems) if len(of.labels) > 1][: draw.PANELS]
+        scores = [of for of in relation_points(systems) if len(of.labels) > 1][:PANELS]
         if scores:
             yield Drawn(
                 "relations", f"relations-{condition.heading}",
                 f"F1 of each relation by its frequency: {condition.heading}",
                 "One mark per relation of the test set, its F1 a mean over seeds; the dashed line joins the means of "
                 "the four quarters of relations by frequency.",
-                f"F1 against labels for {', '.join(of.system.name for of in scores)}",
-                partial(draw.relations, scores),
+                f"F1 against labels for {', '.join(of.name for of in scores)}",
+                Drawing("relations", (scores,)),
             )  # fmt: skip
     yield from _ablations(material)
     yield from _label_shares(material)
@@ -132,13 +144,13 @@ def _ablations(material: Material) -> Iterator[Drawn]:
             f"Test F1 by {ablation.hyperparameter}{both}; bars are standard deviations over seeds."
             + (shapes if published and not comparable else ""),
             "; ".join(f"{ablation.hyperparameter} {value:g}: {mean:.2f}" for value, mean in ours.means.items()),
-            partial(draw.ablation, ours, published, ablation.hyperparameter, comparable),
+            Drawing("ablation", (ours, published, ablation.hyperparameter, comparable)),
         )  # fmt: skip
 
 
 def _label_shares(material: Material) -> Iterator[Drawn]:
     for of in material.shares[:MOST_CONDITIONS]:
-        for part, lines in enumerate(_parts(of.lines, draw.PANELS)):
+        for part, lines in enumerate(_parts(of.lines, PANELS)):
             shown = replace(of, lines=tuple(lines))
             yield Drawn(
                 "label-shares", f"{of.name}-{part}" if part else of.name,
@@ -151,7 +163,7 @@ def _label_shares(material: Material) -> Iterator[Drawn]:
                     + ", ".join(f"{p.summary.mean:.1f} at {shown_percent(p.share.percent)}" for p in line.points)
                     for line in lines
                 ),
-                partial(draw.label_shares, shown),
+                Drawing("label_shares", (share_points(shown), shown.split)),
             )  # fmt: skip
 
 
@@ -166,7 +178,7 @@ def _labels(material: Material) -> Iterator[Drawn]:
             "data", f"labels-{known.name}", f"Labels of {known.name} ({split})",
             f"Labelled triples of each of the {len(counts)} relations that occur (Figure 6 of the paper).",
             f"From {names.get(most, most)} ({counts[most]:,}) to {names.get(least, least)} ({counts[least]:,})",
-            partial(draw.label_distribution, counts, names),
+            Drawing("label_distribution", (counts, {relation: names.get(relation, relation) for relation in counts})),
             plain_table(
                 f"labels-{known.name}", f"Labels of {known.name}", f"Labelled triples in {split}.",
                 ["Relation", "Name", "Triples"], [(r, names.get(r, r), count) for r, count in counts.items()],

@@ -11,16 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from bench.analysis.label_shares import ShareCurves
 from bench.analysis.stats import Array
-from bench.report.figures.series import Curve, Points, Ranked, Strip
+from bench.report.figures.series import Curve, Points, Ranked, RelationPoints, SharePoints, Strip
 from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
-from bench.report.tables.relations import RelationScores
 
 LINE = 26
 """Characters of a name in one line."""
-PANELS = 6
-"""Systems that fit into one figure of small panels, or lines into one figure."""
 
 
 def in_lines(name: str) -> str:
@@ -60,27 +56,26 @@ def ablation(ours: Points, published: Points | None, hyperparameter: str, compar
     return drawing
 
 
-def label_shares(curves: ShareCurves) -> Figure:
+def label_shares(lines: Sequence[SharePoints], split: str) -> Figure:
     """F1 against the share of the training labels, a line for each model, bars for 95 % intervals over seeds.
 
     The axis of shares is logarithmic where they span a decade.
     """
-    percents = [float(share.percent) for share in curves.shares]
+    percents = sorted({share for line in lines for share in line.shares})
     logarithmic = percents[-1] >= 10 * percents[0]
     with figure(2.9) as (drawing, (axes,)):
         # Next to each other, or the bars of several models would cover one another.
         step = 0.012 * (math.log(percents[-1] / percents[0]) if logarithmic else percents[-1] - percents[0])
-        for index, line in enumerate(curves.lines):
-            aside = (index - (len(curves.lines) - 1) / 2) * step
-            at = [float(p.share.percent) for p in line.points]
-            at = [x * math.exp(aside) if logarithmic else x + aside for x in at]
-            means = [p.summary.mean for p in line.points]
-            intervals = [p.interval or (mean, mean) for p, mean in zip(line.points, means, strict=True)]
+        for index, line in enumerate(lines):
+            aside = (index - (len(lines) - 1) / 2) * step
+            at = [x * math.exp(aside) if logarithmic else x + aside for x in line.shares]
             reach = [
-                [mean - low for mean, (low, _) in zip(means, intervals, strict=True)],
-                [high - mean for mean, (_, high) in zip(means, intervals, strict=True)],
+                [mean - low for mean, (low, _) in zip(line.means, line.intervals, strict=True)],
+                [high - mean for mean, (_, high) in zip(line.means, line.intervals, strict=True)],
             ]
-            axes.errorbar(at, means, yerr=reach, capsize=2.5, elinewidth=0.9, label=in_lines(line.name), **look(index))
+            axes.errorbar(
+                at, line.means, yerr=reach, capsize=2.5, elinewidth=0.9, label=in_lines(line.name), **look(index)
+            )
         if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_minor_locator(NullLocator())
@@ -88,7 +83,7 @@ def label_shares(curves: ShareCurves) -> Figure:
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -2), min(high, 102))  # an interval may go where no score can be
         axes.set_xlabel("share of the training labels (%)")
-        axes.set_ylabel(f"{curves.split} F1 (%)")
+        axes.set_ylabel(f"{split} F1 (%)")
         drawing.legend(loc="outside right upper")
     return drawing
 
@@ -168,7 +163,7 @@ def precision_recall(systems: Sequence[Ranked]) -> Figure:
     return drawing
 
 
-def relations(systems: Sequence[RelationScores]) -> Figure:
+def relations(systems: Sequence[RelationPoints]) -> Figure:
     """F1 of each relation against its labels in the test set, one panel per system, with the mean of every quarter."""
     columns = 2 if len(systems) == 4 else min(3, len(systems))
     rows = -(-len(systems) // columns)
@@ -183,7 +178,7 @@ def relations(systems: Sequence[RelationScores]) -> Figure:
             axes.plot(middle, [f1[part].mean() for part in quarters], color=INK, linestyle=LINES[1], linewidth=1.2)
             _logarithmic(axes)
             axes.set_ylim(-4, 104)
-            axes.set_title(in_lines(scores.system.name))
+            axes.set_title(in_lines(scores.name))
             if index % columns == 0:
                 axes.set_ylabel("F1 (%)")
             if index + columns >= len(systems):  # nothing below it

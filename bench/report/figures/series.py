@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.analysis import stats
+from bench.analysis.label_shares import ShareCurves, ShareLine
 from bench.analysis.stats import Array
 from bench.analysis.systems import System
 from bench.report.tables.ablations import Ablation
 from bench.report.tables.paper import PaperRows, PaperTable
-from bench.report.tables.relations import RelationScores, relation_scores
+from bench.report.tables.relations import relation_scores
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import load_curve
+
+PANELS = 6
+"""Systems that fit into one figure of small panels, or lines into one figure."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,44 @@ class Points:
     deviations: Mapping[float, float | None]
 
 
+@dataclass(frozen=True)
+class RelationPoints:
+    """A system on the relations of the test set: labels of each, and F1 in percent, a mean over seeds."""
+
+    name: str
+    labels: Mapping[str, int]
+    f1: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SharePoints:
+    """Mean F1 (percent) of a system at shares of the labels (percent), and its 95 % interval over seeds.
+
+    intervals: the mean twice where there is one seed.
+    """
+
+    name: str
+    shares: tuple[float, ...]
+    means: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+
+    @classmethod
+    def of(cls, line: ShareLine) -> SharePoints:
+        """The points of a line, from the smallest share."""
+        means = tuple(point.summary.mean for point in line.points)
+        return cls(
+            line.name,
+            tuple(float(point.share.percent) for point in line.points),
+            means,
+            tuple(point.interval or (mean, mean) for point, mean in zip(line.points, means, strict=True)),
+        )
+
+
+def share_points(curves: ShareCurves) -> list[SharePoints]:
+    """A line of points for each model."""
+    return [SharePoints.of(line) for line in curves.lines]
+
+
 def curves(systems: Sequence[System]) -> list[Curve]:
     """The learning curve of each system that was trained here, in their order."""
     return [
@@ -98,9 +140,10 @@ def ranked(systems: Sequence[System], out: Path, split: str = "test") -> list[Ra
     return shown
 
 
-def relation_points(systems: Sequence[System]) -> list[RelationScores]:
+def relation_points(systems: Sequence[System]) -> list[RelationPoints]:
     """Of each system with a finished seed, F1 of each relation of the test set."""
-    return [scores for system in systems if (scores := relation_scores(system)) is not None]
+    scored = [scores for system in systems if (scores := relation_scores(system)) is not None]
+    return [RelationPoints(scores.system.name, scores.labels, scores.f1) for scores in scored]
 
 
 def ablation_points(ablation: Ablation, table: PaperTable | None, rows: PaperRows) -> tuple[Points, Points | None]:

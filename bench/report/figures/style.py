@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,8 +21,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-
-from bench.filesystem import write_atomically
 
 WIDTH = 7.2
 """Inches: two columns of a paper."""
@@ -138,17 +135,18 @@ def as_svg(drawing: Figure, name: str) -> str:
     return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def write(drawing: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure for papers and slides, as PDF and as PNG on white; returns the files."""
-    written = []
-    options: dict[str, dict[str, Any]] = {
-        "pdf": {"metadata": {"CreationDate": None}},
-        "png": {"dpi": 150, "facecolor": "white", "pil_kwargs": {"compress_level": 3}},
-    }
-    for form in options:
-        file = io.BytesIO()
-        with _look_of_all():
-            drawing.savefig(file, format=form, **options[form])
-        write_atomically(folder / f"{name}.{form}", file.getvalue())
-        written.append(folder / f"{name}.{form}")
-    return written
+def as_pdf(drawing: Figure) -> bytes:
+    """For papers: text as text."""
+    return _as_bytes(drawing, "pdf", metadata={"CreationDate": None})
+
+
+def as_png(drawing: Figure) -> bytes:
+    """For slides: on white."""
+    return _as_bytes(drawing, "png", dpi=150, facecolor="white", pil_kwargs={"compress_level": 3})
+
+
+def _as_bytes(drawing: Figure, form: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    with _look_of_all():
+        drawing.savefig(file, format=form, **options)
+    return file.getvalue()
