@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+import numpy as np
+
 from bench.analysis import stats
 from bench.analysis.comparability import Difference, differences
 from bench.analysis.metrics import METRICS
+from bench.analysis.robust import Improvement, improvement
 from bench.analysis.stats import Bootstrap, OverBoth, Permutation, Randomization, Summary, Welch
 from bench.analysis.systems import Condition, System
 
@@ -42,6 +45,7 @@ class Question:
 class Comparison:
     """a against b; differences are a - b, in points of percent. A test that is None could not be done.
 
+    improvement: how likely a seed of a scores higher than one of b.
     holm: the adjusted p of each test, over all comparisons asked for together.   family: how many those are.
     unlike: what the two should share and do not; `comparable` is False where their scores mean different things, and
     then there is neither a difference nor a test.
@@ -56,6 +60,7 @@ class Comparison:
     bootstrap: Bootstrap | None = None
     randomization: Randomization | None = None
     both: OverBoth | None = None
+    improvement: Improvement | None = None
     unlike: tuple[Difference, ...] = ()
     holm: Mapping[Test, float] = field(default_factory=dict)
     family: int = 1
@@ -89,9 +94,7 @@ class Comparison:
 
 def compare(condition: Condition, question: Question, a: System, b: System) -> Comparison:
     """Compare two systems by every test that their data allow; p values are not adjusted yet (`adjusted`)."""
-    unlike: list[Difference] = []
-    if not a.published and not b.published:
-        unlike = [d for d in differences({a.name: a.plan, b.name: b.plan}) if _matters(d, question)]
+    unlike = [] if a.published or b.published else _unlike(question, a, b)
     comparison = Comparison(condition, question, a, b, unlike=tuple(unlike))
     ours, theirs = comparison.summary(a), comparison.summary(b)
     if ours is None or theirs is None or not comparison.comparable:
@@ -99,7 +102,11 @@ def compare(condition: Condition, question: Question, a: System, b: System) -> C
     comparison = replace(comparison, welch=stats.welch_of_summaries(ours, theirs))
     of_a, of_b = (system.values(question.split, question.metric) for system in (a, b))
     if min(len(of_a), len(of_b)) > 1:
-        comparison = replace(comparison, permutation=stats.permutation(of_a, of_b))
+        comparison = replace(
+            comparison,
+            permutation=stats.permutation(of_a, of_b),
+            improvement=improvement(np.array(of_a), np.array(of_b)),
+        )
     counts_a, counts_b = a.counts(question.split), b.counts(question.split)
     same_documents = a.titles(question.split) == b.titles(question.split)
     if counts_a is not None and counts_b is not None and same_documents and counts_a.shape[1] > 1:
@@ -111,6 +118,15 @@ def compare(condition: Condition, question: Question, a: System, b: System) -> C
             both=stats.over_both(comparison.welch, bootstrap),
         )
     return comparison
+
+
+def counted_alike(question: Question, a: System, b: System) -> bool:
+    """Whether the scores of two systems of the records were counted in the same way on the same documents."""
+    return not any(difference.kind == "evaluation" for difference in _unlike(question, a, b))
+
+
+def _unlike(question: Question, a: System, b: System) -> list[Difference]:
+    return [d for d in differences({a.name: a.plan, b.name: b.plan}) if _matters(d, question)]
 
 
 def _matters(difference: Difference, question: Question) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from bench.analysis import stats
 from bench.analysis.aggregate import ALL, Cell, Score, labels
 from bench.analysis.published import PublishedRow
+from bench.analysis.robust import interquartile_mean
 from bench.analysis.stats import Array, Summary
 from bench.runs.names import NO_ENCODER, model_name
 from bench.runs.plan import RunPlan
@@ -117,6 +118,11 @@ class System:
             return None
         return Summary(float(printed.mean), None if printed.std is None else float(printed.std), self.row.seeds or 0)
 
+    def interquartile_mean(self, split: str, metric: str) -> float | None:
+        """The mean of the middle half of the seeds' scores; None without four of them, which have no other middle."""
+        values = self.values(split, metric)
+        return float(interquartile_mean(np.array(values))) if len(values) > 3 else None
+
     def counts(self, split: str) -> Array | None:
         """Of each document correct, predicted, gold, correct in facts: [seeds, documents, 4].
 
@@ -140,6 +146,7 @@ class System:
         return {
             "name": self.name, "encoder": self.encoder, "published": self.published, "mean": mean, "std": std, "n": n,
             "expected": self.expected, "seeds": self.values(split, metric), "notes": list(self.notes),
+            "interquartile_mean": self.interquartile_mean(split, metric),
         }  # fmt: skip
 
 

@@ -46,7 +46,8 @@ def compare(
 ) -> None:
     """Compare two models wherever both were run: difference, 95 % intervals, tests, and what may be claimed.
 
-    Over seeds: Welch's t and a permutation test. Over documents: a paired bootstrap and approximate randomization.
+    Over seeds: Welch's t, a permutation test, and how likely a seed of A is above one of B; IQM is the mean of the
+    middle half of the seeds. Over documents: a paired bootstrap and approximate randomization.
     """
     import json
 
@@ -107,6 +108,7 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
         "over_seeds": {
             "welch": comparison.welch and asdict(comparison.welch),
             "permutation": comparison.permutation and asdict(comparison.permutation),
+            "improvement": comparison.improvement and asdict(comparison.improvement),
         },
         "over_documents": {
             "resamples": question.resamples,

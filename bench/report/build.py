@@ -13,13 +13,14 @@ from bench.errors import plural
 from bench.report.material import Material
 from bench.report.render.html import Figure, Page, Section, apart
 from bench.report.table import Table
-from bench.report.tables.comparisons import claims_tables
+from bench.report.tables.comparisons import MOST_CONDITIONS, claims_tables
 from bench.report.tables.datasets import statistics_tables
 from bench.report.tables.elsewhere import elsewhere_tables
 from bench.report.tables.findings import counts_table, findings_table
 from bench.report.tables.label_shares import label_share_tables
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
+from bench.report.tables.robust import robust_tables
 from bench.report.tables.runs import runs_table, without_record
 from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
 
@@ -77,6 +78,9 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
     if claims := apart(claims_tables(conditions)):
         intro = "Over seeds and over documents. Click to open." + _of_how_many(claims, conditions)
         yield Section("claims", "What may be claimed", intro, folded=claims)
+    if robust := apart(robust_tables(conditions, MOST_CONDITIONS)):
+        intro = "Measures of all seeds, which one odd seed does not move (Agarwal et al., NeurIPS 2021). Click to open."
+        yield Section("robust", "Seeds without the odd ones", intro, figures=of("robust"), folded=robust)
     if seeds := of("seeds"):
         yield Section("seeds", "Seeds", _of_how_many(seeds, conditions), figures=seeds)
     if material.ablations:

@@ -124,7 +124,7 @@ def test_every_finished_system_is_in_the_figures_of_its_place(tmp_path: Path):
     write(tmp_path, plan("none"), None)
     material = gather(tmp_path, load_cells(tmp_path), read_published())
     drawn = dict(collect.figures(material, tmp_path)[0])
-    assert set(drawn) == {"seeds", "curves"}
+    assert set(drawn) == {"seeds", "curves", "robust"}
     for section in ("seeds", "curves"):
         assert {"one", "two"} <= set(texts(drawn[section].svg))
         assert "none" not in texts(drawn[section].svg)

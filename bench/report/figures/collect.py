@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from bench.analysis.systems import by_condition, most_rows_first
+import numpy as np
+
+from bench.analysis.systems import Condition, System, by_condition, most_rows_first
 from bench.errors import plural
 from bench.label_share import shown_percent
 from bench.report.figures.files import Drawing, write_figures
@@ -15,6 +17,7 @@ from bench.report.figures.series import (
     PANELS,
     ablation_points,
     curves,
+    profiles,
     ranked,
     relation_points,
     share_points,
@@ -25,6 +28,7 @@ from bench.report.render.html import Figure, anchor, apart
 from bench.report.table import Table, plain_table
 from bench.report.tables.label_shares import HOW, notes_of
 from bench.report.tables.paper_tables import Where, is_the_papers
+from bench.report.tables.robust import scores_of, shared_conditions
 
 _Item = TypeVar("_Item")
 MOST_STRIPS = 40
@@ -122,9 +126,32 @@ def planned(material: Material) -> Iterator[Drawn]:
                 f"F1 against labels for {', '.join(of.name for of in scores)}",
                 Drawing("relations", (scores,)),
             )  # fmt: skip
+    yield from _profiles(groups)
     yield from _ablations(material)
     yield from _label_shares(material)
     yield from _labels(material)
+
+
+def _profiles(groups: Sequence[tuple[Condition, Sequence[System]]]) -> Iterator[Drawn]:
+    """Performance profiles over all conditions that systems share; where they share one at most, of the first."""
+    scores = scores_of(groups)
+    if (shared := shared_conditions(scores)) is not None:
+        conditions, of = shared
+        heading, over = f"{len(conditions)} conditions", "; ".join(map(str, conditions))
+        runs = {name: np.concatenate([of[name][condition] for condition in conditions]) for name in of}
+    elif groups:
+        heading = over = groups[0][0].heading
+        runs = {name: of[groups[0][0]] for name, of in scores.items() if groups[0][0] in of}
+    if not groups or len(runs) < 2:
+        return
+    for part, some in enumerate(_parts(profiles(runs), PANELS)):
+        yield Drawn(
+            "robust", f"profiles-{heading}-{part}", f"Performance profiles: {heading}",
+            f"The share of runs with more than a given test F1, of all seeds of {over}. A line that is further up and "
+            "to the right is of better runs.",
+            "; ".join(f"{p.name}: {len(runs[p.name])} runs" for p in some),
+            Drawing("performance_profiles", (some,)),
+        )  # fmt: skip
 
 
 def _ablations(material: Material) -> Iterator[Drawn]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from bench.analysis.stats import Array
-from bench.report.figures.series import Curve, Points, Ranked, RelationPoints, SharePoints, Strip
+from bench.report.figures.series import Curve, Points, Profile, Ranked, RelationPoints, SharePoints, Strip
 from bench.report.figures.style import COLOURS, INK, LINES, MARKERS, QUIET, figure, look
 
 LINE = 26
@@ -209,6 +209,20 @@ def label_distribution(counts: Mapping[str, int], names: Mapping[str, str]) -> F
         axes.set_xlim(right=2 * max(labelled.values()))
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("labelled triples (logarithmic)")
+    return drawing
+
+
+def performance_profiles(profiles: Sequence[Profile]) -> Figure:
+    """The share of runs that score more than a threshold, for every threshold: a line for each system."""
+    with figure(2.9) as (drawing, (axes,)):
+        for index, profile in enumerate(profiles):
+            style = look(index)
+            line = {name: style[name] for name in ("color", "linestyle")}
+            axes.step(profile.thresholds, profile.shares, where="post", label=in_lines(profile.name), **line)
+        axes.set_ylim(-3, 103)
+        axes.set_xlabel("test F1 (%)")
+        axes.set_ylabel("runs with more (%)")
+        drawing.legend(loc="outside right upper")
     return drawing
 
 

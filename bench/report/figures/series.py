@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bench.analysis import stats
 from bench.analysis.label_shares import ShareCurves, ShareLine
+from bench.analysis.robust import performance_profile
 from bench.analysis.stats import Array
 from bench.analysis.systems import System
 from bench.report.tables.ablations import Ablation
@@ -125,6 +128,25 @@ def curves(systems: Sequence[System]) -> list[Curve]:
 def strips(systems: Sequence[System], split: str = "test") -> list[Strip]:
     """A strip of F1 for each system that has scores of the split."""
     return [Strip.of(system.name, values) for system in systems if (values := system.values(split, "f1"))]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The share of a system's runs (percent) that score more than each threshold (percent of F1)."""
+
+    name: str
+    thresholds: tuple[float, ...]
+    shares: tuple[float, ...]
+
+
+def profiles(scores: Mapping[str, Array], steps: int = 400) -> list[Profile]:
+    """The performance profile of each system. scores: [n] of all its runs; a threshold is a step from the next."""
+    every = np.concatenate(list(scores.values()))
+    thresholds = np.linspace(every.min() - 0.5, every.max() + 0.5, steps)
+    shown = tuple(thresholds.tolist())
+    return [
+        Profile(name, shown, tuple((100 * performance_profile(of, thresholds)).tolist())) for name, of in scores.items()
+    ]
 
 
 def ranked(systems: Sequence[System], out: Path, split: str = "test") -> list[Ranked]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis.claims import claim
 from bench.analysis.comparison import Comparison, Question, Test, adjusted, compare
+from bench.analysis.robust import Improvement
 from bench.analysis.stats import Bootstrap, OverBoth, Permutation, Randomization, Welch
 from bench.analysis.systems import Condition, System, systems_of
 from bench.points import points
@@ -96,6 +97,7 @@ def tests_table(condition: Condition, comparisons: Sequence[Comparison]) -> Tabl
             *_confidence(comparison.welch),
             *_p(comparison, "welch", "Welch"),
             *_p(comparison, "permutation", "permutation"),
+            *_improvement(comparison.improvement),
         ]
         documents = [
             *_confidence(comparison.bootstrap),
@@ -103,7 +105,7 @@ def tests_table(condition: Condition, comparisons: Sequence[Comparison]) -> Tabl
             *_p(comparison, "bootstrap", "bootstrap"),
         ]
         cells = [
-            *(_in_lines([system.name, _scored(comparison, system)]) for system in (comparison.a, comparison.b)),
+            *(_in_lines([system.name, *_scored(comparison, system)]) for system in (comparison.a, comparison.b)),
             TableCell(MISSING) if difference is None else _difference(comparison, difference),
             _in_lines(seeds or [MISSING]),
             _in_lines(documents or [MISSING]),
@@ -126,15 +128,22 @@ def _in_lines(lines: Sequence[str], value: float | None = None) -> TableCell:
     return TableCell(first, value, under=tuple(Line("", line) for line in others))
 
 
-def _scored(comparison: Comparison, system: System) -> str:
-    """What a system scored, and over how many seeds: `48.21 ± 0.62 (4 of 5 seeds*)`."""
+def _scored(comparison: Comparison, system: System) -> list[str]:
+    """What a system scored, and over how many seeds: `48.21 ± 0.62 (4 of 5 seeds*)`; and its interquartile mean."""
     summary = comparison.summary(system)
     if summary is None:
-        return f"{MISSING} (0 of {system.expected} seeds)"
+        return [f"{MISSING} (0 of {system.expected} seeds)"]
     score = points(summary.mean) + ("" if summary.std is None else f" ± {points(summary.std)}")
     if system.published:
-        return score + ("" if system.expected is None else f" ({system.expected} seeds claimed)")
-    return f"{score} ({system.seeds} seeds{'*' if system.partial else ''})"
+        return [score + ("" if system.expected is None else f" ({system.expected} seeds claimed)")]
+    middle = system.interquartile_mean(comparison.question.split, comparison.question.metric)
+    iqm = [] if middle is None else [f"IQM {points(middle)}"]
+    return [f"{score} ({system.seeds} seeds{'*' if system.partial else ''})", *iqm]
+
+
+def _improvement(found: Improvement | None) -> list[str]:
+    """`P(A > B) 0.96, 95 % 0.64 to 1.00`: of a seed of each."""
+    return [] if found is None else [f"P(A > B) {found.probability:.2f}, 95 % {found.low:.2f} to {found.high:.2f}"]
 
 
 def _confidence(tested: Welch | Bootstrap | OverBoth | None) -> list[str]:
