@@ -63,6 +63,10 @@ def main() -> None:
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
         print(f"docre-bench {version('docre-bench')} ({libraries})")
         return
+    if sys.platform == "win32":
+        # No SIGUSR2, no flock; and to ask whether a process lives, `os.kill(pid, 0)`, would interrupt it there.
+        print("bench: Windows is not supported; the Windows Subsystem for Linux (WSL) is Linux", file=sys.stderr)
+        sys.exit(2)
     let_threads_sleep()
     try:
         command_line(sys.argv[1] if len(sys.argv) > 1 else asked_command())(prog_name="bench")

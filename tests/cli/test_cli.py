@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from small_experiments import SMALL, documents, execute, plans
 
+from bench.cli.main import main
 from bench.data.formats.docred import write_documents
 from bench.runs.run_folder import RunFolder
 
@@ -66,6 +67,15 @@ def test_the_package_is_run_as_a_module_with_the_same_messages_and_exit_status(t
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"bench: nothing has been planned in {tmp_path}")
+
+
+def test_windows_is_refused_in_words(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "argv", ["bench", "status"])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    assert leaving.value.code == 2
+    assert "Windows is not supported" in capsys.readouterr().err
 
 
 def test_importing_the_module_that_is_run_runs_nothing():
