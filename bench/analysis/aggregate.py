@@ -15,9 +15,9 @@ from typing import Any
 from bench.analysis.metrics import COUNTED, METRICS, Metric
 from bench.errors import UsageError, plural
 from bench.points import points
+from bench.runs.archive import all_runs, nothing_planned
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
-from bench.runs.run_folder import run_folders
 from bench.runs.settings import by_share, parts_of
 
 ALL = "all"
@@ -115,20 +115,23 @@ def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
 def existing_cells(out: Path) -> list[Cell]:
     """`load_cells`, where there are any. Raises UsageError."""
     cells = load_cells(out)
-    if not cells and next(run_folders(out), None) is not None:
+    if not cells and all_runs(out):
         raise UsageError(f"no run in {out} can be read (`bench status --out {out}` says why)")
     if not cells:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+        raise UsageError(nothing_planned(out))
     return cells
 
 
 def load_cells(out: Path) -> list[Cell]:
-    """Every cell ever planned in `out`, in the order of setting and model. Tells what is left out on standard error."""
+    """Every cell ever planned in `out`, in the order of setting and model, those of its archive of records among them.
+
+    Tells what is left out on standard error.
+    """
     plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
     records: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
     errors: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
     damaged = newer = 0
-    for folder in run_folders(out):
+    for folder in all_runs(out):
         found = folder.verdict()
         plan = found.plan
         damaged, newer = damaged + bool(found.damage), newer + bool(found.newer)

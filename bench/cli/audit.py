@@ -40,11 +40,11 @@ def audit(
         findings, what = audit_published(numbers), f"{plural(len(numbers.rows), 'published row')} in {numbers.folder}"
     else:
         from bench.analysis.audit.records import audit_records
-        from bench.runs.run_folder import run_folders
+        from bench.runs.archive import all_runs, nothing_planned
 
-        runs = sum(1 for _ in run_folders(out))
+        runs = len(all_runs(out))
         if not runs:
-            raise UsageError(f"nothing has been planned in {out} (`bench run` does)")
+            raise UsageError(nothing_planned(out))
         findings, what = audit_records(out), f"{plural(runs, 'run')} in {out}"
     shown = [finding for finding in findings if kind in (None, finding.kind)]
     if as_json:

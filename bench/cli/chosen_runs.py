@@ -38,9 +38,10 @@ def chosen(views: Sequence[RunView], names: Sequence[str], out: Path) -> list[Ru
     Raises UsageError for a name that means no run, or could mean several without being the name of a row.
     """
     from bench.errors import UsageError
+    from bench.runs.archive import nothing_planned
 
     if not views:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+        raise UsageError(nothing_planned(out))
     wanted: dict[str, RunView] = {}
     for name in names:
         matching, is_row = _matching(views, name, out)

@@ -43,12 +43,13 @@ def status(
     from bench.cli.console import make_console
     from bench.errors import UsageError
     from bench.launch.status import observe
+    from bench.runs.archive import nothing_planned
 
     if stale and watch:
         raise UsageError("--stale looks once: leave out --watch")
     observed = observe(out)
     if not observed.runs:
-        raise UsageError(f"nothing has been planned in {out} (`bench run` does; --out says where)")
+        raise UsageError(nothing_planned(out))
     if stale:
         observed = replace(observed, runs=_stale(out, observed.runs))
     if as_json:

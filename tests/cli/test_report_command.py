@@ -32,8 +32,8 @@ def test_it_writes_one_page_and_its_tables_in_every_form(out, bench):
     assert status == 0
     assert str(out / "report" / "report.html") in printed
     files = {str(path.relative_to(out / "report")) for path in (out / "report").rglob("*") if path.is_file()}
-    names = ("table3-d-e", "claims-d-e-human", "robust-d-e-human", "data-d", "audit-published", "audit-published-kinds", "audit-own",
-             "audit-own-kinds")  # fmt: skip
+    names = ("table3-d-e", "claims-d-e-human", "robust-d-e-human", "data-d", "audit-published",
+             "audit-published-kinds", "audit-own", "audit-own-kinds")  # fmt: skip
     assert files == {"report.html", "runs.csv", "tables.md", "tables.tex"} | {
         f"tables/{name}.{form}" for name in names for form in ("csv", "tex")
     }

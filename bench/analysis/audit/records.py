@@ -18,10 +18,10 @@ from bench.analysis.audit.rows import mixed_encoders
 from bench.analysis.comparability import differences
 from bench.analysis.metrics import COUNTED, PRINTED
 from bench.analysis.published import Printed, PublishedRow
+from bench.runs.archive import all_runs
 from bench.runs.names import NO_ENCODER, model_name
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
-from bench.runs.run_folder import run_folders
 
 _CLOSE = 1e-6
 """Points of percent: scores and counts of one record are equal up to the last digits of a float."""
@@ -40,7 +40,7 @@ def audit_cells(cells: Sequence[Cell], rows: Sequence[PublishedRow], out: Path) 
 
 def unreadable(out: Path) -> Iterator[Finding]:
     """Runs whose plan cannot be read: they are in no row, and no row counts them as missing."""
-    for folder in run_folders(out):
+    for folder in all_runs(out):
         found = folder.verdict()
         if found.plan is None:
             yield Finding("fewer-seeds", "warning", folder.name, f"{found.why}: it is in no row", {})
