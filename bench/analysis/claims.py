@@ -49,7 +49,9 @@ def _main(comparison: Comparison) -> str:
         return f"{a.name} and {b.name} do not differ at all: the same counts on every document, seed by seed."
     shown = scope(comparison.holm)
     if comparison.welch is None:
-        why = "one seed tells nothing of another" if _fewest(comparison) < 2 else "the seeds do not differ at all"
+        why = (
+            "one seed tells nothing of another" if _fewest(comparison) < 2 else "their scores do not vary with the seed"
+        )
         runs = f"these very runs of {better} are better than those of {worse} by {lead} on documents like these"
         only = f" Only {runs}." if shown == "documents" else ""
         return f"Nothing may be claimed about the models: {why}.{only}"
@@ -96,7 +98,7 @@ def _untestable(comparison: Comparison) -> list[str]:
             reasons.append(f"{system.name} is one seed")
         elif summary is not None and summary.std is None:
             reasons.append(f"{system.name} has no deviation")
-    return reasons or ["the seeds do not differ at all"]
+    return reasons or ["their scores do not vary with the seed"]
 
 
 def _preliminary(comparison: Comparison) -> list[str]:

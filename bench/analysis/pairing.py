@@ -79,6 +79,13 @@ class Pairing:
             return
         if name.startswith(PUBLISHED):
             rows = [row for condition in self.conditions for row in self._rows(condition)]
+            if not rows:
+                published = {f"{row.dataset}, {row.setting}" for row in (self.published.rows if self.published else ())}
+                places = "; ".join(map(str, self.conditions)) or "no place"
+                raise UsageError(
+                    f"no published row has {self.question.title} in {places}: numbers are comparable on the same data "
+                    f"and setting alone. There are rows of {'; '.join(sorted(published))}"
+                )
             raise unknown(
                 "published row",
                 name.removeprefix(PUBLISHED),

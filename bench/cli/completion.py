@@ -73,6 +73,27 @@ def complete_dataset(incomplete: str) -> list[str]:
     return []
 
 
+def complete_format(incomplete: str) -> list[str]:
+    """Forms of documents."""
+    from bench.data.formats.detect import FORMATS
+
+    return _offers(FORMATS, incomplete)
+
+
+def complete_pairs(incomplete: str) -> list[str]:
+    """Orders of candidate pairs."""
+    from bench.data.formats.pair_order import ORDERS
+
+    return _offers(ORDERS, incomplete)
+
+
+def complete_rule(incomplete: str) -> list[str]:
+    """Rules by which labels are left out."""
+    from bench.label_share import RULES
+
+    return _offers(RULES, incomplete)
+
+
 def complete_preset(incomplete: str) -> list[str]:
     """Presets; a file is completed by the shell."""
     from bench.experiment.config import preset_names

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.command import Command
-from bench.cli.completion import complete_dataset
+from bench.cli.completion import complete_dataset, complete_format
 from bench.cli.options import PairsOption
 from bench.cli.thin import thin
 
@@ -24,6 +24,7 @@ FormatOption = Annotated[
         "--format",
         help="docred, docgnre, linked-docred, hacred, dwie, chemdisgene (JSON, or PubTator abstracts with their tables "
         "beside them), cdr, gda (17 columns), bc5cdr, biored (PubTator, BioC); found from the content if not given.",
+        autocompletion=complete_format,
     ),
 ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.completion import complete_format
 from bench.cli.options import PairsOption
 from bench.points import points
 
@@ -37,6 +38,7 @@ def evaluate(
         typer.Option(
             "--format",
             help="Of the documents, as of `bench data add`; found from the content if not given.",
+            autocompletion=complete_format,
         ),
     ] = None,
     pairs: PairsOption = None,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import complete_pairs
+
 if TYPE_CHECKING:
     from bench.inference.trust import Trust
 
@@ -44,7 +46,8 @@ PairsOption = Annotated[
     str | None,
     typer.Option(
         help="BC5CDR, GDA: first-in-text makes whichever of the two the text mentions first the head, as ATLOP "
-        "does. Default: from the chemical, or gene, to the disease."
+        "does. Default: from the chemical, or gene, to the disease.",
+        autocompletion=complete_pairs,
     ),
 ]
 

@@ -36,10 +36,12 @@ def predict(
 
     from bench.cores import find_cores
     from bench.inference.finished_run import predict_file
+    from bench.runs.names import model_name
 
     torch.set_num_threads(find_cores().threads())
-    count, titles, cut = predict_file(folder, documents, to, trust)
-    typer.echo(f"{plural(count, 'triple')} of {plural(titles, 'document')} in {to}")
-    if cut:
+    predicted = predict_file(folder, documents, to, trust)
+    by = f"{model_name(predicted.plan.model, predicted.plan.variant)}, trained on {predicted.plan.dataset}"
+    typer.echo(f"{plural(predicted.triples, 'triple')} of {plural(predicted.documents, 'document')} in {to}, by {by}")
+    if cut := predicted.mentions_cut:
         lie = "lies past the length limit and was" if cut == 1 else "lie past the length limit and were"
         typer.echo(f"{plural(cut, 'mention')} {lie} not seen", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.completion import complete_dataset
+from bench.cli.completion import complete_dataset, complete_rule
 
 if TYPE_CHECKING:
     from bench.data.catalog.dataset import Dataset
@@ -27,7 +27,7 @@ def thin(
     keep: Annotated[
         str, typer.Option(help="Shares of the labelled training triples, in percent, comma-separated.")
     ] = "5%,10%,19%,50%,100%",
-    rule: Annotated[str, typer.Option(help=RULE)] = "per-type",
+    rule: Annotated[str, typer.Option(help=RULE, autocompletion=complete_rule)] = "per-type",
     seed: Annotated[int, typer.Option(min=0, help="Of the draws; a smaller share is part of a larger one.")] = 0,
     to: Annotated[
         Path | None, typer.Option(help="A folder to write the label sets to, for other programs: DocRED's JSON.")

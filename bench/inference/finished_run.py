@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.catalog.dataset import open_dataset
@@ -28,10 +28,18 @@ from bench.runs.run_folder import RunFolder, not_finished
 from bench.runs.triple_scores import scores_path
 
 
-def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_ONLY) -> tuple[int, int, int]:
-    """Write the predictions of a run's model on the file `documents` to `to`. trust: whose code the model may be.
+@dataclass(frozen=True)
+class Predicted:
+    """What was predicted: triples, of how many documents; mentions that lay past the length limit; by which run."""
 
-    Returns how many triples, how many documents, and how many mentions lay past the length limit.
+    triples: int
+    documents: int
+    mentions_cut: int
+    plan: RunPlan
+
+
+def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_ONLY) -> Predicted:
+    """Write the predictions of a run's model on the file `documents` to `to`. trust: whose code the model may be.
 
     Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is, `NotFiniteError`.
     """
@@ -52,7 +60,7 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
         with handling_signals():
             predictions = predicted(fitted_again(trusted, open_dataset(plan.dataset)), read, str(documents))
         write_submission(to, predictions)
-        return len(predictions), len(read), 0
+        return Predicted(len(predictions), len(read), 0, plan)
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
         try:
             predictor = predictor_of(out, plan, interrupt, trust)
@@ -71,7 +79,7 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
         except Interrupted as interrupted:
             raise BenchError(f"stopped ({interrupted}); nothing was written") from interrupted
     write_submission(to, predictions)
-    return len(predictions), len(read), features.mentions_cut
+    return Predicted(len(predictions), len(read), features.mentions_cut, plan)
 
 
 def score_again(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bench.analysis.aggregate import Cell
-from bench.filesystem import write_atomically
+from bench.filesystem import read_json, write_atomically, write_json
 from bench.report.material import Material
 from bench.report.render.csv import to_csv
 from bench.report.render.html import Page, anchor, to_html
@@ -19,6 +20,8 @@ from bench.report.table import Table
 from bench.report.tables.overview import overview_tables, shown_metrics
 from bench.report.tables.runs import RUNS, runs_csv
 
+TABLES_WRITTEN = ".tables.json"
+"""In the folder of a report: the tables that it wrote, so that the next one can remove those that are no more."""
 WIDE = 140
 """Columns of a terminal on which dev and test go side by side."""
 WIDER = 30
@@ -42,7 +45,10 @@ def write_tables(out: Path, cells: Sequence[Cell]) -> Path:
 
 
 def write_report(page: Page, material: Material, to: Path) -> list[Path]:
-    """`report.html`, `runs.csv`; its tables in `tables.md` and `tables.tex` (it compiles), each one in `tables/`."""
+    """`report.html`, `runs.csv`; its tables in `tables.md` and `tables.tex` (it compiles), each one in `tables/`.
+
+    Tables in `tables/` that an earlier report wrote there and this one has not are removed.
+    """
     every = [table for section in page.sections for table in (*section.tables, *section.folded)]
     tables = [table for table in every if table.name != RUNS]
     files = {
@@ -56,7 +62,17 @@ def write_report(page: Page, material: Material, to: Path) -> list[Path]:
         files[f"tables/{anchor(table.name)}.csv"] = to_csv(table)
     for name, text in files.items():
         write_atomically(to / name, text.encode())
+    _forget_others(to, [name for name in files if "/" in name])
     return [to / name for name in files]
+
+
+def _forget_others(to: Path, names: Sequence[str]) -> None:
+    """Remove what `.tables.json` says an earlier report wrote, but for `names`, which it says from now on."""
+    earlier = read_json(to / TABLES_WRITTEN)
+    for name in earlier if isinstance(earlier, list) else ():
+        if name not in names and isinstance(name, str) and re.fullmatch(r"tables/[^/\\]+\.(tex|csv)", name):
+            (to / name).unlink(missing_ok=True)
+    write_json(to / TABLES_WRITTEN, sorted(names), 1)
 
 
 def _on_a_page(table: Table) -> str:

@@ -455,7 +455,7 @@ def test_the_command_prints_every_number_as_json(bench, out):
         (("m", "n", "--metric", "f2"), "unknown metric 'f2'"),
         (("m", "n", "--dataset", "x"), "unknown dataset of these runs 'x'"),
         (("m", "n", "--split", "train"), "has no scores of 'train': --split dev"),
-        (("m", "published:X"), "unknown published row 'X'"),
+        (("m", "published:X"), "no published row has test F1 in d, human, e: numbers are comparable on the same data"),
     ],
 )
 def test_what_cannot_be_compared_is_said(bench, out, arguments, message):

@@ -66,6 +66,12 @@ def test_names_that_are_registered_are_offered(complete, small_home, monkeypatch
     assert complete("bench models show ttm") == ["ttmre", "ttmre-released"]
 
 
+def test_what_an_option_may_be_is_offered(complete):
+    assert complete("bench evaluate --format bi") == ["biored"]
+    assert complete("bench data thin sample --rule at") == ["at-random"]
+    assert complete("bench data add x --pairs ") == ["first-in-text"]
+
+
 def test_commands_are_offered(complete):
     assert {"logs", "losses"} <= set(complete("bench lo"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,13 +35,25 @@ def test_it_writes_one_page_and_its_tables_in_every_form(out, bench):
     files = {str(path.relative_to(out / "report")) for path in (out / "report").rglob("*") if path.is_file()}
     names = ("table3-d-e", "claims-d-e-human", "robust-d-e-human", "data-d", "audit-published",
              "audit-published-kinds", "audit-own", "audit-own-kinds")  # fmt: skip
-    assert files == {"report.html", "runs.csv", "tables.md", "tables.tex"} | {
+    assert files == {"report.html", "runs.csv", "tables.md", "tables.tex", ".tables.json"} | {
         f"tables/{name}.{form}" for name in names for form in ("csv", "tex")
     }
     page = (out / "report" / "report.html").read_text()
     assert "out of &lt;memory&gt; &amp; 100% gone" in page
     assert "6 of 7" in page
     assert "out of \\textless{}memory\\textgreater{} \\& 100\\% gone" in (out / "report" / "tables.tex").read_text()
+
+
+def test_tables_of_an_earlier_report_that_this_one_has_not_are_removed(out, bench):
+    bench("report", "--out", out, "--no-figures")
+    tables = out / "report" / "tables"
+    (tables / "own.csv").write_text("")
+    for folder in (out / "runs").glob("two*"):
+        shutil.rmtree(folder)
+    bench("report", "--out", out, "--no-figures")
+    left = {path.name for path in tables.iterdir()}
+    assert "claims-d-e-human.csv" not in left
+    assert {"table3-d-e.csv", "table3-d-e.tex", "own.csv"} <= left
 
 
 def test_made_twice_it_is_the_same_to_the_byte(out, bench, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_records import plan
 
 from bench.cli import dry_run_costs
 from bench.cores import Cores
@@ -48,9 +49,9 @@ def test_an_estimate_is_made_with_the_threads_that_the_run_would_have(
 
 
 def test_predicting_takes_the_cores_that_are_free(bench, threads, monkeypatch, tmp_path):
-    def predict_file(*arguments) -> tuple[int, int, int]:
+    def predict_file(*arguments) -> finished_run.Predicted:
         threads.append(torch.get_num_threads())
-        return 0, 0, 0
+        return finished_run.Predicted(0, 0, 0, plan())
 
     monkeypatch.setattr(finished_run, "predict_file", predict_file)
     (tmp_path / "run").mkdir()

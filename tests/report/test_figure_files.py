@@ -133,3 +133,12 @@ def test_a_digest_sees_every_number_of_an_array_and_whatever_kind_of_mapping():
     assert len({Drawing(f, ()).digest(n) for f in "fg" for n in "nm"}) == 4
     with pytest.raises(TypeError, match="cannot be drawn from set"):
         Drawing("f", ({1},)).digest("n")
+
+
+def test_a_figure_that_there_is_no_more_is_removed_unless_somebody_has_changed_it(tmp_path: Path):
+    write_figures({"one": strips(1.0, 2.0), "two": strips(3.0, 4.0)}, tmp_path)
+    (tmp_path / "own.png").write_bytes(b"")
+    (tmp_path / "two.svg").write_text("edited")
+    write_figures({"one": strips(1.0, 2.0)}, tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".drawn.json", "own.png", "two.svg", *(f"one.{form}" for form in FORMS)}

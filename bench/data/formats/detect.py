@@ -173,10 +173,10 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(name: str) -> Format:
-    """The form of that name. UsageError naming the choices if there is none."""
-    if name not in FORMATS:
+    """The form of that name, in capitals or not. UsageError naming the choices if there is none."""
+    if name.lower() not in FORMATS:
         raise unknown("format", name, FORMATS)
-    return FORMATS[name]
+    return FORMATS[name.lower()]
 
 
 def with_order(form: Format, order: Order | None) -> Format:

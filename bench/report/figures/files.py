@@ -91,6 +91,8 @@ def write_figures(
 ) -> tuple[dict[str, str], set[str]]:
     """Have the files of each figure in the folder, by its name; those that are as they would be drawn stay.
 
+    Figures that an earlier report drew and this one has not are removed.
+
     processes: at most so many at once.   on_progress: told how many are drawn, and of how many.
     Returns the SVG of each, to stand in a page, and the characters that no font here has.
     """
@@ -108,6 +110,8 @@ def write_figures(
         if not files.boxes:  # or a font that is installed would change nothing
             drawn[name] = {"from": digests[name], **{form: _checksum(files.content[form]) for form in FORMS}}
         on_progress(done, len(todo))
+    for name in before.entries.keys() - drawings.keys():
+        before.remove(name)
     if drawn != before.entries:
         write_atomically(folder / _KeptFigures.NAME, json.dumps(drawn, indent=1, sort_keys=True).encode())
     return shown, boxes
@@ -146,6 +150,14 @@ class _KeptFigures:
         except (OSError, ValueError):
             content = {}  # all are drawn
         return cls(folder, content if isinstance(content, dict) else {})
+
+    def remove(self, name: str) -> None:
+        """Take away a figure that there is no more, as far as its files are as they were written."""
+        entry = self.entries[name]
+        for path in (self.folder / f"{name}.{form}" for form in FORMS):
+            is_ours = path.parent == self.folder and path.is_file() and isinstance(entry, dict)
+            if is_ours and _checksum(path.read_bytes()) == entry.get(path.suffix[1:]):
+                path.unlink()
 
     def svg_of(self, name: str, digest: str) -> str | None:
         """The figure's SVG, where it was drawn from this and all of its files are as they were written."""

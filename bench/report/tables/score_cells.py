@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bench.analysis.aggregate import ALL, mean_and_std
 from bench.analysis.comparability import differences
 from bench.analysis.metrics import COLUMNS, METRICS, Metric
-from bench.analysis.published import Printed, PublishedRow
+from bench.analysis.published import UNSTATED, Printed, PublishedRow
 from bench.analysis.systems import System
 from bench.report.table import MISSING, Column, Line, TableCell, TableRow
 from bench.report.tables.verdicts import Verdict, against, signed, verdicts
@@ -197,6 +197,8 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
     own, usual = entry.system.plan.encoder, encoders.most_common(1)[0][0]
     if own == NO_ENCODER != usual:
         yield "has no encoder"
+    elif own != usual and entry.system.is_without_encoder:
+        yield "made elsewhere, with an encoder that is not stated" if own == UNSTATED else f"made elsewhere with {own}"
     elif own != usual:
         yield f"mixed encoders: {own}, where most rows have {usual}"
     yield from _trained_unlike(entry.name, {name: plan.last for name, plan in plans.items() if plan.last})
