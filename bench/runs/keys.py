@@ -38,10 +38,10 @@ def stage_content(stage: dict[str, Any], without: Set[str]) -> dict[str, Any]:
     content["training"] = dict(content["training"])
     if loss := content.get("loss"):  # what it is called, and where it is, decides nothing
         content["loss"] = {name: value for name, value in loss.items() if name not in ("name", "reference")}
-    later = ("patience", "freeze_encoder", "tokens_per_batch", "compile", "window")
+    later = ("patience", "freeze_encoder", "tokens_per_batch", "compile", "window", "order_seed", "dropout_seed")
     for fields, names in ((content, ("teacher", "signal", "causal", "relation_texts")), (content["training"], later)):
         for name in names:
-            if fields.get(name, "not asked for") in (None, False):
+            if name in fields and (fields[name] is None or fields[name] is False):  # a seed may be 0
                 del fields[name]
     if content.get("imported", "not asked for") is None:
         del content["imported"]

@@ -130,7 +130,20 @@ class StagePlan(_Frozen):
         for later in ("imported", "relation_texts", "loss", "label_share"):
             if content[later] is None:
                 del content[later]
+        for later in ("order_seed", "dropout_seed"):
+            if content["training"][later] is None:
+                del content["training"][later]
         return content
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of the order of documents."""
+        return self.seed if self.training.order_seed is None else self.training.order_seed
+
+    @property
+    def dropout_seed(self) -> int:
+        """The seed of what is drawn in a step: dropout, and whatever else a model draws there."""
+        return self.seed if self.training.dropout_seed is None else self.training.dropout_seed
 
     @property
     def key(self) -> str:

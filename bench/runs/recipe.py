@@ -23,6 +23,7 @@ AskedPrecision = Literal["auto", "fp32", "bf16", "bf16-on-gpu"]
 
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Training(BaseModel):
@@ -53,6 +54,10 @@ class Training(BaseModel):
     patience: Positive | None = Field(None, description="stop after this many epochs without a better dev F1")
     select: Literal["best", "last"] = Field("best", description="which epoch's model is kept, by dev F1")
     select_on: Literal["dev", "dev_ext"] = Field("dev", description="the labels that choose the epoch")
+    order_seed: Seed | None = Field(None, description="of the order of documents; not set, the run's own seed")
+    dropout_seed: Seed | None = Field(
+        None, description="of dropout, and whatever else is drawn in a step; not set, the run's own seed"
+    )
 
 
 class Stage(BaseModel):

@@ -118,7 +118,7 @@ class StageTrainer:
         self.optimizer = make_optimizer(self.system, self.training, plan.freeze)
         self.losses = self.group.losses(self.system, self.training.precision)
         self.checkpoints = Checkpoints(folder / "checkpoints")
-        self.schedule = Schedule(data.train.lengths, self.training, seed=plan.seed * 1009 + plan.position)
+        self.schedule = Schedule(data.train.lengths, self.training, seed=plan.order_seed * 1009 + plan.position)
         self.steps = self.schedule.steps
 
     def run(self) -> TrainingState:
@@ -212,7 +212,7 @@ class StageTrainer:
         self.losses = self.group.losses(self.system, self.training.precision)
 
     def _update(self, state: TrainingState, loaded: list[Batch], log: StepLog | None) -> None:
-        set_seed(self.device, step_seed(self.plan.seed, self.plan.position, state.step))
+        set_seed(self.device, step_seed(self.plan.dropout_seed, self.plan.position, state.step))
         self.system.train()
         self.optimizer.zero_grad(set_to_none=True)
         rates = set_learning_rates(self.optimizer, state.step, self.steps, self.training.warmup)

@@ -290,3 +290,35 @@ def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
+
+
+def losses_of(out: Path, plan: RunPlan) -> list[float]:
+    return [line["loss"] for line in log_of(out, plan) if "loss" in line]
+
+
+def test_order_and_dropout_have_seeds_of_their_own_where_they_are_asked_for(tmp_path):
+    """Of the run's own seed they give what it gives; of others only what they are the seed of is another."""
+    (own,) = plans("atlop", seeds="3,")
+    (same,) = plans("atlop", "order_seed=3", "dropout_seed=3", seeds="3,")
+    (other_order,) = plans("atlop", "order_seed=4", seeds="3,")
+    (other_dropout,) = plans("atlop", "dropout_seed=0", seeds="3,")
+    (other_weights,) = plans("atlop", "order_seed=3", "dropout_seed=3", seeds="4,")
+    every = [own, same, other_order, other_dropout, other_weights]
+    assert len({plan.key for plan in every}) == len(every)
+    assert execute(tmp_path, every) == []
+    first = losses_of(tmp_path, own)
+    assert losses_of(tmp_path, same) == first
+    for plan in (other_order, other_dropout, other_weights):
+        assert losses_of(tmp_path, plan) != first
+    weights = {plan.key: selected(tmp_path, plan) for plan in every}
+    assert all(torch.equal(value, weights[same.key][name]) for name, value in weights[own.key].items())
+
+
+def test_what_is_drawn_by_a_seed_is_drawn_whatever_the_run_is_called(tmp_path):
+    """With the seeds of order and dropout held fixed, only the first weights are left to the run's own."""
+    one, two = plans("atlop", "order_seed=0", "dropout_seed=0", seeds="1,2")
+    assert [stage.order_seed for stage in (*one.stages, *two.stages)] == [0, 0]
+    assert [stage.dropout_seed for stage in (*one.stages, *two.stages)] == [0, 0]
+    assert {"order_seed", "dropout_seed"} <= one.stages[0].model_dump(mode="json")["training"].keys()
+    (plain,) = plans("atlop", seeds="1,")
+    assert not {"order_seed", "dropout_seed"} & plain.stages[0].model_dump(mode="json")["training"].keys()
