@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from bench.analysis.comparison import ALPHA, Comparison, Test
+from bench.analysis.stats import detectable
 from bench.analysis.systems import same_encoder
 from bench.points import points
 
@@ -83,7 +84,8 @@ def _anything(comparison: Comparison, test: Literal["both", "welch"]) -> str:
     assert tested is not None
     over, range_ = _OVER[test], f"{points(tested.low, '+')} to {points(tested.high, '+')} points"
     if tested.low <= 0 <= tested.high:
-        return f"over {over}, it may be anything from {range_}."
+        found = f"one of {points(detectable(tested))} would have been found four times in five"
+        return f"over {over}, it may be anything from {range_}; {found}."
     p = f"p is {comparison.holm[test]:.4f} once corrected for all the comparisons made"
     return f"over {over}, {p} (by itself, it may be anything from {range_})."
 

@@ -35,6 +35,8 @@ from bench.metrics import arithmetic
 Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
+POWER = 0.8
+"""How often a difference is to be found for which an experiment is called large enough."""
 RESAMPLES = 10_000
 EXACT_SPLITS = 200_000
 """Up to this many ways to divide the seeds, all of them are looked at (10 against 10 are 184,756)."""
@@ -168,6 +170,27 @@ def over_both(welch: Welch | None, bootstrap: Bootstrap | None, confidence: floa
     df = _satterthwaite(parts, (welch.df, bootstrap.documents - 1))
     difference, low, high, t, df, p = _student(welch.difference, math.sqrt(sum(parts)), df, confidence)
     return OverBoth(difference, min(low, welch.low), max(high, welch.high), t, df, max(p, welch.p))
+
+
+def detectable(tested: Welch | OverBoth, power: float = POWER, confidence: float = CONFIDENCE) -> float:
+    """The difference that such a test finds with probability `power`, were the standard error what it was seen to be.
+
+    From the noncentral t distribution, two-sided. It is of another experiment with as many seeds and documents.
+    """
+    critical = float(special.stdtrit(tested.df, (1 + confidence) / 2))
+    error = (tested.high - tested.low) / 2 / critical
+
+    def found(shift: float) -> float:
+        above = 1 - special.nctdtr(tested.df, shift, critical)
+        return float(above + special.nctdtr(tested.df, shift, -critical))
+
+    low, high = 0.0, 1.0
+    while found(high) < power:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if found(middle) >= power else (middle, high)
+    return high * error
 
 
 def _satterthwaite(parts: Sequence[float], df: Sequence[float]) -> float:

@@ -97,6 +97,8 @@ def _print(comparisons: Sequence[Comparison]) -> None:
 def _as_json(comparison: Comparison) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from bench.analysis.stats import detectable
+
     question = comparison.question
     return {
         **comparison.condition._asdict(),
@@ -115,7 +117,7 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             "bootstrap": comparison.bootstrap and asdict(comparison.bootstrap),
             "randomization": comparison.randomization and comparison.randomization.p,
         },
-        "over_both": comparison.both and asdict(comparison.both),
+        "over_both": comparison.both and {**asdict(comparison.both), "detectable": detectable(comparison.both)},
         "holm": {"comparisons": comparison.family, **comparison.holm},
         "unlike": [asdict(difference) for difference in comparison.unlike],
     }

@@ -438,7 +438,7 @@ def test_the_command_prints_every_number_as_json(bench, out):
     )
     assert shown["difference"] == pytest.approx(shown["a"]["mean"] - shown["b"]["mean"])
     assert set(shown["over_seeds"]["welch"]) == {"difference", "low", "high", "t", "df", "p", "error"}
-    assert set(shown["over_both"]) == {"difference", "low", "high", "t", "df", "p"}
+    assert set(shown["over_both"]) == {"difference", "low", "high", "t", "df", "p", "detectable"}
     assert (
         shown["over_documents"]["bootstrap"]["low"] < shown["difference"] < shown["over_documents"]["bootstrap"]["high"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from bench.analysis.stats import (
     Summary,
+    Welch,
+    detectable,
     holm,
     over_both,
     paired_bootstrap,
@@ -354,3 +357,19 @@ def test_over_both_nothing_is_said_that_seeds_alone_do_not_say(seeds):
         both = over_both(of_seeds, of_documents)
         assert both.p >= of_seeds.p
         assert both.low <= of_seeds.low <= of_seeds.high <= both.high
+
+
+@pytest.mark.parametrize(("n", "std"), [(5, 0.5), (10, 1.5)])
+def test_what_is_called_detectable_is_found_four_times_in_five(n, std):
+    generator = np.random.default_rng(5)
+    # The error and degrees of freedom that there are on average.
+    tested = Welch(0.0, -1.0, 1.0, 0.0, 2 * n - 2, 1.0, std * np.sqrt(2 / n))
+    margin = scipy.stats.t.ppf(0.975, tested.df) * tested.error
+    apart = detectable(dataclasses.replace(tested, low=-margin, high=margin))
+    found = 0
+    for _ in range(3000):
+        test = welch(generator.normal(apart, std, n), generator.normal(0, std, n))
+        found += test is not None and test.p < 0.05
+    assert found / 3000 == pytest.approx(0.8, abs=0.03)
+    # Twice the interval, twice the difference.
+    assert detectable(dataclasses.replace(tested, low=-2 * margin, high=2 * margin)) == pytest.approx(2 * apart)
