@@ -52,9 +52,11 @@ class ConfigFile(Options):
 
     experiment: the rows of a matrix; each is an experiment of its own, for which the keys beside it are defaults.
     extends: another file, or a preset, whose keys are defaults for all of these; its matrix too, if this has none.
+    in_names: whether rows of tables say what is in `set` here; false for what all rows of some experiments share.
     """
 
     extends: Name | None = None
+    in_names: Annotated[bool, Field(strict=True)] = True
     experiment: list[Options] = []
 
 
@@ -80,7 +82,7 @@ class Experiment:
     """Everything a plan is made from: `models` in `settings` on one data set with one encoder, `seeds` times each.
 
     presets, changes: levels of hyperparameters (`bench.experiment.overrides`), the project's and the user's, each in
-    rising order of precedence.
+    rising order of precedence.   named: those of `changes` that rows of tables say.
     """
 
     models: tuple[Variant, ...]
@@ -91,6 +93,7 @@ class Experiment:
     max_length: int
     presets: tuple[Mapping[str, Any], ...]
     changes: tuple[Mapping[str, Any], ...]
+    named: tuple[Mapping[str, Any], ...]
 
     @property
     def overrides(self) -> tuple[Mapping[str, Any], ...]:
@@ -235,6 +238,7 @@ def _experiment(layers: Sequence[_Layer]) -> Experiment:
         max_length=_last(layers, "max_length", DEFAULT_MAX_LENGTH),
         presets=tuple(layer.options.set for layer in presets),
         changes=tuple(layer.options.set for layer in own),
+        named=tuple(layer.options.set for layer in own if getattr(layer.options, "in_names", True)),
     )
 
 

@@ -106,7 +106,7 @@ def _plan_run(
     return RunPlan(
         metric=METRIC_VERSION,
         model=variant.entry.name,
-        variant=variant_name(variant, setting, experiment.changes),
+        variant=variant_name(variant, setting, experiment.named),
         dataset=dataset.name,
         setting=setting,
         encoder=encoder_name,

@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.experiment.config import CommandLine, Experiment, Options, dataset_preset, make_experiments, read_config
-from bench.experiment.variants import resolve_stages
+from bench.experiment.variants import resolve_stages, variant_name
 from bench.interface import SETTINGS
 
 
@@ -443,3 +443,19 @@ def test_what_a_model_does_not_have_is_left_out_with_the_reason():
 def test_nothing_left_is_an_error_with_the_reason():
     with pytest.raises(UsageError, match=r"^dreeam has no setting distant: there it is a student"):
         make_experiments(CommandLine(models="dreeam", settings="distant"))
+
+
+def test_what_a_file_keeps_out_of_names_counts_all_the_same(toml, tmp_path):
+    base = tmp_path / "base.toml"
+    base.write_text("in_names = false\n[set]\nepochs = 2\n[set.distant]\nepochs = 1")
+    path = toml('extends = "base.toml"\nmodels = ["atlop", "ttmre:layers=1"]\n[set]\nbatch_size = 2')
+    experiment = make_experiment(config=path, changes=("head_lr=0.1",))
+    assert [variant_name(variant, "human+distant", experiment.named) for variant in experiment.models] == [
+        "batch_size=2,head_lr=0.1",
+        "batch_size=2,head_lr=0.1,layers=1",
+    ]
+    training = resolve_stages(experiment.models[0], "human+distant", experiment.overrides)[0].training
+    assert (training.epochs, training.batch_size, training.head_lr) == (1, 2, 0.1)
+    base.write_text("in_names = 0")
+    with pytest.raises(UsageError, match="in_names"):
+        make_experiment(config=path)
