@@ -80,7 +80,7 @@ def sections(material: Material, results: Results, figures: Sequence[tuple[str, 
         yield Section("claims", "What may be claimed", intro, folded=claims)
     if robust := apart(robust_tables(conditions, MOST_CONDITIONS)):
         intro = "Measures of all seeds, which one odd seed does not move (Agarwal et al., NeurIPS 2021). Click to open."
-        yield Section("robust", "Seeds without the odd ones", intro, figures=of("robust"), folded=robust)
+        yield Section("robust", "Robust measures", intro, figures=of("robust"), folded=robust)
     if seeds := of("seeds"):
         yield Section("seeds", "Seeds", _of_how_many(seeds, conditions), figures=seeds)
     if material.ablations:

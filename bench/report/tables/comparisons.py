@@ -58,6 +58,8 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
         rows.append(TableRow(tuple(cells)))
     titles = ("Best", "Other", "Difference", "Over seeds", "Over documents", "Over both", "What may be claimed")
     further = "1 row further down is" if left_out == 1 else f"{left_out} rows further down are"
+    corrected = f" p values are Holm's over these {len(comparisons)} comparisons; intervals are of each by itself."
+    holm = corrected if len(comparisons) > 1 else ""
     more = f" {further} left out." if left_out else ""
     return Table(
         name=f"claims-{condition.heading}",
@@ -65,8 +67,8 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
         caption=(
             "The row with the best test F1 against each other one. Over seeds: 95 % interval and p of Welch's t. Over "
             "documents: 95 % interval of the paired bootstrap, p of approximate randomization, "
-            f"{RESAMPLES:,} resamples (bench compare takes more). Over both: seeds and documents drawn anew. p values "
-            f"are Holm's over these {len(comparisons)} comparisons; intervals are of each difference by itself.{more}"
+            f"{RESAMPLES:,} resamples (bench compare takes more). Over both: seeds and documents drawn anew."
+            f"{holm}{more}"
         ),
         columns=tuple(Column(title, numeric=title == "Difference") for title in titles),
         rows=tuple(rows),

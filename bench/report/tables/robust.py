@@ -72,7 +72,7 @@ def _of_condition(condition: Condition, scores: Mapping[str, Array]) -> Table:
         rows.append(_row(name, [scores[name]], (f"{found.probability:.2f}", found.probability), (range_, None)))
     return Table(
         name=f"robust-{condition.heading}",
-        title=f"Seeds without the odd ones: {condition.heading}",
+        title=f"Robust measures: {condition.heading}",
         caption=(
             f"Test F1. {_WHAT}P: how likely a seed of the first row is above one of this (ties count half), with "
             "Newcombe's 95 % interval, of new seeds on these documents. It describes; what may be claimed is told by "
@@ -98,7 +98,7 @@ def _over_all(conditions: Sequence[Condition], scores: Scores) -> Table:
     listed = "; ".join(str(condition) for condition in conditions)
     return Table(
         name="robust-all",
-        title=f"Seeds without the odd ones: {len(conditions)} conditions together",
+        title=f"Robust measures: {len(conditions)} conditions together",
         caption=(
             f"Test F1 of all seeds of {listed}. {_WHAT}P: how likely a seed of the first row is above one of this, a "
             "mean over the conditions, and in how many of them that is more likely than not."
@@ -111,7 +111,7 @@ def _over_all(conditions: Sequence[Condition], scores: Scores) -> Table:
 def _columns(*last: str) -> tuple[Column, ...]:
     numeric = {"Seeds", "Mean ± std", "IQM", last[0]}
     return tuple(
-        Column(title, numeric=title in numeric) for title in ("", "Seeds", "Mean ± std", "IQM", "IQM: 95 %", *last)
+        Column(title, numeric=title in numeric) for title in ("Model", "Seeds", "Mean ± std", "IQM", "IQM: 95 %", *last)
     )
 
 
