@@ -40,6 +40,14 @@ WaitForLocksOption = Annotated[
     ),
 ]
 
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Trackers that are told of the runs, comma-separated: tensorboard, wandb, mlflow, trackio; none. Default: "
+        "those of the file of --config, or of BENCH_TRACK.",
+    ),
+]
+
 PairsOption = Annotated[
     str | None,
     typer.Option(
