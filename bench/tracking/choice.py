@@ -64,7 +64,5 @@ def check_installed(names: Sequence[str]) -> None:
             if not requirement.specifier.contains(found, prereleases=True):
                 wrong[str(requirement)] = f"{name} is version {found}, expected {requirement.specifier}"
     if wrong:
-        brought = " ".join(f"'{requirement}'" for requirement in wrong)
-        raise UsageError(
-            f"--track {','.join(names)}: {'; '.join(wrong.values())}. This brings it: pip install {brought}"
-        )
+        command = " ".join(["pip install", *(f"'{requirement}'" for requirement in wrong)])
+        raise UsageError(f"--track {','.join(names)}: {'; '.join(wrong.values())}. This brings it: {command}")

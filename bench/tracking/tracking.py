@@ -38,13 +38,13 @@ FOLDER = "tracking"
 class Tracking:
     """The trackers of one process.
 
-    out: the output folder.   names: of the trackers.   One that has raised is left out until the next run.
+    out: the output folder.   names: of the trackers.   One that has raised is left out from then on.
     """
 
     out: Path
     names: Sequence[str] = ()
     _active: dict[str, Tracker] = field(default_factory=dict)
-    _complained: set[str] = field(default_factory=set)
+    _failed: set[str] = field(default_factory=set)
     _told: dict[str, Any] = field(default_factory=dict)
     _run: TrackedRun | None = None
 
@@ -100,7 +100,8 @@ class Tracking:
         stored = read_json(self._marks)
         self._told = stored if _is_marks(stored) else {}
         for name in self.names:
-            self._try(name, partial(self._start, name, run))
+            if name not in self._failed:  # one whose server is out of reach may take a minute and a half to say so
+                self._try(name, partial(self._start, name, run))
 
     def _start(self, name: str, run: TrackedRun) -> None:
         choice = TRACKERS[name]
@@ -131,10 +132,9 @@ class Tracking:
 
     def _leave_out(self, name: str, error: Exception) -> None:
         self._active.pop(name, None)
-        if name not in self._complained:
-            self._complained.add(name)
-            said = " ".join(str(error).split()) or type(error).__name__
-            print(f"bench: {name}: {said}; runs go on without it", file=sys.stderr, flush=True)
+        self._failed.add(name)
+        said = " ".join(str(error).split()) or type(error).__name__
+        print(f"bench: {name}: {said}; runs go on without it", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

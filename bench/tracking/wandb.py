@@ -15,6 +15,9 @@ class WeightsAndBiases:
         """Begin the run, or go on with it. WANDB_MODE, WANDB_PROJECT and WANDB_DIR of the environment go first."""
         import wandb
 
+        # Silent, and without the console: it would write over the live display, and take what runs print for its own.
+        settings = wandb.Settings(silent=True, console="off")
+        wandb.setup(settings)
         # Not verified: that would ask the server, and where there is none, init tells.
         online = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
         folder = run.folder / "wandb"
@@ -28,8 +31,7 @@ class WeightsAndBiases:
             dir=os.environ.get("WANDB_DIR", str(folder)),
             mode=None if online else "offline",
             resume="allow",
-            # It would write over the live display, and take what the run prints for its own.
-            settings=wandb.Settings(silent=True, console="off"),
+            settings=settings,
         )
         self._placed: set[str] = set()
 
