@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import complete_trackers
+
 if TYPE_CHECKING:
     from bench.inference.trust import Trust
 
@@ -45,6 +47,7 @@ TrackOption = Annotated[
     typer.Option(
         help="Trackers that are told of the runs, comma-separated: tensorboard, wandb, mlflow, trackio; none. Default: "
         "those of the file of --config, or of BENCH_TRACK.",
+        autocompletion=complete_trackers,
     ),
 ]
 

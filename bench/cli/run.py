@@ -121,7 +121,7 @@ def run(
         from bench.cli.run_experiments import DryRun, run_experiments
         from bench.experiment.config import CommandLine, trackers_in
 
-    if track is None and (named := trackers_in(config)) is not None:
+    if track is None and not again and (named := trackers_in(config)) is not None:
         track = ",".join(named)
     how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks, track)
     if again:
