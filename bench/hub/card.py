@@ -29,6 +29,7 @@ from bench.runs.run_folder import RunFolder, not_finished
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
+README = "README.md"
 LIBRARY = "docre-bench"
 TASK = ("relation-extraction", "Document-level relation extraction")
 """As `model-index` names what was measured: its type, and what people call it."""

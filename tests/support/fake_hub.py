@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,6 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         parts = path.strip("/").split("/")
         match parts:
+            case ["api", "validate-yaml"]:
+                wrong = _wrong_in(json.loads(body)["content"])
+                self._json({"errors": wrong, "warnings": []}, 400 if wrong else 200)
             case ["api", "repos", "create"]:
                 self._create(json.loads(body))
             case ["api", kind, owner, name, *rest]:
@@ -110,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
                 assert hashlib.sha256(body).hexdigest() == oid
                 self.server.objects[oid] = body
                 self._send(200)
-            case ["datasets", owner, name, "resolve", revision, *file]:
+            case ["datasets", owner, name, "resolve", revision, *file] | [owner, name, "resolve", revision, *file]:
                 self._file(f"{owner}/{name}", revision, "/".join(file))
             case _:
                 self._send(404)
@@ -129,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name in self.server.repositories:
             self._json({**url, "error": "You already created this model repo"}, 409)
             return
-        self.server.repositories[name] = Repository("models", {}, wanted.get("private"))
+        self.server.repositories[name] = Repository("models", {}, _is_private(wanted))
         self._json(url)
 
     def _api(self, kind: str, name: str, rest: list[str], body: bytes) -> None:
@@ -169,11 +173,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, name: str, revision: str, file: str) -> None:
         repository = self.server.repositories.get(name)
-        content = None if repository is None or revision != repository.sha else repository.files.get(file)
+        known = repository is not None and revision in ("main", repository.sha)
+        content = repository.files.get(file) if repository is not None and known else None
         if content is None:
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
             return
-        self._send(200, content, {"X-Repo-Commit": revision, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'})
+        self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'})
 
     def _json(self, content: Any, status: int = 200) -> None:
         self._send(status, json.dumps(content).encode(), {"Content-Type": "application/json"})
@@ -185,6 +190,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+
+def _is_private(wanted: dict[str, Any]) -> bool:
+    """What a request to make a repository says, as versions of the library say it."""
+    return wanted["visibility"] == "private" if "visibility" in wanted else bool(wanted.get("private"))
+
+
+def _wrong_in(card: str) -> list[dict[str, str]]:
+    """What the Hub finds wrong in the metadata of a card: a licence that it does not know, for one."""
+    message = '"license" must be one of [apache-2.0, mit, cc-by-sa-4.0, other]'
+    wrong = re.search(r"^license: (?!apache-2.0|mit|cc-by-sa-4.0|other)", card, re.MULTILINE)
+    return [{"message": message}] if wrong else []
 
 
 def _mode(file: dict[str, Any]) -> dict[str, Any]:
