@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from bench.analysis.aggregate import Cell, Score, mean_and_std
 from bench.analysis.metrics import PRINTED, Metric
 from bench.analysis.systems import System, systems_of
 from bench.data.catalog.dataset import SAMPLE
+from bench.data.catalog.registration import load_registration, registered_names, registration_path
 from bench.data.conventions import DOCRED
 from bench.errors import UsageError, plural
 from bench.points import points
@@ -85,7 +86,8 @@ def _all_but_seed(plan: RunPlan) -> tuple[str, ...]:
 class Said:
     """What no record says, and somebody may say for the card.
 
-    license: as the Hub names it; without one the card has none.   dataset: the data set's name on the Hub.
+    license: as the Hub names it; without one the card has none.   dataset: the data set's name on the Hub, where it is
+    not known by where the data set was registered from.
     base_model: the encoder's name on the Hub, where runs know it by another, such as a folder's.
     """
 
@@ -105,10 +107,25 @@ def card_text(cell: Cell, said: Said = NOTHING_SAID, name: str = "") -> str:
     from huggingface_hub import ModelCard
 
     (system,) = systems_of([cell])
+    if said.dataset is None:
+        said = replace(said, dataset=dataset_on_hub(system.plan))
     data = _metadata(system, name or _name(system.plan), said)
     body = "\n".join(line for section in _sections(system) for line in (*section, ""))
     # Parsed again: what the Hub could not read is an error here, not there.
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}"))
+
+
+def dataset_on_hub(plan: RunPlan) -> str | None:
+    """The repository of the Hub that the documents of a run are from; None where that is not known here.
+
+    It is where the data set is registered as one of the Hub, with the test documents that the run was evaluated on.
+    """
+    if plan.dataset not in registered_names():
+        return None
+    registration = load_registration(registration_path(plan.dataset))
+    test = registration.splits["test"]
+    same = registration.checksum(test.checksum) == plan.test_checksum
+    return registration.source.repository if registration.source and same else None
 
 
 def is_card(path: Path) -> bool:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 from made_records import plan, record, write
+from small_experiments import register
 
+from bench.data.catalog.hub import HubSource
+from bench.data.catalog.registration import load_registration, registration_path
 from bench.errors import UsageError
 from bench.hub.card import NOTHING_SAID, Said, card_text, cell_of
 from bench.runs.record import RunRecord
@@ -49,6 +52,19 @@ def test_what_somebody_says_is_in_the_metadata(tmp_path):
     assert (card.data.license, card.data.datasets) == ("cc-by-sa-4.0", ["owner/Re-DocRED"])
     assert card.data.base_model == "FacebookAI/roberta-large"
     assert {of.dataset_type for of in card.data.eval_results} == {"owner/Re-DocRED"}
+
+
+def test_a_data_set_of_the_hub_is_linked_to_where_it_is_the_one_that_was_evaluated_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    register(tmp_path / "files", "d")
+    path = registration_path("d")
+    source = HubSource(repository="owner/data", revision="0" * 40)
+    registration = load_registration(path).model_copy(update={"source": source})
+    registration.save(path)
+    for test, linked in ((registration.splits["test"].sha256, ["owner/data"]), ("another", None)):
+        of = plan(test=test)
+        write(tmp_path, of, HALF)
+        assert card_of(tmp_path, of).data.datasets == linked
 
 
 def test_one_seed_may_claim_nothing_and_has_no_deviation(tmp_path):
