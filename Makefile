@@ -35,13 +35,13 @@ test-browser: docs  ## The tests of the pages and of the site in a real browser;
 	BENCH_TEST_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
 
 # An environment of its own that sees the other: two of them want older versions of what is there (pyarrow, pillow).
-test-trackers: $(READY)  ## The tests of the trackers that other people make: TensorBoard, W&B, MLflow, Trackio.
+test-trackers: $(READY)  ## The tests with TensorBoard, W&B, MLflow, Trackio and datasets as they are.
 	$(BIN)/python -m venv build/trackers
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
 	    > $$(build/trackers/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/environment.pth
 	build/trackers/bin/pip install --quiet --constraint constraints.txt \
-	    --editable ".[tensorboard,wandb,mlflow,trackio]"
-	build/trackers/bin/python -m pytest tests/tracking -rs
+	    --editable ".[tensorboard,wandb,mlflow,trackio]" datasets
+	build/trackers/bin/python -m pytest tests/tracking tests/data/formats/test_real_datasets.py -rs
 
 docs: $(READY)  ## The site of all pages, build/site/index.html; what leads nowhere is an error.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -71,7 +71,7 @@ def add(
     place: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PLACE]",
+            metavar="PLACE",
             help="Where all of its files lie: a folder, or hf://OWNER/NAME (a data set of the Hub; @REVISION after it, "
             "and a folder of it, as you like). The options name other files for their splits.",
         ),
