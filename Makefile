@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Of the tests: one more than there are cores, since some of them wait for processes of their own.
 PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: run bench test test-slurm test-browser docs dist minilm clean
+.PHONY: run bench test test-slurm test-browser test-trackers docs dist minilm clean
 .DELETE_ON_ERROR:
 
 run: $(READY)  ## The first comparison, on the generated sample: two models, five seeds, about two minutes.
@@ -33,6 +33,15 @@ test-browser: docs  ## The tests of the pages and of the site in a real browser;
 	        apt-get -qq install --yes --no-install-recommends chromium >/dev/null || \
 	    { echo "make: no browser here, and none could be installed (as root, from Debian): install chromium"; exit 1; }
 	BENCH_TEST_BROWSER=1 $(BIN)/python -m pytest -m browser -rs
+
+# An environment of its own that sees the other: two of them want older versions of what is there (pyarrow, pillow).
+test-trackers: $(READY)  ## The tests with TensorBoard, W&B, MLflow, Trackio and datasets as they are.
+	$(BIN)/python -m venv build/trackers
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	    > $$(build/trackers/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/environment.pth
+	build/trackers/bin/pip install --quiet --constraint constraints.txt \
+	    --editable ".[tensorboard,wandb,mlflow,trackio]" datasets
+	build/trackers/bin/python -m pytest tests/tracking tests/data/formats/test_real_datasets.py -rs
 
 docs: $(READY)  ## The site of all pages, build/site/index.html; what leads nowhere is an error.
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"

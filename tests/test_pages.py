@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SKIPPED = {".venv", "build", "dist", ".hypothesis", "report", "tables", "runs"}
 PAGES = [page for page in sorted(ROOT.rglob("*.md")) if not SKIPPED & set(page.relative_to(ROOT).parts)]
 TOP = ("bench", "baselines", "ttmre", "tests", "benchmarks", "examples", "slurm", "docs", "results")
-MADE = ("results/runs", "results/report", "results/tables", "results/stages")
+MADE = ("results/runs", "results/report", "results/tables", "results/stages", "results/tracking")
 """What runs make: pages name it, and a fresh checkout has none of it."""
 
 

@@ -13,6 +13,7 @@ from bench.cli.completion import complete_run, complete_run_or_row
 
 if TYPE_CHECKING:
     from bench.launch.status import RunView
+    from bench.runs.run_folder import RunFolder
 
 RunsArgument = Annotated[
     list[str] | None,
@@ -84,6 +85,21 @@ def _short_names(view: RunView) -> set[str]:
     parts = [view.model, view.variant, view.dataset, view.setting, view.encoder, f"s{view.seed}"]
     present = [part for part in parts if part]
     return {"-".join(some) for length in range(1, len(present) + 1) for some in combinations(present, length)}
+
+
+def folders_of(runs: Sequence[str], out: Path) -> list[RunFolder]:
+    """The folders of runs, wherever they lie, or of those of `out` that names mean: of a row all its seeds. Each once.
+
+    Raises UsageError.
+    """
+    from bench.launch.status import run_views
+    from bench.runs.run_folder import RunFolder, is_run
+
+    paths = [Path(run).resolve() for run in runs if is_run(Path(run))]
+    named = [run for run in runs if not is_run(Path(run))]
+    views = chosen(run_views(out), named, out) if named else []
+    paths += [(out / "runs" / view.run).resolve() for view in views]
+    return [RunFolder(path.parent.parent, path.name) for path in dict.fromkeys(paths)]
 
 
 def folder_of(run: str, out: Path) -> Path:

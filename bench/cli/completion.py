@@ -64,6 +64,13 @@ def complete_settings(incomplete: str) -> list[str]:
     return _in_list(incomplete, (*SETTINGS, "all"))
 
 
+def complete_trackers(incomplete: str) -> list[str]:
+    """Trackers, the last of several that commas separate."""
+    from bench.tracking.choice import NONE, TRACKERS
+
+    return _in_list(incomplete, (*TRACKERS, NONE))
+
+
 def complete_dataset(incomplete: str) -> list[str]:
     """Data sets that are registered here or known."""
     from bench.data.catalog.dataset import dataset_names

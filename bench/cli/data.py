@@ -22,8 +22,9 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="docred, docgnre, linked-docred, hacred, dwie, chemdisgene (JSON, or PubTator abstracts with their tables "
-        "beside them), cdr, gda (17 columns), bc5cdr, biored (PubTator, BioC); found from the content if not given.",
+        help="docred, docred-tables (Parquet, Arrow), docgnre, linked-docred, hacred, dwie, chemdisgene (JSON, or "
+        "PubTator abstracts with their tables beside them), cdr, gda (17 columns), bc5cdr, biored (PubTator, BioC); "
+        "found from the content if not given.",
         autocompletion=complete_format,
     ),
 ]
@@ -45,10 +46,13 @@ def list_datasets(as_json: JsonFlag = False) -> None:
     for name in dataset_names():
         state = state_of(name)
         splits: dict[str, int] = {}
+        registration = None
         if state in ("registered", "fetched"):
-            files = load_registration(registration_path(name)).splits
-            splits = {split: file.documents for split, file in files.items()}
+            registration = load_registration(registration_path(name))
+            splits = {split: file.documents for split, file in registration.splits.items()}
         text = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+        if registration is not None and registration.source is not None:
+            text += f"; {registration.source}"
         if state == "generated":
             text = "made on first use"
         elif state == "not fetched":
@@ -65,8 +69,18 @@ def list_datasets(as_json: JsonFlag = False) -> None:
 @app.command(cls=Command)
 def add(
     name: Annotated[str, typer.Argument(help="What to call it: bench run --dataset NAME.")],
-    train: Annotated[Path, typer.Option(help="Human-labelled training documents.")],
-    test: Annotated[Path, typer.Option(help="Test documents; without labels they can only be predicted on.")],
+    place: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PLACE",
+            help="Where all of its files lie: a folder, or hf://OWNER/NAME (a data set of the Hub; @REVISION after it, "
+            "and a folder of it, as you like). The options name other files for their splits.",
+        ),
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Human-labelled training documents.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Test documents; without labels they can only be predicted on.")
+    ] = None,
     dev: Annotated[
         Path | None,
         typer.Option(help="Development documents; of the file of --train where --train-ids or --dev-ids is given."),
@@ -114,19 +128,29 @@ def add(
 ) -> None:
     """Register your own files under a name, after checking all of them. They stay where they are.
 
-    A file may be a folder with a document in each of its JSON files, where the corpus has it so (DWIE).
+    A file may be a folder with a document in each of its JSON files, where the corpus has it so (DWIE), a folder of
+    Parquet files or of save_to_disk, or a pattern for the parts of a split ('train-*.parquet').
     """
     from bench.cli.progress import showing_progress
+    from bench.data.catalog import hub
     from bench.data.catalog.dataset import add_dataset
     from bench.data.formats.detect import format_of
     from bench.data.formats.pair_order import checked_order
 
+    found: dict[str, Path] = {}
+    source = None
+    if place is not None:
+        if place.startswith(hub.SCHEME):
+            found, of_relations, source = hub.fetched(place)
+        else:
+            found, of_relations = hub.in_folder(Path(place))
+        relations = relations or of_relations
     paths = {"train": train, "dev": dev, "test": test, "distant": distant, "ext": ext, "dev_ext": dev_ext}
     lists = {"train": train_ids, "dev": dev_ids, "test": test_ids}
     with showing_progress() as doing:
         dataset, notes = add_dataset(
             name,
-            {split: path for split, path in paths.items() if path is not None},
+            found | {split: path for split, path in paths.items() if path is not None},
             form=None if form is None else format_of(form),
             facts=facts,
             relations=relations or [],
@@ -134,6 +158,7 @@ def add(
             pairs=checked_order(pairs),
             hypernyms=hypernyms,
             ids={split: path for split, path in lists.items() if path is not None},
+            source=source,
             force=force,
             replace=replace,
             doing=doing,

@@ -28,7 +28,8 @@ class LaunchOptions:
 
     launcher: None for the one of last time.   profile: a name or a path.   jobs: runs at once of the local launcher, of
     `gpus_per_run` processes each.   wait: stay until the jobs of SLURM are done.   wait_for_locks: at most so many
-    seconds for runs that other commands are at; None for as long as it takes.
+    seconds for runs that other commands are at; None for as long as it takes.   track: names of trackers; None for
+    those of the environment, or of last time on SLURM.
     """
 
     launcher: Launch | None
@@ -38,6 +39,7 @@ class LaunchOptions:
     wait: bool
     checkpoint_seconds: float = 60.0
     wait_for_locks: float | None = None
+    track: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Launching:
     wait: bool
     checkpoint_seconds: float
     wait_for_locks: float | None
+    track: tuple[str, ...] = ()
 
 
 def launching(options: LaunchOptions, before: Submission | None = None) -> Launching:
@@ -70,8 +73,25 @@ def launching(options: LaunchOptions, before: Submission | None = None) -> Launc
         profile = _profile_for(launcher, options.profile)
     seconds = before.checkpoint_seconds if before else options.checkpoint_seconds
     return Launching(
-        launcher, profile, options.jobs, options.gpus_per_run, options.wait, seconds, options.wait_for_locks
+        launcher,
+        profile,
+        options.jobs,
+        options.gpus_per_run,
+        options.wait,
+        seconds,
+        options.wait_for_locks,
+        _trackers(options.track, before if launcher is Launch.SLURM else None),
     )
+
+
+def _trackers(asked: str | None, before: Submission | None) -> tuple[str, ...]:
+    """The trackers that are told of runs. Raises UsageError, also where the package of one is not here."""
+    from bench.tracking.choice import asked_trackers, check_installed, parse_trackers
+
+    of_before = tuple(before.track) if before else asked_trackers()
+    names = of_before if asked is None else parse_trackers(asked)
+    check_installed(names)
+    return names
 
 
 def _profile_for(launcher: Launch, name: str | None) -> Profile | None:
@@ -160,7 +180,15 @@ def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     try:
         display = RunDisplay(plans, console, done)
         failed = launch(
-            plans, out, where, how.jobs, display, how.checkpoint_seconds, how.gpus_per_run, how.wait_for_locks
+            plans,
+            out,
+            where,
+            how.jobs,
+            display,
+            how.checkpoint_seconds,
+            how.gpus_per_run,
+            how.wait_for_locks,
+            how.track,
         )
     except (Interrupted, KeyboardInterrupt) as interrupted:
         raise BenchError(
@@ -188,7 +216,7 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
     assert how.profile is not None
     profile = how.profile
     runs = [run for run in (outline_of(out, plan.folder) for plan in plans) if run is not None]
-    submit_runs(runs, out, profile, how.checkpoint_seconds, console)
+    submit_runs(runs, out, profile, how.checkpoint_seconds, console, how.track)
     if not how.wait:
         return None
     from bench.launch.display import RunDisplay
@@ -200,7 +228,7 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
             runs,
             out,
             RunDisplay(runs, console, done),
-            lambda again: submit(again, out, profile, how.checkpoint_seconds),
+            lambda again: submit(again, out, profile, how.checkpoint_seconds, how.track),
         )
     except KeyboardInterrupt:
         raise BenchError(f"not waiting any more; the jobs go on. bench status --out {out}; bench cancel") from None
@@ -208,7 +236,12 @@ def _on_slurm(plans: Sequence[RunPlan], out: Path, how: Launching, console: Cons
 
 
 def submit_runs(
-    runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, console: Console
+    runs: Sequence[RunOutline],
+    out: Path,
+    profile: Profile,
+    checkpoint_seconds: float,
+    console: Console,
+    track: Sequence[str] = (),
 ) -> None:
     """Submit what is missing of `runs` to SLURM, and say what was submitted."""
     from bench.errors import plural
@@ -220,7 +253,7 @@ def submit_runs(
         console.print(
             f"{', '.join(ignored)} of the environment not used: what a job asks for is in the profile", soft_wrap=True
         )
-    submitted = submit(runs, out, profile, checkpoint_seconds)
+    submitted = submit(runs, out, profile, checkpoint_seconds, track)
     for array in submitted.arrays:
         after = array.after.job if isinstance(array.after, Array) else array.after
         resources = profile.resources(array.section)

@@ -72,7 +72,7 @@ def _newest_log(out: Path, run: str) -> Path | None:
     """What the run's job printed, or the steps of the last stage that has any."""
     from bench.launch.status import job_of
     from bench.runs.outline import outline_of
-    from bench.runs.stage_folder import stage_folder
+    from bench.runs.stage_folder import LOG, stage_folder
     from bench.slurm.submissions import log_path
 
     outline = outline_of(out, run)
@@ -82,7 +82,7 @@ def _newest_log(out: Path, run: str) -> Path | None:
     if job is not None:
         path = log_path(out, job)
         return path if path.exists() else None
-    paths = [stage_folder(out, stage) / "log.jsonl" for stage in outline.stages]
+    paths = [stage_folder(out, stage) / LOG for stage in outline.stages]
     return next((path for path in reversed(paths) if path.exists()), None)
 
 

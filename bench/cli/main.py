@@ -20,7 +20,7 @@ from bench.filesystem import explain_disk
 
 COMMANDS = (
     "run", "status", "logs", "cancel", "retry", "remove", "archive", "table", "report", "compare", "audit", "explore",
-    "evaluate", "predict", "import", "export", "import-checkpoint", "export-checkpoint", "doctor",
+    "evaluate", "predict", "card", "push", "import", "export", "import-checkpoint", "export-checkpoint", "doctor",
 )  # fmt: skip
 """Each is a function of the module of its name in `bench.cli`, or of that in MODULES."""
 MODULES = {

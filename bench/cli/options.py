@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.completion import complete_pairs
+from bench.cli.completion import complete_pairs, complete_trackers
 
 if TYPE_CHECKING:
     from bench.inference.trust import Trust
@@ -39,6 +39,15 @@ WaitForLocksOption = Annotated[
         min=0,
         help="At most so many seconds for runs that other commands are at, which are then told; 0: not at all. "
         "Default: until they are done.",
+    ),
+]
+
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Trackers that are told of the runs, comma-separated: tensorboard, wandb, mlflow, trackio; none. Default: "
+        "those of the file of --config, or of BENCH_TRACK.",
+        autocompletion=complete_trackers,
     ),
 ]
 

@@ -15,6 +15,7 @@ from bench.cli.options import (
     OutOption,
     OwnModelsOption,
     ProfileOption,
+    TrackOption,
     TrustCodeOption,
     WaitOption,
 )
@@ -31,6 +32,7 @@ def retry(
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
     wait: WaitOption = False,
+    track: TrackOption = None,
     models: OwnModelsOption = None,
     trust_code: TrustCodeOption = False,
 ) -> None:
@@ -42,5 +44,5 @@ def retry(
 
     if bool(runs) == failed:
         raise UsageError("which runs? Name them (bench status shows them), or --failed for all that need it")
-    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait)
+    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, track=track)
     retry_runs(runs or [], out, options, trust_of(trust_code, models))

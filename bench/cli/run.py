@@ -20,6 +20,7 @@ from bench.cli.options import (
     Launch,
     OutOption,
     ProfileOption,
+    TrackOption,
     TrustCodeOption,
     WaitForLocksOption,
     WaitOption,
@@ -91,6 +92,7 @@ def run(
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
     wait_for_locks: WaitForLocksOption = None,
+    track: TrackOption = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
     trust_code: TrustCodeOption = False,
     download: Annotated[bool, typer.Option("--download", help="Fetch the encoder from the hub if needed.")] = False,
@@ -117,9 +119,11 @@ def run(
     with no_cycle_search():
         from bench.cli.launching import LaunchOptions, launching
         from bench.cli.run_experiments import DryRun, run_experiments
-        from bench.experiment.config import CommandLine
+        from bench.experiment.config import CommandLine, trackers_in
 
-    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)
+    if track is None and not again and (named := trackers_in(config)) is not None:
+        track = ",".join(named)
+    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks, track)
     if again:
         from bench.cli.run_again import run_again
 

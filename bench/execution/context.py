@@ -29,6 +29,7 @@ from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import precision_of, stage_folder
 from bench.runs.status import RunStatus
+from bench.tracking.tracking import Tracking
 from bench.training.team import Team
 
 POLL_SECONDS = 0.3
@@ -45,6 +46,7 @@ class Context:
     out: the output folder.   team: the processes that train with this one, if it does not train alone.
     checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
     for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
+    track: the trackers that are told of runs.
     """
 
     out: Path
@@ -54,10 +56,14 @@ class Context:
     team: Team | None = None
     wait_for_locks: float | None = None
     siblings: int | None = None
+    track: Sequence[str] = ()
     device: torch.device = field(default_factory=this_device)
     _inputs: dict[tuple[str, str, int, bool], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
     _accounted: list[Execution] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tracking = Tracking(self.out, self.track)
 
     @property
     def waiting(self) -> Waiting:

@@ -38,6 +38,7 @@ class Executor:
     team: the processes that train with this one, of which it is the leader (or, for `help_with`, another).
     wait_for_locks: at most so many seconds with nothing else to do for runs that other processes are at; None for as
     long as it takes.   siblings: the process whose workers share the runs, and need not be told of each other.
+    track: the trackers that are told of the runs.
     """
 
     def __init__(
@@ -49,8 +50,9 @@ class Executor:
         team: Team | None = None,
         wait_for_locks: float | None = None,
         siblings: int | None = None,
+        track: Sequence[str] = (),
     ) -> None:
-        self.context = Context(out, interrupt, listener, checkpoint_seconds, team, wait_for_locks, siblings)
+        self.context = Context(out, interrupt, listener, checkpoint_seconds, team, wait_for_locks, siblings, track)
         self.clock = time.monotonic
 
     def execute(self, plans: Sequence[RunPlan], until: str | None = None) -> list[RunPlan]:
@@ -149,7 +151,7 @@ class Executor:
         began = time.monotonic()
         # Before it is accounted for: that a process looks at what another may be at is no execution.
         context.report(folder, state="running", stage=plan.stages[0].data, doing="opening data and encoder")
-        with context.accounted(folder.path):
+        with context.accounted(folder.path), context.tracking.run(plan):
             if plan.stages[-1].is_counted:
                 record = counted_run(context, plan)
             else:
@@ -161,5 +163,6 @@ class Executor:
                     if stage.folder == until:
                         return
                 record = evaluate_run(context, plan, stages)
+            context.tracking.scores(record)
         folder.write_record(record)
         context.report(folder, state="done", result=record.headline, seconds=time.monotonic() - began)

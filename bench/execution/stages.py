@@ -37,6 +37,7 @@ from bench.runs.stage_folder import (
     stage_result,
     write_precision,
 )
+from bench.tracking.tracking import StageTracking, stage_name
 from bench.training.checkpoint import Checkpoints
 from bench.training.team import Alone, Group
 from bench.training.trainer import (
@@ -67,6 +68,7 @@ def complete_stage(context: Context, run: RunPlan, stage: StagePlan) -> StageRec
         result = stage_result(folder)
         if result is None:
             raise BenchError(f"the model of {folder} could not be read back after training")
+        _tracking(context, run, stage, folder).catch_up(result.dev_f1)
         Checkpoints(folder / "checkpoints").drop()
     return StageRecord(
         key=stage.key,
@@ -125,7 +127,12 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
     }
     with context.team.stage(work) if context.team else nullcontext(Alone()) as group:
         surroundings = Surroundings(
-            context.device, context.interrupt, group, context.checkpoint_seconds, _reports(context, run_folder, stage)
+            context.device,
+            context.interrupt,
+            group,
+            context.checkpoint_seconds,
+            _reports(context, run_folder, stage),
+            _tracking(context, run, stage, folder),
         )
         trainer = _trainer(context, run, stage, precision, data, surroundings, run_folder)
         finish_stage(stage, folder, trainer.run(), data)
@@ -168,6 +175,11 @@ def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Pr
             context.report(run, state="running", stage=stage.data, eta=eta, **vars(progress))
 
     return on_progress
+
+
+def _tracking(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> StageTracking:
+    """What tells trackers of a stage."""
+    return StageTracking(context.tracking, stage_name(run, stage), folder, lambda: context.inputs(run).dataset.facts())
 
 
 def _trainer(

@@ -53,11 +53,13 @@ class ConfigFile(Options):
     experiment: the rows of a matrix; each is an experiment of its own, for which the keys beside it are defaults.
     extends: another file, or a preset, whose keys are defaults for all of these; its matrix too, if this has none.
     in_names: whether rows of tables say what is in `set` here; false for what all rows of some experiments share.
+    track: the trackers that are told of all of it; no part of any experiment.
     """
 
     extends: Name | None = None
     in_names: Annotated[bool, Field(strict=True)] = True
     experiment: list[Options] = []
+    track: list[Name] | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,13 @@ def make_experiments(typed: CommandLine) -> list[Experiment]:
     if not any(experiment.cells for experiment in experiments):
         raise UsageError("\n".join(reason for experiment in experiments for reason in experiment.left_out))
     return experiments
+
+
+def trackers_in(config: str | Path | None) -> list[str] | None:
+    """The trackers that a configuration file names, or what it extends; None where none does. Raises UsageError."""
+    top = _layers(str(config), Path())[0] if config else []
+    named = [layer.options.track for layer in top if isinstance(layer.options, ConfigFile)]
+    return next((names for names in reversed(named) if names is not None), None)
 
 
 def _experiment(layers: Sequence[_Layer]) -> Experiment:

@@ -27,6 +27,7 @@ from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, kept_from_newer
+from bench.tracking.choice import VARIABLE
 from bench.training.team import PATIENCE_SECONDS
 
 Launcher = Literal["inline", "local"]
@@ -42,6 +43,7 @@ def launch(
     checkpoint_seconds: float,
     gpus_per_run: int = 1,
     wait_for_locks: float | None = None,
+    track: Sequence[str] = (),
 ) -> list[RunFolder]:
     """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
@@ -49,6 +51,7 @@ def launch(
 
     jobs, gpus_per_run: as for `divide`; None in this process takes one run at a time.   wait_for_locks: at most so many
     seconds for runs that other commands are at, which then are among those returned; None for as long as it takes.
+    track: the trackers that are told of the runs.
     """
     left = [plan for plan in plans if not RunFolder.of(out, plan).verdict().is_closed]
     if not left:
@@ -60,10 +63,14 @@ def launch(
             display.say(_in_words(cores, jobs * gpus_per_run, threads))
         if launcher == "inline":
             torch.set_num_threads(threads)
-            executor = Executor(out, interrupt, display.update, checkpoint_seconds, wait_for_locks=wait_for_locks)
+            executor = Executor(
+                out, interrupt, display.update, checkpoint_seconds, wait_for_locks=wait_for_locks, track=track
+            )
             executor.execute(left)
         else:
-            _run_locally(left, out, jobs, gpus_per_run, threads, display, interrupt, checkpoint_seconds, wait_for_locks)
+            _run_locally(
+                left, out, jobs, gpus_per_run, threads, display, interrupt, checkpoint_seconds, wait_for_locks, track
+            )
     undone = [plan for plan in left if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
     return [RunFolder.of(out, plan) for plan in undone]
 
@@ -96,10 +103,11 @@ def _run_locally(
     interrupt: Interrupt,
     checkpoint_seconds: float,
     wait_for_locks: float | None,
+    track: Sequence[str],
 ) -> None:
     folders = [RunFolder.of(out, plan) for plan in plans]
     began = time.time()
-    teams = [WorkerTeam(i, size, threads, folders, out, checkpoint_seconds, wait_for_locks) for i in range(jobs)]
+    teams = [WorkerTeam(i, size, threads, folders, out, checkpoint_seconds, wait_for_locks, track) for i in range(jobs)]
     try:
         stopping = False
         while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
@@ -135,8 +143,9 @@ class WorkerTeam:
         out: Path,
         checkpoint_seconds: float,
         wait_for_locks: float | None = None,
+        track: Sequence[str] = (),
     ) -> None:
-        self.first, self.size, self.out = index * size, size, out
+        self.first, self.size, self.out, self.track = index * size, size, out, track
         self.began = time.time()
         seconds = [checkpoint_seconds, math.inf if wait_for_locks is None else wait_for_locks]
         self.settings = [str(threads), *map(str, seconds)]
@@ -149,7 +158,9 @@ class WorkerTeam:
         names = [folder.name for folder in self.folders]
         self.workers = [
             _start_worker(
-                self.first + rank, [str(self.out), *self.settings, str(rank), str(self.size), str(port), *names]
+                self.first + rank,
+                [str(self.out), *self.settings, str(rank), str(self.size), str(port), *names],
+                self.track,
             )
             for rank in range(self.size)
         ]
@@ -208,9 +219,9 @@ def _stop(workers: Iterable[subprocess.Popen[bytes]]) -> None:
             worker.send_signal(signal.SIGTERM)
 
 
-def _start_worker(number: int, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start_worker(number: int, arguments: Sequence[str], track: Sequence[str]) -> subprocess.Popen[bytes]:
     gpus = torch.cuda.device_count()
-    environment = {**os.environ, **QUIET}
+    environment = {**os.environ, **QUIET, VARIABLE: ",".join(track)}
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = visible_gpus(gpus)[number % gpus]
     # In a session of its own, so that Ctrl-C reaches only this process, which then asks the workers to stop. Nothing

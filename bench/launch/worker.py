@@ -3,8 +3,9 @@
 `python -m bench.launch.worker OUT THREADS SECONDS WAIT RANK SIZE PORT RUN...`
 
 SECONDS: at least so long between checkpoints. WAIT: at most so many seconds for runs that other commands are at (inf).
-SIZE processes, of which RANK 0 leads, train each stage together; with 1 no PORT is used. It stops, as at a signal, when
-its standard input ends: that is the end of the process that started it.
+SIZE processes, of which RANK 0 leads, train each stage together; with 1 no PORT is used. BENCH_TRACK in the environment
+names the trackers that are told of the runs. It stops, as at a signal, when its standard input ends: that is the end of
+the process that started it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
         from bench.execution.executor import Executor
         from bench.runs.interrupt import Interrupted, handling_signals
         from bench.runs.run_folder import RunFolder
+        from bench.tracking.choice import asked_trackers
         from bench.training.team import LOST, PeerLostError, joined
 
     out, threads = Path(arguments[0]), int(arguments[1])
@@ -48,7 +50,14 @@ def main(arguments: list[str]) -> int:
         try:
             with joined(rank, size, port) as team:
                 executor = Executor(
-                    out, interrupt, lambda folder, status: None, checkpoint_seconds, team, wait_for_locks, os.getppid()
+                    out,
+                    interrupt,
+                    lambda folder, status: None,
+                    checkpoint_seconds,
+                    team,
+                    wait_for_locks,
+                    os.getppid(),
+                    asked_trackers(),
                 )
                 if team and rank:
                     team.follow(executor.help_with)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bench.runs.outline import StageOutline
     from bench.runs.plan import StagePlan
 
+LOG = "log.jsonl"
+"""What every update of its training came to."""
 SELECTED = "selected.safetensors"
 """The model of the epoch that was selected."""
 ENTITY_TYPES = "entity_types"

@@ -137,7 +137,7 @@ def carry_out(task: Task, out: Path, submission: Submission, interrupt: Interrup
     if plan is None:
         print(f"bench: {folder.path}: no readable plan", flush=True)
         return FAILED
-    executor = Executor(out, interrupt, _Reporter(), submission.checkpoint_seconds, team)
+    executor = Executor(out, interrupt, _Reporter(), submission.checkpoint_seconds, team, track=submission.track)
     try:
         failed = executor.execute([plan], until=None if task.finishes else task.stage)
     except Interrupted as stop:

@@ -24,13 +24,14 @@ from bench.slurm.tasks import Task
 
 @dataclass
 class Submission:
-    """One job array. job: its id, None while (or because) it is not known."""
+    """One job array. job: its id, None while (or because) it is not known.   track: trackers told of its runs."""
 
     name: str
     job: str | None
     profile: Profile
     checkpoint_seconds: float
     tasks: dict[int, Task]
+    track: Sequence[str] = ()
 
     def write(self, out: Path) -> None:
         """Write the submission down in its output folder."""
@@ -39,6 +40,8 @@ class Submission:
             "profile": self.profile.model_dump(mode="json"),
             "checkpoint_seconds": self.checkpoint_seconds,
             "tasks": {str(index): vars(task) for index, task in self.tasks.items()},
+            # Only where there are any, so that versions from before can read it.
+            **({"track": list(self.track)} if self.track else {}),
         }
         write_checked(submission_path(out, self.name), content)
 
@@ -60,6 +63,7 @@ def read_submission(out: Path, name: str) -> Submission | None:
             profile=Profile.model_validate(stored["profile"]),
             checkpoint_seconds=stored["checkpoint_seconds"],
             tasks={int(index): Task(**task) for index, task in stored["tasks"].items()},
+            track=tuple(map(str, stored.get("track", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError):  # of another version, or without a checksum and damaged
         return None

@@ -44,7 +44,9 @@ class Submitted:
     unknown: int
 
 
-def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float) -> Submitted:
+def submit(
+    runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, track: Sequence[str] = ()
+) -> Submitted:
     """Submit what is neither done nor in the queue. Raises UsageError, or BenchError with what was submitted so far."""
     out = out.absolute()
     if "%" in str(out):
@@ -68,7 +70,7 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
                 wanted.append(task)
                 again.add(task.key)
         arrays = arrays_of(wanted, queued, profile.array_size)
-        _submit_all(arrays, out, profile, checkpoint_seconds)
+        _submit_all(arrays, out, profile, checkpoint_seconds, track)
         return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
 
 
@@ -95,13 +97,15 @@ def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
     )
 
 
-def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint_seconds: float) -> None:
+def _submit_all(
+    arrays: Sequence[Array], out: Path, profile: Profile, checkpoint_seconds: float, track: Sequence[str]
+) -> None:
     now = time.time()
     # To the microsecond: which of two submissions is the newer one decides which job of a task counts.
     moment = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}{int(now % 1 * 1e6):06d}"
     stamp = f"{moment}-{secrets.token_hex(3)}"
     for number, array in enumerate(arrays):
-        submission = Submission(f"bench-{stamp}-{number:03d}", None, profile, checkpoint_seconds, array.tasks)
+        submission = Submission(f"bench-{stamp}-{number:03d}", None, profile, checkpoint_seconds, array.tasks, track)
         submission.write(out)
         for task in array.tasks.values():
             RunFolder(out, task.run).clear_error()  # of the try before: it says nothing of this one

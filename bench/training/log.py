@@ -1,10 +1,10 @@
-"""The early record of a stage: loss parts and learning rates by step, as JSON lines (and TensorBoard, if installed)."""
+"""The early record of a stage: loss parts and learning rates by step, as JSON lines."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,21 @@ FLUSH_EVERY = 10
 
 
 class StepLog:
-    """`log.jsonl` of a stage. After a resume it holds each step once, whatever was written before the interruption."""
+    """`log.jsonl` of a stage. After a resume it holds each step once, whatever was written before the interruption.
 
-    def __init__(self, path: Path, from_step: int) -> None:
+    on_lines: is given the lines that were written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        from_step: int,
+        on_lines: Callable[[Sequence[dict[str, Any]]], None] = lambda lines: None,
+    ) -> None:
         self.path = path
         self._waiting: list[tuple[dict[str, Any], dict[str, Tensor]]] = []
+        self._on_lines = on_lines
         self._drop_from(from_step)
-        self._board: Any = None
-        if os.environ.get("BENCH_TENSORBOARD") and importlib.util.find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=from_step)
 
     def _drop_from(self, step: int) -> None:
         if not self.path.exists():
@@ -64,10 +68,8 @@ class StepLog:
             parts = [number for name, number in measured.items() if name.startswith("loss/")]
             lines.append({**values, "loss": sum(parts), **measured})
         self._append("".join(json.dumps(line) + "\n" for line in lines).encode())
-        for line in lines if self._board else ():
-            for name, number in line.items():
-                self._board.add_scalar(name, number, line["step"])
         self._waiting.clear()
+        self._on_lines(lines)
 
     def _append(self, content: bytes) -> None:
         with naming(self.path), self.path.open("ab", buffering=0) as file:

@@ -34,7 +34,8 @@ from bench.nn.encoder_source import EncoderSource
 from bench.nn.weights import load_tensors, save_tensors
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.runs.plan import StagePlan, step_seed
-from bench.runs.stage_folder import ENTITY_TYPES, SELECTED, StageResult
+from bench.runs.stage_folder import ENTITY_TYPES, LOG, SELECTED, StageResult
+from bench.tracking.tracking import StageTracking
 from bench.training.checkpoint import Checkpoints
 from bench.training.log import StepLog
 from bench.training.optimizer import make_optimizer, set_learning_rates
@@ -87,7 +88,7 @@ class Surroundings:
     """What a stage is trained in, of which no result depends (but to rounding, on the device and the group).
 
     group: the processes that train it.   checkpoint_seconds: at least so long between two checkpoints.
-    on_progress: is given how far training is, after every update.
+    on_progress: is given how far training is, after every update.   tracking: tells trackers of it.
     """
 
     device: torch.device
@@ -95,6 +96,7 @@ class Surroundings:
     group: Group = field(default_factory=Alone)
     checkpoint_seconds: float = 60.0
     on_progress: Callable[[Progress], None] = lambda progress: None
+    tracking: StageTracking | None = None
 
 
 class StageTrainer:
@@ -125,7 +127,7 @@ class StageTrainer:
         """Train to the end, or until interrupted (raises `Interrupted` with a checkpoint on disk)."""
         surroundings = self.surroundings
         state = TrainingState(**self.group.broadcast(lambda: vars(self._resume())))
-        log = StepLog(self.folder / "log.jsonl", state.step) if self.group.leads else None
+        log = self._log(state) if self.group.leads else None
         if not self.group.leads:
             self._catch_up(state)
         saved_at, save_cost = time.monotonic(), 0.0
@@ -169,6 +171,14 @@ class StageTrainer:
         if log is not None:
             log.flush()
         return state
+
+    def _log(self, state: TrainingState) -> StepLog:
+        path, tracking = self.folder / LOG, self.surroundings.tracking
+        if tracking is None:
+            return StepLog(path, state.step)
+        log = StepLog(path, state.step, tracking.updates)
+        tracking.catch_up(state.history)
+        return log
 
     @contextmanager
     def _compiled(self) -> Iterator[None]:
@@ -248,7 +258,8 @@ class StageTrainer:
         with reading(f"{self.training.select_on} after epoch {len(state.history) + 1}"):
             predicted = predict(reader, self.data.select, tune=self.system.model.tunes_decisions)
         rows = predicted.rows([d.title for d in documents], self.plan.relations)
-        f1 = document_counts([row.triple for row in rows], documents).total.f1
+        triples = [row.triple for row in rows]
+        f1 = document_counts(triples, documents).total.f1
         state.history.append(f1)
         last = self.training.select == "last"
         if last or f1 > max(state.history[:-1], default=-1.0):
@@ -256,6 +267,8 @@ class StageTrainer:
             chosen = {"epoch": state.best_epoch, "dev_f1": f1, ENTITY_TYPES: self.system.entity_types}
             save_tensors(self.folder / SELECTED, self.system.state_dict(), chosen)
         self._report(state)
+        if self.surroundings.tracking is not None:
+            self.surroundings.tracking.epoch(len(state.history), triples, documents)
 
     def _out_of_patience(self, state: TrainingState) -> bool:
         patience = self.training.patience

@@ -106,17 +106,26 @@ def execute(
     kill: bool = False,
     listener: Callable[[RunFolder, RunStatus], None] = lambda folder, status: None,
     checkpoint_seconds: float = 1e9,
+    track: Sequence[str] = (),
 ) -> list[RunPlan]:
     """Carry out `planned` in this process; those that failed. Raises `Interrupted`, or `Killed`, if it was stopped."""
     torch.set_num_threads(1)
     announce(out, planned)
-    return Executor(out, StopAfter(stop_after, kill), listener, checkpoint_seconds).execute(planned)
+    interrupt = StopAfter(stop_after, kill)
+    return Executor(out, interrupt, listener, checkpoint_seconds, track=track).execute(planned)
 
 
-def stopped(out: Path, planned: Sequence[RunPlan], after: float, kill: bool = False, seconds: float = 1e9) -> bool:
+def stopped(
+    out: Path,
+    planned: Sequence[RunPlan],
+    after: float,
+    kill: bool = False,
+    seconds: float = 1e9,
+    track: Sequence[str] = (),
+) -> bool:
     """Like `execute`; whether it was stopped before it was done."""
     try:
-        execute(out, planned, after, kill, checkpoint_seconds=seconds)
+        execute(out, planned, after, kill, checkpoint_seconds=seconds, track=track)
     except (Interrupted, Killed):
         return True
     return False

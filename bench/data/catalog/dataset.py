@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from bench.data.catalog.ext_labels import RULE_VERSION, extremely_unlabeled
+from bench.data.catalog.hub import HubSource
 from bench.data.catalog.label_rules import RULES_VERSION, thinned
 from bench.data.catalog.register import DatasetFiles, register
 from bench.data.catalog.registration import (
@@ -277,14 +278,19 @@ def add_dataset(
     pairs: Order | None = None,
     hypernyms: Path | None = None,
     ids: Mapping[str, Path] | None = None,
+    source: HubSource | None = None,
     force: bool = False,
     replace: bool = False,
     doing: Callable[[str], None] = lambda what: None,
 ) -> tuple[Dataset, list[str]]:
-    """Register a user's files by reference; return the data set and notes. Raises like `register`."""
+    """Register a user's files by reference; return the data set and notes. Raises like `register`.
+
+    source: where on the Hub they are from.
+    """
     check_name(name, [SAMPLE, *OFFICIAL], replace)
     described = DatasetFiles(files, form, facts, relations, ext_seed, pairs, hypernyms, ids or {})
     registration, notes = register(name, described, force, doing=doing)
+    registration = registration.model_copy(update={"source": source})
     registration.save(registration_path(name))
     return Dataset(registration), notes
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from bench.data.catalog.hub import HubSource
 from bench.data.catalog.split_file import FileRecord, SplitFile, sha256_of_text
 from bench.data.formats.detect import FORMATS, Format, with_order, without_hypernyms
 from bench.data.formats.pair_order import Order
@@ -30,6 +31,7 @@ class Registration(BaseModel):
 
     relation_descriptions: what relations mean, of those that a file says it of.
     pairs: the order of the candidate pairs, where it was chosen.   hypernyms: MeSH's tree, where it rules out pairs.
+    source: where on the Hub its files are from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +47,7 @@ class Registration(BaseModel):
     relation_descriptions: dict[str, str] = {}
     pairs: Order | None = None
     hypernyms: FileRecord | None = None
+    source: HubSource | None = None
 
     @field_validator("format")
     @classmethod
@@ -93,7 +96,7 @@ class Registration(BaseModel):
     def save(self, path: Path) -> None:
         """Write it with its checksum, in one step."""
         # Without what came later and is not used, so that versions from before can read it.
-        later = {name for name in ("relation_descriptions", "pairs", "hypernyms") if not getattr(self, name)}
+        later = {name for name in ("relation_descriptions", "pairs", "hypernyms", "source") if not getattr(self, name)}
         write_sealed(path, "registration", self.model_dump(mode="json", exclude=later))
 
 

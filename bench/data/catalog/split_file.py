@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from bench.data.documents import Document
-from bench.data.formats.folder import checksum_of_files, files_of
+from bench.data.formats.folder import checksum_of_files, files_of, is_pattern
 from bench.data.formats.json_stream import BrokenJson, decode, read_json
 from bench.data.formats.scan import Source, read_source, short
 from bench.errors import UsageError
@@ -153,7 +153,8 @@ def read_ids(path: Path) -> frozenset[str]:
 def size_and_time(path: Path) -> tuple[int, int]:
     """Size in bytes, and when it last changed in ns, of a file or of all files of a folder. Raises OSError."""
     stats = [os.stat(file) for file in files_of(path)]
-    times = [stat.st_mtime_ns for stat in (*stats, os.stat(path))]  # a file that went is a change of the folder
+    folder = path.parent if is_pattern(path) else path
+    times = [stat.st_mtime_ns for stat in (*stats, os.stat(folder))]  # a file that went is a change of the folder
     return sum(stat.st_size for stat in stats), max(times)
 
 

@@ -10,7 +10,18 @@ from pathlib import Path
 
 from bench.data.conventions import DOCRED
 from bench.data.documents import Document
-from bench.data.formats import chemdisgene, corpora, docgnre, docred, dwie, hacred, linked_docred, pair_lines, pubtator
+from bench.data.formats import (
+    chemdisgene,
+    corpora,
+    docgnre,
+    docred,
+    docred_tables,
+    dwie,
+    hacred,
+    linked_docred,
+    pair_lines,
+    pubtator,
+)
 from bench.data.formats.chunks import Sound
 from bench.data.formats.folder import files_of
 from bench.data.formats.json_stream import first_keys
@@ -89,6 +100,13 @@ FORMATS: dict[str, Format] = {
             scored=DOCRED["scored"],
             ign_f1=True,
             sound=sound_document,
+        ),
+        Format(
+            "docred-tables",
+            docred_tables.scan,
+            pairs_rule=DOCRED["pairs"],
+            scored=DOCRED["scored"],
+            ign_f1=True,
         ),
         Format(
             "docgnre",
@@ -218,10 +236,12 @@ def detect(path: Path) -> Format:
     What begins as JSON is JSON, and the keys of its first document tell its form: never its text. Of BioC and PubTator
     the types, ids and relations in the first 64 KB tell the corpus.
     """
-    if path.is_dir():
+    if (files := _files_of(path)) != [path]:
         # The first files tell, of which some may be damaged: the forms that may be a folder have a document in each.
-        told = (detect(file) for file in _files_of(path)[:10])
+        told = (detect(file) for file in files[:10])
         return next((form for form in told if form.name != "docred"), FORMATS["docred"])
+    if docred_tables.is_table(path):
+        return FORMATS["docred-tables"]
     text = _beginning(path).lstrip()
     if text.startswith(_XML):
         return _form_of_corpus(text) or FORMATS["bc5cdr"]

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: cards of trained models, and runs put there."""

@@ -1,0 +1,1 @@
+"""Trackers: what a run goes through, told to the tools that people watch runs with."""
