@@ -77,10 +77,10 @@ def _check_setup(before: Submission, out: Path) -> None:
         own = load_profile(profile.name)
     except UsageError:
         own = None
-    if commands and (own is None or any(own.resources(s).setup != profile.resources(s).setup for s in SECTIONS)):
+    if commands and (own is None or any(own.resources(s).shell != profile.resources(s).shell for s in SECTIONS)):
         raise UsageError(
-            f"the jobs before were submitted with shell commands (setup) that no profile {profile.name!r} here has: "
-            f"{commands[0]!r} in {submission_path(out, before.name)}\n"
+            "the jobs before were submitted with shell commands (setup, container, python) that no profile "
+            f"{profile.name!r} here has: {commands[0]!r} in {submission_path(out, before.name)}\n"
             "Say which profile to use (--profile); or, if you trust whoever wrote the folder, run them: --trust-code"
         )
 

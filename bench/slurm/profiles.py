@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -45,6 +47,8 @@ class Resources(BaseModel):
 
     gpus_per_run: processes on one node that train a run together, with `gpus` (one, or none) and `cpus` each; `memory`
     is that of all.
+    container: the words that come before the Python of a job, such as `apptainer exec --nv image.sif`.
+    python: that Python; by default this one, or in a container `python3`. The node's shell puts variables into both.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +65,8 @@ class Resources(BaseModel):
     array_parallelism: Annotated[int, Field(gt=0)] = 16
     warning_seconds: Annotated[int, Field(ge=0)] = 120
     setup: tuple[str, ...] = ()
+    container: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    python: Annotated[str, Field(min_length=1)] | None = None
     extra: dict[str, str | int | bool] = {}
 
     @model_validator(mode="after")
@@ -73,6 +79,17 @@ class Resources(BaseModel):
         if taken:
             raise ValueError(f"extra may not set {', '.join(taken)}: `bench run` does")
         return self
+
+    @property
+    def interpreter(self) -> str:
+        """The Python of a job as its batch script calls it: one word of shell, or with a container several."""
+        own = shlex.quote(sys.executable) if not self.container else "python3"
+        return " ".join([*map(_in_shell, self.container), _in_shell(self.python) if self.python else own])
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        """What of these resources is shell, and so code that somebody has to be trusted for."""
+        return (*self.setup, *([self.interpreter] if self.container or self.python else ()))
 
     def sbatch(self) -> dict[str, Any]:
         """These resources as parameters of submitit's SlurmExecutor."""
@@ -113,9 +130,17 @@ class Profile(BaseModel):
         return Resources.model_validate({**self.all, **own, **({"extra": extra} if extra else {})})
 
 
+def _in_shell(word: str) -> str:
+    """A word for a shell, which is to put in variables and the home folder and to do nothing else with it."""
+    word = re.sub(r"^~(?=/|$)", "$HOME", word)
+    if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
+        return word
+    return '"' + re.sub(r'(["\\`]|\$\()', r"\\\1", word) + '"'
+
+
 def commands_of(profile: Profile) -> list[str]:
-    """The lines of shell that its jobs run before all else."""
-    return list(dict.fromkeys(line for section in SECTIONS for line in profile.resources(section).setup))
+    """The lines of shell that its jobs run before all else, and what they call their Python with."""
+    return list(dict.fromkeys(line for section in SECTIONS for line in profile.resources(section).shell))
 
 
 def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:

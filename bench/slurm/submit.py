@@ -8,9 +8,10 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
@@ -21,8 +22,9 @@ from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.environment import overriding_variables
+from bench.slurm.exit_status import STOPPED, TO_REQUEUE
 from bench.slurm.job import ArrayJob
-from bench.slurm.profiles import Profile, Section
+from bench.slurm.profiles import Profile, Resources, Section
 from bench.slurm.queue import ArrayIndex, SchedulerError
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import Submission, job_name, submission_path
@@ -30,6 +32,16 @@ from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
 
 PATIENCE = ["--wait=15"]
 """For several processes: a job in which one has died ends so many seconds later, if the others have not noticed."""
+
+REQUEUE = [
+    "code=$?",
+    f'if [ "$code" -eq {TO_REQUEUE} ]; then',
+    '    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && sleep 600  # until SLURM has ended it',
+    f"    code={STOPPED}",
+    "fi",
+    'exit "$code"',
+]
+"""The end of a batch script, which has SLURM's commands where a container, in which all else runs, has none."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +131,26 @@ class ArrayExecutor(SlurmExecutor):
     """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for.
 
     sbatch is called without what of the environment would change the profile, and so are the jobs, which inherit it.
+
+    resources: what a job asks for.   options: of sbatch besides.   teardown: what the batch script does at the end.
     """
 
-    def submit_indices(self, work: ArrayJob, indices: Sequence[int], at_most: int) -> str:
+    def __init__(
+        self, folder: Path, name: str, resources: Resources, options: dict[str, Any], teardown: Sequence[str] = ()
+    ) -> None:
+        super().__init__(folder, max_num_timeout=sys.maxsize, python=resources.interpreter)
+        extra = {key.replace("_", "-"): value for key, value in resources.extra.items() if value is not False}
+        self.update_parameters(
+            **resources.sbatch(),
+            job_name=name,
+            stderr_to_stdout=True,
+            # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
+            srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
+            teardown=list(teardown),
+            additional_parameters={**options, **extra},
+        )
+
+    def submit_indices(self, work: Callable[[], None], indices: Sequence[int], at_most: int) -> str:
         """Submit `work` once for each index, no more than `at_most` at a time; the id of the array."""
         self.parameters["additional_parameters"]["array"] = f"{','.join(map(str, indices))}%{at_most}"
         self.parameters["map_count"] = len(indices)
@@ -145,21 +174,14 @@ class ArrayExecutor(SlurmExecutor):
 
 def _submit(submission: Submission, section: Section, after: str | None, out: Path) -> str:
     resources = submission.profile.resources(section)
-    ended = shlex.join([sys.executable, "-m", "bench.slurm.ended", str(out), submission.name])
-    additional = {"requeue": True, **{k.replace("_", "-"): v for k, v in resources.extra.items() if v is not False}}
+    ended = f"{resources.interpreter} -m bench.slurm.ended {shlex.join([str(out), submission.name])}"
+    options: dict[str, Any] = {"requeue": True}
     if after:
         # A predecessor that fails for good takes its dependants out of the queue: they would wait for ever.
-        additional |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
-    executor = ArrayExecutor(out / "slurm" / "jobs", max_num_timeout=sys.maxsize)
-    executor.update_parameters(
-        **resources.sbatch(),
-        job_name=job_name(submission.name, _runs_of(submission, out)),
-        stderr_to_stdout=True,
-        # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
-        srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
-        teardown=["code=$?", f'{ended} "$code"'],
-        additional_parameters=additional,
-    )
+        options |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
+    name = job_name(submission.name, _runs_of(submission, out))
+    teardown = ["code=$?", f'{ended} "$code"', *REQUEUE]
+    executor = ArrayExecutor(out / "slurm" / "jobs", name, resources, options, teardown)
     work = ArrayJob(str(out), submission.name)
     return executor.submit_indices(work, sorted(submission.tasks), resources.array_parallelism)
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UsageError
-from bench.slurm.profiles import load_profile
+from bench.slurm.profiles import commands_of, load_profile
 
 SHIPPED = Path(__file__).parents[2] / "slurm" / "profiles"
 
@@ -107,3 +111,34 @@ def test_an_installation_without_a_checkout_has_its_profiles(tmp_path, monkeypat
     monkeypatch.setattr("bench.installed.__file__", str(tmp_path / "bench" / "installed.py"))
     monkeypatch.setattr("bench.installed.metadata.files", lambda name: None)
     assert load_profile("campus").name == "campus"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", shlex.quote(sys.executable)),
+        ('container = ["apptainer", "exec", "--nv", "docre-bench.sif"]', "apptainer exec --nv docre-bench.sif python3"),
+        ('container = ["env"]\npython = "/opt/bench/bin/python"', "env /opt/bench/bin/python"),
+        ('python = "~/venv/bin/python"', '"$HOME/venv/bin/python"'),
+    ],
+)
+def test_the_python_of_jobs_is_this_one_or_that_of_the_container(text, said, tmp_path):
+    assert profile(tmp_path, text).resources("human").interpreter == said
+
+
+def test_of_a_containers_words_a_shell_puts_in_variables_and_runs_nothing(tmp_path):
+    words = ["$A", "~/an image", 'a"b', "`touch x`", "$(touch x)", "*", "back\\slash", "\\$(touch x)"]
+    resources = profile(tmp_path, f"container = {json.dumps(words)}").resources("human")
+    script = f"printf '%s\\n' {resources.interpreter}"
+    environment = {"A": "a  b", "HOME": "/me", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["a  b", "/me/an image", *words[2:], "python3"]
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("setting", ['setup = ["module load x"]', 'container = ["env"]', 'python = "mine"'])
+def test_what_of_a_profile_is_shell_is_told(setting, tmp_path):
+    (command,) = commands_of(profile(tmp_path, f"[stages.distant]\n{setting}"))
+    assert command in ("module load x", "env python3", "mine")
