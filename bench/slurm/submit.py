@@ -58,13 +58,8 @@ class Submitted:
 
 def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float) -> Submitted:
     """Submit what is neither done nor in the queue. Raises UsageError, or BenchError with what was submitted so far."""
+    check_submittable(out)
     out = out.absolute()
-    if "%" in str(out):
-        raise UsageError(f"{out}: SLURM takes a % in the name of a log's folder for a pattern; use another --out")
-    if shutil.which("sbatch") is None or shutil.which("srun") is None:
-        raise UsageError(
-            "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
-        )
     (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
     with waiting_for(out / "slurm" / "lock"):  # two commands at once would submit everything twice
         scheduler = Scheduler(out)
@@ -82,6 +77,16 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
         arrays = arrays_of(wanted, queued, profile.array_size)
         _submit_all(arrays, out, profile, checkpoint_seconds)
         return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
+
+
+def check_submittable(out: Path) -> None:
+    """Raise UsageError where no job can be submitted from here, or none that writes its log below `out`."""
+    if "%" in str(out.absolute()):
+        raise UsageError(f"{out}: SLURM takes a % in the name of a log's folder for a pattern; use another --out")
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UsageError(
+            "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
+        )
 
 
 def _where(tasks: Sequence[Task], scheduler: Scheduler) -> tuple[dict[str, ArrayIndex], set[str]]:
@@ -166,6 +171,10 @@ class ArrayExecutor(SlurmExecutor):
             pickle.symlink_to(pickles[0].name)
         os.replace(temporary, pickles[0])
         return array
+
+    def script(self) -> str:
+        """The batch script of a job, as sbatch is given it."""
+        return str(self._make_submission_file_text(self._submitit_command_str, ""))
 
     def _make_submission_command(self, submission_file_path: Path) -> list[str]:
         unset = [part for name in overriding_variables() for part in ("-u", name)]

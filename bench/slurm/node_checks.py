@@ -1,0 +1,343 @@
+"""What a node has for the runs of a profile, looked at by a job on it: the other half of `bench.slurm.preflight`.
+
+The two talk through files of one folder below the output folder, as runs do. Nothing heavy is imported before it is
+looked at: what cannot be imported there is one of the things to find out.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.cores import usable_cores
+from bench.errors import BenchError, plural
+from bench.execution.requirements import Requirement, gpu, room
+from bench.filesystem import home, read_checked, read_json, write_atomically, write_checked, write_json
+from bench.locks import STALE_SECONDS, flock_shows, held
+from bench.processes import age
+
+LIBRARIES = ("docre-bench", "torch", "transformers", "numpy")
+"""Those that numbers depend on."""
+ROUNDS = 5
+"""How often the two clocks are compared; the quickest answer counts."""
+LOOK_SECONDS = 0.05
+PATIENCE_SECONDS = 120.0
+"""How long the job waits for a word from the login node, which may see a new file only after a minute (NFS)."""
+CLOCK_SECONDS = 5.0
+"""By more than this two clocks should not differ."""
+LONG_START_SECONDS = 60.0
+"""From here on it is told what to do about the time that a job takes to start."""
+
+
+class Wanted(BaseModel):
+    """A data set with an encoder that runs are to read it with, as the login node has them.
+
+    checksums: of the data set's splits.   fingerprint: of the encoder.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    encoder: str
+    checksums: dict[str, str]
+    fingerprint: str
+
+
+class Question(BaseModel):
+    """What the login node has, and what is to be compared with it.
+
+    versions: of Python and of `LIBRARIES`.   gpus, cpus: that the profile asks for, for a process.
+    mark: the name of a file that the login node has put into BENCH_HOME; empty where it cannot.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    versions: dict[str, str]
+    gpus: int
+    cpus: int
+    mark: str
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The files through which the two halves talk."""
+
+    folder: Path
+
+    @property
+    def question(self) -> Path:
+        """What the job is asked."""
+        return self.folder / "question.json"
+
+    @property
+    def answer(self) -> Path:
+        """What the job has found, written once, at its end."""
+        return self.folder / "answer.json"
+
+    @property
+    def node(self) -> Path:
+        """The newest word of the job, a number."""
+        return self.folder / "node.json"
+
+    @property
+    def login(self) -> Path:
+        """The newest word of the login node: the number that it has seen last, and its time then."""
+        return self.folder / "login.json"
+
+    @property
+    def lock(self) -> Path:
+        """A lock that the login node holds all the while."""
+        return self.folder / "lock"
+
+
+def home_mark(mark: str, side: str) -> Path:
+    """A file in BENCH_HOME by which one side, "login" or "node", shows the other that it is the same folder."""
+    return home() / "doctor" / f"{mark}-{side}"
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that numbers depend on; "" for one that is not installed."""
+    found = {"Python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+@dataclass(frozen=True)
+class NodeCheck:
+    """The function that submitit pickles. Of several processes of a job one looks."""
+
+    folder: str
+
+    def __call__(self) -> None:
+        """Look at everything and write it down."""
+        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+            return
+        channel = Channel(Path(self.folder))
+        question = Question.model_validate(read_checked(channel.question))
+        rows = [vars(row) for row in _rows(question, channel)]
+        write_checked(channel.answer, {"node": os.environ.get("SLURMD_NODENAME", platform.node()), "rows": rows})
+
+
+def _rows(question: Question, channel: Channel) -> Iterator[Requirement]:
+    # Before anything slow: the login node is shown that the job has started.
+    write_json(channel.node, {"number": 0})
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
+    imports = _imports(question)
+    started = age()
+    yield imports
+    yield _cores(question)
+    checks: list[tuple[str, Callable[[], Requirement]]] = [
+        ("output folder", lambda: _output_folder(channel)),
+        ("clock", lambda: _clock(channel)),
+        (f"BENCH_HOME {home()}", lambda: _home(question)),
+        ("file locks", lambda: _locks(channel)),
+        ("SLURM's commands", _commands),
+    ]
+    if question.gpus:
+        checks.insert(0, ("GPU", _gpu))
+    reading = 0.0
+    for wanted in question.wanted:
+        checks += [
+            (f"data set {wanted.dataset}", lambda wanted=wanted: _dataset(wanted)),  # type: ignore[misc]
+            (f"encoder {wanted.encoder}", lambda wanted=wanted: _encoder(wanted)),  # type: ignore[misc]
+        ]
+    for what, check in checks:
+        began = time.monotonic()
+        try:
+            yield check()
+        except BenchError as error:
+            said, _, to_do = str(error).partition("\n")
+            yield Requirement(what, False, said, to_do.replace("\n", " "))
+        except Exception as error:  # whatever is wrong there is what is to be found out
+            yield Requirement(what, False, f"{type(error).__name__}: {error}")
+        if what.startswith("encoder"):
+            reading = max(reading, time.monotonic() - began)
+    yield _start(started, reading)
+
+
+def _imports(question: Question) -> Requirement:
+    """Whether everything that a run needs can be imported, in the versions of the login node."""
+    for name in ("torch", "transformers", "numpy", "bench.execution.executor"):
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            what = f"{sys.executable}: importing {name}: {type(error).__name__}: {error}"
+            return Requirement("Python", False, what, "check setup, container and python in the profile")
+    here = versions()
+    listed = ", ".join(f"{name} {here[name]}" for name in ("Python", *LIBRARIES))
+    differ = [f"{name} {question.versions[name]}" for name in here if here[name] != question.versions[name]]
+    # Of Python itself no number depends on the last part.
+    minor = here["Python"].rpartition(".")[0] == question.versions["Python"].rpartition(".")[0]
+    same = not [name for name in differ if not (minor and name.startswith("Python "))]
+    to_do = "" if same else f"the login node has {', '.join(differ)}: install the same in both"
+    return Requirement("Python", same, f"{listed} ({sys.executable})", to_do)
+
+
+def _cores(question: Question) -> Requirement:
+    usable = usable_cores()
+    enough = usable >= question.cpus
+    to_do = "" if enough else f"the profile asks for {question.cpus}: is there an option of srun in extra, or a quota?"
+    return Requirement("cores", enough, f"{usable} for a process", to_do)
+
+
+def _gpu() -> Requirement:
+    """The GPUs, on which something has been computed."""
+    import torch
+
+    found = gpu()
+    if not found.here:
+        if torch.version.cuda is None and torch.version.hip is None:
+            why = "this torch is made for the CPU alone: install one that is made for GPUs"
+        elif os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+            why = "CUDA_VISIBLE_DEVICES is empty: does the profile (gpus, or gres under extra) ask for one?"
+        else:
+            why = "no driver that torch can use; in a container: its option for GPUs (apptainer exec --nv)"
+        return Requirement("GPU", False, "none that torch sees", why)
+    numbers = torch.ones(64, 64, device="cuda", dtype=torch.bfloat16 if torch.cuda.is_bf16_supported() else None)
+    if (numbers @ numbers).sum().item() != 64**3:
+        return Requirement("GPU", False, f"{found.state}; computes wrong sums", "tell the cluster's administrators")
+    return Requirement("GPU", True, f"{found.state}, CUDA {torch.version.cuda}{_driver()}")
+
+
+def _driver() -> str:
+    """The version of NVIDIA's driver, where Linux says it."""
+    try:
+        line = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return ""
+    found = next((word for word in line.split() if word[:1].isdigit() and "." in word), "")
+    return f", driver {found}" if found else ""
+
+
+def _output_folder(channel: Channel) -> Requirement:
+    """Whether each side sees what the other writes; the login node's word has to come."""
+    seconds = _ask(channel, 1)[1]
+    free, _ = room(channel.folder)
+    state = f"seen by both, there and back in {seconds:.1f} s; {free} GiB free"
+    return Requirement("output folder", True, state, "" if free else "make room: a checkpoint takes gigabytes")
+
+
+def _ask(channel: Channel, number: int) -> tuple[float, float]:
+    """By how much the login node's clock is ahead, and the seconds until its word came. Raises BenchError."""
+    asked = time.time()
+    write_json(channel.node, {"number": number})
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        told = read_json(channel.login)
+        now = time.time()
+        if isinstance(told, dict) and told.get("number") == number:
+            return told["time"] - (asked + now) / 2, now - asked
+        if time.monotonic() > give_up:
+            raise BenchError(
+                f"{channel.login}: what the login node writes is not seen here within {PATIENCE_SECONDS:.0f} s\n"
+                "--out has to be on a file system that all nodes share"
+            )
+        time.sleep(LOOK_SECONDS)
+
+
+def _clock(channel: Channel) -> Requirement:
+    ahead, within = min((_ask(channel, number) for number in range(2, 2 + ROUNDS)), key=lambda told: told[1])
+    close = abs(ahead) - within / 2 <= CLOCK_SECONDS
+    to_do = "" if close else "ask the administrators for synchronised clocks (NTP): times in logs and locks are off"
+    return Requirement("clock", close, f"differs by {abs(ahead):.1f} s (to {within / 2:.1f} s)", to_do)
+
+
+def _home(question: Question) -> Requirement:
+    free, writable = room(home())
+    what = f"BENCH_HOME {home()}"
+    if question.mark and not home_mark(question.mark, "login").exists():
+        to_do = "set BENCH_HOME to a folder that all nodes share (and that the container binds)"
+        return Requirement(what, False, "not the login node's: a file written there is not seen here", to_do)
+    if not question.mark:
+        return Requirement(what, True, f"cannot be written to by the login node; {free} GiB free")
+    if not writable:
+        to_do = "what it lacks is made there by jobs: make it writable, or have everything in it before"
+        return Requirement(what, False, "cannot be written to", to_do)
+    write_atomically(home_mark(question.mark, "node"), b"")
+    return Requirement(what, True, f"the login node's; {free} GiB free")
+
+
+def _locks(channel: Channel) -> Requirement:
+    shown = flock_shows(channel.lock)
+    if shown:
+        return Requirement("file locks", True, "flock works across nodes")
+    if held(channel.lock) is None:
+        to_do = "two jobs may do the same work at once: ask for flock on this file system, or use another for --out"
+        return Requirement("file locks", False, "a lock that the login node holds is not seen here", to_do)
+    to_do = f"nothing: a lock of a node that dies is taken over after {STALE_SECONDS:.0f} s"
+    how = "has no flock" if shown is None else "keeps flock to each node"
+    return Requirement("file locks", True, f"the file system {how}; a file beside each lock does it", to_do)
+
+
+def _commands() -> Requirement:
+    from bench.slurm.queue import command
+
+    if shutil.which("scontrol") is None or shutil.which("squeue") is None:
+        state = "not here (a container?): the batch script puts a stopped job back into the queue"
+        return Requirement("SLURM's commands", True, state)
+    job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"])
+    return Requirement("SLURM's commands", True, "squeue answers")
+
+
+def _dataset(wanted: Wanted) -> Requirement:
+    """Whether the documents are those of the login node; all of their bytes are read."""
+    from bench.data.catalog.dataset import open_dataset
+
+    what = f"data set {wanted.dataset}"
+    began = time.monotonic()
+    dataset = open_dataset(wanted.dataset)
+    size = dataset.check_content()
+    differ = [split for split in wanted.checksums if dataset.checksum(split) != wanted.checksums[split]]
+    if differ:
+        to_do = "register it in a BENCH_HOME that all nodes share (bench data add, bench data fetch)"
+        return Requirement(what, False, f"not the login node's: {', '.join(differ)}", to_do)
+    seconds = time.monotonic() - began
+    splits = ", ".join(wanted.checksums)
+    return Requirement(what, True, f"the login node's ({splits}); {size / 1e6:,.1f} MB read in {seconds:.1f} s")
+
+
+def _encoder(wanted: Wanted) -> Requirement:
+    """Whether the encoder is that of the login node, and its weights can be had without a network."""
+    from bench.data.catalog.dataset import open_dataset
+    from bench.nn.encoder_source import find_encoder
+
+    what = f"encoder {wanted.encoder}"
+    began = time.monotonic()
+    source = find_encoder(wanted.encoder, open_dataset(wanted.dataset).documents("train"))
+    if source.fingerprint != wanted.fingerprint:
+        state = f"not the login node's: fingerprint {source.fingerprint}, there {wanted.fingerprint}"
+        return Requirement(what, False, state, "use one folder or cache for both (HF_HOME), and the same versions")
+    encoder = source.build(attention=False)
+    numbers = sum(parameter.numel() for parameter in encoder.parameters())
+    where = f"from {source.folder}" if source.folder else "made on the spot"
+    seconds = time.monotonic() - began
+    return Requirement(
+        what, True, f"{numbers / 1e6:,.1f} million numbers in {seconds:.1f} s, without a network, {where}"
+    )
+
+
+def _start(imports: float, encoder: float) -> Requirement:
+    state = f"{imports:.1f} s for the interpreter and imports, {encoder:.1f} s for the encoder"
+    if imports + encoder < LONG_START_SECONDS:
+        return Requirement("start of a job", True, state)
+    to_do = (
+        f"of every job {plural(round(imports + encoder), 'second')} are not training: an environment, or a container, "
+        "on a faster file system; several runs in a job (runs_per_gpu)"
+    )
+    return Requirement("start of a job", True, state, to_do)
