@@ -107,6 +107,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     from bench.errors import BenchError, NewerVersionError, plural
     from bench.filesystem import explain_disk
     from bench.inference.trust import remember
+    from bench.launch.start_up import long_start_up
     from bench.leftovers import remove_leftovers
     from bench.locks import LockHeldError
     from bench.report.write import print_tables, write_tables
@@ -138,6 +139,8 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
             if not failed:
                 raise
             console.print(f"tables not written: {explain_disk(error) or error}", soft_wrap=True)
+        if how.profile and (note := long_start_up(out, [plan.folder for plan in plans])):
+            console.print(note, soft_wrap=True)
     if failed:
         listed = "\n".join(f"  {run}: {why}" for run, why in failed)
         what = "are not done" if any(isinstance(why, LockHeldError) for _, why in failed) else "failed"

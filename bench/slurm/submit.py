@@ -17,6 +17,7 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError, plural
+from bench.execution.job_time import STARTED
 from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
@@ -146,7 +147,7 @@ class ArrayExecutor(SlurmExecutor):
         super().__init__(folder, max_num_timeout=sys.maxsize, python=resources.interpreter)
         extra = {key.replace("_", "-"): value for key, value in resources.extra.items() if value is not False}
         self.update_parameters(
-            **resources.sbatch(),
+            **resources.sbatch() | {"setup": [f"export {STARTED}=$(date +%s)", *resources.setup]},
             job_name=name,
             stderr_to_stdout=True,
             # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
