@@ -18,6 +18,7 @@ from bench.points import points
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.scratch import SCRATCH, scratch_in
 from bench.slurm.attempts import Attempt, Fence, SupersededError, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.submissions import read_submission
@@ -44,7 +45,8 @@ class ArrayJob:
         fence = Fence()
         with handling_signals(fence):  # before anything slow: submitit's own handler stops at once
             try:
-                status = self._do(fence)
+                with scratch_in(os.environ.get(SCRATCH)):
+                    status = self._do(fence)
             except SupersededError:
                 print("bench: a newer attempt of this job has started: this one ends", flush=True)
                 status = STOPPED

@@ -25,6 +25,7 @@ from bench.execution.requirements import Requirement, gpu, room
 from bench.filesystem import home, read_checked, read_json, write_atomically, write_checked, write_json
 from bench.locks import STALE_SECONDS, flock_shows, held
 from bench.processes import age
+from bench.scratch import SCRATCH
 
 LIBRARIES = ("docre-bench", "torch", "transformers", "numpy")
 """Those that numbers depend on."""
@@ -57,6 +58,7 @@ class Question(BaseModel):
     """What the login node has, and what is to be compared with it.
 
     versions: of Python and of `LIBRARIES`.   gpus, cpus: that the profile asks for, for a process.
+    scratch: the folder of the node that it names; empty for none.
     mark: the name of a file that the login node has put into BENCH_HOME; empty where it cannot.
     """
 
@@ -65,6 +67,7 @@ class Question(BaseModel):
     versions: dict[str, str]
     gpus: int
     cpus: int
+    scratch: str
     mark: str
     wanted: tuple[Wanted, ...]
 
@@ -150,6 +153,8 @@ def _rows(question: Question, channel: Channel) -> Iterator[Requirement]:
     ]
     if question.gpus:
         checks.insert(0, ("GPU", _gpu))
+    if question.scratch:
+        checks.append(("scratch", lambda: _scratch(question.scratch)))
     reading = 0.0
     for wanted in question.wanted:
         checks += [
@@ -293,6 +298,16 @@ def _commands() -> Requirement:
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"])
     return Requirement("SLURM's commands", True, "squeue answers")
+
+
+def _scratch(asked: str) -> Requirement:
+    folder = os.environ.get(SCRATCH, "")
+    if not folder or not Path(folder).is_dir():
+        to_do = "name a folder of the node's own disk, which the container binds; without it all is read where it is"
+        return Requirement("scratch", False, f"{asked} is {folder or 'empty'}: no folder there", to_do)
+    free, writable = room(Path(folder))
+    state = f"{folder}, {free} GiB free{'' if writable else ', cannot be written to'}"
+    return Requirement("scratch", writable, state, "" if writable else "name a folder that you can write to")
 
 
 def _dataset(wanted: Wanted) -> Requirement:

@@ -29,7 +29,7 @@ from bench.slurm.submit import ArrayExecutor, check_submittable
 MINUTES = 15
 """At most this long such a job may run: it is short so that it need not wait for long."""
 WARNING_SECONDS = 30
-PLACES = ("partition", "account", "qos", "constraint", "gpus", "setup", "container", "python", "extra")
+PLACES = ("partition", "account", "qos", "constraint", "gpus", "setup", "container", "python", "scratch", "extra")
 """Settings by which jobs of two stages may come to different nodes, or find other things there."""
 POLL_SECONDS = 0.1
 """Between two looks for a word of the job."""
@@ -115,7 +115,14 @@ def look(
     check_submittable(out)
     channel = Channel(out.absolute() / "slurm" / "doctor" / secrets.token_hex(6))
     asked = place.resources
-    question = Question(versions=versions(), gpus=asked.gpus, cpus=asked.cpus, mark=mark, wanted=tuple(wanted))
+    question = Question(
+        versions=versions(),
+        gpus=asked.gpus,
+        cpus=asked.cpus,
+        scratch=asked.scratch or "",
+        mark=mark,
+        wanted=tuple(wanted),
+    )
     write_checked(channel.question, question.model_dump(mode="json"))
     resources = asked.model_copy(update={"time": min(asked.time, MINUTES), "warning_seconds": WARNING_SECONDS})
     executor = ArrayExecutor(channel.folder / "jobs", "bench-doctor", resources, {"no-requeue": True})

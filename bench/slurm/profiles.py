@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from bench.errors import UsageError, plural, unknown
 from bench.installed import installed_folders
+from bench.scratch import SCRATCH
 
 Section = Literal["human", "distant", "ext", "evaluation"]
 """What a job does: train on this data, or evaluate a model that another run has trained."""
@@ -49,6 +50,7 @@ class Resources(BaseModel):
     is that of all.
     container: the words that come before the Python of a job, such as `apptainer exec --nv image.sif`.
     python: that Python; by default this one, or in a container `python3`. The node's shell puts variables into both.
+    scratch: a folder on the node's own disk, `$TMPDIR` for instance, for copies of what a job reads.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +69,7 @@ class Resources(BaseModel):
     setup: tuple[str, ...] = ()
     container: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     python: Annotated[str, Field(min_length=1)] | None = None
+    scratch: Annotated[str, Field(min_length=1)] | None = None
     extra: dict[str, str | int | bool] = {}
 
     @model_validator(mode="after")
@@ -103,7 +106,7 @@ class Resources(BaseModel):
             "time": self.time,
             "signal_delay_s": self.warning_seconds,
             "array_parallelism": self.array_parallelism,
-            "setup": list(self.setup),
+            "setup": [*self.setup, *([f"export {SCRATCH}={_in_shell(self.scratch)}"] if self.scratch else [])],
         }
 
 

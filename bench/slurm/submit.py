@@ -146,8 +146,9 @@ class ArrayExecutor(SlurmExecutor):
     ) -> None:
         super().__init__(folder, max_num_timeout=sys.maxsize, python=resources.interpreter)
         extra = {key.replace("_", "-"): value for key, value in resources.extra.items() if value is not False}
+        asked = resources.sbatch()
         self.update_parameters(
-            **resources.sbatch() | {"setup": [f"export {STARTED}=$(date +%s)", *resources.setup]},
+            **asked | {"setup": [f"export {STARTED}=$(date +%s)", *asked["setup"]]},
             job_name=name,
             stderr_to_stdout=True,
             # Since 22.05 srun does not take over the processors of the job: without this a task gets one.

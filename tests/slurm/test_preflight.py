@@ -150,6 +150,19 @@ def test_locks_that_another_node_does_not_see_are_told(flock, holder, mark, said
     assert status == (mark == "--")
 
 
+@pytest.mark.parametrize(
+    ("folder", "mark", "said"),
+    [("", "--", "$TMPDIR is empty: no folder there"), ("/nowhere", "--", "no folder there"), (".", "ok", "GiB free")],
+)
+def test_a_scratch_that_is_no_folder_of_the_node_is_told(folder, mark, said, node, doctor, monkeypatch):
+    monkeypatch.setenv("BENCH_SCRATCH", folder)
+    node()
+    status, rows, _ = doctor(*TINY, profile=PROFILE + 'scratch = "$TMPDIR"')
+    assert rows["scratch"].startswith(mark)
+    assert said in rows["scratch"]
+    assert status == (mark == "--")
+
+
 def test_a_clock_that_is_off_is_told(node, doctor, monkeypatch):
     def an_hour_ahead(path: Path, value: dict) -> None:
         write_json(path, {**value, "time": value["time"] + 3600})

@@ -327,3 +327,10 @@ def test_the_batch_script_requeues_what_a_container_without_slurm_cannot(said, s
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
     done = subprocess.run(["bash", "-c", slurm.script("100")], capture_output=True, check=False)
     assert (done.returncode, slurm.commands("scontrol")) == (status, asked)
+
+
+def test_a_scratch_is_named_to_the_job_after_its_setup(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, make_profile("p", {"setup": ["module load x"], "scratch": "$TMPDIR/a b"}, "here"))
+    lines = slurm.script("100").splitlines()
+    assert lines[lines.index("module load x") + 1] == 'export BENCH_SCRATCH="$TMPDIR/a b"'
