@@ -226,7 +226,7 @@ def submit_runs(
     submitted = submit(runs, out, profile, checkpoint_seconds)
     for array in submitted.arrays:
         after = array.after.job if isinstance(array.after, Array) else array.after
-        resources = profile.resources(array.section)
+        resources = array.resources
         console.print(
             f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
             f"{resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"

@@ -22,7 +22,7 @@ from bench.locks import Lock
 from bench.runs.interrupt import Interrupt
 from bench.slurm.environment import clean_environment
 from bench.slurm.node_checks import Channel, NodeCheck, Question, Wanted, home_mark, versions
-from bench.slurm.profiles import SECTIONS, Profile, Resources
+from bench.slurm.profiles import Profile, Resources
 from bench.slurm.queue import ArrayIndex, SchedulerError, accounted_jobs, command, queued_jobs
 from bench.slurm.submit import ArrayExecutor, check_submittable
 
@@ -41,22 +41,21 @@ LINES = 8
 
 @dataclass(frozen=True)
 class Place:
-    """Stages of a profile whose jobs are alike but for how large and how long they are, and what the first asks for."""
+    """Kinds of jobs of a profile that are alike but for how large and how long they are; what the first asks for."""
 
-    stages: tuple[str, ...]
+    kinds: tuple[str, ...]
     resources: Resources
 
 
 def places_of(profile: Profile) -> list[Place]:
-    """The kinds of jobs of a profile, each of which is worth a look."""
+    """The kinds of jobs of a profile, those together that one look is enough for."""
     places: list[Place] = []
-    for section in SECTIONS:
-        resources = profile.resources(section)
+    for kind, resources in profile.kinds():
         same = next((place for place in places if _alike(place.resources, resources)), None)
         if same is None:
-            places.append(Place((section,), resources))
+            places.append(Place((kind,), resources))
         else:
-            places[places.index(same)] = replace(same, stages=(*same.stages, section))
+            places[places.index(same)] = replace(same, kinds=(*same.kinds, kind))
     return places
 
 
@@ -69,8 +68,7 @@ def acceptance(profile: Profile, out: Path) -> Iterator[Requirement]:
     check_submittable(out)
     folder = out.absolute() / "slurm" / "doctor"
     folder.mkdir(parents=True, exist_ok=True)
-    for section in SECTIONS:
-        resources = profile.resources(section)
+    for kind, resources in profile.kinds():
         executor = ArrayExecutor(folder, "bench-doctor", resources, {})
         script = folder / f"{secrets.token_hex(6)}.sh"
         script.write_text(executor.script(), encoding="utf-8")
@@ -81,8 +79,8 @@ def acceptance(profile: Profile, out: Path) -> Iterator[Requirement]:
         asked = f"{resources.time} min, {resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"
         refused = "error" in said or "fail" in said.lower()
         state = f"{asked}: {said.removeprefix('sbatch: ').removeprefix('error: ')}"
-        to_do = f"change what [stages.{section}] or the profile asks for" if refused else ""
-        yield Requirement(f"a job of {section}", not refused, state, to_do)
+        to_do = "change what the profile asks for it" if refused else ""
+        yield Requirement(f"a job of {kind}", not refused, state, to_do)
 
 
 def _test_only(script: Path) -> str:
@@ -132,8 +130,8 @@ def look(
         except (subprocess.CalledProcessError, OSError, RuntimeError) as error:
             said = str(error).strip().splitlines()
             why = said[-1] if said else type(error).__name__
-            return [Requirement(f"a job for {', '.join(place.stages)}", False, f"SLURM did not take it: {why}")]
-        say(f"job {job} submitted, for {', '.join(place.stages)}")
+            return [Requirement(f"a job for {', '.join(place.kinds)}", False, f"SLURM did not take it: {why}")]
+        say(f"job {job} submitted, for {', '.join(place.kinds)}")
         with _cancelled_on_error(job):
             rows = _Conversation(channel, job, mark, timeout, interrupt, say).rows()
     if channel.answer.exists():  # else the job's log is where to look

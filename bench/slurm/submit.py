@@ -25,7 +25,7 @@ from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.environment import overriding_variables
 from bench.slurm.exit_status import STOPPED, TO_REQUEUE
 from bench.slurm.job import ArrayJob
-from bench.slurm.profiles import Profile, Resources, Section
+from bench.slurm.profiles import Profile, Resources
 from bench.slurm.queue import ArrayIndex, SchedulerError
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import Submission, job_name, submission_path
@@ -75,7 +75,12 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
             if task.key not in unknown and (task.key not in queued or task.needs in again):
                 wanted.append(task)
                 again.add(task.key)
-        arrays = arrays_of(wanted, queued, profile.array_size)
+        models = {run.folder: run.model for run in runs}
+
+        def resources_of(task: Task) -> Resources:
+            return profile.resources(task.section, models[task.run])
+
+        arrays = arrays_of(wanted, queued, profile.array_size, resources_of)
         _submit_all(arrays, out, profile, checkpoint_seconds)
         return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
 
@@ -125,7 +130,7 @@ def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint
             RunFolder(out, task.run).clear_error()  # of the try before: it says nothing of this one
         after = array.after.job if isinstance(array.after, Array) else array.after
         try:
-            array.job = submission.job = _submit(submission, array.section, after, out)
+            array.job = submission.job = _submit(submission, array.resources, after, out)
         except Exception as error:
             # What sbatch refused is not there; if it only gave up waiting, the queue knows the array by its name.
             submission_path(out, submission.name).unlink()
@@ -183,8 +188,7 @@ class ArrayExecutor(SlurmExecutor):
         return ["env", *unset, *super()._make_submission_command(submission_file_path)]
 
 
-def _submit(submission: Submission, section: Section, after: str | None, out: Path) -> str:
-    resources = submission.profile.resources(section)
+def _submit(submission: Submission, resources: Resources, after: str | None, out: Path) -> str:
     ended = f"{resources.interpreter} -m bench.slurm.ended {shlex.join([str(out), submission.name])}"
     options: dict[str, Any] = {"requeue": True}
     if after:

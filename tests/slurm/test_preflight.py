@@ -228,15 +228,25 @@ def test_a_stage_that_slurm_would_not_take_is_told_with_its_words(node, doctor, 
     status, rows, error = doctor(*TINY)
     assert status == 1
     assert "Requested time limit is invalid" in rows["a job of distant"]
-    assert "change what [stages.distant]" in rows["a job of distant"]
+    assert "change what the profile asks for it" in rows["a job of distant"]
     assert "4 checks failed" in error
 
 
 def test_stages_that_differ_in_time_and_memory_alone_are_one_job():
     profile = make_profile(
-        "p", {"time": "1h", "stages": {"distant": {"time": "2d", "memory": "99GB"}, "ext": {"setup": ["x"]}}}, "here"
+        "p",
+        {
+            "time": "1h",
+            "stages": {"distant": {"time": "2d", "memory": "99GB"}, "ext": {"setup": ["x"]}},
+            "models": {"ttmre": {"human": {"partition": "large"}}},
+        },
+        "here",
     )
-    assert [place.stages for place in preflight.places_of(profile)] == [("human", "distant", "evaluation"), ("ext",)]
+    assert [place.kinds for place in preflight.places_of(profile)] == [
+        ("human", "distant", "evaluation"),
+        ("ext",),
+        ("human of ttmre",),
+    ]
 
 
 @pytest.mark.parametrize("option", [("--dataset", "small"), ("--timeout", "9"), ("--out", "x"), ("--config", "table3")])

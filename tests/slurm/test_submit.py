@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import subprocess
@@ -334,3 +335,22 @@ def test_a_scratch_is_named_to_the_job_after_its_setup(slurm, out):
     send(out, make_profile("p", {"setup": ["module load x"], "scratch": "$TMPDIR/a b"}, "here"))
     lines = slurm.script("100").splitlines()
     assert lines[lines.index("module load x") + 1] == 'export BENCH_SCRATCH="$TMPDIR/a b"'
+
+
+def test_a_model_gets_what_the_profile_has_for_it(slurm, out):
+    for model in ("ttmre", "atlop"):
+        write_plan(out, model, "human", 0, "human")
+    send(out, make_profile("p", {"memory": "8GB", "models": {"ttmre": {"human": {"memory": "96GB"}}}}, "here"))
+    assert {options["job-name"].partition("-")[0]: options["mem"] for options in slurm.submitted().values()} == {
+        "ttmre": "98304M",
+        "atlop": "8192M",
+    }
+
+
+def test_of_a_profile_that_uses_nothing_new_a_version_from_before_can_read_what_was_submitted(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    (submission,) = submissions(out)
+    (path,) = (out / "slurm" / "submissions").glob("*.json")
+    assert json.loads(path.read_text())["profile"].keys() == {"name", "all", "stages"}
+    assert submission.profile == PROFILE
