@@ -229,7 +229,7 @@ def submit_runs(
         resources = array.resources
         console.print(
             f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
-            f"{resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"
+            f"{resources.memory} MB, {resources.gpus * resources.processes} GPU"
             + (f", each after its task of {after}" if after else ""),
             soft_wrap=True,
         )

@@ -26,6 +26,7 @@ from bench.filesystem import home, read_checked, read_json, write_atomically, wr
 from bench.locks import STALE_SECONDS, flock_shows, held
 from bench.processes import age
 from bench.scratch import SCRATCH
+from bench.slurm.together import Member, is_one_of_several, member_of_job
 
 LIBRARIES = ("docre-bench", "torch", "transformers", "numpy")
 """Those that numbers depend on."""
@@ -122,15 +123,16 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class NodeCheck:
-    """The function that submitit pickles. Of several processes of a job one looks."""
+    """The function that submitit pickles. Of several processes of a job the first looks, and finds the others."""
 
     folder: str
 
     def __call__(self) -> None:
         """Look at everything and write it down."""
-        if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-            return
         channel = Channel(Path(self.folder))
+        if is_one_of_several() and int(os.environ["SLURM_PROCID"]) > 0:
+            _find_each_other(member_of_job())
+            return
         question = Question.model_validate(read_checked(channel.question))
         rows = [vars(row) for row in _rows(question, channel)]
         write_checked(channel.answer, {"node": os.environ.get("SLURMD_NODENAME", platform.node()), "rows": rows})
@@ -153,6 +155,8 @@ def _rows(question: Question, channel: Channel) -> Iterator[Requirement]:
     ]
     if question.gpus:
         checks.insert(0, ("GPU", _gpu))
+    if is_one_of_several():
+        checks.append(("processes", _processes))
     if question.scratch:
         checks.append(("scratch", lambda: _scratch(question.scratch)))
     reading = 0.0
@@ -298,6 +302,43 @@ def _commands() -> Requirement:
     job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"])
     return Requirement("SLURM's commands", True, "squeue answers")
+
+
+def _processes() -> Requirement:
+    """Whether the processes of the job can train together."""
+    began = time.monotonic()
+    member = member_of_job()
+    backend = _find_each_other(member)
+    seconds, nodes = time.monotonic() - began, os.environ.get("SLURM_JOB_NUM_NODES", "1")
+    where = f"on {plural(int(nodes), 'node')}, through {os.environ.get('GLOO_SOCKET_IFNAME', 'an interface of gloo')}"
+    return Requirement("processes", True, f"{member.size} {where}, found each other in {seconds:.1f} s ({backend})")
+
+
+def _find_each_other(member: Member) -> str:
+    """Have all processes of the job add something up together; what they do so with."""
+    import torch
+    import torch.distributed as dist
+
+    from bench.runs.interrupt import Interrupt
+    from bench.training.team import Group, PeerLostError, joined
+
+    def add_up(group: Group) -> None:
+        group.stop_asked(Interrupt())
+        if torch.cuda.is_available():
+            dist.all_reduce(torch.ones(1, device="cuda"))
+            torch.cuda.synchronize()
+
+    try:
+        with joined(member.rank, member.size, member.port, member.address) as team:
+            if team and member.rank:
+                team.follow(lambda work: add_up)
+            elif team:
+                with team.stage({}) as group:
+                    add_up(group)
+    except PeerLostError as lost:
+        to_do = "is there a firewall between the nodes? ask the cluster's administrators, or use nodes = 1"
+        raise BenchError(f"{lost}\n{to_do}") from lost
+    return "nccl" if torch.cuda.is_available() else "gloo"
 
 
 def _scratch(asked: str) -> Requirement:

@@ -29,7 +29,20 @@ from bench.slurm.submit import ArrayExecutor, check_submittable
 MINUTES = 15
 """At most this long such a job may run: it is short so that it need not wait for long."""
 WARNING_SECONDS = 30
-PLACES = ("partition", "account", "qos", "constraint", "gpus", "setup", "container", "python", "scratch", "extra")
+PLACES = (
+    "partition",
+    "account",
+    "qos",
+    "constraint",
+    "gpus",
+    "processes",
+    "nodes",
+    "setup",
+    "container",
+    "python",
+    "scratch",
+    "extra",
+)
 """Settings by which jobs of two stages may come to different nodes, or find other things there."""
 POLL_SECONDS = 0.1
 """Between two looks for a word of the job."""
@@ -76,7 +89,7 @@ def acceptance(profile: Profile, out: Path) -> Iterator[Requirement]:
             said = _test_only(script)
         finally:
             script.unlink()
-        asked = f"{resources.time} min, {resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"
+        asked = f"{resources.time} min, {resources.memory} MB, {resources.gpus * resources.processes} GPU"
         refused = "error" in said or "fail" in said.lower()
         state = f"{asked}: {said.removeprefix('sbatch: ').removeprefix('error: ')}"
         to_do = "change what the profile asks for it" if refused else ""

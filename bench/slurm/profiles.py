@@ -50,7 +50,7 @@ class Resources(BaseModel):
     """What one job asks for. `time` is held in minutes, `memory` in MB.
 
     gpus_per_run: processes on one node that train a run together, with `gpus` (one, or none) and `cpus` each; `memory`
-    is that of all.
+    is that of all.   nodes: on how many nodes there are so many.
     container: the words that come before the Python of a job, such as `apptainer exec --nv image.sif`.
     python: that Python; by default this one, or in a container `python3`. The node's shell puts variables into both.
     scratch: a folder on the node's own disk, `$TMPDIR` for instance, for copies of what a job reads.
@@ -64,6 +64,7 @@ class Resources(BaseModel):
     constraint: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 1
     gpus_per_run: Annotated[int, Field(gt=0)] = 1
+    nodes: Annotated[int, Field(gt=0)] = 1
     cpus: Annotated[int, Field(gt=0)] = 4
     memory: Annotated[int, BeforeValidator(_megabytes), Field(gt=0)] = 32 * 1024
     time: Annotated[int, BeforeValidator(_minutes), Field(gt=0)] = 24 * 60
@@ -87,6 +88,11 @@ class Resources(BaseModel):
         return self
 
     @property
+    def processes(self) -> int:
+        """How many processes train a run together."""
+        return self.nodes * self.gpus_per_run
+
+    @property
     def interpreter(self) -> str:
         """The Python of a job as its batch script calls it: one word of shell, or with a container several."""
         own = shlex.quote(sys.executable) if not self.container else "python3"
@@ -103,7 +109,7 @@ class Resources(BaseModel):
         return {
             **{name: value for name, value in asked.items() if value is not None},
             **({"gpus_per_node": self.gpus * self.gpus_per_run} if self.gpus else {}),
-            **({"nodes": 1, "ntasks_per_node": self.gpus_per_run} if self.gpus_per_run > 1 else {}),
+            **({"nodes": self.nodes, "ntasks_per_node": self.gpus_per_run} if self.processes > 1 else {}),
             "cpus_per_task": self.cpus,
             "mem": f"{self.memory}M",
             "time": self.time,

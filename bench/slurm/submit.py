@@ -157,7 +157,7 @@ class ArrayExecutor(SlurmExecutor):
             job_name=name,
             stderr_to_stdout=True,
             # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
-            srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
+            srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.processes > 1 else [])],
             teardown=list(teardown),
             additional_parameters={**options, **extra},
         )

@@ -73,6 +73,15 @@ def test_a_run_on_two_gpus_is_two_tasks_of_one_node(slurm, out):
     assert [options[name] for name in ("nodes", "ntasks-per-node", "gpus-per-node")] == ["1", "2", "2"]
 
 
+def test_a_run_on_two_nodes_has_so_many_processes_on_each(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, make_profile("p", {"nodes": 2, "gpus_per_run": 4}, "here"))
+    options = slurm.submitted()["100"]
+    assert [options[name] for name in ("nodes", "ntasks-per-node", "gpus-per-node")] == ["2", "4", "4"]
+    started = next(line for line in slurm.script("100").splitlines() if line.startswith("srun"))
+    assert "--wait=15" in started.split()
+
+
 def test_every_task_finds_the_same_call_which_holds_nothing_but_where_to_look(slurm, out):
     for seed in range(3):
         write_plan(out, "m", "human", seed, "human")

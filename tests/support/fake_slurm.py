@@ -35,6 +35,7 @@ SCRIPTS = {
     "scontrol": """
         [ -e "$FAKE/down" ] && { rm "$FAKE/down"; exit 1; }
         [ -e "$FAKE/scontrol_fails" ] && { cat "$FAKE/scontrol_fails" >&2; exit 1; }
+        [ -e "$FAKE/nodes" ] && cat "$FAKE/nodes"
         exit 0""",
     "scancel": """
         [ -e "$FAKE/scancel_fails" ] && { cat "$FAKE/scancel_fails" >&2; exit 1; }
@@ -82,6 +83,10 @@ class FakeSlurm:
     def scontrol_fails(self, error: str) -> None:
         """scontrol refuses, with these words."""
         (self.folder / "scontrol_fails").write_text(error + "\n")
+
+    def says_of_nodes(self, line: str) -> None:
+        """What `scontrol show node` answers."""
+        (self.folder / "nodes").write_text(line + "\n")
 
     def cancelling_fails(self, error: str) -> None:
         """scancel refuses, with these words."""
