@@ -29,8 +29,8 @@ IN_USE = "in-use"
 SPARE = 256 << 20
 """So many bytes are left free on the disk."""
 AT_ONCE = 8 << 20
-NOT_WEIGHTS = (".h5", ".msgpack", ".ot", ".onnx")
-"""Files of an encoder's folder that are never read."""
+OF_WEIGHTS = (".json", ".safetensors", ".bin")
+"""Files of an encoder's folder that its weights are read from."""
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def nearby_weights(folder: Path) -> Path:
     """The same of the files in an encoder's folder: one with copies of all that are read, or the folder itself."""
     if _scratch is None:
         return folder
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix not in NOT_WEIGHTS)
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix in OF_WEIGHTS)
     if any(file.suffix == ".safetensors" for file in files):
         files = [file for file in files if file.suffix != ".bin"]
     key = digest([_state(file) for file in files])

@@ -12,7 +12,7 @@ from bench.execution.requirements import Requirement
 from bench.experiment.config import CommandLine, make_experiments
 from bench.nn.encoder_source import find_encoder
 from bench.runs.interrupt import Interrupted, handling_signals
-from bench.slurm.node_checks import Wanted
+from bench.slurm.node_question import Wanted
 from bench.slurm.preflight import acceptance, look, mark_of_home, places_of
 from bench.slurm.profiles import load_profile
 

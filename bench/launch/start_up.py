@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeGuard
+from typing import Any
 
 from bench.errors import plural
 from bench.runs.executions import executions, is_seconds
@@ -20,22 +20,22 @@ def long_start_up(out: Path, runs: Collection[str], at_work: Collection[str] = (
 
     runs: folders of runs whose jobs are looked at.   at_work: those of them whose last execution has not ended.
     """
-    times: list[tuple[float, float]] = []
+    jobs: list[dict[str, Any]] = []
     for run in runs:
         told = executions(RunFolder(out, run).path)
-        jobs = (one.get("job") for one in (told[:-1] if run in at_work else told))
-        times += [(job["start_up"], job["seconds"]) for job in jobs if _has_times(job)]
-    total = sum(seconds for _, seconds in times)
-    share = sum(start_up for start_up, _ in times) / total if total else 0.0
+        jobs += [one["job"] for one in (told[:-1] if run in at_work else told) if _has_times(one.get("job"))]
+    total = sum(job["seconds"] for job in jobs)
+    share = sum(job["start_up"] for job in jobs) / total if total else 0.0
     if share <= MUCH:
         return ""
-    usual = median(start_up for start_up, _ in times)
+    usual = median(job["start_up"] for job in jobs)
+    count = plural(len({str(job.get("id")) for job in jobs}), "job")
     return (
-        f"{share:.0%} of the time of {plural(len(times), 'job')} went by before the first step of training (the middle "
-        f"one took {usual:,.0f} s to start). Fewer, longer jobs: runs_per_gpu in the profile. Quicker ones: scratch in "
-        "the profile, and Python, its libraries or the container on a faster file system"
+        f"{share:.0%} of the time of {count} went by before the first step of training ({usual:,.0f} s each, in the "
+        "middle). Fewer, longer jobs: runs_per_gpu in the profile. Quicker ones: scratch in the profile, and Python, "
+        "its libraries or the container on a faster file system"
     )
 
 
-def _has_times(job: Any) -> TypeGuard[dict[str, Any]]:
+def _has_times(job: Any) -> bool:
     return isinstance(job, dict) and is_seconds(job.get("start_up")) and is_seconds(job.get("seconds"))

@@ -21,9 +21,10 @@ from bench.filesystem import last_text, read_checked, read_json, write_atomicall
 from bench.locks import Lock
 from bench.runs.interrupt import Interrupt
 from bench.slurm.environment import clean_environment
-from bench.slurm.node_checks import Channel, NodeCheck, Question, Wanted, home_mark, versions
+from bench.slurm.node_checks import NodeCheck
+from bench.slurm.node_question import Channel, Question, Wanted, home_mark, versions
 from bench.slurm.profiles import Profile, Resources
-from bench.slurm.queue import ArrayIndex, SchedulerError, accounted_jobs, command, queued_jobs
+from bench.slurm.queue import TIMEOUT_SECONDS, ArrayIndex, SchedulerError, accounted_jobs, command, queued_jobs
 from bench.slurm.submit import ArrayExecutor, check_submittable
 
 MINUTES = 15
@@ -99,7 +100,13 @@ def acceptance(profile: Profile, out: Path) -> Iterator[Requirement]:
 def _test_only(script: Path) -> str:
     """What sbatch says of a script that it only looks at."""
     asking = ["sbatch", "--test-only", str(script)]
-    done = subprocess.run(asking, capture_output=True, text=True, check=False, env=clean_environment(), timeout=120)
+    environment = clean_environment()
+    try:
+        done = subprocess.run(
+            asking, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return f"error: sbatch: no answer within {TIMEOUT_SECONDS} s"
     lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
     # "allocation failure: ..." comes before the reason in some versions, after it in others.
     error = next((line for line in lines if "error" in line), None) if done.returncode else None

@@ -98,7 +98,7 @@ def test_waiting_ends_with_what_there_is_to_say_of_the_start_of_jobs(run, profil
     monkeypatch.setattr("bench.launch.wait.pause", jobs_do_their_work)
     slurm.queue_submitted()
     _, printed, _ = run("--profile", profile, "--wait")
-    assert printed.count("100% of the time of 2 jobs went by before the first step of training") == 1
+    assert printed.count("100% of the time of 1 job went by before the first step of training") == 1
 
 
 def test_waiting_submits_lost_jobs_again_and_gives_up_on_failed_ones(run, profile, slurm, out, monkeypatch):
