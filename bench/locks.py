@@ -223,18 +223,24 @@ def held(path: Path) -> LockHeldError | None:
     """
     holder, touched = _read(_holder_path(path))
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        shown = flock_shows(path)
     except OSError:
         return None
+    if shown:
+        return LockHeldError(path, holder)
+    if touched is None or (shown is False and holder is not None and holder.machine == machine()):
+        return None
+    return LockHeldError(path, holder) if time.time() - touched / 1e9 < STALE_SECONDS else None
+
+
+def flock_shows(path: Path) -> bool | None:
+    """Whether `flock` shows here that another process holds a lock; None where the file system has no `flock`."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         got = _flock(descriptor, shared=True)
     finally:
         os.close(descriptor)
-    if got is False:
-        return LockHeldError(path, holder)
-    if touched is None or (got and holder is not None and holder.machine == machine()):
-        return None
-    return LockHeldError(path, holder) if time.time() - touched / 1e9 < STALE_SECONDS else None
+    return None if got is None else not got
 
 
 def _flock(descriptor: int, shared: bool = False) -> bool | None:

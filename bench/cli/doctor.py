@@ -1,59 +1,86 @@
 """`bench doctor`: what of encoders, data, GPU and SLURM is here, and what to do about what is not.
 
-With `--encoder`, what that encoder is: how it would be read, and whether it can be.
+With `--encoder`, what that encoder is: how it would be read, and whether it can be. With `--on`, what a job finds on a
+node of a cluster (`bench.cli.doctor_on`).
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import complete_dataset, complete_preset
+from bench.cli.options import DEFAULT_OUT
+from bench.cli.requirements_table import print_requirements
+from bench.execution.requirements import Requirement, disk, gpu, threads
+
 if TYPE_CHECKING:
     from bench.nn.encoder_source import EncoderSource
 
-
-@dataclass(frozen=True)
-class Requirement:
-    """Something an experiment may need. state: what there is of it.   to_do: how to get it, empty if it is here."""
-
-    what: str
-    here: bool
-    state: str
-    to_do: str = ""
+TIMEOUT_SECONDS = 3600.0
 
 
 def doctor(
     encoder: Annotated[
         str | None,
-        typer.Option(help="Say what an encoder is and how it would be read: a folder, or a Hugging Face id."),
+        typer.Option(
+            help="Say what an encoder is and how it would be read: a folder, or a Hugging Face id. With --on: whether "
+            "a job can read it."
+        ),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROFILE",
+            help="Have a job of this SLURM profile look at its node, wait for it, and say what is missing there: a "
+            "TOML file, or a name in slurm/profiles. Exit status 1 where something is.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="With --on: the data set that runs are to read. Default: sample.", autocompletion=complete_dataset
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="With --on: the configuration that is to be run; its data sets and encoders are looked at.",
+            autocompletion=complete_preset,
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --on: where runs are to be kept. Default: results.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="With --on: at most so many seconds for a job, which is cancelled then. Default: 3600."
+        ),
     ] = None,
 ) -> None:
-    """What this machine has for running experiments, and how to get what it lacks; or what an encoder is."""
+    """What this machine has for running experiments, and how to get what it lacks; what an encoder is; or, with --on,
+    what a job of a cluster finds on its node.
+    """
+    if on is not None:
+        from bench.cli.doctor_on import doctor_on
+
+        doctor_on(on, encoder, dataset, config, DEFAULT_OUT if out is None else out, timeout or TIMEOUT_SECONDS)
+        return
+    given = {"--dataset": dataset, "--config": config, "--out": out, "--timeout": timeout}
+    if names := [name for name, value in given.items() if value is not None]:
+        from bench.errors import UsageError
+
+        raise UsageError(f"{', '.join(names)}: for a look at a cluster's node: --on PROFILE")
     if encoder is not None:
         _check_up(encoder)
         return
-    _print(_requirements(), "To do")
+    print_requirements(_requirements(), "To do")
     typer.echo("Everything marked ok can be used now; the rest is optional.")
-
-
-def _print(rows: Iterable[Requirement], last: str) -> None:
-    """A table of requirements; `last` heads its last column."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from bench.cli.console import make_console
-
-    table = Table("", "What", "Found", last, box=None, pad_edge=False)
-    for row in rows:
-        mark = Text("ok", "green") if row.here else Text("--", "yellow")
-        table.add_row(mark, row.what, row.state, row.to_do)
-    make_console().print(table)
 
 
 def _check_up(name: str) -> None:
@@ -64,7 +91,7 @@ def _check_up(name: str) -> None:
     source = find_encoder(name, ())
     # Of `tiny`, too, whose traits nobody else needs to look at.
     source = replace(source, traits=traits_of(source.config, source.pad_id, source.window))
-    _print(_traits(source), "")
+    print_requirements(_traits(source), "")
     for note in source.notes:
         typer.echo(f"note: {note}")
     source.check(attention=True)
@@ -133,9 +160,9 @@ def _requirements() -> Iterator[Requirement]:
     from bench.nn.encoder_source import MINILM
 
     yield Requirement("Python, torch", True, f"{platform.python_version()}, {torch.__version__}")
-    yield _gpu()
-    yield _threads()
-    yield _disk()
+    yield gpu()
+    yield threads()
+    yield disk()
     for name in dataset_names():
         here = state_of(name) != "not fetched"
         yield Requirement(f"data set {name}", here, state_of(name), "" if here else f"bench data fetch {name}")
@@ -143,41 +170,6 @@ def _requirements() -> Iterator[Requirement]:
     for name in (MINILM, "roberta-large"):
         yield _encoder(name)
     yield _slurm()
-
-
-def _gpu() -> Requirement:
-    import torch
-
-    if not torch.cuda.is_available():
-        return Requirement("GPU", False, "none", "the CPU is enough for the sample and minilm; real runs want a GPU")
-    names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: use --set precision=fp32"
-    return Requirement("GPU", True, ", ".join(f"{p.name} ({p.total_memory >> 30} GiB)" for p in names) + f", {bf16}")
-
-
-def _threads() -> Requirement:
-    """What a run that starts now would take of the processor, and why."""
-    from bench.cores import find_cores
-    from bench.errors import plural
-
-    cores = find_cores()
-    takes = f"a run takes {plural(cores.threads(), 'thread')}"
-    if cores.processes() > 1:
-        takes += f", several are {cores.processes()} processes of {plural(cores.threads(cores.processes()), 'thread')}"
-    busy = "other processes keep the others busy" if cores.free < cores.usable else ""
-    return Requirement("threads", True, f"{cores}; {takes}", "OMP_NUM_THREADS says so" if cores.asked else busy)
-
-
-def _disk() -> Requirement:
-    from bench.filesystem import home
-
-    folder = home()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free >> 30
-    writable = os.access(folder, os.W_OK)
-    to_do = "" if writable else "set BENCH_HOME to a folder you can write to"
-    return Requirement(f"BENCH_HOME {home()}", writable, f"{free} GiB free", to_do)
 
 
 def _encoder(name: str) -> Requirement:

@@ -127,6 +127,7 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
     from bench.errors import BenchError, NewerVersionError, plural
     from bench.filesystem import explain_disk
     from bench.inference.trust import remember
+    from bench.launch.start_up import long_start_up
     from bench.leftovers import remove_leftovers
     from bench.locks import LockHeldError
     from bench.report.write import print_tables, write_tables
@@ -158,6 +159,8 @@ def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
             if not failed:
                 raise
             console.print(f"tables not written: {explain_disk(error) or error}", soft_wrap=True)
+        if how.profile and (note := long_start_up(out, [plan.folder for plan in plans])):
+            console.print(note, soft_wrap=True)
     if failed:
         listed = "\n".join(f"  {run}: {why}" for run, why in failed)
         what = "are not done" if any(isinstance(why, LockHeldError) for _, why in failed) else "failed"
@@ -256,10 +259,10 @@ def submit_runs(
     submitted = submit(runs, out, profile, checkpoint_seconds, track)
     for array in submitted.arrays:
         after = array.after.job if isinstance(array.after, Array) else array.after
-        resources = profile.resources(array.section)
+        resources = array.resources
         console.print(
             f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
-            f"{resources.memory} MB, {resources.gpus * resources.gpus_per_run} GPU"
+            f"{resources.memory} MB, {resources.gpus * resources.processes} GPU"
             + (f", each after its task of {after}" if after else ""),
             soft_wrap=True,
         )

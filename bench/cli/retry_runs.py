@@ -15,7 +15,7 @@ from bench.launch.status import RunView, observe
 from bench.runs.names import IMPORTS
 from bench.runs.run_folder import RunFolder, announce, not_finished
 from bench.runs.status import SETTLED
-from bench.slurm.profiles import SECTIONS, commands_of, load_profile
+from bench.slurm.profiles import commands_of, load_profile
 from bench.slurm.submissions import Submission, submission_path, submissions
 
 
@@ -77,10 +77,11 @@ def _check_setup(before: Submission, out: Path) -> None:
         own = load_profile(profile.name)
     except UsageError:
         own = None
-    if commands and (own is None or any(own.resources(s).setup != profile.resources(s).setup for s in SECTIONS)):
+    known = {resources.shell for _, resources in own.kinds()} if own else set()
+    if commands and not {resources.shell for _, resources in profile.kinds()} <= known:
         raise UsageError(
-            f"the jobs before were submitted with shell commands (setup) that no profile {profile.name!r} here has: "
-            f"{commands[0]!r} in {submission_path(out, before.name)}\n"
+            "the jobs before were submitted with shell commands (setup, container, python) that no profile "
+            f"{profile.name!r} here has: {commands[0]!r} in {submission_path(out, before.name)}\n"
             "Say which profile to use (--profile); or, if you trust whoever wrote the folder, run them: --trust-code"
         )
 

@@ -42,6 +42,7 @@ def status(
 
     from bench.cli.console import make_console
     from bench.errors import UsageError
+    from bench.launch.start_up import long_start_up
     from bench.launch.status import observe
     from bench.runs.archive import nothing_planned
 
@@ -60,6 +61,8 @@ def status(
         _watch(out)
         return
     console.print(_shown(observed) if observed.runs else "no run is stale")
+    if note := long_start_up(out, [v.run for v in observed.runs], [v.run for v in observed.runs if _is_under_way(v)]):
+        console.print(note, soft_wrap=True)
     if observed.trouble:
         print(
             f"bench: SLURM cannot be asked everything, the rest is from the output folder: {observed.trouble}",

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from bench.data.catalog.dataset import open_dataset
 from bench.data.features.feature_file import FeatureFile
 from bench.execution.inputs import Inputs
+from bench.execution.job_time import JobTime
 from bench.execution.provenance import Execution, slurm_job, threads_as_begun
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
@@ -60,6 +61,7 @@ class Context:
     device: torch.device = field(default_factory=this_device)
     _inputs: dict[tuple[str, str, int, bool], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
+    job_time: JobTime = field(default_factory=JobTime)
     _accounted: list[Execution] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,7 +70,12 @@ class Context:
     @property
     def waiting(self) -> Waiting:
         """How to wait for what another process is making."""
-        return Waiting(self.interrupt.check, self.wait_for_locks, self.siblings)
+        return Waiting(self.interrupt.check, self.wait_for_locks, self.siblings, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for what another process is at, which is no time of this job."""
+        with self.job_time.aside():
+            time.sleep(seconds)
 
     def report(self, run: RunFolder, **fields: Any) -> None:
         """Write down where a run is, and let the listener know. fields: of `RunStatus`, but who says it and when.
@@ -113,7 +120,9 @@ class Context:
         work, is none. What goes on has the threads that it began with.
         """
         with threads_as_begun(folder, self.device):
-            execution = Execution(folder, self.device, self.team.size if self.team else 1)
+            # Of what is done within a run, the run tells.
+            job = dict if self._accounted else self.job_time.told
+            execution = Execution(folder, self.device, self.team.size if self.team else 1, job)
             self._accounted.append(execution)
             try:
                 yield
@@ -127,6 +136,8 @@ class Context:
                 execution.write()
             finally:
                 self._accounted.remove(execution)
+                if execution.at_work and not self._accounted:
+                    self.job_time.next_run()
 
     def inputs(self, plan: RunPlan) -> Inputs:
         """The documents, features and encoder of a run; those of runs that share them are read once."""
@@ -159,7 +170,8 @@ class Context:
             if run is not None:
                 self.report(run, state="running", stage=stage, step=done, steps=len(features), doing=doing)
 
-        return encoded(features, reader, on_progress, waiting=self.waiting)
+        with self.job_time.aside():  # for all runs, and seldom
+            return encoded(features, reader, on_progress, waiting=replace(self.waiting, sleep=time.sleep))
 
 
 def _shared_by(plan: RunPlan) -> tuple[str, str, int, bool]:

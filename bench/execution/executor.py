@@ -92,7 +92,7 @@ class Executor:
                     for plan, error in postponed:
                         print(f"bench: {plan.folder} is left out: {error}", file=sys.stderr, flush=True)
                     return failed + waiting
-                time.sleep(POLL_SECONDS)
+                self.context.sleep(POLL_SECONDS)
             waiting = [plan for plan, _ in postponed]
         return failed
 

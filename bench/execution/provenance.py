@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,8 @@ import torch
 
 from bench.cores import allotted_cores, asked_threads, usable_cores
 from bench.errors import plural
-from bench.filesystem import read_json, write_json
+from bench.filesystem import write_json
+from bench.runs.executions import executions, provenance_path
 
 
 class Execution:
@@ -29,10 +30,18 @@ class Execution:
     result may depend on these to rounding, and by the draw of dropout.
 
     at_work: whether it has got to work; until then there is nothing to write down.
+    job: what there is to say now of the job that this is a part of.
     """
 
-    def __init__(self, folder: Path, device: torch.device, processes: int) -> None:
-        self.path = _path(folder)
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device,
+        processes: int,
+        job: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
+        self._job = job
+        self.folder, self.path = folder, provenance_path(folder)
         self.at_work = False
         self._began, self._written = time.monotonic(), -math.inf  # the first time at once: what goes on needs it
         gpu = device.type == "cuda"
@@ -53,9 +62,9 @@ class Execution:
         self._written = time.monotonic()
         self._about["seconds"] = round(self._written - self._began, 1)
         # Read anew: where a cluster takes a node for dead that is not, two executions are at it.
-        executions = [one for one in _executions(self.path) if not self._is(one)] + [self._about]
-        total = {"started": executions[0]["started"], "seconds": round(sum(one["seconds"] for one in executions), 1)}
-        write_json(self.path, {**self._about, **total, "executions": executions}, 1)
+        every = [one for one in executions(self.folder) if not self._is(one)] + [{**self._about, **self._job()}]
+        total = {"started": every[0]["started"], "seconds": round(sum(one["seconds"] for one in every), 1)}
+        write_json(self.path, {**self._about, **total, "executions": every}, 1)
 
     def write_if_due(self, every: float) -> None:
         """The same, if it is at work and the last time is so many seconds ago."""
@@ -95,24 +104,8 @@ def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
 
 
 def _threads_at_first(folder: Path) -> int | None:
-    first = next((one.get("threads") for one in _executions(_path(folder))), None)
+    first = next((one.get("threads") for one in executions(folder)), None)
     return first if type(first) is int and first > 0 else None
-
-
-def _path(folder: Path) -> Path:
-    return folder / "provenance.json"
-
-
-def _executions(path: Path) -> list[dict[str, Any]]:
-    """The executions that a file tells of; the first versions wrote the last one alone, and nothing of it is needed."""
-    stored = read_json(path)
-    told = stored.get("executions", [stored]) if isinstance(stored, dict) else []
-    return [one for one in told if _is_execution(one)] if isinstance(told, list) else []
-
-
-def _is_execution(one: Any) -> bool:
-    seconds = one.get("seconds") if isinstance(one, dict) else None
-    return isinstance(seconds, (int, float)) and 0 <= seconds < float("inf") and isinstance(one.get("started"), str)
 
 
 def slurm_job() -> dict[str, str]:

@@ -112,7 +112,10 @@ def _train(context: Context, run: RunPlan, stage: StagePlan, folder: Path) -> No
     run_folder, inputs = RunFolder.of(context.out, run), context.inputs(run)
     context.report(run_folder, state="running", stage=stage.data, doing="reading documents")
     teacher = run.stage_before(stage) if stage.signal else None
-    signals = _signals(context, stage, teacher, inputs, run_folder) if teacher else None
+    signals = None
+    if teacher:
+        with context.job_time.aside():  # for all students of this teacher
+            signals = _signals(context, stage, teacher, inputs, run_folder)
     data = inputs.stage_data(stage, signals, partial(context.progress, run_folder, stage.data))
     write_json(folder / "stage.json", stage.model_dump(mode="json"), 1)
     _save_encoder(context, run, folder)
@@ -166,6 +169,7 @@ def _reports(context: Context, run: RunFolder, stage: StagePlan) -> Callable[[Pr
 
     def on_progress(progress: Progress) -> None:
         nonlocal reported_at, first
+        context.job_time.training_has_begun()
         now = time.monotonic()
         first = first or (now, progress.step)
         if now - reported_at > POLL_SECONDS or progress.step == progress.steps:

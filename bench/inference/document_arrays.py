@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bench.filesystem import DamagedFileError, part_state, read_sealed, tell_made_again, write_part
+from bench.scratch import nearby_part, telling
 
 OPEN = 64
 """Parts mapped at once: 101,873 documents have over a thousand, and each mapping holds a file descriptor."""
@@ -60,15 +61,16 @@ def make_arrays(
     stop; finished parts stay.   on_progress: is given the number of documents done.
     """
     damaged = []
-    for first in range(0, len(documents), per_part):
-        rows = list(range(first, min(first + per_part, len(documents))))
-        on_progress(first)
-        part = _part(folder, first)
-        if (state := part_state(part)) == "intact":
-            continue
-        if state == "damaged":
-            damaged.append(part)
-        _write_part(part, make(rows), dtype)
+    with telling(str(folder)):
+        for first in range(0, len(documents), per_part):
+            rows = list(range(first, min(first + per_part, len(documents))))
+            on_progress(first)
+            part = _part(folder, first)
+            if (state := part_state(nearby_part(part))) == "intact":
+                continue
+            if state == "damaged":
+                damaged.append(part)
+            _write_part(part, make(rows), dtype)
     tell_made_again(damaged)
     on_progress(len(documents))
     return DocumentArrays(folder, documents, per_part)
@@ -76,10 +78,11 @@ def make_arrays(
 
 def are_made(folder: Path, documents: Sized, per_part: int, on_progress: Callable[[int], None]) -> bool:
     """Whether all arrays of `documents` are in `folder`, and what was written. on_progress: as for `make_arrays`."""
-    for first in range(0, len(documents), per_part):
-        on_progress(first)
-        if part_state(_part(folder, first)) != "intact":
-            return False
+    with telling(str(folder)):
+        for first in range(0, len(documents), per_part):
+            on_progress(first)
+            if part_state(nearby_part(_part(folder, first))) != "intact":
+                return False
     return True
 
 
@@ -96,6 +99,7 @@ def _write_part(path: Path, arrays: list[NDArray[Any]], dtype: DTypeLike) -> Non
 
 
 def _mapped(path: Path) -> NDArray[Any]:
+    path = nearby_part(path)
     if part_state(path) != "intact":
         raise DamagedFileError(f"{path}: not what was written (checksum). Run the same command again to make it anew")
     values: NDArray[Any] = np.load(path, mmap_mode="r")

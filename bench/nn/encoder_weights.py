@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import MODEL_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from bench.errors import UsageError
+from bench.scratch import nearby_weights
 
 UNREAD = ("pooler",)
 """Parts of a model that are not used here, by the beginning of a part of a weight's name."""
@@ -30,7 +31,12 @@ def load_weights(name: str, folder: Path, config: PreTrainedConfig, **options: A
     model_class = _model_class(name, config)
     try:
         model, loaded = model_class.from_pretrained(
-            folder, config=config, local_files_only=True, dtype=torch.float32, output_loading_info=True, **options
+            nearby_weights(folder),
+            config=config,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **options,
         )
     except UNFIT as error:
         raise UsageError(f"the weights of the encoder {name!r} in {folder} do not fit: {_first_line(error)}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.runs.outline import outline_of
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import RESULT, stage_folder
 from bench.slurm.attempts import Attempt, is_superseded
-from bench.slurm.exit_status import DONE, FAILED, STOPPED
+from bench.slurm.exit_status import DONE, FAILED, STOPPED, TO_REQUEUE
 from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
 from bench.slurm.states import meaning
 from bench.slurm.submissions import Job, cancelled_jobs, log_path, read_submission
@@ -38,7 +39,7 @@ class RequeueRefusedError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status of the job, unless SLURM ends it first to requeue it."""
+    """The exit status of the job, unless SLURM ends it first to requeue it; TO_REQUEUE leaves that to the script."""
     out, submission, status = Path(arguments[0]), read_submission(Path(arguments[0]), arguments[1]), int(arguments[2])
     array, index = os.environ["SLURM_ARRAY_JOB_ID"], int(os.environ["SLURM_ARRAY_TASK_ID"])
     if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
@@ -52,6 +53,8 @@ def main(arguments: list[str]) -> int:
             print(f"bench: failed: {reason}", flush=True)
             fail(out, job.task, reason)
             return FAILED
+    if shutil.which("scontrol") is None:
+        return TO_REQUEUE
     try:
         return requeue(job.id, status)
     except RequeueRefusedError as refusal:

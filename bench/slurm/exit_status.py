@@ -10,6 +10,8 @@ FAILED = 1
 """The task failed, and the folder of its run says why."""
 STOPPED = 75
 """A signal stopped the task: it can go on from its last checkpoint."""
+TO_REQUEUE = 76
+"""Of `bench.slurm.ended`: the job goes back into the queue, but there is no `scontrol` here, as in most containers."""
 
 ENDING_SIGNALS = frozenset(
     (SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ)

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cores import find_cores, let_threads_sleep
-from bench.nn.devices import QUIET, visible_gpus
+from bench.errors import BenchError
 from bench.points import points
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.scratch import SCRATCH, scratch_in
 from bench.slurm.attempts import Attempt, Fence, SupersededError, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.submissions import read_submission
+from bench.slurm.together import is_one_of_several, member_of_job
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -44,7 +46,8 @@ class ArrayJob:
         fence = Fence()
         with handling_signals(fence):  # before anything slow: submitit's own handler stops at once
             try:
-                status = self._do(fence)
+                with scratch_in(os.environ.get(SCRATCH)):
+                    status = self._do(fence)
             except SupersededError:
                 print("bench: a newer attempt of this job has started: this one ends", flush=True)
                 status = STOPPED
@@ -67,7 +70,7 @@ class ArrayJob:
         attempt = Attempt.of_job(submission.name)
         start_attempt(out, task, attempt)
         fence.guard(out, task, attempt)
-        if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        if is_one_of_several():
             return carry_out_together(task, out, submission, fence)
         print(f"bench: {task.key}{f' ({task.stage})' if task.finishes and task.stage else ''}", flush=True)
         return carry_out(task, out, submission, fence)
@@ -91,26 +94,23 @@ class _Reporter:
 
 def carry_out_together(task: Task, out: Path, submission: Submission, interrupt: Interrupt) -> int:
     """Do a task with the other processes of this job, each on a GPU of its own; the exit status."""
-    from submitit.helpers import TorchDistributedEnvironment
-
-    place = TorchDistributedEnvironment()
-    # Of those that SLURM gave the job: they need not be the node's first.
-    visible = visible_gpus(place.world_size)
-    if len(visible) >= place.world_size:
-        os.environ["CUDA_VISIBLE_DEVICES"] = visible[place.local_rank]
-    os.environ |= QUIET
+    try:
+        member = member_of_job()
+    except BenchError as error:
+        print(f"bench: failed: {error}", flush=True)
+        RunFolder(out, task.run).write_error(str(error), traceback="")
+        return FAILED
 
     from bench.execution.executor import Executor
     from bench.training.team import LOST, PeerLostError, joined
 
     try:
-        # All are on one node, whose name need not resolve to anything.
-        with joined(place.rank, place.world_size, place.master_port) as team:
-            if team and place.rank:
+        with joined(member.rank, member.size, member.port, member.address) as team:
+            if team and member.rank:
                 _set_threads()
                 team.follow(Executor(out, interrupt, lambda folder, status: None, team=team).help_with)
                 return DONE
-            print(f"bench: {task.key}, {place.world_size} processes", flush=True)
+            print(f"bench: {task.key}, {member.size} processes", flush=True)
             return carry_out(task, out, submission, interrupt, team)
     except PeerLostError as lost:
         print(f"bench: {lost}", flush=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+import shlex
+import sys
 import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from bench.errors import UsageError, plural, unknown
 from bench.installed import installed_folders
+from bench.registry import registered
+from bench.scratch import SCRATCH
 
 Section = Literal["human", "distant", "ext", "evaluation"]
 """What a job does: train on this data, or evaluate a model that another run has trained."""
@@ -44,7 +50,10 @@ class Resources(BaseModel):
     """What one job asks for. `time` is held in minutes, `memory` in MB.
 
     gpus_per_run: processes on one node that train a run together, with `gpus` (one, or none) and `cpus` each; `memory`
-    is that of all.
+    is that of all.   nodes: on how many nodes there are so many.
+    container: the words that come before the Python of a job, such as `apptainer exec --nv image.sif`.
+    python: that Python; by default this one, or in a container `python3`. The node's shell puts variables into both.
+    scratch: a folder on the node's own disk, `$TMPDIR` for instance, for copies of what a job reads.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,12 +64,16 @@ class Resources(BaseModel):
     constraint: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 1
     gpus_per_run: Annotated[int, Field(gt=0)] = 1
+    nodes: Annotated[int, Field(gt=0)] = 1
     cpus: Annotated[int, Field(gt=0)] = 4
     memory: Annotated[int, BeforeValidator(_megabytes), Field(gt=0)] = 32 * 1024
     time: Annotated[int, BeforeValidator(_minutes), Field(gt=0)] = 24 * 60
     array_parallelism: Annotated[int, Field(gt=0)] = 16
     warning_seconds: Annotated[int, Field(ge=0)] = 120
     setup: tuple[str, ...] = ()
+    container: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    python: Annotated[str, Field(min_length=1)] | None = None
+    scratch: Annotated[str, Field(min_length=1)] | None = None
     extra: dict[str, str | int | bool] = {}
 
     @model_validator(mode="after")
@@ -74,26 +87,43 @@ class Resources(BaseModel):
             raise ValueError(f"extra may not set {', '.join(taken)}: `bench run` does")
         return self
 
+    @property
+    def processes(self) -> int:
+        """How many processes train a run together."""
+        return self.nodes * self.gpus_per_run
+
+    @property
+    def interpreter(self) -> str:
+        """The Python of a job as its batch script calls it: one word of shell, or with a container several."""
+        own = shlex.quote(sys.executable) if not self.container else "python3"
+        return " ".join([*map(_in_shell, self.container), _in_shell(self.python) if self.python else own])
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        """What of these resources is shell, and so code that somebody has to be trusted for."""
+        return (*self.setup, *([self.interpreter] if self.container or self.python else ()))
+
     def sbatch(self) -> dict[str, Any]:
         """These resources as parameters of submitit's SlurmExecutor."""
         asked = {name: getattr(self, name) for name in ("partition", "account", "qos", "constraint")}
         return {
             **{name: value for name, value in asked.items() if value is not None},
             **({"gpus_per_node": self.gpus * self.gpus_per_run} if self.gpus else {}),
-            **({"nodes": 1, "ntasks_per_node": self.gpus_per_run} if self.gpus_per_run > 1 else {}),
+            **({"nodes": self.nodes, "ntasks_per_node": self.gpus_per_run} if self.processes > 1 else {}),
             "cpus_per_task": self.cpus,
             "mem": f"{self.memory}M",
             "time": self.time,
             "signal_delay_s": self.warning_seconds,
             "array_parallelism": self.array_parallelism,
-            "setup": list(self.setup),
+            "setup": [*self.setup, *([f"export {SCRATCH}={_in_shell(self.scratch)}"] if self.scratch else [])],
         }
 
 
 class Profile(BaseModel):
-    """A cluster: resources by default, and what is different for the jobs of a stage.
+    """A cluster: resources by default, and what is different for the jobs of a stage, or of a model.
 
     stages: by the data a stage trains on, the fields of `Resources` that it changes (`extra` adds to that of all).
+    models: likewise by the model, and in that by the data: what is limited to a model wins over what is not.
     array_size: the longest array the cluster takes (MaxArraySize - 1).
     seconds_per_document: of training, by `MODEL.DATA`, `MODEL` or `all`, for `bench run --dry-run --estimate`.
     """
@@ -103,19 +133,40 @@ class Profile(BaseModel):
     name: str
     all: dict[str, Any]
     stages: dict[Section, dict[str, Any]] = {}
+    models: dict[str, dict[str, Any]] = {}
     array_size: Annotated[int, Field(gt=0)] = 1000
     seconds_per_document: dict[str, Annotated[float, Field(gt=0)]] = {}
 
-    def resources(self, section: Section) -> Resources:
-        """What a job of this kind asks for."""
-        own = self.stages.get(section, {})
-        extra = {**self.all.get("extra", {}), **own.get("extra", {})}
-        return Resources.model_validate({**self.all, **own, **({"extra": extra} if extra else {})})
+    def resources(self, section: Section, model: str | None = None) -> Resources:
+        """What a job of this kind asks for; where a model is named, one of its own."""
+        own = next((table for name, table in self.models.items() if model is not None and _is(name, model)), {})
+        of_model = {key: value for key, value in own.items() if key not in SECTIONS}
+        layers = [self.all, self.stages.get(section, {}), of_model, own.get(section, {})]
+        extra = {key: value for layer in layers for key, value in layer.get("extra", {}).items()}
+        merged = {key: value for layer in layers for key, value in layer.items()}
+        return Resources.model_validate({**merged, **({"extra": extra} if extra else {})})
+
+    def kinds(self) -> list[tuple[str, Resources]]:
+        """Every kind of job, in words (`human`, `human of ttmre`), and what it asks for, where a model changes it."""
+        kinds = [(str(section), self.resources(section)) for section in SECTIONS]
+        for name in self.models:
+            model = name.rpartition(":")[2]
+            own = ((section, self.resources(section, model)) for section in SECTIONS)
+            kinds += [(f"{section} of {model}", asked) for section, asked in own if asked != self.resources(section)]
+        return kinds
+
+
+def _in_shell(word: str) -> str:
+    """A word for a shell, which is to put in variables and the home folder and to do nothing else with it."""
+    word = re.sub(r"^~(?=/|$)", "$HOME", word)
+    if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
+        return word
+    return '"' + re.sub(r'(["\\`]|\$\()', r"\\\1", word) + '"'
 
 
 def commands_of(profile: Profile) -> list[str]:
-    """The lines of shell that its jobs run before all else."""
-    return list(dict.fromkeys(line for section in SECTIONS for line in profile.resources(section).setup))
+    """The lines of shell that its jobs run before all else, and what they call their Python with."""
+    return list(dict.fromkeys(line for _, resources in profile.kinds() for line in resources.shell))
 
 
 def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:
@@ -144,11 +195,10 @@ def profile_folders() -> tuple[Path, ...]:
 def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
     """Check all of `content`, also what no stage of today needs. Raises UsageError with every problem found."""
     content = dict(content)
-    stages, array_size = content.pop("stages", {}), content.pop("array_size", 1000)
-    seconds = content.pop("seconds_per_document", {})
+    own = {key: content.pop(key) for key in Profile.model_fields if key not in ("name", "all") and key in content}
     problems: list[str] = []
     try:
-        profile = Profile(name=name, all=content, stages=stages, array_size=array_size, seconds_per_document=seconds)
+        profile = Profile(name=name, all=content, **own)
     except ValidationError as error:
         raise UsageError(_report(where, _problems(error, ""))) from None
     try:
@@ -161,9 +211,38 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
         except ValidationError as error:
             prefix = f"stages.{section}."
             problems += [p for p in _problems(error, prefix) if p.removeprefix(prefix) not in problems]
+    problems += [problem for model in profile.models for problem in _problems_of_model(profile, model, problems)]
     if problems:
         raise UsageError(_report(where, problems))
     return profile
+
+
+def _problems_of_model(profile: Profile, name: str, before: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a model's part of a profile. before: what is wrong with the rest."""
+    known = sorted(registered())
+    place, own, _ = name.rpartition(":")
+    if not own and name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        yield f'models.{name}: no such model.{meant} There are {", ".join(known)}; your own: "./my_model.py:MyModel"'
+    elif place.endswith(".py") and not Path(place).expanduser().is_file():
+        yield f"models.{name}: no file {place} here"
+    table = profile.models[name]
+    if wrong := [key for key in SECTIONS if not isinstance(table.get(key, {}), dict)]:
+        yield from (f"models.{name}.{key}: expected a table, [models.{name}.{key}]" for key in wrong)
+        return
+    rest = {key: value for key, value in table.items() if key not in SECTIONS}
+    parts = {"": rest, **{f"{key}.": table[key] for key in SECTIONS if key in table}}
+    for part, settings in parts.items():
+        try:
+            Resources.model_validate({**({} if before else profile.all), **settings})
+        except ValidationError as error:
+            yield from _problems(error, f"models.{name}.{part}")
+
+
+def _is(name: str, model: str) -> bool:
+    """Whether a name in a profile is that of a model, as its runs have it: of one's own, the class."""
+    return name.rpartition(":")[2] == model
 
 
 def _problems(error: ValidationError, prefix: str) -> list[str]:

@@ -37,7 +37,8 @@ class Submission:
         """Write the submission down in its output folder."""
         content = {
             "job": self.job,
-            "profile": self.profile.model_dump(mode="json"),
+            # Without what is not used, so that versions from before what came later can read it.
+            "profile": self.profile.model_dump(mode="json", exclude_defaults=True),
             "checkpoint_seconds": self.checkpoint_seconds,
             "tasks": {str(index): vars(task) for index, task in self.tasks.items()},
             # Only where there are any, so that versions from before can read it.

@@ -8,21 +8,24 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError, plural
+from bench.execution.job_time import STARTED
 from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.environment import overriding_variables
+from bench.slurm.exit_status import STOPPED, TO_REQUEUE
 from bench.slurm.job import ArrayJob
-from bench.slurm.profiles import Profile, Section
+from bench.slurm.profiles import Profile, Resources
 from bench.slurm.queue import ArrayIndex, SchedulerError
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import Submission, job_name, submission_path
@@ -30,6 +33,16 @@ from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
 
 PATIENCE = ["--wait=15"]
 """For several processes: a job in which one has died ends so many seconds later, if the others have not noticed."""
+
+REQUEUE = [
+    "code=$?",
+    f'if [ "$code" -eq {TO_REQUEUE} ]; then',
+    '    scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && sleep 600  # until SLURM has ended it',
+    f"    code={STOPPED}",
+    "fi",
+    'exit "$code"',
+]
+"""The end of a batch script, which has SLURM's commands where a container, in which all else runs, has none."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +61,8 @@ def submit(
     runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_seconds: float, track: Sequence[str] = ()
 ) -> Submitted:
     """Submit what is neither done nor in the queue. Raises UsageError, or BenchError with what was submitted so far."""
+    check_submittable(out)
     out = out.absolute()
-    if "%" in str(out):
-        raise UsageError(f"{out}: SLURM takes a % in the name of a log's folder for a pattern; use another --out")
-    if shutil.which("sbatch") is None or shutil.which("srun") is None:
-        raise UsageError(
-            "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
-        )
     (out / "slurm" / "submissions").mkdir(parents=True, exist_ok=True)
     with waiting_for(out / "slurm" / "lock"):  # two commands at once would submit everything twice
         scheduler = Scheduler(out)
@@ -69,9 +77,24 @@ def submit(
             if task.key not in unknown and (task.key not in queued or task.needs in again):
                 wanted.append(task)
                 again.add(task.key)
-        arrays = arrays_of(wanted, queued, profile.array_size)
+        models = {run.folder: run.model for run in runs}
+
+        def resources_of(task: Task) -> Resources:
+            return profile.resources(task.section, models[task.run])
+
+        arrays = arrays_of(wanted, queued, profile.array_size, resources_of)
         _submit_all(arrays, out, profile, checkpoint_seconds, track)
         return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
+
+
+def check_submittable(out: Path) -> None:
+    """Raise UsageError where no job can be submitted from here, or none that writes its log below `out`."""
+    if "%" in str(out.absolute()):
+        raise UsageError(f"{out}: SLURM takes a % in the name of a log's folder for a pattern; use another --out")
+    if shutil.which("sbatch") is None or shutil.which("srun") is None:
+        raise UsageError(
+            "sbatch and srun are not on the PATH. Is this a machine of a SLURM cluster? (--launcher local)"
+        )
 
 
 def _where(tasks: Sequence[Task], scheduler: Scheduler) -> tuple[dict[str, ArrayIndex], set[str]]:
@@ -111,7 +134,7 @@ def _submit_all(
             RunFolder(out, task.run).clear_error()  # of the try before: it says nothing of this one
         after = array.after.job if isinstance(array.after, Array) else array.after
         try:
-            array.job = submission.job = _submit(submission, array.section, after, out)
+            array.job = submission.job = _submit(submission, array.resources, after, out)
         except Exception as error:
             # What sbatch refused is not there; if it only gave up waiting, the queue knows the array by its name.
             submission_path(out, submission.name).unlink()
@@ -123,9 +146,27 @@ class ArrayExecutor(SlurmExecutor):
     """submitit's arrays have the indices 0 to n - 1; these have those of the tasks they wait for.
 
     sbatch is called without what of the environment would change the profile, and so are the jobs, which inherit it.
+
+    resources: what a job asks for.   options: of sbatch besides.   teardown: what the batch script does at the end.
     """
 
-    def submit_indices(self, work: ArrayJob, indices: Sequence[int], at_most: int) -> str:
+    def __init__(
+        self, folder: Path, name: str, resources: Resources, options: dict[str, Any], teardown: Sequence[str] = ()
+    ) -> None:
+        super().__init__(folder, max_num_timeout=sys.maxsize, python=resources.interpreter)
+        extra = {key.replace("_", "-"): value for key, value in resources.extra.items() if value is not False}
+        asked = resources.sbatch()
+        self.update_parameters(
+            **asked | {"setup": [f"export {STARTED}=$(date +%s)", *asked["setup"]]},
+            job_name=name,
+            stderr_to_stdout=True,
+            # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
+            srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.processes > 1 else [])],
+            teardown=list(teardown),
+            additional_parameters={**options, **extra},
+        )
+
+    def submit_indices(self, work: Callable[[], None], indices: Sequence[int], at_most: int) -> str:
         """Submit `work` once for each index, no more than `at_most` at a time; the id of the array."""
         self.parameters["additional_parameters"]["array"] = f"{','.join(map(str, indices))}%{at_most}"
         self.parameters["map_count"] = len(indices)
@@ -142,28 +183,24 @@ class ArrayExecutor(SlurmExecutor):
         os.replace(temporary, pickles[0])
         return array
 
+    def script(self) -> str:
+        """The batch script of a job, as sbatch is given it."""
+        return str(self._make_submission_file_text(self._submitit_command_str, ""))
+
     def _make_submission_command(self, submission_file_path: Path) -> list[str]:
         unset = [part for name in overriding_variables() for part in ("-u", name)]
         return ["env", *unset, *super()._make_submission_command(submission_file_path)]
 
 
-def _submit(submission: Submission, section: Section, after: str | None, out: Path) -> str:
-    resources = submission.profile.resources(section)
-    ended = shlex.join([sys.executable, "-m", "bench.slurm.ended", str(out), submission.name])
-    additional = {"requeue": True, **{k.replace("_", "-"): v for k, v in resources.extra.items() if v is not False}}
+def _submit(submission: Submission, resources: Resources, after: str | None, out: Path) -> str:
+    ended = f"{resources.interpreter} -m bench.slurm.ended {shlex.join([str(out), submission.name])}"
+    options: dict[str, Any] = {"requeue": True}
     if after:
         # A predecessor that fails for good takes its dependants out of the queue: they would wait for ever.
-        additional |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
-    executor = ArrayExecutor(out / "slurm" / "jobs", max_num_timeout=sys.maxsize)
-    executor.update_parameters(
-        **resources.sbatch(),
-        job_name=job_name(submission.name, _runs_of(submission, out)),
-        stderr_to_stdout=True,
-        # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
-        srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
-        teardown=["code=$?", f'{ended} "$code"'],
-        additional_parameters=additional,
-    )
+        options |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
+    name = job_name(submission.name, _runs_of(submission, out))
+    teardown = ["code=$?", f'{ended} "$code"', *REQUEUE]
+    executor = ArrayExecutor(out / "slurm" / "jobs", name, resources, options, teardown)
     work = ArrayJob(str(out), submission.name)
     return executor.submit_indices(work, sorted(submission.tasks), resources.array_parallelism)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 
 from bench.runs.outline import RunOutline, StageOutline
-from bench.slurm.profiles import Section
+from bench.slurm.profiles import Resources, Section
 from bench.slurm.queue import ArrayIndex
 
 
@@ -98,24 +98,31 @@ class Array:
     """
 
     section: Section
+    resources: Resources
     after: Array | str | None
     tasks: dict[int, Task] = field(default_factory=dict)
     job: str | None = None
 
 
-def arrays_of(tasks: Sequence[Task], queued: Mapping[str, ArrayIndex], array_size: int) -> list[Array]:
+def arrays_of(
+    tasks: Sequence[Task],
+    queued: Mapping[str, ArrayIndex],
+    array_size: int,
+    resources_of: Callable[[Task], Resources],
+) -> list[Array]:
     """The arrays of `tasks`, each after the one it waits for.
 
-    queued: where tasks are that are in the queue already, by the task's key.
+    queued: where tasks are that are in the queue already, by the task's key.   resources_of: what its job asks for.
     """
     arrays: list[Array] = []
     positions: dict[str, tuple[Array | str, int]] = {key: (job.array, job.index) for key, job in queued.items()}
     for task in tasks:
+        resources = resources_of(task)
         after, index = positions[task.needs] if task.needs is not None else (None, None)
         # Only what shares a predecessor finds its index taken: it goes to another array.
-        array = next((a for a in arrays if _takes(a, task, after, index, array_size)), None)
+        array = next((a for a in arrays if _takes(a, task, resources, after, index, array_size)), None)
         if array is None:
-            array = Array(task.section, after)
+            array = Array(task.section, resources, after)
             arrays.append(array)
         if index is None:
             index = len(array.tasks)
@@ -124,8 +131,10 @@ def arrays_of(tasks: Sequence[Task], queued: Mapping[str, ArrayIndex], array_siz
     return list(_in_order(arrays))
 
 
-def _takes(array: Array, task: Task, after: Array | str | None, index: int | None, array_size: int) -> bool:
-    if array.section != task.section or array.after != after:
+def _takes(
+    array: Array, task: Task, resources: Resources, after: Array | str | None, index: int | None, array_size: int
+) -> bool:
+    if (array.section, array.resources, array.after) != (task.section, resources, after):
         return False
     return len(array.tasks) < array_size if index is None else index not in array.tasks
 

@@ -1,4 +1,4 @@
-"""Several processes of one machine, a GPU each, that train a stage together under torch's DistributedDataParallel.
+"""Several processes, a GPU each, that train a stage together under torch's DistributedDataParallel.
 
 Nothing but speed, rounding and the draw of dropout depends on how many they are (`distributed.py`). One process leads.
 It does what a process alone does: locks, checkpoints, log, evaluation, status. The others follow: they wait in
@@ -31,6 +31,7 @@ from bench.errors import BenchError
 from bench.inference.document_model import BatchLosses, DocumentModel
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.training.failures import explain
+from bench.training.network import interface_towards
 
 LOOK_SECONDS = 0.01
 """Between two looks into the store of a process that waits."""
@@ -153,8 +154,9 @@ class Team:
 
     def __init__(self, rank: int, size: int, address: str, port: int) -> None:
         self.rank, self.size = rank, size
-        # All are on one machine, whose name need not resolve to anything.
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        # By itself gloo takes the interface that this machine's name resolves to, if it resolves to anything.
+        if interface := interface_towards(address):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         try:
             self.store = dist.TCPStore(address, port, size, is_master=rank == 0, timeout=START)
         except dist.DistError as error:

@@ -84,6 +84,23 @@ def test_waiting_ends_with_the_table_when_the_jobs_have_done_their_work(run, pro
     assert "2 of 2" in printed or "test F1" in printed
 
 
+def test_waiting_ends_with_what_there_is_to_say_of_the_start_of_jobs(run, profile, slurm, out, monkeypatch):
+    planned = plans(settings="human+distant", seeds="2")
+
+    def jobs_do_their_work() -> None:
+        with pytest.MonkeyPatch.context() as in_a_job:
+            in_a_job.setenv("SLURM_ARRAY_JOB_ID", "100")
+            in_a_job.setenv("SLURM_ARRAY_TASK_ID", "0")
+            in_a_job.setattr("bench.execution.job_time.age", lambda: 1e6)
+            execute(out, planned)
+        slurm.queue()
+
+    monkeypatch.setattr("bench.launch.wait.pause", jobs_do_their_work)
+    slurm.queue_submitted()
+    _, printed, _ = run("--profile", profile, "--wait")
+    assert printed.count("100% of the time of 1 job went by before the first step of training") == 1
+
+
 def test_waiting_submits_lost_jobs_again_and_gives_up_on_failed_ones(run, profile, slurm, out, monkeypatch):
     looks = []
 

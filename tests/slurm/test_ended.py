@@ -9,7 +9,7 @@ from bench.filesystem import read_checked, write_json
 from bench.runs.outline import outlines
 from bench.slurm import ended
 from bench.slurm.attempts import Attempt, start_attempt
-from bench.slurm.exit_status import DONE, FAILED, STOPPED
+from bench.slurm.exit_status import DONE, FAILED, STOPPED, TO_REQUEUE
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import note_cancellation, submissions
 from bench.slurm.submit import submit
@@ -168,3 +168,11 @@ def test_a_damaged_count_of_kills_begins_anew(content, end, slurm, out):
     end(KILLED)
     assert read_checked(path)["kills"] == 1
     assert slurm.commands("scontrol") == ["requeue 100_0"] * 2
+
+
+def test_where_there_is_no_scontrol_the_batch_script_is_left_to_requeue(end, slurm, out, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert end(STOPPED) == TO_REQUEUE
+    assert end(FAILED) == FAILED
+    note_cancellation(out, ["100_0"])
+    assert end(STOPPED) == STOPPED

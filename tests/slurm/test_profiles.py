@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UsageError
-from bench.slurm.profiles import load_profile
+from bench.slurm.profiles import commands_of, load_profile
 
 SHIPPED = Path(__file__).parents[2] / "slurm" / "profiles"
 
@@ -107,3 +111,101 @@ def test_an_installation_without_a_checkout_has_its_profiles(tmp_path, monkeypat
     monkeypatch.setattr("bench.installed.__file__", str(tmp_path / "bench" / "installed.py"))
     monkeypatch.setattr("bench.installed.metadata.files", lambda name: None)
     assert load_profile("campus").name == "campus"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", shlex.quote(sys.executable)),
+        ('container = ["apptainer", "exec", "--nv", "docre-bench.sif"]', "apptainer exec --nv docre-bench.sif python3"),
+        ('container = ["env"]\npython = "/opt/bench/bin/python"', "env /opt/bench/bin/python"),
+        ('python = "~/venv/bin/python"', '"$HOME/venv/bin/python"'),
+    ],
+)
+def test_the_python_of_jobs_is_this_one_or_that_of_the_container(text, said, tmp_path):
+    assert profile(tmp_path, text).resources("human").interpreter == said
+
+
+def test_of_a_containers_words_a_shell_puts_in_variables_and_runs_nothing(tmp_path):
+    words = ["$A", "~/an image", 'a"b', "`touch x`", "$(touch x)", "*", "back\\slash", "\\$(touch x)"]
+    resources = profile(tmp_path, f"container = {json.dumps(words)}").resources("human")
+    script = f"printf '%s\\n' {resources.interpreter}"
+    environment = {"A": "a  b", "HOME": "/me", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["a  b", "/me/an image", *words[2:], "python3"]
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("setting", ['setup = ["module load x"]', 'container = ["env"]', 'python = "mine"'])
+def test_what_of_a_profile_is_shell_is_told(setting, tmp_path):
+    (command,) = commands_of(profile(tmp_path, f"[stages.distant]\n{setting}"))
+    assert command in ("module load x", "env python3", "mine")
+
+
+MODELS = """
+time = "1h"
+memory = "8GB"
+[extra]
+nice = 10
+[stages.distant]
+time = "2d"
+[models.ttmre]
+memory = "96GB"
+[models.kd_docre.distant]
+time = "3d"
+extra = {hint = "x"}
+[models."./my_model.py:Mine"]
+time = "5h"
+"""
+
+
+def test_what_is_said_of_a_model_wins_over_its_stage_and_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_model.py").touch()
+    mine = profile(tmp_path, MODELS)
+    asked = {
+        (model, section): (mine.resources(section, model).time // 60, mine.resources(section, model).memory >> 10)
+        for model in ("ttmre", "kd_docre", "Mine", "atlop", None)
+        for section in ("human", "distant")
+    }
+    assert asked == {
+        ("ttmre", "human"): (1, 96),
+        ("ttmre", "distant"): (48, 96),
+        ("kd_docre", "human"): (1, 8),
+        ("kd_docre", "distant"): (72, 8),
+        ("Mine", "human"): (5, 8),
+        ("Mine", "distant"): (5, 8),
+        ("atlop", "human"): (1, 8),
+        ("atlop", "distant"): (48, 8),
+        (None, "human"): (1, 8),
+        (None, "distant"): (48, 8),
+    }
+    assert mine.resources("distant", "kd_docre").extra == {"nice": 10, "hint": "x"}
+    assert [kind for kind, _ in mine.kinds()] == [
+        *("human", "distant", "ext", "evaluation"),
+        *(f"{section} of ttmre" for section in ("human", "distant", "ext", "evaluation")),
+        "distant of kd_docre",
+        *(f"{section} of Mine" for section in ("human", "distant", "ext", "evaluation")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[models.tmre]\nmemory = "1GB"',
+            r"models\.tmre: no such model\. Did you mean 'ttmre'\? There are atlop, bran, ",
+        ),
+        ('[models.ttmre]\nmemry = "1GB"', r"models\.ttmre\.memry: no such setting; there are account, "),
+        ('[models.ttmre]\nhuman = "1GB"', r"models\.ttmre\.human: expected a table, \[models\.ttmre\.human\]"),
+        ('[models.ttmre.distant]\ntime = "soon"', r'models\.ttmre\.distant\.time: a time is "90m"'),
+        ('[models."./none.py:Mine"]\ntime = "1h"', r"no file \./none\.py here"),
+        ('time = "10m"\n[models.ttmre]\nwarning_seconds = 600', r"models\.ttmre: warning_seconds = 600 is not before"),
+        ("models = 3", "models: Input should be a valid dictionary"),
+    ],
+)
+def test_what_cannot_be_said_of_a_model_is_refused(text, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        profile(tmp_path, text)

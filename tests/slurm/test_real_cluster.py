@@ -153,6 +153,70 @@ def test_two_processes_of_a_job_train_a_run_and_stop_and_die_together(tmp_path, 
     assert json.loads(next(out.glob("runs/*/provenance.json")).read_text())["processes"] == 2
 
 
+def test_processes_on_two_nodes_train_a_run_to_the_bytes_of_two_on_one(tmp_path, profile):
+    planned = plans("atlop", LONG)
+    started = start(tmp_path / "one", None, "--launcher", "local", "--gpus-per-run", "2", changes=(LONG,))
+    assert started.returncode == 0, started.stderr
+    out = tmp_path / "two"
+    assert start(out, profile(cpus="1\nnodes = 2"), changes=(LONG,)).returncode == 0
+    until(lambda: step_of(out) > 0)
+    job = view_of(out).job
+    assert "NumNodes=2 " in ask("scontrol", "show", "job", job)
+    ask("scancel", "--signal=USR2", job)
+    until(lambda: restarts(job) > 0)
+    until(lambda: view_of(out).state in SETTLED)
+    assert view_of(out).state == "done", view_of(out).detail
+    assert results(out, planned) == results(tmp_path / "one", planned)
+
+
+CONTAINER = """#!/bin/sh
+# As a container: it takes an option, and has none of SLURM's programs.
+echo "$@" >> "{folder}/entered"
+shift
+PATH="{folder}/nothing" exec "$@"
+"""
+
+
+def test_in_a_container_without_slurm_a_stopped_job_goes_on_and_reads_from_the_nodes_disk(tmp_path, profile):
+    planned = plans("atlop", LONG)
+    execute(tmp_path / "whole", planned)
+    (tmp_path / "disk").mkdir()
+    program = tmp_path / "enter"
+    program.write_text(CONTAINER.format(folder=tmp_path))
+    program.chmod(0o755)
+    out = tmp_path / "out"
+    settings = f'container = ["{program}", "--bind=$DISK"]\npython = "{sys.executable}"\nscratch = "$DISK"'
+    settings += f'\nsetup = ["export DISK={tmp_path}/disk"]'
+    assert start(out, profile(cpus=f"1\n{settings}"), changes=(LONG,)).returncode == 0
+    until(lambda: step_of(out) > 0)
+    job = view_of(out).job
+    ask("scancel", "--signal=USR2", job)
+    until(lambda: restarts(job) > 0)
+    until(lambda: view_of(out).state in SETTLED)
+    assert view_of(out).state == "done", view_of(out).detail
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+    entered = (tmp_path / "entered").read_text().splitlines()
+    assert all(line.startswith(f"--bind={tmp_path}/disk {sys.executable} ") for line in entered)
+    assert {"submitit.core._submit", "bench.slurm.ended"} <= {line.split(" -m ")[1].split()[0] for line in entered}
+    printed = next(out.glob("slurm/jobs/*_0_log.out")).read_text()
+    assert f"copied to {tmp_path}/disk/docre-bench-" in printed
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
+def test_doctor_looks_at_the_nodes_of_a_profile_as_its_runs_find_them(tmp_path, profile):
+    out = tmp_path / "out"
+    mine = profile(cpus=f'1\nnodes = 2\ncontainer = ["env", "A=1"]\npython = "{sys.executable}"')
+    asking = ["doctor", "--on", str(mine), "--dataset", "small", "--encoder", "tiny", "--out", str(out)]
+    environment = {**os.environ, "COLUMNS": "300"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *asking], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("ok")]
+    assert any("processes" in row and "2 on 2 nodes" in row for row in rows)
+    assert not list(out.glob("slurm/doctor/*"))
+
+
 def test_a_job_that_asks_for_too_little_memory_says_so(tmp_path, profile):
     out = tmp_path / "out"
     done = start(out, profile(memory='"150MB"'), "--wait")

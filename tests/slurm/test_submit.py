@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import pickle
+import re
+import subprocess
 
 import pytest
 from fake_slurm import finish_run, finish_stage, stage_of, write_plan
@@ -9,6 +12,7 @@ from spoiled_records import IMPOSSIBLE, NEWER, edit_record
 from bench.errors import BenchError, UsageError
 from bench.runs.outline import outlines
 from bench.runs.run_folder import RunFolder
+from bench.slurm.exit_status import DONE, FAILED, STOPPED, TO_REQUEUE
 from bench.slurm.job import ArrayJob
 from bench.slurm.profiles import make_profile
 from bench.slurm.scheduler import Scheduler
@@ -67,6 +71,15 @@ def test_a_run_on_two_gpus_is_two_tasks_of_one_node(slurm, out):
     send(out)
     options = slurm.submitted()["100"]
     assert [options[name] for name in ("nodes", "ntasks-per-node", "gpus-per-node")] == ["1", "2", "2"]
+
+
+def test_a_run_on_two_nodes_has_so_many_processes_on_each(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, make_profile("p", {"nodes": 2, "gpus_per_run": 4}, "here"))
+    options = slurm.submitted()["100"]
+    assert [options[name] for name in ("nodes", "ntasks-per-node", "gpus-per-node")] == ["2", "4", "4"]
+    started = next(line for line in slurm.script("100").splitlines() if line.startswith("srun"))
+    assert "--wait=15" in started.split()
 
 
 def test_every_task_finds_the_same_call_which_holds_nothing_but_where_to_look(slurm, out):
@@ -297,3 +310,56 @@ def test_a_file_that_is_something_else_is_no_submission_and_no_crash(content, sl
 def test_a_note_of_a_cancellation_that_is_damaged_cancels_nothing(content, out):
     note_cancellation(out, ["99_0"]).with_name("damaged.json").write_text(content)
     assert cancelled_jobs(out) == {"99_0"}
+
+
+def test_all_python_of_a_job_is_that_of_the_container(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, make_profile("p", {"container": ["enter", "--bind=$TMPDIR"], "python": "/opt/python"}, "here"))
+    called = [line for line in slurm.script("100").splitlines() if "-m" in line and not line.startswith("#")]
+    assert [re.search(r"(\S+ \S+ \S+) (-u )?-m (\S+)", line).group(1, 3) for line in called] == [
+        ('enter "--bind=$TMPDIR" /opt/python', "submitit.core._submit"),
+        ('enter "--bind=$TMPDIR" /opt/python', "bench.slurm.ended"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "asked"),
+    [(TO_REQUEUE, STOPPED, ["requeue 100_4"]), (FAILED, FAILED, []), (DONE, DONE, []), (137, 137, [])],
+)
+def test_the_batch_script_requeues_what_a_container_without_slurm_cannot(said, status, asked, slurm, out, monkeypatch):
+    program = slurm.folder / "bin" / "enter"
+    program.write_text(f"#!/bin/sh\nexit {said}\n")
+    program.chmod(0o755)
+    slurm.scontrol_fails("it is ending")  # which is not waited for
+    write_plan(out, "m", "human", 0, "human")
+    send(out, make_profile("p", {"container": ["enter"]}, "here"))
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "100")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
+    done = subprocess.run(["bash", "-c", slurm.script("100")], capture_output=True, check=False)
+    assert (done.returncode, slurm.commands("scontrol")) == (status, asked)
+
+
+def test_a_scratch_is_named_to_the_job_after_its_setup(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, make_profile("p", {"setup": ["module load x"], "scratch": "$TMPDIR/a b"}, "here"))
+    lines = slurm.script("100").splitlines()
+    assert lines[lines.index("module load x") + 1] == 'export BENCH_SCRATCH="$TMPDIR/a b"'
+
+
+def test_a_model_gets_what_the_profile_has_for_it(slurm, out):
+    for model in ("ttmre", "atlop"):
+        write_plan(out, model, "human", 0, "human")
+    send(out, make_profile("p", {"memory": "8GB", "models": {"ttmre": {"human": {"memory": "96GB"}}}}, "here"))
+    assert {options["job-name"].partition("-")[0]: options["mem"] for options in slurm.submitted().values()} == {
+        "ttmre": "98304M",
+        "atlop": "8192M",
+    }
+
+
+def test_of_a_profile_that_uses_nothing_new_a_version_from_before_can_read_what_was_submitted(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out)
+    (submission,) = submissions(out)
+    (path,) = (out / "slurm" / "submissions").glob("*.json")
+    assert json.loads(path.read_text())["profile"].keys() == {"name", "all", "stages"}
+    assert submission.profile == PROFILE

@@ -4,8 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.runs.outline import RunOutline, StageOutline
+from bench.slurm import tasks as tasks_module
+from bench.slurm.profiles import Resources, make_profile
 from bench.slurm.queue import ArrayIndex
-from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, task_of_run, task_of_stage, tasks_of
+from bench.slurm.tasks import Array, Task, finishing_stages, task_of_run, task_of_stage, tasks_of
 
 
 def outline(name: str, *stages: str) -> RunOutline:
@@ -17,6 +19,10 @@ def outline(name: str, *stages: str) -> RunOutline:
 
 def tasks(*runs: RunOutline, done_runs=(), done_stages=()) -> list[Task]:
     return tasks_of(runs, finishing_stages(runs), set(done_runs).__contains__, set(done_stages).__contains__)
+
+
+def arrays_of(wanted, queued, array_size, resources_of=lambda task: Resources()) -> list[Array]:
+    return tasks_module.arrays_of(wanted, queued, array_size, resources_of)
 
 
 def test_a_runs_last_stage_and_its_evaluation_are_one_job_and_the_one_before_another():
@@ -70,6 +76,16 @@ def test_a_task_can_wait_for_a_job_that_is_in_the_queue_already():
 def test_arrays_are_as_long_as_the_cluster_takes_and_no_longer():
     arrays = arrays_of(tasks(*(outline(str(i), f"human-{i}") for i in range(5))), {}, 2)
     assert [len(array.tasks) for array in arrays] == [2, 2, 1]
+
+
+def test_tasks_that_ask_for_different_resources_are_in_different_arrays():
+    profile = make_profile("p", {"models": {"ttmre": {"memory": "96GB"}}}, "here")
+    runs = [outline(f"{model}-{seed}", f"human-{model}-{seed}") for model in ("ttmre", "atlop") for seed in range(2)]
+    arrays = arrays_of(tasks(*runs), {}, 1000, lambda task: profile.resources(task.section, task.run.partition("-")[0]))
+    assert [(array.resources.memory >> 10, [task.run for task in array.tasks.values()]) for array in arrays] == [
+        (96, ["ttmre-0", "ttmre-1"]),
+        (32, ["atlop-0", "atlop-1"]),
+    ]
 
 
 names = st.sampled_from(["distant-1", "distant-2", "ext-1", "human-1", "human-2"])

@@ -20,6 +20,9 @@ SCRIPTS = {
         n=$(ls "$FAKE/submitted" | wc -l)
         [ -e "$FAKE/limit" ] && [ "$n" -ge "$(cat "$FAKE/limit")" ] &&
             { echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; }
+        [ "$1" = --test-only ] && {
+            [ -e "$FAKE/refused" ] && { cat "$FAKE/refused" >&2; exit 1; }
+            echo "sbatch: Job 99 to start at 2026-01-01T00:00:00 using 1 processors on nodes n1" >&2; exit 0; }
         cp "$1" "$FAKE/submitted/$((100 + n)).sh"
         echo "Submitted batch job $((100 + n))" """,
     "squeue": """
@@ -32,6 +35,7 @@ SCRIPTS = {
     "scontrol": """
         [ -e "$FAKE/down" ] && { rm "$FAKE/down"; exit 1; }
         [ -e "$FAKE/scontrol_fails" ] && { cat "$FAKE/scontrol_fails" >&2; exit 1; }
+        [ -e "$FAKE/nodes" ] && cat "$FAKE/nodes"
         exit 0""",
     "scancel": """
         [ -e "$FAKE/scancel_fails" ] && { cat "$FAKE/scancel_fails" >&2; exit 1; }
@@ -80,6 +84,10 @@ class FakeSlurm:
         """scontrol refuses, with these words."""
         (self.folder / "scontrol_fails").write_text(error + "\n")
 
+    def says_of_nodes(self, line: str) -> None:
+        """What `scontrol show node` answers."""
+        (self.folder / "nodes").write_text(line + "\n")
+
     def cancelling_fails(self, error: str) -> None:
         """scancel refuses, with these words."""
         (self.folder / "scancel_fails").write_text(error + "\n")
@@ -103,6 +111,10 @@ class FakeSlurm:
         """sbatch takes so many and refuses the rest."""
         path = self.folder / "limit"
         path.unlink() if arrays is None else path.write_text(str(arrays))
+
+    def refuses(self, error: str) -> None:
+        """sbatch would take no such job, and says why when it is asked."""
+        (self.folder / "refused").write_text(error + "\n")
 
     def commands(self, name: str) -> list[str]:
         """The arguments of each call of a command."""

@@ -32,6 +32,7 @@ from bench.errors import UsageError, unknown
 from bench.filesystem import home, write_atomically
 from bench.label_share import share_of
 from bench.locks import waiting_for
+from bench.scratch import nearby, telling
 
 __all__ = ["SAMPLE", "Dataset", "EvaluationFacts", "add_dataset", "dataset_names", "home", "open_dataset", "state_of"]
 
@@ -127,7 +128,7 @@ class Dataset:
         if self.is_derived(split) or split == "dev_ext" or sound is None or self._file(split).selection:
             return DocumentChunks(partial(self.documents, split))
         file = self._verified(split)
-        return FileChunks(Path(file.path), file.sha256, sound, self._registration.what_to_do)
+        return FileChunks(_nearby(file), file.sha256, sound, self._registration.what_to_do)
 
     def checksum(self, split: str) -> str:
         """sha256 (hex) of what decides the split's content; the same file gives the same wherever it lies.
@@ -148,6 +149,14 @@ class Dataset:
             content = sha256_of_text(f"read as {form.name}, {content}")
         return sha256_of_text(f"titles of {self.checksum('dev')} in {content}") if split == "dev_ext" else content
 
+    def check_content(self) -> int:
+        """Read all of its files, and return how many bytes that were. Raises UsageError for one that has changed."""
+        registration = self._registration
+        files = [*registration.splits.values(), registration.facts, registration.hypernyms]
+        for file in (there := [file for file in files if file is not None]):
+            file.verify_content(registration.what_to_do)
+        return sum(file.size for file in there)
+
     def facts(self) -> frozenset[Fact] | None:
         """The facts Ign F1 leaves out: of the fact file if one was given, else of the human training documents.
 
@@ -162,7 +171,7 @@ class Dataset:
                 self._facts = facts_of(self.documents("train"))
             else:
                 record.verify_content(self._registration.what_to_do)
-                self._facts = read_facts(record.path)
+                self._facts = read_facts(nearby(Path(record.path), record.sha256))
         return self._facts
 
     def facts_source(self) -> dict[str, str]:
@@ -237,7 +246,9 @@ class Dataset:
         # DocRED's form keeps every relation, also those of documents that are left out of dev_ext.
         relations = None if self.form.relations is None else self.relations
         form = self.form.of_split(split)
-        result = _read(file.path, file.content, form, relations, split == "distant", self._registration.what_to_do)
+        result = _read(
+            str(_nearby(file)), file.content, form, relations, split == "distant", self._registration.what_to_do
+        )
         documents = result.documents
         if file.selection is not None:
             documents = file.selection.of(documents, result.parts)
@@ -293,6 +304,15 @@ def add_dataset(
     registration = registration.model_copy(update={"source": source})
     registration.save(registration_path(name))
     return Dataset(registration), notes
+
+
+def _nearby(file: SplitFile) -> Path:
+    """Where to read a split's file; one that others lie beside, or that is a folder, where it is."""
+    path = Path(file.path)
+    if file.companions or path.is_dir():
+        return path
+    with telling(file.path):
+        return nearby(path, file.sha256)
 
 
 @cache

@@ -46,7 +46,8 @@ class FileRecord(BaseModel):
     def verify_content(self, again: str) -> None:
         """As `verify`, but a file that looks untouched is read as well, once: it may have been damaged."""
         self.verify(again)
-        if sha256_once(Path(self.path)) != self.sha256:
+        path = Path(self.path)
+        if (checksum_of_files(path) if path.is_dir() else sha256_once(path)) != self.sha256:
             raise UsageError(f"{self.path}: has changed since it was registered\n{again}")
 
 
@@ -111,10 +112,19 @@ class SplitFile(FileRecord):
     def verify(self, again: str) -> None:
         """As FileRecord's, of the file, its companions and the list of ids."""
         super().verify(again)
-        for file in self.companions:
+        for file in self._beside:
             file.verify(again)
-        if self.selection and self.selection.ids:
-            self.selection.ids.verify(again)
+
+    def verify_content(self, again: str) -> None:
+        """As FileRecord's, of the file, its companions and the list of ids."""
+        super().verify_content(again)
+        for file in self._beside:
+            file.verify_content(again)
+
+    @property
+    def _beside(self) -> tuple[FileRecord, ...]:
+        ids = self.selection.ids if self.selection else None
+        return self.companions if ids is None else (*self.companions, ids)
 
     @model_serializer(mode="wrap")
     def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:

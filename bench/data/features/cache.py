@@ -24,6 +24,7 @@ from bench.data.features.feature_file import UNREADABLE, FeatureFile, part_conte
 from bench.data.formats.chunks import Chunk, FileChunks
 from bench.filesystem import part_state, read_sealed, tell_made_again, write_part, write_sealed
 from bench.locks import NO_HURRY, Waiting, waiting_for
+from bench.scratch import nearby_part, telling
 
 MOST_PROCESSES = 8
 """Each of them goes over the whole file to find its chunks: more would do little else."""
@@ -117,7 +118,8 @@ def _opened(index: Path) -> FeatureFile | None:
     """The features that `index` lists, or None where it or a part is not what was written."""
     if read_sealed(index, "parts") is None:
         return None
-    paths = _listed(index)
+    with telling(f"features in {index.parent}"):
+        paths = [nearby_part(path) for path in _listed(index)]
     # Short or not: a disk that was full, a crash or a bad block also leaves a part that has the right length.
     if any(part_state(path) != "intact" for path in paths):
         return None
