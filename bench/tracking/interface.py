@@ -32,11 +32,22 @@ class TrackedRun:
     folder: Path
 
 
+def place(stage: str, axis: Axis) -> str:
+    """What an axis of a stage is called: `human/step`."""
+    return f"{stage}/{axis}"
+
+
 class Tracker(Protocol):
     """One tool, told of one run after another. Whatever it raises is told once, and leaves it out of the run."""
 
     def begin(self, run: TrackedRun) -> None:
         """A run begins, or goes on: what was told of it before, by another process perhaps, is still there."""
+
+    def kept(self) -> Mapping[str, int] | None:
+        """How far along each axis of the run (`place`) it has kept what it was told, before this time.
+
+        None where it keeps whatever it is told, or cannot say: then what was told counts.
+        """
 
     def scalars(self, stage: str, axis: Axis, rows: Rows) -> None:
         """Numbers of a run along an axis.

@@ -44,6 +44,9 @@ class MLflow:
         for first in range(0, len(params), MOST_PARAMS):
             self._client.log_batch(self._id, params=params[first : first + MOST_PARAMS])
 
+    def kept(self) -> None:
+        """It keeps what it is told."""
+
     def scalars(self, stage: str, axis: Axis, rows: Rows) -> None:
         """Metrics; those by epoch have the epoch as MLflow's step."""
         from mlflow.entities import Metric

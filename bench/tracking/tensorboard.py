@@ -18,6 +18,9 @@ class TensorBoard:
         rows = "\n".join(f"| {name} | {value} |" for name, value in run.config.items())
         self._writer.add_text("config", f"| | |\n|---|---|\n{rows}", 0)
 
+    def kept(self) -> None:
+        """It keeps what it is told."""
+
     def scalars(self, stage: str, axis: Axis, rows: Rows) -> None:
         """A scalar each; those by epoch have the epoch where others have the step."""
         for at, values in rows:

@@ -2,7 +2,7 @@
 
 What was told is marked in `OUT/tracking/told/RUN.json` before it is told: an update or an epoch that is computed again
 after an interruption, to the same bits, is not told again. A process that is killed in between leaves a gap in a
-tracker; `log.jsonl` of the stage has all.
+tracker, which is filled from `log.jsonl` of the stage where the tracker can say what it has kept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.record import RunRecord
 from bench.runs.stage_folder import LOG
 from bench.tracking.choice import TRACKERS
-from bench.tracking.interface import Axis, State, TrackedRun, Tracker
+from bench.tracking.interface import Axis, State, TrackedRun, Tracker, place
 
 FOLDER = "tracking"
 """Of the output folder: what trackers keep in files, and what they were told."""
@@ -84,13 +84,13 @@ class Tracking:
     def tell(self, stage: str, axis: Axis, rows: Iterable[tuple[int, Mapping[str, float | None]]]) -> None:
         """Tell of the rows (where on the axis, numbers by name) that lie past what was told before."""
         finite = [(at, {k: float(v) for k, v in row.items() if v is not None and math.isfinite(v)}) for at, row in rows]
-        place, new = f"{stage}/{axis}", {}
+        on, new = place(stage, axis), {}
         for name in self._active:
-            told = self._told.get(name, {}).get(place, -1)
+            told = self._told.get(name, {}).get(on, -1)
             new[name] = [(at, values) for at, values in finite if at > told]
         new = {name: rows_of for name, rows_of in new.items() if rows_of}
         for name, rows_of in new.items():
-            self._told.setdefault(name, {})[place] = rows_of[-1][0]
+            self._told.setdefault(name, {})[on] = rows_of[-1][0]
         if new and self._mark():
             for name, rows_of in new.items():
                 self._try(name, partial(self._active[name].scalars, stage, axis, rows_of))
@@ -107,6 +107,8 @@ class Tracking:
         choice = TRACKERS[name]
         tracker: Tracker = getattr(import_module(choice.module), choice.cls)()
         tracker.begin(run)
+        if (kept := tracker.kept()) is not None:
+            self._told[name] = dict(kept)
         self._active[name] = tracker
 
     @property
@@ -163,12 +165,9 @@ class StageTracking:
         )
 
     def updates(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Tell of updates, as the log has them: step, loss and its parts, learning rates."""
-        self.tracking.tell(
-            self.name,
-            "step",
-            [(line["step"], self._named({k: v for k, v in line.items() if k != "step"})) for line in lines],
-        )
+        """Tell of updates, as the log has them: loss and its parts, learning rates, norm of the gradient."""
+        rows = ((line["step"], {k: v for k, v in line.items() if k not in ("step", "epoch")}) for line in lines)
+        self.tracking.tell(self.name, "step", [(step, self._named(values)) for step, values in rows])
 
     def epoch(self, epoch: int, triples: Sequence[Triple], documents: Sequence[Document]) -> None:
         """Tell of an epoch (from 1), from what was predicted of the documents that it is selected on."""

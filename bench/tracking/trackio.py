@@ -7,7 +7,7 @@ import io
 import os
 from typing import Any
 
-from bench.tracking.interface import PROJECT, Axis, Rows, State, TrackedRun
+from bench.tracking.interface import PROJECT, Axis, Rows, State, TrackedRun, place
 
 
 class Trackio:
@@ -27,10 +27,13 @@ class Trackio:
                 embed=False,
             )
 
+    def kept(self) -> None:
+        """It keeps what it is told, half a second later."""
+
     def scalars(self, stage: str, axis: Axis, rows: Rows) -> None:
         """Rows with their places on their own axis, which the dashboard offers for x."""
         for at, values in rows:
-            self._run.log({**values} if axis == "run" else {f"{stage}/{axis}": at, **values})
+            self._run.log({**values} if axis == "run" else {place(stage, axis): at, **values})
 
     def end(self, state: State) -> None:
         """Wait until all is written."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
-from bench.tracking.interface import PROJECT, Axis, Rows, State, TrackedRun
+from bench.tracking.interface import PROJECT, Axis, Rows, State, TrackedRun, place
+from bench.tracking.wandb_files import kept
 
 
 class WeightsAndBiases:
@@ -20,32 +22,37 @@ class WeightsAndBiases:
         wandb.setup(settings)
         # Not verified: that would ask the server, and where there is none, init tells.
         online = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
-        folder = run.folder / "wandb"
+        folder = Path(os.environ.get("WANDB_DIR", run.folder / "wandb"))
         folder.mkdir(parents=True, exist_ok=True)
+        self._kept = None if online else kept(folder, run.key)
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=run.key,
             name=run.name,
             group=run.group,
             config=dict(run.config),
-            dir=os.environ.get("WANDB_DIR", str(folder)),
+            dir=str(folder),
             mode=None if online else "offline",
             resume="allow",
             settings=settings,
         )
         self._placed: set[str] = set()
 
+    def kept(self) -> dict[str, int] | None:
+        """What its files have of the run, where it is offline: of a process that was killed they may have nothing."""
+        return self._kept
+
     def scalars(self, stage: str, axis: Axis, rows: Rows) -> None:
         """Rows with their places on their own axis: W&B's step only rises, and stages begin anew."""
-        place = f"{stage}/{axis}"
+        own = place(stage, axis)
         for at, values in rows:
             if axis == "run":
                 self._run.log(values)
                 continue
             for name in values.keys() - self._placed:
-                self._run.define_metric(name, step_metric=place)
+                self._run.define_metric(name, step_metric=own)
             self._placed |= values.keys()
-            self._run.log({place: at, **values})
+            self._run.log({own: at, **values})
 
     def end(self, state: State) -> None:
         """Write the rest; a run that failed or was interrupted is marked as such."""

@@ -8,17 +8,24 @@ from bench.tracking.interface import Axis, Rows, State, TrackedRun
 
 
 class Recorder:
-    """told: (run, stage, axis, place, numbers), in the order of being told.   fails_at: which telling raises."""
+    """told: (run, stage, axis, place, numbers), in the order of being told.   fails_at: which telling raises.
+
+    has: what it says that it has kept.
+    """
 
     told: ClassVar[list[tuple[str, str, Axis, int, dict[str, float]]]] = []
     begun: ClassVar[list[TrackedRun]] = []
     ended: ClassVar[list[State]] = []
     fails_at: ClassVar[str] = ""
+    has: ClassVar[dict[str, int] | None] = None
 
     def begin(self, run: TrackedRun) -> None:
         self._fail("begin")
         self.run = run
         self.begun.append(run)
+
+    def kept(self) -> dict[str, int] | None:
+        return self.has
 
     def scalars(self, stage: str, axis: Axis, rows: Rows) -> None:
         self._fail(axis)

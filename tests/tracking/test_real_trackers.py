@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from small_experiments import execute, plans, stopped
-from wandb_files import records, rows
 
 from bench.runs.plan import RunPlan
 from bench.runs.record import RunRecord
@@ -68,13 +67,15 @@ def test_tensorboard_has_every_step_once(tracked, tmp_path, capsys):
 
 def test_wandb_offline_has_every_step_once_under_one_id(tracked, tmp_path, capsys):
     plan, record = tracked("wandb")
+    from bench.tracking.wandb_files import records, rows
+
     files = sorted((tmp_path / "tracking" / "wandb" / "wandb").glob("offline-run-*/*.wandb"))
     assert files
     found = [list(records(file)) for file in files]
     runs = [record.run for of_file in found for record in of_file if record.WhichOneof("record_type") == "run"]
     assert {run.run_id for run in runs} == {plan.key}
     assert {run.display_name for run in runs} == {plan.folder}
-    kept = [row for of_file in found for row in rows(of_file)]
+    kept = [row for file in files for row in rows(file)]
     assert [row["human/step"] for row in kept if "human/loss" in row] == STEPS
     assert [row["human/epoch"] for row in kept if "human/dev_f1" in row] == [1, 2]
     (f1,) = (row["test/f1"] for row in kept if "test/f1" in row)
@@ -83,6 +84,24 @@ def test_wandb_offline_has_every_step_once_under_one_id(tracked, tmp_path, capsy
     assert {m.step_metric for m in metrics if m.name == "human/loss"} == {"human/step"}
     assert {m.step_metric for m in metrics if m.name == "human/dev_f1"} == {"human/epoch"}
     assert "wandb" not in capsys.readouterr().err
+
+
+def test_what_wandb_has_lost_of_a_killed_process_is_told_again(tracked, tmp_path):
+    """Of what it was given offline it has written what it pleased: here the first half."""
+    plan, record = tracked("wandb")
+    from bench.tracking.wandb_files import kept, rows
+
+    folder = tmp_path / "tracking" / "wandb"
+    *_, last = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    before = kept(folder, plan.key)
+    assert before.get("human/step", -1) < STEPS[-1] or "/run" not in before
+    (RunFolder.of(tmp_path, plan).path / "record.json").unlink()
+    assert not execute(tmp_path, [plan], track=["wandb"])
+    found = [row for file in sorted((folder / "wandb").glob("offline-run-*/*.wandb")) for row in rows(file)]
+    assert [row["human/step"] for row in found if "human/loss" in row] == STEPS
+    assert [row["human/epoch"] for row in found if "human/dev_f1" in row] == [1, 2]
+    assert [row["test/f1"] for row in found if "test/f1" in row] == [pytest.approx(record.splits["test"].scores.f1)]
 
 
 def test_mlflow_has_every_step_once_in_one_run(tracked, tmp_path):

@@ -133,6 +133,16 @@ def test_where_it_cannot_be_marked_nothing_is_told(tmp_path, capsys):
     assert "runs go on without it" in capsys.readouterr().err
 
 
+def test_what_a_tracker_says_that_it_has_not_kept_is_told_again(tmp_path, monkeypatch):
+    (plan,) = plans()
+    assert stopped(tmp_path, [plan], 8, track=TRACK)
+    Recorder.told.clear()
+    monkeypatch.setattr(Recorder, "has", {"human/step": 1})
+    assert not execute(tmp_path, [plan], track=TRACK)
+    assert places("human", "step") == list(range(2, STEPS))
+    assert places("human", "epoch") == [1, 2]
+
+
 def test_a_run_that_fails_and_one_that_is_interrupted_are_told_as_such(tmp_path, monkeypatch):
     (plan,) = plans()
     assert stopped(tmp_path, [plan], 4, track=TRACK)
