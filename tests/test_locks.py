@@ -22,6 +22,7 @@ from bench.locks import (
     LockHeldError,
     LostLockError,
     Waiting,
+    flock_shows,
     held,
     waiting_for,
 )
@@ -307,3 +308,16 @@ def test_an_unusual_error_of_flock_is_not_taken_for_a_held_lock(path, monkeypatc
     monkeypatch.setattr("fcntl.flock", fail)
     with pytest.raises(OSError, match="Input/output"):
         Lock(path).acquire()
+
+
+def test_what_flock_alone_shows_of_a_lock_is_told(path):
+    with Lock(path):
+        assert flock_shows(path) is True
+    assert flock_shows(path) is False
+
+
+@pytest.mark.usefixtures("without_flock")
+def test_where_there_is_no_flock_it_shows_nothing(path):
+    with Lock(path):
+        assert flock_shows(path) is None
+        assert held(path) is not None

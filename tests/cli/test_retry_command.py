@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from small_experiments import SMALL
 
-from bench.filesystem import write_json
+from bench.filesystem import home, write_json
 
-SETUP = 'gpus = 0\ntime = "1h"\nsetup = ["module load theirs"]\n'
+PLAIN = 'gpus = 0\ntime = "1h"\n'
+SETUP = PLAIN + 'setup = ["module load theirs"]\n'
 CHANGES = [part for change in SMALL for part in ("--set", change)]
 
 
@@ -49,6 +50,20 @@ def test_they_are_where_a_profile_of_the_user_has_them(failed_on_slurm, slurm, t
     path.write_text(SETUP)
     assert failed_on_slurm()[0] == 0
     assert len(slurm.submitted()) == 2
+
+
+def test_the_container_and_the_python_of_jobs_are_such_commands_too(failed_on_slurm, tmp_path):
+    (tmp_path / "slurm" / "profiles").mkdir(parents=True)
+    path = tmp_path / "slurm" / "profiles" / "theirs.toml"
+    for settings in ('container = ["their-program"]', 'python = "their-program"'):
+        (tmp_path / "theirs.toml").write_text(PLAIN + settings)
+        assert failed_on_slurm("--profile", "./theirs.toml")[0] == 0
+        path.write_text(PLAIN)
+        # Of this user who has submitted it, nothing is remembered.
+        (home() / "trusted.json").unlink()
+        status, _, error = failed_on_slurm()
+        assert status == 2
+        assert "their-program" in error
 
 
 def test_they_need_no_asking_where_a_run_is_tried_again_here(failed_on_slurm, slurm):

@@ -150,12 +150,12 @@ class Dataset:
         return sha256_of_text(f"titles of {self.checksum('dev')} in {content}") if split == "dev_ext" else content
 
     def check_content(self) -> int:
-        """Read all of its files, and return how many bytes that were. Raises UsageError for one that has changed."""
+        """Read all of its files, and return how many bytes they have. Raises UsageError for one that has changed."""
         registration = self._registration
         files = [*registration.splits.values(), registration.facts, registration.hypernyms]
         for file in (there := [file for file in files if file is not None]):
             file.verify_content(registration.what_to_do)
-        return sum(file.size for file in there)
+        return sum({file.path: file.size for file in there}.values())
 
     def facts(self) -> frozenset[Fact] | None:
         """The facts Ign F1 leaves out: of the fact file if one was given, else of the human training documents.

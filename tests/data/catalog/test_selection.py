@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,23 @@ def test_hidden_files_of_a_folder_are_no_articles(dwie: Path) -> None:
     result = scan(dwie, detect(dwie))
     assert not result.problems
     assert len(result.documents) == before
+
+
+def test_all_files_of_a_data_set_are_read_where_their_content_is_asked_for(dwie: Path) -> None:
+    """Those of a folder and the list of ids, too: none of these has changed by its size and time."""
+    ids = dwie.with_name("dev ids")
+    dataset, _ = add_dataset("news", {"train": dwie, "test": dwie}, ids={"dev": ids})
+    size = sum(path.stat().st_size for path in dwie.iterdir())
+    assert dataset.check_content() == size
+    for path, old, new in ((dwie / "DW_3.json", b"Palk3", b"Palk9"), (ids, b"DW_1", b"DW_2")):
+        before, content = path.stat(), path.read_bytes()
+        path.write_bytes(content.replace(old, new))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.utime(dwie, ns=(dwie.stat().st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(UsageError, match="has changed since it was registered"):
+            open_dataset("news").check_content()
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @pytest.mark.parametrize("change", ["changed", "gone", "new", "renamed"])
