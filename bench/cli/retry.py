@@ -15,6 +15,7 @@ from bench.cli.options import (
     OutOption,
     OwnModelsOption,
     ProfileOption,
+    RunsPerGpuOption,
     TrustCodeOption,
     WaitOption,
 )
@@ -30,6 +31,7 @@ def retry(
     profile: ProfileOption = None,
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
+    runs_per_gpu: RunsPerGpuOption = None,
     wait: WaitOption = False,
     models: OwnModelsOption = None,
     trust_code: TrustCodeOption = False,
@@ -42,5 +44,5 @@ def retry(
 
     if bool(runs) == failed:
         raise UsageError("which runs? Name them (bench status shows them), or --failed for all that need it")
-    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait)
+    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, runs_per_gpu=runs_per_gpu)
     retry_runs(runs or [], out, options, trust_of(trust_code, models))

@@ -20,6 +20,7 @@ from bench.cli.options import (
     Launch,
     OutOption,
     ProfileOption,
+    RunsPerGpuOption,
     TrustCodeOption,
     WaitForLocksOption,
     WaitOption,
@@ -90,6 +91,7 @@ def run(
     wait: WaitOption = False,
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
+    runs_per_gpu: RunsPerGpuOption = None,
     wait_for_locks: WaitForLocksOption = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
     trust_code: TrustCodeOption = False,
@@ -119,7 +121,7 @@ def run(
         from bench.cli.run_experiments import DryRun, run_experiments
         from bench.experiment.config import CommandLine
 
-    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks)
+    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks, runs_per_gpu)
     if again:
         from bench.cli.run_again import run_again
 

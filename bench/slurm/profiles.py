@@ -7,7 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from bench.errors import UsageError, plural, unknown
 from bench.installed import installed_folders
@@ -44,7 +53,8 @@ class Resources(BaseModel):
     """What one job asks for. `time` is held in minutes, `memory` in MB.
 
     gpus_per_run: processes on one node that train a run together, with `gpus` (one, or none) and `cpus` each; `memory`
-    is that of all.
+    is that of all.   runs_per_gpu: so many runs are one job, as processes that share its GPU (or, with `gpus` 0, its
+    node), with `cpus` each; `memory` is that of the job.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +65,7 @@ class Resources(BaseModel):
     constraint: str | None = None
     gpus: Annotated[int, Field(ge=0)] = 1
     gpus_per_run: Annotated[int, Field(gt=0)] = 1
+    runs_per_gpu: Annotated[int, Field(gt=0)] = 1
     cpus: Annotated[int, Field(gt=0)] = 4
     memory: Annotated[int, BeforeValidator(_megabytes), Field(gt=0)] = 32 * 1024
     time: Annotated[int, BeforeValidator(_minutes), Field(gt=0)] = 24 * 60
@@ -67,6 +78,11 @@ class Resources(BaseModel):
     def _sensible(self) -> Resources:
         if self.gpus > 1:
             raise ValueError(f"gpus = {self.gpus}: a process uses one. For a run on several: gpus_per_run")
+        if self.gpus_per_run > 1 and self.runs_per_gpu > 1:
+            raise ValueError(
+                f"runs_per_gpu = {self.runs_per_gpu}, gpus_per_run = {self.gpus_per_run}: several runs share one GPU, "
+                "or one run has several, not both: it waits at every step for the slowest of its GPUs"
+            )
         if self.warning_seconds >= self.time * 60:
             raise ValueError(f"warning_seconds = {self.warning_seconds} is not before the end of {self.time} minutes")
         taken = sorted({name.replace("_", "-") for name in self.extra} & set(OURS))
@@ -74,14 +90,14 @@ class Resources(BaseModel):
             raise ValueError(f"extra may not set {', '.join(taken)}: `bench run` does")
         return self
 
-    def sbatch(self) -> dict[str, Any]:
-        """These resources as parameters of submitit's SlurmExecutor."""
+    def sbatch(self, runs: int = 1) -> dict[str, Any]:
+        """These resources as parameters of submitit's SlurmExecutor. runs: that share a job."""
         asked = {name: getattr(self, name) for name in ("partition", "account", "qos", "constraint")}
         return {
             **{name: value for name, value in asked.items() if value is not None},
             **({"gpus_per_node": self.gpus * self.gpus_per_run} if self.gpus else {}),
             **({"nodes": 1, "ntasks_per_node": self.gpus_per_run} if self.gpus_per_run > 1 else {}),
-            "cpus_per_task": self.cpus,
+            "cpus_per_task": self.cpus * runs,
             "mem": f"{self.memory}M",
             "time": self.time,
             "signal_delay_s": self.warning_seconds,
@@ -95,7 +111,8 @@ class Profile(BaseModel):
 
     stages: by the data a stage trains on, the fields of `Resources` that it changes (`extra` adds to that of all).
     array_size: the longest array the cluster takes (MaxArraySize - 1).
-    seconds_per_document: of training, by `MODEL.DATA`, `MODEL` or `all`, for `bench run --dry-run --estimate`.
+    seconds_per_document: of training, by `MODEL.DATA`, `MODEL` or `all`, for `bench run --dry-run --estimate`; and
+    packed_slowdown: how many times as long a run takes beside the others of its GPU, where that was measured.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,12 +122,40 @@ class Profile(BaseModel):
     stages: dict[Section, dict[str, Any]] = {}
     array_size: Annotated[int, Field(gt=0)] = 1000
     seconds_per_document: dict[str, Annotated[float, Field(gt=0)]] = {}
+    packed_slowdown: Annotated[float, Field(ge=1)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _written(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what came later and is not used, so that versions from before can read it."""
+        content: dict[str, Any] = serialized(self)
+        if self.packed_slowdown is None:
+            del content["packed_slowdown"]
+        return content
+
+    def with_runs_per_gpu(self, runs: int) -> Profile:
+        """The same, with so many runs on a GPU whatever the job is. Raises UsageError where that cannot be."""
+        changed = self.model_copy(
+            update={
+                "all": self.all | {"runs_per_gpu": runs},
+                "stages": {name: _without(stage, "runs_per_gpu") for name, stage in self.stages.items()},
+            }
+        )
+        for section in SECTIONS:
+            try:
+                changed.resources(section)
+            except ValidationError as error:
+                raise UsageError(f"--runs-per-gpu {runs}: {'; '.join(_problems(error, ''))}") from None
+        return changed
 
     def resources(self, section: Section) -> Resources:
         """What a job of this kind asks for."""
         own = self.stages.get(section, {})
         extra = {**self.all.get("extra", {}), **own.get("extra", {})}
         return Resources.model_validate({**self.all, **own, **({"extra": extra} if extra else {})})
+
+
+def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != name}
 
 
 def commands_of(profile: Profile) -> list[str]:
@@ -145,10 +190,17 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
     """Check all of `content`, also what no stage of today needs. Raises UsageError with every problem found."""
     content = dict(content)
     stages, array_size = content.pop("stages", {}), content.pop("array_size", 1000)
-    seconds = content.pop("seconds_per_document", {})
+    seconds, slowdown = content.pop("seconds_per_document", {}), content.pop("packed_slowdown", None)
     problems: list[str] = []
     try:
-        profile = Profile(name=name, all=content, stages=stages, array_size=array_size, seconds_per_document=seconds)
+        profile = Profile(
+            name=name,
+            all=content,
+            stages=stages,
+            array_size=array_size,
+            seconds_per_document=seconds,
+            packed_slowdown=slowdown,
+        )
     except ValidationError as error:
         raise UsageError(_report(where, _problems(error, ""))) from None
     try:

@@ -67,7 +67,7 @@ def submit(runs: Sequence[RunOutline], out: Path, profile: Profile, checkpoint_s
             if task.key not in unknown and (task.key not in queued or task.needs in again):
                 wanted.append(task)
                 again.add(task.key)
-        arrays = arrays_of(wanted, queued, profile.array_size)
+        arrays = arrays_of(wanted, queued, profile.array_size, lambda kind: profile.resources(kind).runs_per_gpu)
         _submit_all(arrays, out, profile, checkpoint_seconds)
         return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
 
@@ -103,7 +103,7 @@ def _submit_all(arrays: Sequence[Array], out: Path, profile: Profile, checkpoint
     for number, array in enumerate(arrays):
         submission = Submission(f"bench-{stamp}-{number:03d}", None, profile, checkpoint_seconds, array.tasks)
         submission.write(out)
-        for task in array.tasks.values():
+        for task in submission.all_tasks:
             RunFolder(out, task.run).clear_error()  # of the try before: it says nothing of this one
         after = array.after.job if isinstance(array.after, Array) else array.after
         try:
@@ -151,12 +151,13 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
         # A predecessor that fails for good takes its dependants out of the queue: they would wait for ever.
         additional |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
     executor = ArrayExecutor(out / "slurm" / "jobs", max_num_timeout=sys.maxsize)
+    runs = max(map(len, submission.tasks.values()))
     executor.update_parameters(
-        **resources.sbatch(),
+        **resources.sbatch(runs),
         job_name=job_name(submission.name, _runs_of(submission, out)),
         stderr_to_stdout=True,
         # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
-        srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
+        srun_args=[f"--cpus-per-task={resources.cpus * runs}", *(PATIENCE if resources.gpus_per_run > 1 else [])],
         teardown=["code=$?", f'{ended} "$code"'],
         additional_parameters=additional,
     )
@@ -165,7 +166,7 @@ def _submit(submission: Submission, section: Section, after: str | None, out: Pa
 
 
 def _runs_of(submission: Submission, out: Path) -> list[RunOutline]:
-    runs = (outline_of(out, task.run) for task in submission.tasks.values())
+    runs = (outline_of(out, task.run) for task in submission.all_tasks)
     return [run for run in runs if run is not None]
 
 
@@ -177,10 +178,10 @@ def _stopped(arrays: Sequence[Array], error: Exception) -> str:
         return message + (
             "No job was submitted. Run the same command again once SLURM answers and the profile is one it accepts"
         )
-    tasks = sum(len(array.tasks) for array in done)
+    jobs = sum(len(array.tasks) for array in done)
     ids = ", ".join(str(array.job) for array in done)
-    were = "was" if tasks == 1 else "were"
+    were = "was" if jobs == 1 else "were"
     return (
         message
-        + f"{plural(tasks, 'job')} {were} submitted before ({ids}). Run the same command again to submit the rest"
+        + f"{plural(jobs, 'job')} {were} submitted before ({ids}). Run the same command again to submit the rest"
     )

@@ -10,6 +10,7 @@ from bench.runs.outline import outlines
 from bench.slurm import ended
 from bench.slurm.attempts import Attempt, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
+from bench.slurm.outcomes import KILLS
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import note_cancellation, submissions
 from bench.slurm.submit import submit
@@ -76,7 +77,7 @@ def test_a_job_that_bench_cancelled_does_not_go_back_into_the_queue(end, slurm, 
 @pytest.mark.parametrize("status", [STOPPED, KILLED])
 def test_an_attempt_that_counts_no_more_requeues_nothing_and_counts_no_kill(status, end, slurm, out):
     (submission,) = submissions(out)
-    start_attempt(out, submission.tasks[0], Attempt(submission.name, 1))
+    start_attempt(out, submission.tasks[0][0], Attempt(submission.name, 1))
     assert end(status) == status
     assert slurm.commands("scontrol") == []
     assert not (out / "slurm" / "kills").exists()
@@ -97,7 +98,7 @@ def test_a_job_that_ran_out_of_memory_fails_with_what_to_do(printed, end, slurm,
 
 
 def test_a_job_killed_again_and_again_without_getting_further_fails_in_the_end(end, slurm, out):
-    for _ in range(ended.KILLS - 1):
+    for _ in range(KILLS - 1):
         end(KILLED)
     assert error(out, end.run) is None
     assert end(KILLED) == FAILED
@@ -106,7 +107,7 @@ def test_a_job_killed_again_and_again_without_getting_further_fails_in_the_end(e
 
 def test_a_job_that_gets_further_may_be_killed_any_number_of_times(end, out):
     (run,) = outlines(out)
-    for step in range(3 * ended.KILLS):
+    for step in range(3 * KILLS):
         write_json(out / "stages" / run.stages[0].folder / "checkpoints" / f"step-{step:08d}.json", {})
         end(KILLED)
     assert error(out, end.run) is None

@@ -27,7 +27,7 @@ def tasks(out, planned):
 
 
 def do(out, task, interrupt=None) -> int:
-    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: task})
+    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: [task]})
     return carry_out(task, out, submission, interrupt or Interrupt())
 
 
@@ -96,7 +96,7 @@ def test_the_call_that_submitit_pickles_asks_the_folder_for_its_task(tmp_path, m
     planned = plans()
     execute(tmp_path, planned)
     (task,) = tasks(tmp_path, planned)
-    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: task}).write(tmp_path)
+    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: [task]}).write(tmp_path)
     for index, status in (("7", DONE), ("8", FAILED)):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", index)
         with pytest.raises(SystemExit) as leaving:
@@ -107,7 +107,7 @@ def test_the_call_that_submitit_pickles_asks_the_folder_for_its_task(tmp_path, m
 def test_a_call_whose_attempt_counts_no_more_ends_before_it_does_anything(tmp_path, monkeypatch, capsys):
     planned = plans()
     (task,) = tasks(tmp_path, planned)
-    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: task}).write(tmp_path)
+    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: [task]}).write(tmp_path)
     start_attempt(tmp_path, task, Attempt("x", 2))
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")

@@ -84,7 +84,7 @@ def test_the_output_folder_knows_what_was_submitted(slurm, out):
     send(out)
     first, second = submissions(out)
     assert (first.job, second.job) == ("100", "101")
-    assert [task.key for s in (first, second) for task in s.tasks.values()] == [
+    assert [task.key for s in (first, second) for task in s.all_tasks] == [
         task_of_stage(stage_of(out, name)),
         task_of_run(name),
     ]
@@ -109,7 +109,7 @@ def test_what_is_done_is_not_submitted_and_what_follows_it_waits_for_nothing(slu
     (options,) = slurm.submitted().values()
     assert "dependency" not in options
     (submission,) = submissions(out)
-    assert [task.run for task in submission.tasks.values()] == [half]
+    assert [task.run for task in submission.all_tasks] == [half]
 
 
 def test_the_same_again_submits_nothing_that_is_in_the_queue(slurm, out):
@@ -137,7 +137,7 @@ def test_nothing_is_submitted_for_what_cannot_be_known_nor_for_what_builds_on_it
     slurm.accounting_fails()
     again = send(out)
     assert (len(again.arrays), again.before, again.unknown) == (1, 0, 2)
-    assert [task.run for task in submissions(out)[-1].tasks.values()] == ["n-human-s0"]
+    assert [task.run for task in submissions(out)[-1].all_tasks] == ["n-human-s0"]
 
 
 def test_the_error_of_a_try_before_goes_when_the_run_is_submitted_again(slurm, out):
@@ -249,7 +249,7 @@ def test_what_a_newer_version_has_made_is_not_submitted_and_what_is_damaged_is(s
         edit_record(RunFolder(out, run), (IMPOSSIBLE | NEWER)[kind][0])
     send(out)
     (submission,) = submissions(out)
-    assert [task.run for task in submission.tasks.values()] == [damaged]
+    assert [task.run for task in submission.all_tasks] == [damaged]
 
 
 def damage(path):
