@@ -186,7 +186,6 @@ class Pack:
     def _end(self, member: Member, status: int) -> None:
         """Conclude what becomes of a member from how its process has ended."""
         job = member.job
-        oom, self._oom_kills = oom_kills() > self._oom_kills, oom_kills()
         if status == DONE:
             _say(job, "done")
         elif status == FAILED:
@@ -199,11 +198,17 @@ class Pack:
         elif status == STOPPED or self.interrupt.requested:
             member.stopped = True
             _say(job, "stopped, to go on from there")
-        elif reason := why_not_again(self.out, job, status, oom and status == 128 + signal.SIGKILL):
+        elif reason := why_not_again(self.out, job, status, self._ran_out_of_memory(status)):
             self._fail(job, reason)
         else:
             _say(job, f"the process was killed ({how_it_ended(status)}); it goes on from the last checkpoint")
             self._start(member)
+
+    def _ran_out_of_memory(self, status: int) -> bool:
+        """Whether a process ended as the kernel ends one for its memory, and the kernel has ended one more."""
+        out_of_memory = status == 128 + signal.SIGKILL and oom_kills() > self._oom_kills
+        self._oom_kills += out_of_memory
+        return out_of_memory
 
     def _fail(self, job: Job, reason: str) -> None:
         _say(job, f"failed: {reason}")
