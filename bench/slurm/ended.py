@@ -74,7 +74,7 @@ def _may_be_tried_again(out: Path, job: Job, status: int) -> bool:
 
 def _fail(out: Path, job: Job, reason: str) -> None:
     print(f"bench: failed: {reason}", flush=True)
-    fail(out, job.task, reason)
+    fail(out, job, reason)
 
 
 def requeue(job: str, status: int) -> int:

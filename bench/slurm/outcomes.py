@@ -32,12 +32,21 @@ def lacks(out: Path, task: Task) -> str | None:
 
 
 def has_left(out: Path, job: Job, cancelled: set[str]) -> bool:
-    """Whether a member of a pack is out of it while the others go on: it was cancelled, or its run has failed.
+    """Whether a member of a pack is out of it while the others go on: it was cancelled, or has failed.
 
-    cancelled: the `cancelled_jobs` of the folder.   An error in a run's folder is of this submission, which has cleared
-    the one before.
+    cancelled: the `cancelled_jobs` of the folder.
     """
-    return job.member is not None and (job.own_id in cancelled or RunFolder(out, job.task.run).error() is not None)
+    return job.member is not None and (job.own_id in cancelled or _left_path(out, job).exists())
+
+
+def leave(out: Path, job: Job) -> None:
+    """Write down that a member of a pack has failed: no attempt of this job tries it again, also without its error."""
+    if job.member is not None:
+        write_checked(_left_path(out, job), {"task": job.task.key})
+
+
+def _left_path(out: Path, job: Job) -> Path:
+    return out / "slurm" / "left" / f"{job.id}-{job.member}.json"
 
 
 def goes_on(out: Path, job: Job, attempt: Attempt) -> bool:
@@ -48,9 +57,10 @@ def goes_on(out: Path, job: Job, attempt: Attempt) -> bool:
     return job.member is None or not (is_done(out, job.task) or lacks(out, job.task))
 
 
-def fail(out: Path, task: Task, reason: str) -> None:
-    """Say in the run's folder why it failed, as the harness does for errors of its own."""
-    RunFolder(out, task.run).write_error(reason, traceback="")
+def fail(out: Path, job: Job, reason: str) -> None:
+    """Say in the run's folder why its task failed, as the harness does for errors of its own."""
+    RunFolder(out, job.task.run).write_error(reason, traceback="")
+    leave(out, job)
 
 
 def why_not_again(out: Path, job: Job, status: int, out_of_memory: bool) -> str | None:

@@ -19,9 +19,19 @@ from bench.execution.mps import sharing_gpus
 from bench.filesystem import read_checked, write_checked
 from bench.runs.interrupt import Interrupt
 from bench.runs.run_folder import RunFolder
-from bench.slurm.attempts import Attempt
+from bench.slurm.attempts import Attempt, is_superseded
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
-from bench.slurm.outcomes import fail, goes_on, has_left, how_it_ended, is_done, lacks, oom_kills, why_not_again
+from bench.slurm.outcomes import (
+    fail,
+    goes_on,
+    has_left,
+    how_it_ended,
+    is_done,
+    lacks,
+    leave,
+    oom_kills,
+    why_not_again,
+)
 from bench.slurm.submissions import Job, Submission, cancelled_jobs, member_log
 
 LOOK_SECONDS = 0.5
@@ -188,11 +198,14 @@ class Pack:
         job = member.job
         if status == DONE:
             _say(job, "done")
+        elif is_superseded(self.out, job.task, self.attempt):
+            _say(job, "a newer attempt of it has started")
         elif status == FAILED:
             if RunFolder(self.out, job.task.run).error() is None:
                 self._fail(job, f"its process ended with exit status {FAILED}; see {member_log(self.out, job)}")
             else:
                 _say(job, "failed")
+                leave(self.out, job)
         elif not goes_on(self.out, job, self.attempt):
             _say(job, "cancelled" if member.cancelled else "no more to be done here")
         elif status == STOPPED or self.interrupt.requested:
@@ -212,7 +225,7 @@ class Pack:
 
     def _fail(self, job: Job, reason: str) -> None:
         _say(job, f"failed: {reason}")
-        fail(self.out, job.task, reason)
+        fail(self.out, job, reason)
 
 
 def _signal(member: Member, number: signal.Signals) -> None:

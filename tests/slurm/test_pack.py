@@ -14,7 +14,7 @@ from bench.runs.run_folder import RunFolder
 from bench.slurm import pack
 from bench.slurm.attempts import Attempt, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
-from bench.slurm.outcomes import KILLS
+from bench.slurm.outcomes import KILLS, fail
 from bench.slurm.profiles import make_profile
 from bench.slurm.submissions import log_path, note_cancellation, submissions
 from bench.slurm.submit import submit
@@ -153,7 +153,8 @@ def test_a_signal_stops_all_and_the_next_attempt_goes_on_with_those_that_can(num
     world.when_all_wait(2, lambda: world.interrupt.request(number))
     assert world.carry_out() == STOPPED
     assert world.errors() == [None] * 3
-    RunFolder(world.out, world.runs[2]).write_error("no luck", "")
+    fail(world.out, world.jobs[2], "no luck")
+    RunFolder(world.out, world.runs[2]).clear_error()  # it is tried again in another job
     world.does("exit 9", f"do_it {world.runs[1]}", "exit 9")
     world.interrupt = Interrupt()
     assert world.carry_out(restarts=1) == FAILED

@@ -67,6 +67,13 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
     ("text", "said"),
     [
         ("gpus = 2", "gpus_per_run"),
+        ("runs_per_gpu = 5\ngpus_per_run = 2", "several runs share one GPU, or one run has several, not both"),
+        (
+            "gpus_per_run = 2\n[stages.distant]\nruns_per_gpu = 5",
+            r"stages\.distant\.?: runs_per_gpu = 5, gpus_per_run = 2",
+        ),
+        ("runs_per_gpu = 0", "runs_per_gpu: "),
+        ("packed_slowdown = 0.5", "packed_slowdown: "),
         ('[stages.humn]\ntime = "1h"', "'human', 'distant', 'ext' or 'evaluation'"),
         ("[extra]\narray = '0-3'", "extra may not set array"),
         ("[extra]\njob_name = 'x'", "extra may not set job-name"),
@@ -107,3 +114,17 @@ def test_an_installation_without_a_checkout_has_its_profiles(tmp_path, monkeypat
     monkeypatch.setattr("bench.installed.__file__", str(tmp_path / "bench" / "installed.py"))
     monkeypatch.setattr("bench.installed.metadata.files", lambda name: None)
     assert load_profile("campus").name == "campus"
+
+
+def test_runs_per_gpu_on_the_command_line_goes_before_the_profile_and_its_stages(tmp_path):
+    mine = profile(tmp_path, "runs_per_gpu = 5\n[stages.distant]\nruns_per_gpu = 2\ntime = '2d'")
+    assert [mine.resources(s).runs_per_gpu for s in ("human", "distant", "evaluation")] == [5, 2, 5]
+    changed = mine.with_runs_per_gpu(3)
+    assert [changed.resources(s).runs_per_gpu for s in ("human", "distant", "evaluation")] == [3, 3, 3]
+    assert changed.resources("distant").time == 2880
+
+
+def test_runs_per_gpu_on_the_command_line_does_not_go_with_runs_on_several(tmp_path):
+    mine = profile(tmp_path, "[stages.distant]\ngpus_per_run = 2")
+    with pytest.raises(UsageError, match=r"--runs-per-gpu 3: .*gpus_per_run = 2"):
+        mine.with_runs_per_gpu(3)
