@@ -20,7 +20,7 @@ from bench.runs.status import SETTLED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("small")]
 
-LONG = "epochs=60"
+LONG, LONGER = "epochs=60", "epochs=250"
 CLUSTER = Path(__file__).parents[2] / "slurm" / "cluster.py"
 
 
@@ -162,29 +162,34 @@ def pid_of(out: Path, run: str) -> int:
     return int(json.loads((out / "runs" / run / "status.json").read_text())["pid"])
 
 
+def until_both_go_on(out: Path) -> None:
+    """Until each of two runs is further than now."""
+    before = [view.step or 0 for view in run_views(out)]
+
+    def both() -> bool:
+        views = run_views(out)
+        assert not any(view.state in SETTLED for view in views), [(view.state, view.detail) for view in views]
+        return all((view.step or 0) > old for view, old in zip(views, before, strict=True))
+
+    until(both)
+
+
 def test_however_a_job_of_two_runs_is_stopped_both_go_on_to_the_bytes_of_undisturbed_ones(tmp_path, profile):
-    planned = plans("atlop", LONG, seeds="2")
+    planned = plans("atlop", LONGER, seeds="2")
     execute(tmp_path / "whole", planned)
     out = tmp_path / "out"
-    assert start(out, profile(cpus="1\nruns_per_gpu = 2"), changes=(LONG,), seeds="2").returncode == 0
+    assert start(out, profile(cpus="1\nruns_per_gpu = 2"), changes=(LONGER,), seeds="2").returncode == 0
     first, second = (view.run for view in run_views(out))
+    preempt = ("sbatch", "-p", "high", "--mem=3G", "-o", "/dev/null", "--wrap", "true")
     harms = [
         (0, lambda job: os.kill(pid_of(out, second), signal.SIGKILL)),  # the first goes on beside it
         (1, lambda job: ask("scancel", "--signal=USR2", job)),
         (1, lambda job: os.kill(parent_of(pid_of(out, first)), signal.SIGKILL)),
-        (
-            1,
-            lambda job: ask(
-                "sbatch", "-p", "high", "-w", view_of(out).node, "--mem=3G", "-o", "/dev/null", "--wrap", "true"
-            ),
-        ),
+        (1, lambda job: ask(*preempt[:3], "-w", view_of(out).node, *preempt[3:])),
     ]
     expected = 0
     for requeued, harm in harms:
-        before = [view.step or 0 for view in run_views(out)]
-        until(
-            lambda before=before: all((view.step or 0) > old for view, old in zip(run_views(out), before, strict=True))
-        )
+        until_both_go_on(out)
         job = view_of(out).job
         harm(job)
         expected += requeued
