@@ -4,7 +4,7 @@
 
 Carries out the same seeds with one run at a time on the GPU, then with more (`bench run --launcher local`), each time
 into an output folder of its own, and reads how long training took from `provenance.json`. Slowdown is what a SLURM
-profile calls `packed_slowdown`. Several processes go through NVIDIA's MPS where a daemon answers or can be started; what
+profile calls `packed_slowdown`. Several processes go through NVIDIA's MPS where one answers or can be started; what
 `bench run` says of that is printed.
 """
 

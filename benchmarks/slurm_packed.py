@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def told(cluster: Cluster, out: Path) -> str:
     """The jobs of an output folder, as SLURM accounts for them."""
     arrays = {path.name.partition("_")[0] for path in out.glob("slurm/jobs/*_0_log.out")}
     asked = ("-XnP", "-o", "ElapsedRaw,Start,End,State", "-j", ",".join(sorted(arrays)))
-    jobs = [line.split("|") for line in cluster.call("sacct", *asked).splitlines()]
+    while "Unknown" in (answer := cluster.call("sacct", *asked)):  # a run is done before its job
+        time.sleep(0.5)
+    jobs = [line.split("|") for line in answer.splitlines()]
     starts, ends = ([datetime.fromisoformat(job[at]) for job in jobs] for at in (1, 2))
     states = ", ".join(sorted({job[3] for job in jobs}))
     return (

@@ -49,7 +49,7 @@ def sharing_gpus(say: Callable[[str], object]) -> Iterator[dict[str, str]]:
         found = {f"CUDA_MPS_{what}_DIRECTORY": str(Path(folder) / what.lower()) for what in ("PIPE", "LOG")}
         for path in found.values():
             Path(path).mkdir()
-        refusal = _start({**os.environ, **found})
+        refusal = _start({**os.environ, **found}, Path(folder) / "said")
         if refusal:
             say(f"MPS is not used: {refusal}; {TURNS}")
             yield {}
@@ -66,17 +66,19 @@ def sharing_gpus(say: Callable[[str], object]) -> Iterator[dict[str, str]]:
             yield {}
 
 
-def _start(environment: Mapping[str, str]) -> str:
-    """Start a daemon; why it does not answer, empty if it does."""
+def _start(environment: Mapping[str, str], printed: Path) -> str:
+    """Start a daemon; why it does not answer, empty if it does. printed: the file for what it says."""
     try:
-        done = subprocess.run(
-            [CONTROL, "-d"], env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
+        # Not a pipe: the daemon may keep it open, and would be waited for.
+        with printed.open("wb") as file:
+            done = subprocess.run(
+                [CONTROL, "-d"], env=environment, stdout=file, stderr=file, timeout=SECONDS, check=False
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{CONTROL} cannot be started ({error})"
     if _answers(environment):
         return ""
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    said = printed.read_text(errors="replace").strip().splitlines()
     return f"{CONTROL} -d does not answer ({said[-1] if said else f'exit status {done.returncode}'})"
 
 

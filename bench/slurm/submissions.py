@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Submission:
         """What each of its jobs asks for."""
         return self.profile.resources(self.all_tasks[0].section)
 
-    @property
+    @cached_property
     def is_packed(self) -> bool:
         """Whether the tasks of a job share a GPU, each in a process of its own."""
         return self.resources.runs_per_gpu > 1

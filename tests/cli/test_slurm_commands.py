@@ -470,6 +470,14 @@ def test_cancelling_a_run_leaves_the_others_of_its_job(slurm, bench, out, packed
     assert "cancelled 0 jobs" in bench("cancel", packed[1], "--out", out)[1]
 
 
+def test_logs_are_those_of_a_run_and_not_of_the_job_it_shares(slurm, bench, out, packed):
+    (out / "slurm" / "jobs" / "100_0_0_log.out").write_text("bench: 3 tasks share this job\n")
+    (out / "slurm" / "jobs" / "100_0_member-2_log.out").write_text("bench: epoch 2\n")
+    assert bench("logs", packed[2], "--out", out)[1] == "bench: epoch 2\n"
+    assert bench("logs", packed[1], "--out", out)[1] == "bench: 3 tasks share this job\n"
+    assert "'100_0' is 3 runs; say which" in bench("logs", "100_0", "--out", out)[2]
+
+
 def test_a_job_whose_last_runs_are_cancelled_is_cancelled(slurm, bench, out, packed):
     finish_run(out, packed[0])
     bench("cancel", packed[1], "--out", out)

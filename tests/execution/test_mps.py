@@ -11,14 +11,17 @@ from fake_slurm import path_with
 from bench.execution import mps
 from bench.execution.mps import sharing_gpus
 
-# Like NVIDIA's: -d begins a daemon that is found by its pipes, what is asked comes from standard input.
+# Like NVIDIA's: -d begins a daemon that is found by its pipes, and keeps open what it was given to print to; what is
+# asked comes from standard input.
 PROGRAM = """#!/bin/sh
 WORLD="{world}"
 pipes="${{CUDA_MPS_PIPE_DIRECTORY:-$WORLD/everybody}}"
 if [ "$1" = -d ]; then
     echo "started for GPUs ${{CUDA_VISIBLE_DEVICES-all}}, logs in $CUDA_MPS_LOG_DIRECTORY" >> "$WORLD/said"
     [ -e "$WORLD/broken" ] && {{ echo "An instance of this daemon is already running" >&2; exit 1; }}
-    touch "$pipes/alive"; exit
+    touch "$pipes/alive"
+    while [ -e "$pipes/alive" ]; do sleep 0.02; done &
+    exit
 fi
 read what
 [ -e "$pipes/alive" ] || {{ echo "Cannot find MPS control daemon process" >&2; exit 1; }}
