@@ -45,11 +45,12 @@ class GpuHours:
         if self.slowdown is not None:
             how = f"if a run takes {self.slowdown:g} times as long beside others (packed_slowdown of the profile)"
         else:
-            how = "if no run takes longer for the others beside it, which is not known here"
-        said = f"{self.of} time: {in_time(self.alone)} with one run on each, {in_time(self.slowed)}{jobs} with up to "
-        said += f"{self.most}, {how}"
+            how = "if no run takes longer for those beside it, which is not known here"
+        said = f"with up to {self.most} runs on a GPU: {self.of} time {in_time(self.slowed)}{jobs} and not "
+        said += f"{in_time(self.alone)}, {how}"
         if self.shared:
-            said += f"; less as long as that is below {1 + (self.alone - self.packed) / self.shared:.1f} times"
+            most = 1 + (self.alone - self.packed) / self.shared
+            said += f"; it pays up to {most:.1f} times as long"
         return said
 
     def as_json(self) -> dict[str, Any]:

@@ -224,21 +224,21 @@ def packed_estimate(bench, tmp_path, profile, *options):
         path,
     ]
     _, out, _ = bench(*arguments, *options)
-    lines = [line for line in out.splitlines() if " time: " in line]
+    lines = [line for line in out.splitlines() if " time " in line and "runs on" in line]
     return lines, json.loads(bench(*arguments, *options, "--json")[1])["cost"].get("gpu_seconds")
 
 
 def test_runs_that_share_a_gpu_take_it_as_long_as_the_longest_of_them(bench, tmp_path):
     (line,), cost = packed_estimate(bench, tmp_path, "runs_per_gpu = 3")
-    assert line.startswith("GPU time: 12.0 h with one run on each, 8.0 h (2 jobs) with up to 3, if no run takes longer")
-    assert line.endswith("; less as long as that is below 2.0 times")
+    assert line.startswith("with up to 3 runs on a GPU: GPU time 8.0 h (2 jobs) and not 12.0 h, if no run takes longer")
+    assert line.endswith("; it pays up to 2.0 times as long")
     assert (cost["alone"], cost["packed"]) == (pytest.approx(12 * 3600), pytest.approx(8 * 3600))
     assert (cost["jobs"], cost["packed_slowdown"]) == (2, None)
 
 
 def test_what_a_run_is_slowed_by_others_is_the_profiles_to_say(bench, tmp_path):
     (line,), cost = packed_estimate(bench, tmp_path, "packed_slowdown = 1.5", "--runs-per-gpu", "2")
-    assert "9.0 h (2 jobs) with up to 2, if a run takes 1.5 times as long beside others (packed_slowdown" in line
+    assert "9.0 h (2 jobs) and not 12.0 h, if a run takes 1.5 times as long beside others (packed_slowdown" in line
     assert cost["packed"] == pytest.approx(9 * 3600)
 
 
@@ -249,7 +249,7 @@ def test_a_run_that_shares_with_none_is_slowed_by_none(bench, tmp_path):
 
 def test_without_gpus_it_is_the_time_of_jobs_and_without_sharing_nothing_is_said_of_it(bench, tmp_path):
     (line,), _ = packed_estimate(bench, tmp_path, "gpus = 0\nruns_per_gpu = 4")
-    assert line.startswith("job time: 12.0 h with one run on each, 4.0 h (1 job)")
+    assert line.startswith("with up to 4 runs on a GPU: job time 4.0 h (1 job) and not 12.0 h")
     assert packed_estimate(bench, tmp_path, "") == ([], None)
 
 

@@ -175,3 +175,17 @@ def test_the_cores_of_runs_that_are_done_are_for_the_others(division):
 @pytest.mark.parametrize("launcher", ["local", "inline"])
 def test_where_all_runs_are_done_nothing_is_started(division, launcher):
     assert division(launcher, Cores(2, 2), done=3) == (None, "")
+
+
+@pytest.mark.parametrize(("runs_per_gpu", "processes", "said"), [(1, 2, False), (2, 3, True)])
+def test_only_runs_that_share_a_gpu_go_through_mps(runs_per_gpu, processes, said, small, monkeypatch, tmp_path):
+    planned = plans(seeds="3")
+    announce(tmp_path, planned)
+    started: list[int] = []
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(device_count=lambda: 2, is_available=lambda: True))
+    monkeypatch.setattr(launch, "_run_locally", lambda plans, out, jobs, *others: started.append(jobs))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    display = RunDisplay(planned, Console(file=io.StringIO()))
+    launch.launch(planned, tmp_path, "local", None, display, 60, runs_per_gpu=runs_per_gpu)
+    assert started == [processes]
+    assert ("MPS is not used: no nvidia-cuda-mps-control here" in display.console.file.getvalue()) == said
