@@ -131,7 +131,10 @@ class Pack:
     def carry_out(self) -> None:
         """Start all that is to be done, and look after it until every process has ended."""
         for member in self.members:
-            self._begin(member)
+            try:
+                self._begin(member)
+            except OSError as error:  # no room for its log, say: the others go on
+                _say(member.job, f"not begun: {error}")
         while at_work := [member for member in self.members if member.process]:
             if self.interrupt.requested and not self._stopping:
                 self._stopping = True
@@ -188,10 +191,11 @@ class Pack:
         if code is None:
             return
         member.process = None
+        status = 128 - code if code < 0 else code
         try:
-            self._end(member, 128 - code if code < 0 else code)
+            self._end(member, status)
         except OSError as error:  # a full disk: it is not written down, and the others go on
-            _say(member.job, f"ended ({how_it_ended(128 - code if code < 0 else code)}), and {error}")
+            _say(member.job, f"its process has ended ({how_it_ended(status)}), and {error}")
 
     def _end(self, member: Member, status: int) -> None:
         """Conclude what becomes of a member from how its process has ended."""

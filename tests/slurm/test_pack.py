@@ -228,3 +228,11 @@ def test_a_disk_that_takes_no_reason_ends_no_other(world, monkeypatch, capsys):
     assert world.carry_out() == FAILED
     assert "No space left on device" in capsys.readouterr().out
     assert all(RunFolder(world.out, run).record() for run in world.runs[1:])
+
+
+def test_one_that_cannot_be_begun_keeps_no_other_from_it(world, monkeypatch, capsys):
+    world.submit("human")
+    (world.out / "slurm" / "jobs" / "100_0_member-0_log.out").mkdir()  # where its log should be
+    assert world.carry_out() == FAILED
+    assert "member 0, runs/m-human-s0: not begun: " in capsys.readouterr().out
+    assert all(RunFolder(world.out, run).record() for run in world.runs[1:])
