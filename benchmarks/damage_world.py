@@ -262,15 +262,14 @@ def _stop_a_run(world: World) -> None:
 
 def _be_a_job(world: World) -> None:
     """Be the job that was submitted, three times: as it starts, and as it has been killed and as it is cancelled."""
-    from bench.slurm import ended, submissions
+    from bench.slurm import outcomes, submissions
     from bench.slurm.attempts import Attempt, start_attempt
 
     (submission,) = submissions.submissions(world.out)
-    start_attempt(world.out, submission.tasks[0], Attempt(submission.name, 0))
+    start_attempt(world.out, submission.tasks[0][0], Attempt(submission.name, 0))
     submissions.note_cancellation(world.out, ["99_0"])
-    killed = submissions.Job(submission.tasks[0], ended.ArrayIndex("100", 0))
-    with contextlib.redirect_stdout(io.StringIO()):
-        ended.why_not_again(world.out, killed, 137)
+    (killed,) = submission.jobs(0, "100")
+    outcomes.why_not_again(world.out, killed, 137, out_of_memory=False)
     log = submissions.log_path(world.out, killed)
     log.parent.mkdir(exist_ok=True)
     log.write_text("bench: human: epoch 1/1\n")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 PACKAGES = ("munge", "slurmctld", "slurmd", "slurm-client", "slurmdbd", "mariadb-server-core")
 PROGRAMS = ("munged", "mungekey", "mariadbd", "slurmdbd", "slurmctld", "slurmd", "sbatch", "srun", "sacct", "scontrol")
-NODES, CPUS, GPUS, MEMORY_MB = 4, 2, 2, 4000
+NODES, CPUS, GPUS, MEMORY_MB = 4, 6, 2, 4000
 GRACE_SECONDS = 25
 
 SLURM_CONF = """\

@@ -41,6 +41,9 @@ def cancel(
                 os.kill(status.pid, signal.SIGTERM)
                 stopped.add(status.pid)
     here = f", stopped {plural(len(stopped), 'process', 'processes')} here" if stopped else ""
-    print(f"cancelled {plural(len(cancelled), 'job')}{here}")
+    jobs = plural(len({job.id for job in cancelled}), "job")
+    # Of a job that several runs share, one may be cancelled alone.
+    parts = f"{plural(len(cancelled), 'run')} in " if any(job.member is not None for job in cancelled) else ""
+    print(f"cancelled {parts}{jobs}{here}")
     if elsewhere:
         raise UsageError("processes of another machine are to be stopped there:\n  " + "\n  ".join(elsewhere))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 RunsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Runs, each by a part of its folder's name that no other has, its path, or its job; or by the name of a "
-        "row of `bench table` or `bench status`, which means all of its seeds.",
+        help="Runs, each by a part of its folder's name that no other has, or its path; or by a job, or the name of a "
+        "row of `bench table` or `bench status`, which means all that share it.",
         autocompletion=complete_run_or_row,
     ),
 ]
@@ -34,9 +34,9 @@ RunArgument = Annotated[
 
 
 def chosen(views: Sequence[RunView], names: Sequence[str], out: Path) -> list[RunView]:
-    """Those of all `views` of `out` that `names` mean, each once; the name of a row means all its seeds.
+    """Those of all `views` of `out` that `names` mean, each once; the name of a row, or a job, means all its runs.
 
-    Raises UsageError for a name that means no run, or could mean several without being the name of a row.
+    Raises UsageError for a name that means no run, or could mean several without being the name of a row or a job.
     """
     from bench.errors import UsageError
     from bench.runs.archive import nothing_planned
@@ -66,13 +66,13 @@ def the_one(views: Sequence[RunView], name: str, out: Path) -> RunView:
 
 
 def _matching(views: Sequence[RunView], name: str, out: Path) -> tuple[list[RunView], bool]:
-    """The runs that a name may mean, and whether it is the name of a row."""
+    """The runs that a name may mean, and whether it means all of them: it is a row's name, or a job's."""
     path = Path(name)
     if path.parent.name == "runs" and path.resolve().parent == (out / "runs").resolve():
         name = path.name
     exact = [view for view in views if name in (view.run, view.job)]
     if exact:
-        return exact, False
+        return exact, exact[0].job == name  # a job may be at several runs
     row = [view for view in views if name in (view.row, view.system)]
     if row:
         return row, True

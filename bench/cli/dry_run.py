@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.cli.gpu_hours import GpuHours
 from bench.errors import plural
 from bench.execution.estimate import Estimate, in_time
 from bench.experiment.config import Experiment
@@ -77,10 +78,14 @@ def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> Plan
 
 @dataclass(frozen=True)
 class Costs:
-    """An estimate, and whose pace it is: `where` says it in words."""
+    """An estimate, and whose pace it is: `where` says it in words.
+
+    gpu_hours: what it is in time of GPUs that several runs share; None where none do.
+    """
 
     estimate: Estimate
     where: str
+    gpu_hours: GpuHours | None = None
 
     def of(self, keys: Sequence[str]) -> float | None:
         """Seconds left of some stages; None if the pace of one is not known."""
@@ -94,6 +99,8 @@ class Costs:
             f"left to do: {in_time(estimate.total)} of one process ({self.where}), "
             f"{in_time(estimate.evaluations)} of it for evaluating the finished models"
         ]
+        if self.gpu_hours:
+            said.append(self.gpu_hours.line())
         if estimate.saved:
             said.append(f"sharing stages between runs saves {in_time(estimate.saved)}")
         if estimate.unknown:
@@ -104,7 +111,8 @@ class Costs:
         """What the whole plan costs, in seconds, for a script."""
         estimate = self.estimate
         sums = {"total": estimate.total, "evaluations": estimate.evaluations, "saved_by_sharing": estimate.saved}
-        return {"where": self.where, **sums, "stages_not_known": estimate.unknown}
+        shared = {"gpu_seconds": self.gpu_hours.as_json()} if self.gpu_hours else {}
+        return {"where": self.where, **sums, "stages_not_known": estimate.unknown, **shared}
 
 
 Planned = Sequence[tuple[Experiment, Sequence[RunPlan]]]

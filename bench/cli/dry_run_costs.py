@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from bench.cli.dry_run import Costs, Planned
+from bench.cli.gpu_hours import gpu_hours_here, gpu_hours_of_jobs
 from bench.cli.launching import Launching
 from bench.cli.options import Launch
 from bench.cli.stand_ins import AbsentDataset, StandIns
@@ -42,7 +43,8 @@ def costs_of(
     else:
         left = sum(not is_done(run) for _, plans in planned for run in plans)
         local = how.launcher is Launch.LOCAL
-        torch.set_num_threads(divide(find_cores(), left if local else 1, how.jobs, how.gpus_per_run)[1])
+        at_once = left if local else 1
+        torch.set_num_threads(divide(find_cores(), at_once, how.jobs, how.gpus_per_run, how.runs_per_gpu)[1])
         pace_of, where = _probed(stand_ins, on_probe), f"probed here: {device_name()}"
         if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
             where += ", without compile"
@@ -51,7 +53,13 @@ def costs_of(
         return stage_is_trained(stage_folder(out, stage))
 
     runs = [(stand_ins.datasets[run.dataset], run) for _, plans in planned for run in plans]
-    return Costs(estimate(runs, pace_of, is_trained, is_done), where)
+    estimated = estimate(runs, pace_of, is_trained, is_done)
+    gpu_hours = None
+    if profile is not None:
+        gpu_hours = gpu_hours_of_jobs(estimated, [run for _, run in runs], out, profile)
+    elif how.runs_per_gpu > 1:
+        gpu_hours = gpu_hours_here(estimated, how.runs_per_gpu, sum(not is_done(run) for _, run in runs))
+    return Costs(estimated, where, gpu_hours)
 
 
 def _probed(stand_ins: StandIns, on_probe: Callable[[str], None]) -> PaceOf:

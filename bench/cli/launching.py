@@ -29,7 +29,8 @@ class LaunchOptions:
     launcher: None for the one of last time.   profile: a name or a path.   jobs: runs at once of the local launcher, of
     `gpus_per_run` processes each.   wait: stay until the jobs of SLURM are done.   wait_for_locks: at most so many
     seconds for runs that other commands are at; None for as long as it takes.   track: names of trackers; None for
-    those of the environment, or of last time on SLURM.
+    those of the environment, or of last time on SLURM.   runs_per_gpu: so many share a GPU; None for what the profile
+    says, or else one.
     """
 
     launcher: Launch | None
@@ -40,13 +41,14 @@ class LaunchOptions:
     checkpoint_seconds: float = 60.0
     wait_for_locks: float | None = None
     track: str | None = None
+    runs_per_gpu: int | None = None
 
 
 @dataclass(frozen=True)
 class Launching:
     """How runs are to be carried out; the fields of `LaunchOptions`, with everything decided.
 
-    profile: what a job asks SLURM for; None on this machine.
+    profile: what a job asks SLURM for, runs_per_gpu included; None on this machine.
     """
 
     launcher: Launch
@@ -57,6 +59,7 @@ class Launching:
     checkpoint_seconds: float
     wait_for_locks: float | None
     track: tuple[str, ...] = ()
+    runs_per_gpu: int = 1
 
 
 def launching(options: LaunchOptions, before: Submission | None = None) -> Launching:
@@ -65,12 +68,15 @@ def launching(options: LaunchOptions, before: Submission | None = None) -> Launc
 
     launcher = options.launcher or (Launch.SLURM if before or options.profile else Launch.LOCAL)
     _check_gpus_per_run(launcher, options.gpus_per_run)
+    _check_runs_per_gpu(launcher, options)
     if launcher is Launch.SLURM and options.wait_for_locks is not None:
         raise UsageError("--wait-for-locks is for --launcher local and inline; jobs of SLURM wait for each other")
     if before and launcher is Launch.SLURM and options.profile is None:
         profile: Profile | None = before.profile
     else:
         profile = _profile_for(launcher, options.profile)
+    if profile and options.runs_per_gpu:
+        profile = profile.with_runs_per_gpu(options.runs_per_gpu)
     seconds = before.checkpoint_seconds if before else options.checkpoint_seconds
     return Launching(
         launcher,
@@ -81,6 +87,7 @@ def launching(options: LaunchOptions, before: Submission | None = None) -> Launc
         seconds,
         options.wait_for_locks,
         _trackers(options.track, before if launcher is Launch.SLURM else None),
+        options.runs_per_gpu or 1,
     )
 
 
@@ -115,6 +122,23 @@ def _check_gpus_per_run(launcher: Launch, gpus_per_run: int) -> None:
     if gpus_per_run > 1 and launcher is not Launch.LOCAL:
         instead = "; on SLURM it is gpus_per_run in the profile" if launcher is Launch.SLURM else ""
         raise UsageError(f"--gpus-per-run is for --launcher local{instead}")
+
+
+def _check_runs_per_gpu(launcher: Launch, options: LaunchOptions) -> None:
+    """Raise UsageError where runs cannot share a GPU: all in one process, or each on several."""
+    from bench.errors import UsageError
+
+    if (options.runs_per_gpu or 1) == 1:
+        return
+    if launcher is Launch.INLINE:
+        raise UsageError(
+            "--runs-per-gpu is for --launcher local and slurm: inline is one process, for one run at a time"
+        )
+    if options.gpus_per_run > 1:
+        raise UsageError(
+            f"--runs-per-gpu {options.runs_per_gpu} and --gpus-per-run {options.gpus_per_run}: several runs share one "
+            "GPU, or one run has several, not both"
+        )
 
 
 def start(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console, done: int = 0) -> None:
@@ -192,6 +216,7 @@ def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
             how.gpus_per_run,
             how.wait_for_locks,
             how.track,
+            how.runs_per_gpu,
         )
     except (Interrupted, KeyboardInterrupt) as interrupted:
         raise BenchError(
@@ -259,10 +284,11 @@ def submit_runs(
     submitted = submit(runs, out, profile, checkpoint_seconds, track)
     for array in submitted.arrays:
         after = array.after.job if isinstance(array.after, Array) else array.after
-        resources = array.resources
+        resources, most = array.resources, max(map(len, array.tasks.values()))
         console.print(
-            f"  array {array.job}: {len(array.tasks)} x {array.section}, {resources.time} min, "
-            f"{resources.memory} MB, {resources.gpus * resources.processes} GPU"
+            f"  array {array.job}: {len(array.tasks)} x {array.section}"
+            + (f" ({array.number_of_tasks} runs, up to {most} share one)" if most > 1 else "")
+            + f", {resources.time} min, {resources.memory} MB, {resources.gpus * resources.processes} GPU"
             + (f", each after its task of {after}" if after else ""),
             soft_wrap=True,
         )

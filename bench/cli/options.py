@@ -33,6 +33,16 @@ GpusPerRunOption = Annotated[
     ),
 ]
 
+RunsPerGpuOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=64,
+        help="So many runs share a GPU, each a process of its own; with SLURM they are one job, whatever the profile's "
+        "runs_per_gpu is.",
+    ),
+]
+
 WaitForLocksOption = Annotated[
     float | None,
     typer.Option(

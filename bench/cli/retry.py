@@ -15,6 +15,7 @@ from bench.cli.options import (
     OutOption,
     OwnModelsOption,
     ProfileOption,
+    RunsPerGpuOption,
     TrackOption,
     TrustCodeOption,
     WaitOption,
@@ -31,6 +32,7 @@ def retry(
     profile: ProfileOption = None,
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
+    runs_per_gpu: RunsPerGpuOption = None,
     wait: WaitOption = False,
     track: TrackOption = None,
     models: OwnModelsOption = None,
@@ -44,5 +46,5 @@ def retry(
 
     if bool(runs) == failed:
         raise UsageError("which runs? Name them (bench status shows them), or --failed for all that need it")
-    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, track=track)
+    options = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, track=track, runs_per_gpu=runs_per_gpu)
     retry_runs(runs or [], out, options, trust_of(trust_code, models))

@@ -89,4 +89,4 @@ def _check_setup(before: Submission, out: Path) -> None:
 def _submission_before(wanted: Sequence[RunView], submitted: Sequence[Submission]) -> Submission | None:
     """The newest of `submitted` (oldest first) that any of the runs was in; None where they did not go to SLURM."""
     names = {view.run for view in wanted}
-    return next((s for s in reversed(submitted) if names & {task.run for task in s.tasks.values()}), None)
+    return next((s for s in reversed(submitted) if names & {task.run for task in s.all_tasks}), None)

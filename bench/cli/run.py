@@ -20,6 +20,7 @@ from bench.cli.options import (
     Launch,
     OutOption,
     ProfileOption,
+    RunsPerGpuOption,
     TrackOption,
     TrustCodeOption,
     WaitForLocksOption,
@@ -91,6 +92,7 @@ def run(
     wait: WaitOption = False,
     jobs: JobsOption = None,
     gpus_per_run: GpusPerRunOption = 1,
+    runs_per_gpu: RunsPerGpuOption = None,
     wait_for_locks: WaitForLocksOption = None,
     track: TrackOption = None,
     checkpoint_seconds: Annotated[float, typer.Option(min=0, help="At least this long between checkpoints.")] = 60.0,
@@ -123,7 +125,9 @@ def run(
 
     if track is None and not again and (named := trackers_in(config)) is not None:
         track = ",".join(named)
-    how = LaunchOptions(launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks, track)
+    how = LaunchOptions(
+        launcher, profile, jobs, gpus_per_run, wait, checkpoint_seconds, wait_for_locks, track, runs_per_gpu
+    )
     if again:
         from bench.cli.run_again import run_again
 

@@ -23,14 +23,19 @@ class Estimate:
     """What a plan costs, in seconds of one process.
 
     stages: by key, what is left of training each, 0 of one that is trained; only those whose pace is known.
-    evaluations: of the runs without a record.   saved: what not sharing stages between runs would add.
-    unknown: how many stages have a pace that is not known.
+    evaluated: by the run's folder, what the evaluation of each takes that has no record.
+    saved: what not sharing stages between runs would add.   unknown: how many stages have a pace that is not known.
     """
 
     stages: Mapping[str, float]
-    evaluations: float
+    evaluated: Mapping[str, float]
     saved: float
     unknown: int
+
+    @property
+    def evaluations(self) -> float:
+        """The seconds of all evaluations that are left to do."""
+        return sum(self.evaluated.values())
 
     @property
     def total(self) -> float:
@@ -61,7 +66,8 @@ def estimate(
     left: dict[str, float] = {}
     unknown: set[str] = set()
     encoded: set[tuple[str, ...]] = set()
-    asked = evaluations = 0.0
+    evaluated: dict[str, float] = {}
+    asked = 0.0
     for dataset, run in planned:
         for stage in run.stages:
             if stage.is_counted:
@@ -85,8 +91,8 @@ def estimate(
                     encoded.add(artifact)
                 left[stage.key] = 0.0 if is_trained(stage) else cost + once
             if stage is run.stages[-1] and not is_done(run):
-                evaluations += pace.read * (dataset.count("dev") + dataset.count("test"))
-    return Estimate(left, evaluations, asked - sum(whole.values()), len(unknown))
+                evaluated[run.folder] = pace.read * (dataset.count("dev") + dataset.count("test"))
+    return Estimate(left, evaluated, asked - sum(whole.values()), len(unknown))
 
 
 def _encoder_from(run: RunPlan, stage: StagePlan) -> str:

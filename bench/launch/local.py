@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -22,6 +23,7 @@ import torch
 from bench.cores import Cores, find_cores
 from bench.errors import BenchError, UsageError, plural
 from bench.execution.executor import Executor
+from bench.execution.mps import sharing_gpus
 from bench.launch.display import RunDisplay
 from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
@@ -44,20 +46,21 @@ def launch(
     gpus_per_run: int = 1,
     wait_for_locks: float | None = None,
     track: Sequence[str] = (),
+    runs_per_gpu: int = 1,
 ) -> list[RunFolder]:
     """Carry out `plans`; returns the folders of those that failed. Raises `Interrupted` after a signal.
 
     Those of a newer version of the program are left as they are, and have not failed.
 
-    jobs, gpus_per_run: as for `divide`; None in this process takes one run at a time.   wait_for_locks: at most so many
-    seconds for runs that other commands are at, which then are among those returned; None for as long as it takes.
-    track: the trackers that are told of the runs.
+    jobs, gpus_per_run, runs_per_gpu: as for `divide`; None in this process takes one run at a time.
+    wait_for_locks: at most so many seconds for runs that other commands are at, which then are among those returned;
+    None for as long as it takes.   track: the trackers that are told of the runs.
     """
     left = [plan for plan in plans if not RunFolder.of(out, plan).verdict().is_closed]
     if not left:
         return []
     cores = find_cores()
-    jobs, threads = divide(cores, len(left), 1 if launcher == "inline" else jobs, gpus_per_run)
+    jobs, threads = divide(cores, len(left), 1 if launcher == "inline" else jobs, gpus_per_run, runs_per_gpu)
     with handling_signals() as interrupt, display:
         if not torch.cuda.is_available():
             display.say(_in_words(cores, jobs * gpus_per_run, threads))
@@ -68,23 +71,40 @@ def launch(
             )
             executor.execute(left)
         else:
-            _run_locally(
-                left, out, jobs, gpus_per_run, threads, display, interrupt, checkpoint_seconds, wait_for_locks, track
-            )
+            sharing = sharing_gpus(display.say) if runs_per_gpu > 1 else nullcontext[dict[str, str]]({})
+            with sharing as shared:
+                environment = {**shared, VARIABLE: ",".join(track)}
+                _run_locally(
+                    left,
+                    out,
+                    jobs,
+                    gpus_per_run,
+                    threads,
+                    display,
+                    interrupt,
+                    checkpoint_seconds,
+                    wait_for_locks,
+                    environment,
+                )
     undone = [plan for plan in left if RunFolder.of(out, plan).record() is None and not kept_from_newer(out, plan)]
     return [RunFolder.of(out, plan) for plan in undone]
 
 
-def divide(cores: Cores, runs: int, jobs: int | None = None, gpus_per_run: int = 1) -> tuple[int, int]:
+def divide(
+    cores: Cores, runs: int, jobs: int | None = None, gpus_per_run: int = 1, runs_per_gpu: int = 1
+) -> tuple[int, int]:
     """How many of `runs` are carried out at once, by `gpus_per_run` processes each, and the threads of each process.
 
-    jobs: what the user says of the first; else there is one for every `gpus_per_run` GPUs, or without a GPU free cores.
-    Raises UsageError where GPUs are too few for one.
+    jobs: what the user says of the first; else there are `runs_per_gpu` for each GPU, or one for every `gpus_per_run`
+    GPUs, or without a GPU free cores. Raises UsageError where GPUs are too few for one, or there is none to share.
     """
     gpus = torch.cuda.device_count()
     if gpus and gpus < gpus_per_run:
         raise UsageError(f"--gpus-per-run {gpus_per_run}: this machine has {gpus}")
-    at_once = max(1, min(runs, jobs or (gpus or cores.processes()) // gpus_per_run))
+    if not gpus and runs_per_gpu > 1:
+        # Processes on cores would be something else: so many as are free, which is what happens without it.
+        raise UsageError(f"--runs-per-gpu {runs_per_gpu}: no GPU is to be seen here; --jobs says how many runs at once")
+    at_once = max(1, min(runs, jobs or (gpus * runs_per_gpu or cores.processes()) // gpus_per_run))
     return at_once, cores.threads(at_once * gpus_per_run)
 
 
@@ -103,11 +123,13 @@ def _run_locally(
     interrupt: Interrupt,
     checkpoint_seconds: float,
     wait_for_locks: float | None,
-    track: Sequence[str],
+    environment: Mapping[str, str],
 ) -> None:
     folders = [RunFolder.of(out, plan) for plan in plans]
     began = time.time()
-    teams = [WorkerTeam(i, size, threads, folders, out, checkpoint_seconds, wait_for_locks, track) for i in range(jobs)]
+    teams = [
+        WorkerTeam(i, size, threads, folders, out, checkpoint_seconds, wait_for_locks, environment) for i in range(jobs)
+    ]
     try:
         stopping = False
         while True in [team.is_at_work(may_start=not stopping) for team in teams]:  # each is looked after
@@ -132,7 +154,10 @@ def _run_locally(
 
 
 class WorkerTeam:
-    """Team `index` of several: `size` worker processes, of `threads` each, that train one run at a time together."""
+    """Team `index` of several: `size` worker processes, of `threads` each, that train one run at a time together.
+
+    environment: what they find in theirs besides.
+    """
 
     def __init__(
         self,
@@ -143,9 +168,10 @@ class WorkerTeam:
         out: Path,
         checkpoint_seconds: float,
         wait_for_locks: float | None = None,
-        track: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.first, self.size, self.out, self.track = index * size, size, out, track
+        self.environment = environment or {}
+        self.first, self.size, self.out = index * size, size, out
         self.began = time.time()
         seconds = [checkpoint_seconds, math.inf if wait_for_locks is None else wait_for_locks]
         self.settings = [str(threads), *map(str, seconds)]
@@ -160,7 +186,7 @@ class WorkerTeam:
             _start_worker(
                 self.first + rank,
                 [str(self.out), *self.settings, str(rank), str(self.size), str(port), *names],
-                self.track,
+                self.environment,
             )
             for rank in range(self.size)
         ]
@@ -219,11 +245,11 @@ def _stop(workers: Iterable[subprocess.Popen[bytes]]) -> None:
             worker.send_signal(signal.SIGTERM)
 
 
-def _start_worker(number: int, arguments: Sequence[str], track: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start_worker(number: int, arguments: Sequence[str], given: Mapping[str, str]) -> subprocess.Popen[bytes]:
     gpus = torch.cuda.device_count()
-    environment = {**os.environ, **QUIET, VARIABLE: ",".join(track)}
+    environment = {**os.environ, **QUIET, **given}
     if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = visible_gpus(gpus)[number % gpus]
+        environment["CUDA_VISIBLE_DEVICES"] = visible_gpus(gpus, environment)[number % gpus]
     # In a session of its own, so that Ctrl-C reaches only this process, which then asks the workers to stop. Nothing
     # is written to the pipe: it ends when this process does, whatever ends it.
     return subprocess.Popen(

@@ -11,16 +11,10 @@ the process that started it.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.data.documents import no_cycle_search
-
-if TYPE_CHECKING:
-    from bench.runs.interrupt import Interrupt
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +23,7 @@ def main(arguments: list[str]) -> int:
         import torch
 
         from bench.execution.executor import Executor
-        from bench.runs.interrupt import Interrupted, handling_signals
+        from bench.runs.interrupt import Interrupted, handling_signals, stop_at_end_of_input
         from bench.runs.run_folder import RunFolder
         from bench.tracking.choice import asked_trackers
         from bench.training.team import LOST, PeerLostError, joined
@@ -46,7 +40,7 @@ def main(arguments: list[str]) -> int:
             return 2
         plans.append(plan)
     with handling_signals() as interrupt:
-        threading.Thread(target=_stop_at_end_of_input, args=(interrupt,), daemon=True).start()
+        stop_at_end_of_input(interrupt)
         try:
             with joined(rank, size, port) as team:
                 executor = Executor(
@@ -68,12 +62,6 @@ def main(arguments: list[str]) -> int:
         except PeerLostError as lost:
             print(f"bench: {lost}", file=sys.stderr, flush=True)
             return LOST
-
-
-def _stop_at_end_of_input(interrupt: Interrupt) -> None:
-    while os.read(0, 1024):  # not sys.stdin: a thread that waits in it would hold up the exit
-        pass
-    interrupt.request(signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,6 @@ def set_seed(device: torch.device, number: int) -> None:
         torch.manual_seed(number)
 
 
-def visible_gpus(count: int) -> list[str]:
-    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them; where it says nothing, the first `count`."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+def visible_gpus(count: int, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The GPUs a process may use, as CUDA_VISIBLE_DEVICES names them; where it says nothing, the first `count`."""
+    return environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,3 +68,14 @@ def handling_signals(interrupt: Interrupt | None = None) -> Iterator[Interrupt]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def stop_at_end_of_input(interrupt: Interrupt) -> None:
+    """Have `interrupt` ask for a stop when standard input ends: a pipe from the process that started this one."""
+
+    def watch() -> None:
+        while os.read(0, 1024):  # not sys.stdin: a thread that waits in it would hold up the exit
+            pass
+        interrupt.request(signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.runs.names import Origin
+from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, run_folders
 
 
@@ -45,10 +46,13 @@ def outlines(out: Path) -> Iterator[RunOutline | str]:
 def outline_of(out: Path, run: str) -> RunOutline | None:
     """The outline of one run, or None where its plan is damaged or of a newer version."""
     plan = RunFolder(out, run).plan()
-    if plan is None:
-        return None
+    return None if plan is None else replace(outline(plan), folder=run)
+
+
+def outline(plan: RunPlan) -> RunOutline:
+    """The outline of a planned run."""
     # Of stages without weights nothing is kept: the last one stands for all.
     stages = tuple(StageOutline(s.folder, s.data) for s in plan.stages if not s.is_counted or s is plan.last)
     return RunOutline(
-        run, plan.model, plan.variant, plan.dataset, plan.setting, plan.encoder, plan.seed, stages, plan.origin
+        plan.folder, plan.model, plan.variant, plan.dataset, plan.setting, plan.encoder, plan.seed, stages, plan.origin
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.locks import waiting_for
 from bench.runs.outline import RunOutline, outlines
 from bench.runs.run_folder import RunFolder
+from bench.slurm.outcomes import is_done
 from bench.slurm.queue import SchedulerError, command
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import Job, note_cancellation
@@ -20,6 +21,8 @@ AT_ONCE = 200
 def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
     """Cancel the jobs of `runs`, but not of stages that other unfinished runs need; returns those cancelled.
 
+    Of a job that several runs share it is their part, and the others go on.
+
     A job of which nobody knows whether SLURM still has it is given up with that. Raises SchedulerError.
     """
     if not (out / "slurm" / "submissions").is_dir():
@@ -29,11 +32,23 @@ def cancel_jobs(out: Path, runs: Set[str]) -> list[Job]:
         if not scheduler.answered:
             raise SchedulerError(scheduler.trouble)
         jobs = _jobs_to_cancel(out, runs, scheduler)
+        # Members of packs whose others go on: their processes see it. They may be at a step of minutes.
+        alone = [job for job in jobs if not _is_whole(job, jobs, out, scheduler)]
+        if alone:
+            note_cancellation(out, [job.own_id for job in alone])
         # Dependants first: SLURM would cancel them itself, and then not know them any more.
-        jobs.reverse()
-        _cancel([job for job in jobs if scheduler.in_queue(job)], out)
-        _cancel([job for job in jobs if not scheduler.in_queue(job)], out, may_be_gone=True)
+        whole = {job.id: job for job in reversed(jobs) if job not in alone}.values()
+        _cancel([job for job in whole if scheduler.in_queue(job)], out)
+        _cancel([job for job in whole if not scheduler.in_queue(job)], out, may_be_gone=True)
     return jobs
+
+
+def _is_whole(job: Job, jobs: Sequence[Job], out: Path, scheduler: Scheduler) -> bool:
+    """Whether nothing of a job is to go on when `jobs` are cancelled: others of its pack are cancelled, or over."""
+    return all(
+        other in jobs or is_done(out, other.task) or not (scheduler.live(other) or scheduler.doubt(other))
+        for other in scheduler.beside(job)
+    )
 
 
 def _jobs_to_cancel(out: Path, runs: Set[str], scheduler: Scheduler) -> list[Job]:

@@ -14,19 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from bench.filesystem import last_text, read_checked, write_checked
-from bench.runs.outline import outline_of
-from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import RESULT, stage_folder
-from bench.slurm.attempts import Attempt, is_superseded
+from bench.slurm.attempts import Attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED, TO_REQUEUE
-from bench.slurm.queue import OUT_OF_MEMORY, ArrayIndex, SchedulerError, command
+from bench.slurm.outcomes import fail, goes_on, how_it_ended, ran_out_of_memory, why_not_again
+from bench.slurm.pack import status_left, status_of
+from bench.slurm.queue import SchedulerError, command
 from bench.slurm.states import meaning
-from bench.slurm.submissions import Job, cancelled_jobs, log_path, read_submission
-from bench.slurm.tasks import Task
+from bench.slurm.submissions import Job, job_log, read_submission
 
-KILLS = 5
-"""So many kills in a row without a checkpoint in between, and the job fails."""
 PATIENCE_SECONDS = 600
 """How long it waits for a slurmctld that does not answer."""
 RETRY = "`bench retry` goes on from the last checkpoint"
@@ -42,71 +37,47 @@ def main(arguments: list[str]) -> int:
     """The exit status of the job, unless SLURM ends it first to requeue it; TO_REQUEUE leaves that to the script."""
     out, submission, status = Path(arguments[0]), read_submission(Path(arguments[0]), arguments[1]), int(arguments[2])
     array, index = os.environ["SLURM_ARRAY_JOB_ID"], int(os.environ["SLURM_ARRAY_TASK_ID"])
-    if status in (DONE, FAILED) or submission is None or index not in submission.tasks:
+    if submission is None or index not in submission.tasks:
         return status
-    job = Job(submission.tasks[index], ArrayIndex(array, index))
-    if job.id in cancelled_jobs(out) or is_superseded(out, job.task, Attempt.of_job(submission.name)):
+    attempt, jobs = Attempt.of_job(submission.name), submission.jobs(index, array)
+    if submission.is_packed:
+        # srun's is another where the kernel has killed a process of it, although the others went on.
+        status = status_left(out, jobs[0], attempt, status)
+    if status in (DONE, FAILED):
         return status
-    if status != STOPPED:
-        reason = why_not_again(out, job, status)
-        if reason:
-            print(f"bench: failed: {reason}", flush=True)
-            fail(out, job.task, reason)
-            return FAILED
-    if shutil.which("scontrol") is None:
-        return TO_REQUEUE
-    try:
-        return requeue(job.id, status)
-    except RequeueRefusedError as refusal:
-        reason = f"stopped or killed, and SLURM does not take the job back into the queue ({refusal}); {RETRY}"
-        print(f"bench: failed: {reason}", flush=True)
-        fail(out, job.task, reason)
-        return FAILED
+    left = [job for job in jobs if goes_on(out, job, attempt)]
+    again = left if status == STOPPED else [job for job in left if _may_be_tried_again(out, job, status)]
+    if again:
+        if shutil.which("scontrol") is None:
+            return TO_REQUEUE
+        try:
+            return requeue(again[0].id, status)
+        except RequeueRefusedError as refusal:
+            for job in again:
+                _fail(
+                    out,
+                    job,
+                    f"stopped or killed, and SLURM does not take the job back into the queue ({refusal}); {RETRY}",
+                )
+    if submission.is_packed:
+        return status_of(out, jobs)
+    return FAILED if left else status
 
 
-def why_not_again(out: Path, job: Job, status: int) -> str | None:
-    """Why a killed job should not go back into the queue, if it should not. Counts its kills."""
-    if ran_out_of_memory(log_path(out, job)):
-        return OUT_OF_MEMORY
-    path = out / "slurm" / "kills" / job.task.file_name
-    before, progress = read_checked(path) or {}, _progress(out, job.task)
-    counted = before.get("kills")
-    kills = counted + 1 if isinstance(counted, int) and before.get("progress") == progress else 1
-    write_checked(path, {"progress": progress, "kills": kills})
-    how = f"signal {status - 128}" if status > 128 else f"exit status {status}"
-    if kills < KILLS:
+def _may_be_tried_again(out: Path, job: Job, status: int) -> bool:
+    """Whether a task goes on although its process was killed; it fails where not."""
+    reason = why_not_again(out, job, status, ran_out_of_memory(job_log(out, job)))
+    if reason:
+        _fail(out, job, reason)
+    else:
+        how = how_it_ended(status)
         print(f"bench: the process was killed ({how}); the job goes on from the last checkpoint", flush=True)
-        return None
-    return f"killed {kills} times in a row without a checkpoint in between ({how}); see {log_path(out, job)}"
+    return not reason
 
 
-def _progress(out: Path, task: Task) -> list[str]:
-    """What grows as a task gets on: finished stages and the newest checkpoint."""
-    run = outline_of(out, task.run)
-    folders = [stage_folder(out, stage) for stage in run.stages] if run else []
-    files = [path for folder in folders for path in (*folder.glob(RESULT), *folder.glob("checkpoints/*.json"))]
-    return sorted(str(path.relative_to(out)) for path in files)
-
-
-def ran_out_of_memory(log: Path) -> bool:
-    """Whether SLURM says so at the end of what the job printed, or the kernel in the job's control group."""
-    return bool(re.search(r"oom.kill|out of memory|memory limit", last_text(log), re.IGNORECASE)) or _oom_kills() > 0
-
-
-def _oom_kills() -> int:
-    """How often the kernel killed a process of the job (control groups version 2: SLURM's is .../job_ID/step_...)."""
-    try:
-        group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
-        folder = next(f for f in (group, *group.parents) if f.name.startswith("job_"))
-        events = dict(line.split() for line in (folder / "memory.events").read_text().splitlines())
-    except (OSError, StopIteration, ValueError):
-        return 0
-    return int(events.get("oom_kill", 0))
-
-
-def fail(out: Path, task: Task, reason: str) -> None:
-    """Say in the run's folder why it failed, as the harness does for errors of its own."""
-    RunFolder(out, task.run).write_error(reason, traceback="")
+def _fail(out: Path, job: Job, reason: str) -> None:
+    print(f"bench: failed: {reason}", flush=True)
+    fail(out, job, reason)
 
 
 def requeue(job: str, status: int) -> int:

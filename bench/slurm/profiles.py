@@ -11,7 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from bench.errors import UsageError, plural, unknown
 from bench.installed import installed_folders
@@ -51,6 +58,8 @@ class Resources(BaseModel):
 
     gpus_per_run: processes on one node that train a run together, with `gpus` (one, or none) and `cpus` each; `memory`
     is that of all.   nodes: on how many nodes there are so many.
+    runs_per_gpu: so many runs are one job, as processes that share its GPU (or, with `gpus` 0, its node), with `cpus`
+    each; `memory` is that of the job.
     container: the words that come before the Python of a job, such as `apptainer exec --nv image.sif`.
     python: that Python; by default this one, or in a container `python3`. The node's shell puts variables into both.
     scratch: a folder on the node's own disk, `$TMPDIR` for instance, for copies of what a job reads.
@@ -65,6 +74,7 @@ class Resources(BaseModel):
     gpus: Annotated[int, Field(ge=0)] = 1
     gpus_per_run: Annotated[int, Field(gt=0)] = 1
     nodes: Annotated[int, Field(gt=0)] = 1
+    runs_per_gpu: Annotated[int, Field(gt=0)] = 1
     cpus: Annotated[int, Field(gt=0)] = 4
     memory: Annotated[int, BeforeValidator(_megabytes), Field(gt=0)] = 32 * 1024
     time: Annotated[int, BeforeValidator(_minutes), Field(gt=0)] = 24 * 60
@@ -80,6 +90,12 @@ class Resources(BaseModel):
     def _sensible(self) -> Resources:
         if self.gpus > 1:
             raise ValueError(f"gpus = {self.gpus}: a process uses one. For a run on several: gpus_per_run")
+        if self.processes > 1 and self.runs_per_gpu > 1:
+            several = f"gpus_per_run = {self.gpus_per_run}" if self.gpus_per_run > 1 else f"nodes = {self.nodes}"
+            raise ValueError(
+                f"runs_per_gpu = {self.runs_per_gpu}, {several}: several runs share one GPU, "
+                "or one run has several, not both: it waits at every step for the slowest of its GPUs"
+            )
         if self.warning_seconds >= self.time * 60:
             raise ValueError(f"warning_seconds = {self.warning_seconds} is not before the end of {self.time} minutes")
         taken = sorted({name.replace("_", "-") for name in self.extra} & set(OURS))
@@ -103,14 +119,14 @@ class Resources(BaseModel):
         """What of these resources is shell, and so code that somebody has to be trusted for."""
         return (*self.setup, *([self.interpreter] if self.container or self.python else ()))
 
-    def sbatch(self) -> dict[str, Any]:
-        """These resources as parameters of submitit's SlurmExecutor."""
+    def sbatch(self, runs: int = 1) -> dict[str, Any]:
+        """These resources as parameters of submitit's SlurmExecutor. runs: that share a job."""
         asked = {name: getattr(self, name) for name in ("partition", "account", "qos", "constraint")}
         return {
             **{name: value for name, value in asked.items() if value is not None},
             **({"gpus_per_node": self.gpus * self.gpus_per_run} if self.gpus else {}),
             **({"nodes": self.nodes, "ntasks_per_node": self.gpus_per_run} if self.processes > 1 else {}),
-            "cpus_per_task": self.cpus,
+            "cpus_per_task": self.cpus * runs,
             "mem": f"{self.memory}M",
             "time": self.time,
             "signal_delay_s": self.warning_seconds,
@@ -125,7 +141,8 @@ class Profile(BaseModel):
     stages: by the data a stage trains on, the fields of `Resources` that it changes (`extra` adds to that of all).
     models: likewise by the model, and in that by the data: what is limited to a model wins over what is not.
     array_size: the longest array the cluster takes (MaxArraySize - 1).
-    seconds_per_document: of training, by `MODEL.DATA`, `MODEL` or `all`, for `bench run --dry-run --estimate`.
+    seconds_per_document: of training, by `MODEL.DATA`, `MODEL` or `all`, for `bench run --dry-run --estimate`; and
+    packed_slowdown: how many times as long a run takes beside the others of its GPU, where that was measured.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -136,6 +153,22 @@ class Profile(BaseModel):
     models: dict[str, dict[str, Any]] = {}
     array_size: Annotated[int, Field(gt=0)] = 1000
     seconds_per_document: dict[str, Annotated[float, Field(gt=0)]] = {}
+    packed_slowdown: Annotated[float, Field(ge=1)] | None = None
+
+    def with_runs_per_gpu(self, runs: int) -> Profile:
+        """The same, with so many runs on a GPU whatever the job is. Raises UsageError where that cannot be."""
+        changed = self.model_copy(
+            update={
+                "all": self.all | {"runs_per_gpu": runs},
+                "stages": {name: _without(stage, "runs_per_gpu") for name, stage in self.stages.items()},
+                "models": {name: _without(table, "runs_per_gpu") for name, table in self.models.items()},
+            }
+        )
+        try:
+            changed.kinds()
+        except ValidationError as error:
+            raise UsageError(f"--runs-per-gpu {runs}: {'; '.join(_problems(error, ''))}") from None
+        return changed
 
     def resources(self, section: Section, model: str | None = None) -> Resources:
         """What a job of this kind asks for; where a model is named, one of its own."""
@@ -162,6 +195,12 @@ def _in_shell(word: str) -> str:
     if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII):
         return word
     return '"' + re.sub(r'(["\\`]|\$\()', r"\\\1", word) + '"'
+
+
+def _without(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Settings, and tables of them in it, without the one of that name."""
+    kept = {key: value for key, value in settings.items() if key != name}
+    return {key: _without(value, name) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def commands_of(profile: Profile) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.slurm.outcomes import has_left
 from bench.slurm.queue import (
     Accounted,
     ArrayIndex,
@@ -32,6 +33,7 @@ class Scheduler:
         unreadable = unreadable_submissions(out, submitted)
         self.trouble = ""
         self.answered = True
+        self._out = out
         self._queue: dict[ArrayIndex, Queued] = {}
         try:
             self._queue = queued_jobs() if submitted or unreadable else {}
@@ -57,18 +59,28 @@ class Scheduler:
             )
 
     def in_queue(self, job: Job) -> Queued | None:
-        """The job as it stands in the queue; None where the queue does not have it, or is not known."""
-        return self._queue.get(job.array_index) if job.array_index else None
+        """The job as it stands in the queue; None where the queue does not have it, or is not known.
+
+        Nor does the queue have a member of a pack that has left it, though it has the others.
+        """
+        queued = self._queue.get(job.array_index) if job.array_index else None
+        return None if queued and has_left(self._out, job, self._cancelled) else queued
 
     def was_cancelled(self, job: Job) -> bool:
-        """Whether somebody asked to cancel a job and the queue has it no more."""
+        """Whether somebody asked to cancel a job and the queue has it no more, or a member of a pack."""
+        if job.member is not None and job.own_id in self._cancelled:
+            return True
         return self.answered and job.id in self._cancelled and self.in_queue(job) is None
+
+    def beside(self, job: Job) -> list[Job]:
+        """The tasks that share a job with this one, itself among them, without those that another job has since."""
+        return [other for other in self.jobs.values() if other.array_index == job.array_index]
 
     def live(self, job: Job) -> Queued | None:
         """The job where SLURM has it: in its queue, or if that does not say so, by its accounting."""
         if queued := self.in_queue(job):
             return queued
-        if self.was_cancelled(job):
+        if self.was_cancelled(job) or has_left(self._out, job, self._cancelled):
             return None
         account = self.account(job)
         if account is None or meaning(account.state) not in LIVE:
@@ -85,7 +97,7 @@ class Scheduler:
 
     def doubt(self, job: Job) -> str:
         """Why it cannot be known whether SLURM still has a job that is not in the queue; empty where it is known."""
-        if self.was_cancelled(job):
+        if self.was_cancelled(job) or has_left(self._out, job, self._cancelled):
             return ""
         account = self.account(job)
         if account is not None and meaning(account.state) == "unknown":

@@ -29,7 +29,7 @@ from bench.slurm.profiles import Profile, Resources
 from bench.slurm.queue import ArrayIndex, SchedulerError
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import Submission, job_name, submission_path
-from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, tasks_of
+from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, resources_in, tasks_of
 
 PATIENCE = ["--wait=15"]
 """For several processes: a job in which one has died ends so many seconds later, if the others have not noticed."""
@@ -77,12 +77,7 @@ def submit(
             if task.key not in unknown and (task.key not in queued or task.needs in again):
                 wanted.append(task)
                 again.add(task.key)
-        models = {run.folder: run.model for run in runs}
-
-        def resources_of(task: Task) -> Resources:
-            return profile.resources(task.section, models[task.run])
-
-        arrays = arrays_of(wanted, queued, profile.array_size, resources_of)
+        arrays = arrays_of(wanted, queued, profile.array_size, resources_in(profile, runs))
         _submit_all(arrays, out, profile, checkpoint_seconds, track)
         return Submitted(arrays, len(missing) - len(wanted) - len(unknown), len(unknown))
 
@@ -128,9 +123,11 @@ def _submit_all(
     moment = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}{int(now % 1 * 1e6):06d}"
     stamp = f"{moment}-{secrets.token_hex(3)}"
     for number, array in enumerate(arrays):
-        submission = Submission(f"bench-{stamp}-{number:03d}", None, profile, checkpoint_seconds, array.tasks, track)
+        packed = array.resources.runs_per_gpu > 1
+        name = f"bench-{stamp}-{number:03d}"
+        submission = Submission(name, None, profile, checkpoint_seconds, array.tasks, track, packed)
         submission.write(out)
-        for task in array.tasks.values():
+        for task in submission.all_tasks:
             RunFolder(out, task.run).clear_error()  # of the try before: it says nothing of this one
         after = array.after.job if isinstance(array.after, Array) else array.after
         try:
@@ -148,20 +145,27 @@ class ArrayExecutor(SlurmExecutor):
     sbatch is called without what of the environment would change the profile, and so are the jobs, which inherit it.
 
     resources: what a job asks for.   options: of sbatch besides.   teardown: what the batch script does at the end.
+    runs: how many share a job at most.
     """
 
     def __init__(
-        self, folder: Path, name: str, resources: Resources, options: dict[str, Any], teardown: Sequence[str] = ()
+        self,
+        folder: Path,
+        name: str,
+        resources: Resources,
+        options: dict[str, Any],
+        teardown: Sequence[str] = (),
+        runs: int = 1,
     ) -> None:
         super().__init__(folder, max_num_timeout=sys.maxsize, python=resources.interpreter)
         extra = {key.replace("_", "-"): value for key, value in resources.extra.items() if value is not False}
-        asked = resources.sbatch()
+        asked = resources.sbatch(runs)
         self.update_parameters(
             **asked | {"setup": [f"export {STARTED}=$(date +%s)", *asked["setup"]]},
             job_name=name,
             stderr_to_stdout=True,
             # Since 22.05 srun does not take over the processors of the job: without this a task gets one.
-            srun_args=[f"--cpus-per-task={resources.cpus}", *(PATIENCE if resources.processes > 1 else [])],
+            srun_args=[f"--cpus-per-task={resources.cpus * runs}", *(PATIENCE if resources.processes > 1 else [])],
             teardown=list(teardown),
             additional_parameters={**options, **extra},
         )
@@ -200,13 +204,14 @@ def _submit(submission: Submission, resources: Resources, after: str | None, out
         options |= {"dependency": f"aftercorr:{after}", "kill-on-invalid-dep": "yes"}
     name = job_name(submission.name, _runs_of(submission, out))
     teardown = ["code=$?", f'{ended} "$code"', *REQUEUE]
-    executor = ArrayExecutor(out / "slurm" / "jobs", name, resources, options, teardown)
+    runs = max(map(len, submission.tasks.values()))
+    executor = ArrayExecutor(out / "slurm" / "jobs", name, resources, options, teardown, runs)
     work = ArrayJob(str(out), submission.name)
     return executor.submit_indices(work, sorted(submission.tasks), resources.array_parallelism)
 
 
 def _runs_of(submission: Submission, out: Path) -> list[RunOutline]:
-    runs = (outline_of(out, task.run) for task in submission.tasks.values())
+    runs = (outline_of(out, task.run) for task in submission.all_tasks)
     return [run for run in runs if run is not None]
 
 
@@ -218,10 +223,10 @@ def _stopped(arrays: Sequence[Array], error: Exception) -> str:
         return message + (
             "No job was submitted. Run the same command again once SLURM answers and the profile is one it accepts"
         )
-    tasks = sum(len(array.tasks) for array in done)
+    jobs = sum(len(array.tasks) for array in done)
     ids = ", ".join(str(array.job) for array in done)
-    were = "was" if tasks == 1 else "were"
+    were = "was" if jobs == 1 else "were"
     return (
         message
-        + f"{plural(tasks, 'job')} {were} submitted before ({ids}). Run the same command again to submit the rest"
+        + f"{plural(jobs, 'job')} {were} submitted before ({ids}). Run the same command again to submit the rest"
     )

@@ -14,7 +14,9 @@ from small_experiments import SMALL, execute, plans
 from bench.filesystem import write_json
 from bench.runs.outline import outlines
 from bench.runs.run_folder import RunFolder
+from bench.slurm.outcomes import fail
 from bench.slurm.profiles import make_profile
+from bench.slurm.submissions import submissions
 from bench.slurm.submit import submit
 
 PROFILE = "gpus = 0\ncpus = 2\ntime = '1h'\n[stages.distant]\ntime = '3h'\n"
@@ -468,3 +470,75 @@ def test_doctor_says_in_one_line_what_to_do_where_no_controller_answers(slurm, m
     assert "login node" in requirement.to_do
     sinfo.write_text("#!/bin/sh\necho slurm 22.05.8\n")
     assert (_slurm().here, _slurm().state) == (True, "slurm 22.05.8")
+
+
+@pytest.fixture
+def packed(slurm, out):
+    """Three runs that share the job 100_0, which is running."""
+    runs = [write_plan(out, "m", "human", seed, "human") for seed in range(3)]
+    submit(list(outlines(out)), out, make_profile("p", {"runs_per_gpu": 3}, "here"), 60.0)
+    slurm.queue_submitted("RUNNING", "n1")
+    return runs
+
+
+def test_cancelling_a_run_leaves_the_others_of_its_job(slurm, bench, out, packed):
+    assert "cancelled 1 run in 1 job" in bench("cancel", packed[1], "--out", out)[1]
+    assert slurm.commands("scancel") == []
+    assert "cancelled 0 jobs" in bench("cancel", packed[1], "--out", out)[1]
+
+
+def test_logs_are_those_of_a_run_and_not_of_the_job_it_shares(slurm, bench, out, packed):
+    (out / "slurm" / "jobs" / "100_0_0_log.out").write_text("bench: 3 tasks share this job\n")
+    (out / "slurm" / "jobs" / "100_0_member-2_log.out").write_text("bench: epoch 2\n")
+    assert bench("logs", packed[2], "--out", out)[1] == "bench: epoch 2\n"
+    assert bench("logs", packed[1], "--out", out)[1] == "bench: 3 tasks share this job\n"
+    assert "'100_0' is 3 runs; say which" in bench("logs", "100_0", "--out", out)[2]
+
+
+def test_a_job_whose_last_runs_are_cancelled_is_cancelled(slurm, bench, out, packed):
+    finish_run(out, packed[0])
+    bench("cancel", packed[1], "--out", out)
+    assert "cancelled 1 run in 1 job" in bench("cancel", packed[2], "--out", out)[1]
+    assert slurm.commands("scancel") == ["100_0"]
+
+
+@pytest.mark.parametrize("what", ["--all", "100_0"])
+def test_cancelling_all_runs_of_a_job_cancels_it_once(what, slurm, bench, out, packed):
+    assert "cancelled 3 runs in 1 job" in bench("cancel", what, "--out", out)[1]
+    assert slurm.commands("scancel") == ["100_0"]
+    slurm.queue()
+    assert bench("status", "--out", out)[1].count("cancelled") == 4
+
+
+def test_a_run_of_a_job_that_goes_on_is_tried_again_alone_and_what_builds_on_it(run, profile, slurm, bench, out):
+    run("--profile", profile, "--runs-per-gpu", "2")
+    slurm.queue_submitted("RUNNING", "n1")
+    failed = sorted(folder.name for folder in (out / "runs").iterdir())[1]
+    fail(out, submissions(out)[0].jobs(0, "100")[1], "no luck")
+    status, _, error = bench("retry", "--failed", "--out", out)
+    assert (status, error) == (0, "")
+    assert [[task.run for task in submission.all_tasks] for submission in submissions(out)[2:]] == [[failed], [failed]]
+    assert [slurm.submitted()[array].get("dependency") for array in ("102", "103")] == [None, "aftercorr:102"]
+
+
+def test_runs_that_share_a_gpu_are_told_as_they_are_submitted(run, profile, slurm, out):
+    _, printed, _ = run("--profile", profile, "--runs-per-gpu", "5")
+    assert "array 100: 1 x distant (2 runs, up to 2 share one), 180 min" in printed
+    assert "submitted 2 jobs with the profile 'mine'" in printed
+    assert {submission.profile.resources("human").runs_per_gpu for submission in submissions(out)} == {5}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--launcher", "inline"], "inline is one process"),
+        (["--launcher", "local", "--gpus-per-run", "2"], "several runs share one GPU, or one run has several"),
+        (["--launcher", "local"], "no GPU is to be seen here; --jobs"),
+    ],
+)
+def test_where_runs_cannot_share_a_gpu_it_is_told(options, said, small, bench, out, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    what = ["--models", "atlop", "--dataset", "small", "--encoder", "tiny", *CHANGES, "--out", out]
+    status, _, error = bench("run", *what, "--runs-per-gpu", "3", *options)
+    assert status == 2
+    assert said in error

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from small_experiments import SMALL, plans
 
+from bench.cli.gpu_hours import gpu_hours_here
 from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
 from bench.execution import probe
@@ -198,6 +199,65 @@ def test_the_dry_run_says_what_each_stage_takes_and_what_sharing_saves(bench, tm
     planned = json.loads(out)
     assert planned["cost"]["saved_by_sharing"] == pytest.approx(3600 * stage)
     assert planned["experiments"][0]["cells"][0]["stages"][0]["seconds"] == pytest.approx(3600 * stage)
+
+
+def packed_estimate(bench, tmp_path, profile, *options):
+    """The line of GPU time of two seeds of ATLOP (2 h each) and KD-DocRE (4 h each), human; and the JSON of it."""
+    path = tmp_path / "cluster.toml"
+    hours = {"atlop": 2.0, "kd_docre": 4.0}
+    per_document = {
+        model: 3600 * h / (2 * (TRAIN + READ_SHARE * DEV) + READ_SHARE * (DEV + TEST)) for model, h in hours.items()
+    }
+    path.write_text(f"{profile}\n[seconds_per_document]\n" + "".join(f"{k} = {v}\n" for k, v in per_document.items()))
+    what = ["run", "--models", "atlop,kd_docre", "--dataset", "small", "--encoder", "tiny", "--seeds", "2"]
+    changes = [part for change in SMALL for part in ("--set", change)]
+    arguments = [
+        *what,
+        *changes,
+        "--out",
+        tmp_path,
+        "--dry-run",
+        "--estimate",
+        "--launcher",
+        "slurm",
+        "--profile",
+        path,
+    ]
+    _, out, _ = bench(*arguments, *options)
+    lines = [line for line in out.splitlines() if " time " in line and "runs on" in line]
+    return lines, json.loads(bench(*arguments, *options, "--json")[1])["cost"].get("gpu_seconds")
+
+
+def test_runs_that_share_a_gpu_take_it_as_long_as_the_longest_of_them(bench, tmp_path):
+    (line,), cost = packed_estimate(bench, tmp_path, "runs_per_gpu = 3")
+    assert line.startswith("with up to 3 runs on a GPU: GPU time 8.0 h (2 jobs) and not 12.0 h, if no run takes longer")
+    assert line.endswith("; it pays up to 2.0 times as long")
+    assert (cost["alone"], cost["packed"]) == (pytest.approx(12 * 3600), pytest.approx(8 * 3600))
+    assert (cost["jobs"], cost["packed_slowdown"]) == (2, None)
+
+
+def test_what_a_run_is_slowed_by_others_is_the_profiles_to_say(bench, tmp_path):
+    (line,), cost = packed_estimate(bench, tmp_path, "packed_slowdown = 1.5", "--runs-per-gpu", "2")
+    assert "9.0 h (2 jobs) and not 12.0 h, if a run takes 1.5 times as long beside others (packed_slowdown" in line
+    assert cost["packed"] == pytest.approx(9 * 3600)
+
+
+def test_a_run_that_shares_with_none_is_slowed_by_none(bench, tmp_path):
+    _, cost = packed_estimate(bench, tmp_path, "packed_slowdown = 1.5", "--runs-per-gpu", "3")
+    assert cost["packed"] == pytest.approx((4 * 1.5 + 4) * 3600)
+
+
+def test_without_gpus_it_is_the_time_of_jobs_and_without_sharing_nothing_is_said_of_it(bench, tmp_path):
+    (line,), _ = packed_estimate(bench, tmp_path, "gpus = 0\nruns_per_gpu = 4")
+    assert line.startswith("with up to 4 runs on a GPU: job time 4.0 h (1 job) and not 12.0 h")
+    assert packed_estimate(bench, tmp_path, "") == ([], None)
+
+
+def test_on_this_machine_runs_share_a_gpu_one_after_another():
+    cost = estimated(plans("atlop", "epochs=3", seeds="4"))
+    shared = gpu_hours_here(cost, 3, 4)
+    assert (shared.alone, shared.packed) == (cost.total, pytest.approx(cost.total / 3))
+    assert gpu_hours_here(cost, 8, 4).packed == pytest.approx(cost.total / 4)
 
 
 def test_an_estimate_is_for_a_dry_run(bench):

@@ -94,6 +94,29 @@ def test_with_gpus_there_is_a_process_for_each(monkeypatch):
         divide(Cores(16, 12), 100, jobs=1, gpus_per_run=8)
 
 
+def test_runs_that_share_gpus_are_so_many_processes_for_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert divide(Cores(16, 12), 100, runs_per_gpu=5) == (10, 1)
+    assert divide(Cores(16, 12), 3, runs_per_gpu=5) == (3, 4)
+    assert divide(Cores(16, 12), 100, jobs=4, runs_per_gpu=5) == (4, 3)
+
+
+def test_without_a_gpu_there_is_none_to_share(no_gpu):
+    with pytest.raises(UsageError, match="--runs-per-gpu 5: no GPU is to be seen here; --jobs"):
+        divide(Cores(16, 12), 100, runs_per_gpu=5)
+
+
+@pytest.mark.parametrize(("clients", "taken"), [({}, ["6", "7"]), ({"CUDA_VISIBLE_DEVICES": "0,1"}, ["0", "1"])])
+def test_processes_of_one_run_each_take_turns_with_the_gpus_as_mps_calls_them(
+    clients, taken, started, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    for index in range(4):
+        WorkerTeam(index, 1, 1, [RunFolder(tmp_path, "run")], tmp_path, 60, environment=clients)
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in started] == taken * 2
+
+
 class StartedError(Exception):
     """Stands for the start of processes."""
 
@@ -152,3 +175,17 @@ def test_the_cores_of_runs_that_are_done_are_for_the_others(division):
 @pytest.mark.parametrize("launcher", ["local", "inline"])
 def test_where_all_runs_are_done_nothing_is_started(division, launcher):
     assert division(launcher, Cores(2, 2), done=3) == (None, "")
+
+
+@pytest.mark.parametrize(("runs_per_gpu", "processes", "said"), [(1, 2, False), (2, 3, True)])
+def test_only_runs_that_share_a_gpu_go_through_mps(runs_per_gpu, processes, said, small, monkeypatch, tmp_path):
+    planned = plans(seeds="3")
+    announce(tmp_path, planned)
+    started: list[int] = []
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(device_count=lambda: 2, is_available=lambda: True))
+    monkeypatch.setattr(launch, "_run_locally", lambda plans, out, jobs, *others: started.append(jobs))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    display = RunDisplay(planned, Console(file=io.StringIO()))
+    launch.launch(planned, tmp_path, "local", None, display, 60, runs_per_gpu=runs_per_gpu)
+    assert started == [processes]
+    assert ("MPS is not used: no nvidia-cuda-mps-control here" in display.console.file.getvalue()) == said

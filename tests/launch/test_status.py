@@ -8,7 +8,9 @@ from bench.filesystem import write_json
 from bench.launch.status import observe
 from bench.runs.outline import outlines
 from bench.runs.status import SETTLED
+from bench.slurm.outcomes import fail
 from bench.slurm.profiles import make_profile
+from bench.slurm.submissions import note_cancellation, submissions
 from bench.slurm.submit import submit
 
 
@@ -239,3 +241,60 @@ def test_a_lone_pending_task_that_accounting_lists_without_its_index_is_known(sl
     submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
     slurm.accounts("100|CANCELLED by 0|0:0|None assigned")
     assert [view.state for view in observe(out).runs] == ["cancelled"]
+
+
+@pytest.fixture
+def three_in_a_job(slurm, out):
+    """Three runs that share the job 100_0, which is running."""
+    runs = [write_plan(out, "m", "human", seed, "human") for seed in range(3)]
+    submit(list(outlines(out)), out, make_profile("p", {"runs_per_gpu": 3}, "here"), 60.0)
+    slurm.queue_submitted("RUNNING", "n1")
+    return runs
+
+
+def states(out):
+    return [view.state for view in observe(out).runs]
+
+
+def test_runs_of_one_job_are_told_one_by_one_while_it_goes_on(slurm, out, three_in_a_job):
+    assert states(out) == ["running"] * 3
+    finish_run(out, three_in_a_job[0])
+    fail(out, submissions(out)[0].jobs(0, "100")[1], "no luck")
+    assert states(out) == ["done", "failed", "running"]
+    note_cancellation(out, ["100_0/2"])
+    assert states(out) == ["done", "failed", "cancelled"]
+    assert [view.job for view in observe(out).runs[1:]] == ["", "100_0"]
+
+
+def test_a_run_that_is_cancelled_is_running_until_its_process_has_left(slurm, out, three_in_a_job):
+    note_cancellation(out, ["100_0/1"])
+    with FileLock(out / "runs" / three_in_a_job[1] / "lock"):
+        assert states(out) == ["running"] * 3
+    assert states(out) == ["running", "cancelled", "running"]
+
+
+def test_each_run_of_a_job_shows_what_it_has_printed_itself(slurm, out, three_in_a_job):
+    write_log(out, "100_0", "bench: 3 tasks share this job\n")
+    (out / "slurm" / "jobs" / "100_0_member-1_log.out").write_text("bench: epoch 2\n")
+    assert [view.log for view in observe(out).runs] == [
+        "bench: 3 tasks share this job", "bench: epoch 2", "bench: 3 tasks share this job"
+    ]  # fmt: skip
+
+
+def test_runs_of_a_job_that_was_lost_are_interrupted_but_for_those_that_were_over(slurm, out, three_in_a_job):
+    finish_run(out, three_in_a_job[0])
+    note_cancellation(out, ["100_0/2"])
+    slurm.queue()
+    slurm.accounts("100_0|NODE_FAIL|0:0|n1")
+    assert states(out) == ["done", "interrupted", "cancelled"]
+
+
+def test_what_builds_on_a_stage_that_failed_in_a_job_of_several_is_blocked_and_the_rest_goes_on(slurm, out):
+    for seed in range(2):
+        write_plan(out, "m", "human+distant", seed, "distant", "human")
+    submit(list(outlines(out)), out, make_profile("p", {"runs_per_gpu": 2}, "here"), 60.0)
+    finish_stage(out, stage_of(out, "m-human+distant-s0"))
+    fail(out, submissions(out)[0].jobs(0, "100")[1], "no luck")
+    slurm.queue("101|0|RUNNING|n3|None|x")
+    slurm.accounts("100_0|COMPLETED|0:0|n1")
+    assert [(view.state, view.job) for view in observe(out).runs] == [("running", "101_0"), ("failed", "")]

@@ -57,7 +57,7 @@ def test_an_orphan_leaves_without_writing_and_the_new_attempt_gives_the_bytes_of
     announce(out, planned)
     runs = list(outlines(out))
     (task,) = tasks_of(runs, finishing_stages(runs), lambda run: False, lambda stage: False)
-    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: task})
+    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: [task]})
 
     class Orphan(Fence):
         steps = 0

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import os
 import signal
+import sys
 
 import pytest
-from small_experiments import StopAfter, execute, plans, results
+from small_experiments import Processes, StopAfter, execute, plans, results
 
 from bench.errors import UsageError
 from bench.runs.interrupt import Interrupt
 from bench.runs.outline import outline_of, outlines
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.slurm import pack
 from bench.slurm.attempts import Attempt, start_attempt
 from bench.slurm.exit_status import DONE, FAILED, STOPPED
 from bench.slurm.job import ArrayJob, carry_out
@@ -27,7 +30,7 @@ def tasks(out, planned):
 
 
 def do(out, task, interrupt=None) -> int:
-    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: task})
+    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: [task]})
     return carry_out(task, out, submission, interrupt or Interrupt())
 
 
@@ -96,7 +99,7 @@ def test_the_call_that_submitit_pickles_asks_the_folder_for_its_task(tmp_path, m
     planned = plans()
     execute(tmp_path, planned)
     (task,) = tasks(tmp_path, planned)
-    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: task}).write(tmp_path)
+    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: [task]}).write(tmp_path)
     for index, status in (("7", DONE), ("8", FAILED)):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", index)
         with pytest.raises(SystemExit) as leaving:
@@ -107,7 +110,7 @@ def test_the_call_that_submitit_pickles_asks_the_folder_for_its_task(tmp_path, m
 def test_a_call_whose_attempt_counts_no_more_ends_before_it_does_anything(tmp_path, monkeypatch, capsys):
     planned = plans()
     (task,) = tasks(tmp_path, planned)
-    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: task}).write(tmp_path)
+    Submission("x", "1", make_profile("p", {}, "here"), 1e9, {7: [task]}).write(tmp_path)
     start_attempt(tmp_path, task, Attempt("x", 2))
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
@@ -128,3 +131,55 @@ def test_the_signals_of_a_scheduler_are_those_that_ask_for_a_stop():
     from bench.runs.interrupt import SIGNALS
 
     assert {signal.SIGUSR2, signal.SIGTERM} <= set(SIGNALS)
+
+
+def be_member(out: str, member: str, ends: bool) -> None:
+    """A member's process, whose input ends at once or not before it does."""
+    reading, writing = os.pipe()
+    if ends:
+        os.close(writing)
+    os.dup2(reading, 0)
+    sys.exit(pack.main([out, "x", "3", member]))
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Two planned runs that share the job of index 3 of a submission x."""
+    planned = plans(seeds="2")
+    profile = make_profile("p", {"runs_per_gpu": 2}, "here")
+    Submission("x", "1", profile, 1e9, {3: tasks(tmp_path / "out", planned)}, is_packed=True).write(tmp_path / "out")
+    return tmp_path / "out", planned
+
+
+@pytest.mark.waits
+def test_each_process_of_a_shared_job_does_its_run_to_the_bytes_of_a_job_alone(packed, tmp_path):
+    out, planned = packed
+    execute(tmp_path / "whole", planned)
+    with Processes() as processes:
+        for member in "01":
+            processes.start(be_member, str(out), member, False)
+        assert processes.codes() == [DONE, DONE]
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+
+
+@pytest.mark.waits
+def test_a_process_of_a_shared_job_stops_when_the_one_that_looks_after_it_is_gone(packed):
+    out, planned = packed
+    with Processes() as processes:
+        processes.start(be_member, str(out), "0", True)
+        assert processes.codes() == [STOPPED]
+    assert RunFolder.of(out, planned[0]).record() is None
+
+
+def test_the_job_of_several_runs_has_each_done_by_a_process(packed, monkeypatch):
+    out, planned = packed
+    asked = []
+    monkeypatch.setattr("bench.slurm.job.carry_out_pack", lambda jobs, *others: asked.extend(jobs) or DONE)
+    for name, value in (("SLURM_ARRAY_JOB_ID", "100"), ("SLURM_ARRAY_TASK_ID", "3")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as leaving:
+        ArrayJob(str(out), "x")()
+    assert leaving.value.code == DONE
+    assert [(job.id, job.member, job.task.run) for job in asked] == [
+        ("100_3", member, plan.folder) for member, plan in enumerate(planned)
+    ]

@@ -71,6 +71,14 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
     ("text", "said"),
     [
         ("gpus = 2", "gpus_per_run"),
+        ("runs_per_gpu = 5\ngpus_per_run = 2", "several runs share one GPU, or one run has several, not both"),
+        (
+            "gpus_per_run = 2\n[stages.distant]\nruns_per_gpu = 5",
+            r"stages\.distant\.?: runs_per_gpu = 5, gpus_per_run = 2",
+        ),
+        ("runs_per_gpu = 5\nnodes = 2", "runs_per_gpu = 5, nodes = 2: several runs share one GPU"),
+        ("runs_per_gpu = 0", "runs_per_gpu: "),
+        ("packed_slowdown = 0.5", "packed_slowdown: "),
         ('[stages.humn]\ntime = "1h"', "'human', 'distant', 'ext' or 'evaluation'"),
         ("[extra]\narray = '0-3'", "extra may not set array"),
         ("[extra]\njob_name = 'x'", "extra may not set job-name"),
@@ -209,3 +217,24 @@ def test_what_is_said_of_a_model_wins_over_its_stage_and_all(tmp_path, monkeypat
 def test_what_cannot_be_said_of_a_model_is_refused(text, said, tmp_path):
     with pytest.raises(UsageError, match=said):
         profile(tmp_path, text)
+
+
+def test_runs_per_gpu_on_the_command_line_goes_before_the_profile_and_its_stages(tmp_path):
+    mine = profile(tmp_path, "runs_per_gpu = 5\n[stages.distant]\nruns_per_gpu = 2\ntime = '2d'")
+    assert [mine.resources(s).runs_per_gpu for s in ("human", "distant", "evaluation")] == [5, 2, 5]
+    changed = mine.with_runs_per_gpu(3)
+    assert [changed.resources(s).runs_per_gpu for s in ("human", "distant", "evaluation")] == [3, 3, 3]
+    assert changed.resources("distant").time == 2880
+
+
+def test_runs_per_gpu_on_the_command_line_goes_before_what_a_model_has_on_some_data(tmp_path):
+    mine = profile(tmp_path, "[models.ttmre]\nruns_per_gpu = 2\n[models.ttmre.distant]\nruns_per_gpu = 4\ncpus = 7")
+    assert [mine.resources("distant", model).runs_per_gpu for model in ("atlop", "ttmre")] == [1, 4]
+    changed = mine.with_runs_per_gpu(3).resources("distant", "ttmre")
+    assert (changed.runs_per_gpu, changed.cpus) == (3, 7)
+
+
+def test_runs_per_gpu_on_the_command_line_does_not_go_with_runs_on_several(tmp_path):
+    mine = profile(tmp_path, "[stages.distant]\ngpus_per_run = 2")
+    with pytest.raises(UsageError, match=r"--runs-per-gpu 3: .*gpus_per_run = 2"):
+        mine.with_runs_per_gpu(3)

@@ -20,7 +20,7 @@ from bench.runs.status import SETTLED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("small")]
 
-LONG = "epochs=60"
+LONG, LONGER = "epochs=60", "epochs=250"
 CLUSTER = Path(__file__).parents[2] / "slurm" / "cluster.py"
 
 
@@ -46,10 +46,15 @@ def profile(tmp_path: Path) -> Callable[..., Path]:
 
 
 def start(
-    out: Path, profile: Path | None, *options: str, model: str = "atlop", changes: tuple[str, ...] = ()
+    out: Path,
+    profile: Path | None,
+    *options: str,
+    model: str = "atlop",
+    changes: tuple[str, ...] = (),
+    seeds: str = "1",
 ) -> subprocess.CompletedProcess[str]:
     sets = [part for change in (*SMALL, *changes) for part in ("--set", change)]
-    what = ["--models", model, "--dataset", "small", "--encoder", "tiny", "--seeds", "1", "--checkpoint-seconds", "1"]
+    what = ["--models", model, "--dataset", "small", "--encoder", "tiny", "--seeds", seeds, "--checkpoint-seconds", "1"]
     launcher = ["--launcher", "slurm", "--profile", str(profile)] if profile else []
     command = [sys.executable, "-m", "bench", "run", *what, *sets, "--out", str(out), *launcher, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -215,6 +220,91 @@ def test_doctor_looks_at_the_nodes_of_a_profile_as_its_runs_find_them(tmp_path, 
     rows = [line for line in done.stdout.splitlines() if line.startswith("ok")]
     assert any("processes" in row and "2 on 2 nodes" in row for row in rows)
     assert not list(out.glob("slurm/doctor/*"))
+
+
+def pid_of(out: Path, run: str) -> int:
+    return int(json.loads((out / "runs" / run / "status.json").read_text())["pid"])
+
+
+def until_both_go_on(out: Path) -> None:
+    """Until each of two runs is further than now."""
+    before = [view.step or 0 for view in run_views(out)]
+
+    def both() -> bool:
+        views = run_views(out)
+        assert not any(view.state in SETTLED for view in views), [(view.state, view.detail) for view in views]
+        return all((view.step or 0) > old for view, old in zip(views, before, strict=True))
+
+    until(both)
+
+
+def test_however_a_job_of_two_runs_is_stopped_both_go_on_to_the_bytes_of_undisturbed_ones(tmp_path, profile):
+    planned = plans("atlop", LONGER, seeds="2")
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "out"
+    assert start(out, profile(cpus="1\nruns_per_gpu = 2"), changes=(LONGER,), seeds="2").returncode == 0
+    first, second = (view.run for view in run_views(out))
+    preempt = ("sbatch", "-p", "high", "--mem=3G", "-o", "/dev/null", "--wrap", "true")
+    harms = [
+        (0, lambda job: os.kill(pid_of(out, second), signal.SIGKILL)),  # the first goes on beside it
+        (1, lambda job: ask("scancel", "--signal=USR2", job)),
+        (1, lambda job: os.kill(parent_of(pid_of(out, first)), signal.SIGKILL)),
+        (1, lambda job: ask(*preempt[:3], "-w", view_of(out).node, *preempt[3:])),
+    ]
+    expected = 0
+    for requeued, harm in harms:
+        until_both_go_on(out)
+        job = view_of(out).job
+        harm(job)
+        expected += requeued
+        until(lambda job=job, expected=expected: restarts(job) == expected)
+    until(lambda: all(view.state in SETTLED for view in run_views(out)))
+    assert [view.state for view in run_views(out)] == ["done", "done"]
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+    logs = [path.read_text() for path in sorted(out.glob("slurm/jobs/*_member-*_log.out"))]
+    assert ["stopped by SIGUSR2" in log for log in logs] == [True, True]
+    assert "the process was killed (signal 9); it goes on" in next(out.glob("slurm/jobs/*_0_0_log.out")).read_text()
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_run_that_fails_beside_another_blocks_what_builds_on_it_and_nothing_else(tmp_path, profile):
+    planned = plans("atlop", settings="human+distant")
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "out"
+    broken = tmp_path / "broken.py"
+    loss = "def loss(self, logits, labels):\n        raise ValueError('no luck')"
+    broken.write_text(f"from baselines.atlop import Atlop\n\n\nclass Broken(Atlop):\n    {loss}\n")
+    start(
+        out, profile(), "--settings", "human+distant", "--runs-per-gpu", "2", "--wait", model=f"atlop,{broken}:Broken"
+    )
+    one, other = sorted(run_views(out), key=lambda view: view.state)
+    assert (one.state, other.state) == ("done", "failed")
+    assert other.detail == f"ValueError: no luck ({broken}, line 6, in loss)"
+    assert results(out, planned) == results(tmp_path / "whole", planned)
+    until(lambda: ask("squeue", "--me", "--noheader") == "", seconds=60)
+    arrays = sorted(path.name.partition("_")[0] for path in out.glob("slurm/jobs/*_0_0_log.out"))
+    states = [ask("sacct", "-XnP", "-o", "State", "-j", array).split() for array in arrays]
+    assert states == [["COMPLETED"], ["FAILED"]]  # what was there to be built on was; and in the end one run is not
+
+
+def test_a_run_that_is_cancelled_leaves_its_job_to_the_other_and_can_be_tried_again(tmp_path, profile):
+    planned = plans("atlop", LONG, seeds="2")
+    execute(tmp_path / "whole", planned)
+    out = tmp_path / "out"
+    start(out, profile(), "--runs-per-gpu", "2", changes=(LONG,), seeds="2")
+    until(lambda: all((view.step or 0) > 0 for view in run_views(out)))
+    first = view_of(out)
+    printed = ask(sys.executable, "-m", "bench", "cancel", first.run, "--out", str(out))
+    assert printed == "cancelled 1 run in 1 job\n"
+    until(lambda: view_of(out).state == "cancelled")
+    assert (view_of(out, 1).state, view_of(out, 1).job) in (("running", first.job), ("done", ""))
+    until(lambda: view_of(out, 1).state == "done")
+    ask(sys.executable, "-m", "bench", "retry", first.run, "--out", str(out))
+    until(lambda: view_of(out).state == "done")
+    assert results(out, planned) == results(tmp_path / "whole", planned)
 
 
 def test_a_job_that_asks_for_too_little_memory_says_so(tmp_path, profile):

@@ -14,6 +14,7 @@ from bench.runs.outline import outlines
 from bench.runs.run_folder import RunFolder
 from bench.slurm.exit_status import DONE, FAILED, STOPPED, TO_REQUEUE
 from bench.slurm.job import ArrayJob
+from bench.slurm.outcomes import fail
 from bench.slurm.profiles import make_profile
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import cancelled_jobs, note_cancellation, submission_of, submissions
@@ -97,7 +98,7 @@ def test_the_output_folder_knows_what_was_submitted(slurm, out):
     send(out)
     first, second = submissions(out)
     assert (first.job, second.job) == ("100", "101")
-    assert [task.key for s in (first, second) for task in s.tasks.values()] == [
+    assert [task.key for s in (first, second) for task in s.all_tasks] == [
         task_of_stage(stage_of(out, name)),
         task_of_run(name),
     ]
@@ -122,7 +123,7 @@ def test_what_is_done_is_not_submitted_and_what_follows_it_waits_for_nothing(slu
     (options,) = slurm.submitted().values()
     assert "dependency" not in options
     (submission,) = submissions(out)
-    assert [task.run for task in submission.tasks.values()] == [half]
+    assert [task.run for task in submission.all_tasks] == [half]
 
 
 def test_the_same_again_submits_nothing_that_is_in_the_queue(slurm, out):
@@ -150,7 +151,7 @@ def test_nothing_is_submitted_for_what_cannot_be_known_nor_for_what_builds_on_it
     slurm.accounting_fails()
     again = send(out)
     assert (len(again.arrays), again.before, again.unknown) == (1, 0, 2)
-    assert [task.run for task in submissions(out)[-1].tasks.values()] == ["n-human-s0"]
+    assert [task.run for task in submissions(out)[-1].all_tasks] == ["n-human-s0"]
 
 
 def test_the_error_of_a_try_before_goes_when_the_run_is_submitted_again(slurm, out):
@@ -262,7 +263,7 @@ def test_what_a_newer_version_has_made_is_not_submitted_and_what_is_damaged_is(s
         edit_record(RunFolder(out, run), (IMPOSSIBLE | NEWER)[kind][0])
     send(out)
     (submission,) = submissions(out)
-    assert [task.run for task in submission.tasks.values()] == [damaged]
+    assert [task.run for task in submission.all_tasks] == [damaged]
 
 
 def damage(path):
@@ -363,3 +364,77 @@ def test_of_a_profile_that_uses_nothing_new_a_version_from_before_can_read_what_
     (path,) = (out / "slurm" / "submissions").glob("*.json")
     assert json.loads(path.read_text())["profile"].keys() == {"name", "all", "stages"}
     assert submission.profile == PROFILE
+
+
+PACKED = make_profile(
+    "p",
+    {"runs_per_gpu": 2, "cpus": 3, "stages": {"distant": {"runs_per_gpu": 3}, "evaluation": {"runs_per_gpu": 1}}},
+    "",
+)
+
+
+def test_runs_that_share_a_gpu_are_one_job_with_one_gpu_and_the_processors_of_each(slurm, out):
+    for seed in range(3):
+        write_plan(out, "m", "human", seed, "human")
+    send(out, PACKED)
+    options = slurm.submitted()["100"]
+    asked = ("array", "gpus-per-node", "cpus-per-task", "mem")
+    assert [options[name] for name in asked] == ["0,1%16", "1", "6", "32768M"]
+    assert "ntasks-per-node" not in options
+    assert "--cpus-per-task=6" in slurm.script("100")
+    (submission,) = submissions(out)
+    assert [[job.member for job in submission.jobs(index, "100")] for index in (0, 1)] == [[0, 1], [0]]
+
+
+def test_a_job_asks_for_no_more_processors_than_its_runs_have(slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, PACKED)
+    assert slurm.submitted()["100"]["cpus-per-task"] == "3"
+
+
+def test_what_builds_on_runs_of_one_job_is_submitted_after_it_as_one(slurm, out):
+    for seed in range(2):
+        write_plan(out, "m", "human+distant", seed, "distant", "human")
+    send(out, PACKED)
+    first, second = slurm.submitted().values()
+    assert (first["array"], second["array"], second["dependency"]) == ("0%16", "0%16", "aftercorr:100")
+
+
+def test_a_run_that_left_its_job_is_submitted_again_and_the_others_are_not(slurm, out):
+    runs = [write_plan(out, "m", "human", seed, "human") for seed in range(2)]
+    send(out, PACKED)
+    slurm.queue_submitted("RUNNING", "n1")
+    assert send(out, PACKED).before == 2
+    fail(out, submissions(out)[0].jobs(0, "100")[1], "no luck")
+    again = send(out, PACKED)
+    assert (again.before, [array.number_of_tasks for array in again.arrays]) == (1, [1])
+    assert [task.run for task in submissions(out)[-1].all_tasks] == [runs[1]]
+
+
+def test_without_packs_a_submission_is_written_as_before_and_those_of_before_are_read(slurm, out):
+    run = write_plan(out, "m", "human", 0, "human")
+    send(out)
+    stored = json.loads(first_submission(out).read_text())
+    task = {"run": run, "stage": stage_of(out, run), "finishes": True, "section": "human", "needs": None}
+    assert stored["tasks"] == {"0": task}
+    assert stored["profile"].keys() == {"name", "all", "stages"}
+    assert "runs_per_gpu" not in stored["profile"]["all"]
+    (submission,) = submissions(out)
+    assert [(job.id, job.member, job.task.run) for job in submission.jobs(0, submission.job)] == [("100_0", None, run)]
+
+
+def test_what_is_written_of_packs_is_read_again(slurm, out):
+    for seed in range(3):
+        write_plan(out, "m", "human", seed, "human")
+    submitted = send(out, PACKED)
+    assert submissions(out)[0].tasks == submitted.arrays[0].tasks
+
+
+@pytest.mark.parametrize("content", ['{"0": []}', '{"0": [7]}', '{"0": [{"run": "x"}]}'])
+def test_a_pack_that_is_no_list_of_tasks_is_no_submission(content, slurm, out):
+    write_plan(out, "m", "human", 0, "human")
+    send(out, PACKED)
+    stored = json.loads(first_submission(out).read_text())
+    del stored["checksum"]
+    first_submission(out).write_text(json.dumps(stored | {"tasks": json.loads(content)}))
+    assert submissions(out) == []

@@ -55,8 +55,8 @@ def test_each_task_of_an_array_waits_for_the_one_of_its_index():
     runs = [outline(str(seed), f"distant-{seed}", f"human-{seed}") for seed in range(3)]
     first, second = arrays_of(tasks(*runs), {}, 1000)
     assert (first.section, first.after, second.section, second.after) == ("distant", None, "human", first)
-    for index, task in second.tasks.items():
-        assert first.tasks[index].key == task.needs
+    for index, (task,) in second.tasks.items():
+        assert first.tasks[index][0].key == task.needs
 
 
 def test_two_that_wait_for_the_same_job_are_in_two_arrays():
@@ -82,31 +82,78 @@ def test_tasks_that_ask_for_different_resources_are_in_different_arrays():
     profile = make_profile("p", {"models": {"ttmre": {"memory": "96GB"}}}, "here")
     runs = [outline(f"{model}-{seed}", f"human-{model}-{seed}") for model in ("ttmre", "atlop") for seed in range(2)]
     arrays = arrays_of(tasks(*runs), {}, 1000, lambda task: profile.resources(task.section, task.run.partition("-")[0]))
-    assert [(array.resources.memory >> 10, [task.run for task in array.tasks.values()]) for array in arrays] == [
+    assert [
+        (array.resources.memory >> 10, [task.run for pack in array.tasks.values() for task in pack]) for array in arrays
+    ] == [
         (96, ["ttmre-0", "ttmre-1"]),
         (32, ["atlop-0", "atlop-1"]),
     ]
+
+
+def sharing(runs: int) -> Resources:
+    return Resources(runs_per_gpu=runs)
+
+
+def packs(*runs: RunOutline, size: int, array_size: int = 1000, queued=None, **done):
+    """Of each array the runs of its jobs, by index."""
+    arrays = arrays_of(tasks(*runs, **done), queued or {}, array_size, lambda task: sharing(size))
+    return [{index: [task.run for task in pack] for index, pack in array.tasks.items()} for array in arrays]
+
+
+def test_runs_that_share_a_gpu_are_one_job_in_the_order_of_their_seeds():
+    runs = [outline(str(i), f"human-{i}") for i in range(7)]
+    assert packs(*runs, size=3) == [{0: ["0", "1", "2"], 1: ["3", "4", "5"], 2: ["6"]}]
+    assert packs(*runs, size=3, array_size=2) == [{0: ["0", "1", "2"], 1: ["3", "4", "5"]}, {0: ["6"]}]
+
+
+def test_what_builds_on_tasks_of_one_job_is_one_job_after_it():
+    runs = [outline(str(i), f"distant-{i}", f"human-{i}") for i in range(5)]
+    assert packs(*runs, size=3) == [{0: ["0", "1", "2"], 1: ["3", "4"]}] * 2
+
+
+def test_more_than_fit_after_one_job_are_in_several_arrays():
+    runs = [outline(str(i), "distant-1", f"human-{i}") for i in range(5)]
+    assert packs(*runs, size=2) == [{0: ["0"]}, {0: ["0", "1"]}, {0: ["2", "3"]}, {0: ["4"]}]
+
+
+def test_a_job_is_as_many_runs_as_its_kind_allows():
+    runs = [outline(str(i), f"distant-{i}", f"human-{i}") for i in range(4)]
+    size = {"distant": 4, "human": 2}
+    first, *others = arrays_of(tasks(*runs), {}, 1000, lambda task: sharing(size[task.section]))
+    assert [len(pack) for pack in first.tasks.values()] == [4]
+    assert [{index: len(pack) for index, pack in array.tasks.items()} for array in others] == [{0: 2}, {0: 2}]
+
+
+def test_tasks_that_wait_for_members_of_one_queued_job_are_a_job():
+    queued = {task_of_stage(f"distant-{i}"): ArrayIndex("77", 4) for i in range(2)}
+    wanted = [task for task in tasks(*(outline(str(i), f"distant-{i}", f"human-{i}") for i in range(2))) if task.needs]
+    (array,) = arrays_of(wanted, queued, 1000, lambda task: sharing(5))
+    assert (array.after, {index: len(pack) for index, pack in array.tasks.items()}) == ("77", {4: 2})
 
 
 names = st.sampled_from(["distant-1", "distant-2", "ext-1", "human-1", "human-2"])
 chains = st.lists(st.lists(names, min_size=1, max_size=4, unique=True), min_size=1, max_size=8)
 
 
-@given(chains, st.integers(1, 4), st.sets(names))
-def test_every_task_is_in_one_array_after_the_one_it_needs(stages, array_size, done):
+@given(chains, st.integers(1, 4), st.integers(1, 3), st.sets(names))
+def test_every_task_is_in_one_job_after_the_one_it_needs(stages, array_size, size, done):
     # A stage has one predecessor wherever it occurs: it is part of its key.
     runs = []
     for number, chain in enumerate(stages):
         runs.append(outline(str(number), *("+".join([chain[i], *chain[:i]]) for i in range(len(chain)))))
     wanted = tasks(*runs, done_stages=done)
-    arrays = arrays_of(wanted, {}, array_size)
-    places = {task.key: (array, index) for array in arrays for index, task in array.tasks.items()}
-    assert len(places) == sum(len(array.tasks) for array in arrays) == len(wanted)
+    arrays = arrays_of(wanted, {}, array_size, lambda task: sharing(size))
+    places = {t.key: (array, index) for array in arrays for index, pack in array.tasks.items() for t in pack}
+    assert len(places) == sum(array.number_of_tasks for array in arrays) == len(wanted)
     seen: list[Array] = []
     for array in arrays:
         assert array.after is None or array.after in seen
         seen.append(array)
-        for index, task in array.tasks.items():
-            assert (task.needs is None) == (array.after is None)
-            if task.needs is not None:
-                assert places[task.needs] == (array.after, index)
+        assert len(array.tasks) <= array_size
+        for index, pack in array.tasks.items():
+            assert 1 <= len(pack) <= size
+            for task in pack:
+                assert (task.needs is None) == (array.after is None)
+                assert task.section == array.section
+                if task.needs is not None:
+                    assert places[task.needs] == (array.after, index)

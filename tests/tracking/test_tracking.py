@@ -243,7 +243,7 @@ def test_a_worker_and_a_job_tell_the_trackers_that_were_asked_for(tmp_path, monk
     monkeypatch.setattr(worker, "_stop_at_end_of_input", lambda interrupt: None)
     assert worker.main([str(tmp_path), "1", "60", "inf", "0", "1", "0", plan.folder]) == 0
     task = Task(run=plan.folder, stage=None, finishes=True, section="human")
-    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: task}, ("mlflow",))
+    submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: [task]}, ("mlflow",))
     submission.write(tmp_path)
     read = read_submission(tmp_path, "x")
     carry_out(task, tmp_path, read, None)
