@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import tomllib
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from recorder import Recorder
+from rich.console import Console
 from small_experiments import execute, plans, results, stopped
 
 from bench.cli.launching import LaunchOptions, launching
@@ -16,6 +18,7 @@ from bench.errors import UsageError
 from bench.execution.executor import Executor
 from bench.experiment.config import trackers_in
 from bench.launch import local
+from bench.launch.display import RunDisplay
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder
 from bench.slurm.profiles import make_profile
@@ -225,9 +228,16 @@ def test_the_requirements_are_those_of_the_extras():
 
 def test_workers_are_told_the_trackers_in_their_environment(tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(local.subprocess, "Popen", lambda command, env, **_: started.append(env))
-    local.WorkerTeam(0, 2, 1, [RunFolder(tmp_path, "a")], tmp_path, 1.0, track=("mlflow", "wandb"))
-    assert [env[VARIABLE] for env in started] == ["mlflow,wandb"] * 2
+
+    def start(command, env, **_):
+        started.append(env)
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(local.subprocess, "Popen", start)
+    display = RunDisplay(plans(), Console(file=StringIO()))
+    with pytest.raises(OSError, match="no more processes"):
+        local.launch(plans(), tmp_path, "local", 1, display, 60.0, track=("mlflow", "wandb"))
+    assert [env[VARIABLE] for env in started] == ["mlflow,wandb"]
 
 
 def test_a_worker_and_a_job_tell_the_trackers_that_were_asked_for(tmp_path, monkeypatch):
@@ -240,7 +250,7 @@ def test_a_worker_and_a_job_tell_the_trackers_that_were_asked_for(tmp_path, monk
     (plan,) = plans()
     RunFolder.of(tmp_path, plan).announce(plan)
     monkeypatch.setenv(VARIABLE, "recorder")
-    monkeypatch.setattr(worker, "_stop_at_end_of_input", lambda interrupt: None)
+    monkeypatch.setattr("bench.runs.interrupt.stop_at_end_of_input", lambda interrupt: None)
     assert worker.main([str(tmp_path), "1", "60", "inf", "0", "1", "0", plan.folder]) == 0
     task = Task(run=plan.folder, stage=None, finishes=True, section="human")
     submission = Submission("x", "1", make_profile("p", {}, "here"), 1e9, {0: [task]}, ("mlflow",))
