@@ -205,13 +205,17 @@ def _what_it_is(system: System) -> Iterator[str]:
     plan, last = system.plan, system.plan.last
     assert last is not None
     encoder = "without an encoder" if last.is_counted else f"with the encoder {encoder_name(plan.encoder)}"
-    yield (
-        f"A model for document-level relation extraction: {system.name} {encoder}, trained on {plan.dataset} in the "
-        f"setting {plan.setting} by docre-bench (version {last.harness} of its harness; this card by docre-bench "
-        f"{version(LIBRARY)})."
-    )
-    if plan.imported:
-        yield f"Its weights were trained by the program of {plan.imported.mapping}, and evaluated by docre-bench."
+    what = f"A model for document-level relation extraction: {system.name} {encoder}"
+    by = f"docre-bench (version {last.harness} of its harness; this card by docre-bench {version(LIBRARY)})"
+    if plan.imported is None:
+        yield f"{what}, trained on {plan.dataset} in the setting {plan.setting} by {by}."
+    else:
+        said = "".join(f"; {part}" for part in (plan.imported.source, plan.imported.note) if part)
+        yield (
+            f"{what}, trained elsewhere, by the program of {plan.imported.mapping}, as is said in the setting "
+            f"{plan.imported.setting} ({plan.imported.file}, sha256 `{plan.imported.sha256}`{said}); evaluated on "
+            f"{plan.dataset} by {by}."
+        )
 
 
 def _score_table(system: System) -> Iterator[str]:
@@ -271,17 +275,19 @@ def _claims(system: System) -> Iterator[str]:
 
 def _training(system: System) -> Iterator[str]:
     plan, record = system.plan, system.cell.records[0]
-    several = "" if len(system.cell.records) == 1 else f" (epochs and dev F1: seed {record.seed})"
-    yield f"| stage{several} | trained on | documents | epochs | selected | dev F1 of it | computed in |"
-    yield "|---|---|---:|---:|---:|---:|---|"
-    for number, stage in enumerate(record.stages, 1):
-        trained_here = bool(stage.dev_f1)
-        best = points(stage.dev_f1[stage.selected_epoch - 1]) if trained_here else "—"
-        epochs = f"{len(stage.dev_f1)} | {stage.selected_epoch}" if trained_here else "— | —"
-        yield f"| {number} | {stage.data} | {stage.documents:,} | {epochs} | {best} | {stage.precision or '—'} |"
+    if plan.imported is None:
+        several = "" if len(system.cell.records) == 1 else f" (epochs and dev F1: seed {record.seed})"
+        yield f"| stage{several} | trained on | documents | epochs | selected | dev F1 of it | computed in |"
+        yield "|---|---|---:|---:|---:|---:|---|"
+        for number, stage in enumerate(record.stages, 1):
+            best = points(stage.dev_f1[stage.selected_epoch - 1])
+            epochs = f"{len(stage.dev_f1)} | {stage.selected_epoch}"
+            yield f"| {number} | {stage.data} | {stage.documents:,} | {epochs} | {best} | {stage.precision or '—'} |"
+    else:
+        yield "Not here. What follows is what it was read, and evaluated, with."
     for number, planned in enumerate(plan.stages, 1):
         yield ""
-        yield f"Stage {number}, all that it was trained with:"
+        yield f"Stage {number}, every setting:"
         yield ""
         yield from (f"    {line}" for line in _settings(planned))
     yield ""

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bench.tracking import wandb_files
 from bench.tracking.interface import PROJECT, Axis, Rows, State, TrackedRun, place
-from bench.tracking.wandb_files import kept
 
 
 class WeightsAndBiases:
@@ -21,10 +21,11 @@ class WeightsAndBiases:
         settings = wandb.Settings(silent=True, console="off")
         wandb.setup(settings)
         # Not verified: that would ask the server, and where there is none, init tells.
-        online = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
+        mode = os.environ.get("WANDB_MODE")
+        offline = mode == "offline" if mode else not wandb.login(prompt=False, verify=False)
         folder = Path(os.environ.get("WANDB_DIR", run.folder / "wandb"))
         folder.mkdir(parents=True, exist_ok=True)
-        self._kept = None if online else kept(folder, run.key)
+        self._kept = wandb_files.kept(folder, run.key) if offline else None
         self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=run.key,
@@ -32,7 +33,7 @@ class WeightsAndBiases:
             group=run.group,
             config=dict(run.config),
             dir=str(folder),
-            mode=None if online else "offline",
+            mode="offline" if offline else None,
             resume="allow",
             settings=settings,
         )

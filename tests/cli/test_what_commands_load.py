@@ -38,6 +38,7 @@ COMMANDS = {
     "--version": set(),
     "audit --out OUT": {"numpy", "pydantic", "scipy"},
     f"compare 'ssrpu ({SSRPU})' 'ttmre ({TTMRE})' --setting human --out OUT": {"numpy", "pydantic", "scipy"},
+    "card s0-09f573c4a3e97438 --to CARD --out OUT": {"numpy", "pydantic", "scipy"},
     "data list": {"pydantic"},
     "data stats sample": {"pydantic"},
     "evaluate --gold GOLD --pred PRED": {"pydantic"},
@@ -85,7 +86,7 @@ def test_a_command_loads_no_library_that_it_does_not_need(command, home, tmp_pat
     mentions = [(Mention(0, i, i + 1, word, "PER"),) for i, word in enumerate("ab")]
     write_documents(gold, [Document("a", (("a", "b"),), tuple(mentions), (Label(0, 1, "P1"),))])
     write_submission(pred, [Prediction("a", 0, 1, "P1")])
-    assert call(command, home, GOLD=gold, PRED=pred, OUT=out) == sorted(COMMANDS[command])
+    assert call(command, home, GOLD=gold, PRED=pred, OUT=out, CARD=tmp_path / "card.md") == sorted(COMMANDS[command])
 
 
 def test_a_report_loads_what_draws_only_where_something_has_changed(home, tmp_path):

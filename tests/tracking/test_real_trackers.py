@@ -86,8 +86,9 @@ def test_wandb_offline_has_every_step_once_under_one_id(tracked, tmp_path, capsy
     assert "wandb" not in capsys.readouterr().err
 
 
-def test_what_wandb_has_lost_of_a_killed_process_is_told_again(tracked, tmp_path):
+def test_what_wandb_has_lost_of_a_killed_process_is_told_again(tracked, tmp_path, monkeypatch):
     """Of what it was given offline it has written what it pleased: here the first half."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
     plan, record = tracked("wandb")
     from bench.tracking.wandb_files import kept, rows
 

@@ -23,10 +23,10 @@ from bench.data.formats import (
     pubtator,
 )
 from bench.data.formats.chunks import Sound
-from bench.data.formats.folder import files_of
+from bench.data.formats.folder import files_of, is_pattern
 from bench.data.formats.json_stream import first_keys
 from bench.data.formats.pair_order import ORDERS, Order, first_in_text
-from bench.data.formats.scan import Scan, open_source
+from bench.data.formats.scan import Scan, nothing_read, open_source
 from bench.data.formats.sound import sound_document
 from bench.errors import UsageError, unknown
 
@@ -308,6 +308,8 @@ def scan(
     (None: the form's own, or any). `repeated_titles`: whether documents may share a title (see `docred.scan`).
     """
     path = Path(path)
+    if is_pattern(path) and not _files_of(path):
+        return nothing_read(path, "a pattern that no file fits")
     return (form or detect(path)).scan(path, relations, repeated_titles)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
         yield server
 
 
-def as_json(split: str) -> bytes:
-    return json.dumps(items(split)).encode()
+def as_json(split: str, name: str = "") -> bytes:
+    content = json.dumps(items(split)).encode()
+    return gzip.compress(content) if name.endswith(".gz") else content
 
 
 def as_parquet(split: str, folder: Path) -> bytes:
@@ -44,7 +46,7 @@ def as_parquet(split: str, folder: Path) -> bytes:
     "names",
     [
         ("train_revised.json", "dev_revised.json", "test_revised.json"),
-        ("data/train_annotated.json", "data/dev.json", "data/test.json"),
+        ("data/train_annotated.json.gz", "data/dev.json.gz", "data/test.json.gz"),
         (
             "data/train-00000-of-00001.parquet",
             "data/validation-00000-of-00001.parquet",
@@ -56,7 +58,7 @@ def as_parquet(split: str, folder: Path) -> bytes:
 )
 def test_a_data_set_of_the_hub_is_registered_at_its_commit(names, hub, tmp_path, bench):
     content = {
-        name: as_json(split) if name.endswith(".json") else as_parquet(split, tmp_path)
+        name: as_parquet(split, tmp_path) if name.endswith(".parquet") else as_json(split, name)
         for name, split in zip(names, SIZES, strict=True)
     }
     extra = {"README.md": b"# It", "docred.py": b"raise SystemExit"}

@@ -67,8 +67,8 @@ def test_a_pattern_stands_for_the_parts_of_one_split(tmp_path):
     save(table(ITEMS), tmp_path / "test-00000-of-00001.parquet")
     result = scan(tmp_path / "train-*.parquet")
     assert [document.title for document in result.documents] == [item["title"] for item in ITEMS]
-    nothing = scan(tmp_path / "dev-*.parquet")
-    assert nothing.problems
+    (problem,) = scan(tmp_path / "dev-*.parquet").problems
+    assert str(problem) == "a pattern that no file fits"
 
 
 def test_a_table_in_which_no_document_has_a_label_has_none(tmp_path):
