@@ -46,6 +46,7 @@ class Context:
     out: the output folder.   team: the processes that train with this one, if it does not train alone.
     checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
     for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
+    job_time: what the time of this process goes into.
     """
 
     out: Path
@@ -56,9 +57,9 @@ class Context:
     wait_for_locks: float | None = None
     siblings: int | None = None
     device: torch.device = field(default_factory=this_device)
+    job_time: JobTime = field(default_factory=JobTime)
     _inputs: dict[tuple[str, str, int, bool], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
-    job_time: JobTime = field(default_factory=JobTime)
     _accounted: list[Execution] = field(default_factory=list)
 
     @property

@@ -87,18 +87,16 @@ def acceptance(profile: Profile, out: Path) -> Iterator[Requirement]:
         script = folder / f"{secrets.token_hex(6)}.sh"
         script.write_text(executor.script(), encoding="utf-8")
         try:
-            said = _test_only(script)
+            taken, said = _test_only(script)
         finally:
             script.unlink()
         asked = f"{resources.time} min, {resources.memory} MB, {resources.gpus * resources.processes} GPU"
-        refused = "error" in said or "fail" in said.lower()
         state = f"{asked}: {said.removeprefix('sbatch: ').removeprefix('error: ')}"
-        to_do = "change what the profile asks for it" if refused else ""
-        yield Requirement(f"a job of {kind}", not refused, state, to_do)
+        yield Requirement(f"a job of {kind}", taken, state, "" if taken else "change what the profile asks for it")
 
 
-def _test_only(script: Path) -> str:
-    """What sbatch says of a script that it only looks at."""
+def _test_only(script: Path) -> tuple[bool, str]:
+    """Whether sbatch would take a script, and what it says of it."""
     asking = ["sbatch", "--test-only", str(script)]
     environment = clean_environment()
     try:
@@ -106,13 +104,11 @@ def _test_only(script: Path) -> str:
             asking, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return f"error: sbatch: no answer within {TIMEOUT_SECONDS} s"
+        return False, f"no answer within {TIMEOUT_SECONDS} s"
     lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    # "allocation failure: ..." comes before the reason in some versions, after it in others.
-    error = next((line for line in lines if "error" in line), None) if done.returncode else None
-    if done.returncode and error is None:
-        return f"error: {lines[-1] if lines else f'exit status {done.returncode}'}"
-    return error or (lines[-1] if lines else "taken")
+    if done.returncode:  # the first error is the reason; some versions tell none but the last line
+        return False, next((line for line in lines if "error" in line), lines[-1] if lines else "refused")
+    return True, lines[-1] if lines else "taken"
 
 
 def look(
