@@ -59,7 +59,7 @@ def doctor(
     timeout: Annotated[
         float | None,
         typer.Option(
-            min=1, help="With --on: at most so many seconds for a job, which is cancelled then. Default: 3600."
+            min=1, help="With --on: at most so many seconds for the jobs, which are cancelled then. Default: 3600."
         ),
     ] = None,
 ) -> None:

@@ -13,7 +13,7 @@ from bench.experiment.config import CommandLine, make_experiments
 from bench.nn.encoder_source import find_encoder
 from bench.runs.interrupt import Interrupted, handling_signals
 from bench.slurm.node_question import Wanted
-from bench.slurm.preflight import acceptance, look, mark_of_home, places_of
+from bench.slurm.preflight import acceptance, look, places_of
 from bench.slurm.profiles import load_profile
 
 ANY_MODEL = "atlop"
@@ -28,14 +28,13 @@ def doctor_on(
     wanted = _wanted(encoder, dataset, config)
     found = list(acceptance(profile, out))
     print_requirements(found, "To do")
-    with handling_signals() as interrupt, mark_of_home() as mark:
-        for place in places_of(profile):
-            try:
-                rows = look(place, wanted, mark, out, timeout, interrupt, _say)
-            except Interrupted as stop:
-                raise BenchError(f"stopped ({stop}); the job is cancelled") from stop
-            print_requirements(rows, "To do")
-            found += rows
+    with handling_signals() as interrupt:
+        try:
+            for rows in look(places_of(profile), wanted, out, timeout, interrupt, _say):
+                print_requirements(rows, "To do")
+                found += rows
+        except Interrupted as stop:
+            raise BenchError(f"stopped ({stop}); the jobs are cancelled") from stop
     _conclude(profile.name, found)
 
 

@@ -47,7 +47,11 @@ class Context:
     out: the output folder.   team: the processes that train with this one, if it does not train alone.
     checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
     for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
+<<<<<<< HEAD
     track: the trackers that are told of runs.
+=======
+    job_time: what the time of this process goes into.
+>>>>>>> nodes
     """
 
     out: Path
@@ -59,9 +63,9 @@ class Context:
     siblings: int | None = None
     track: Sequence[str] = ()
     device: torch.device = field(default_factory=this_device)
+    job_time: JobTime = field(default_factory=JobTime)
     _inputs: dict[tuple[str, str, int, bool], Inputs] = field(default_factory=dict)
     _without_status: set[str] = field(default_factory=set)
-    job_time: JobTime = field(default_factory=JobTime)
     _accounted: list[Execution] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def _rows(question: Question, channel: Channel) -> Iterator[Requirement]:
     checks: list[tuple[str, Callable[[], Requirement]]] = [
         ("output folder", lambda: _output_folder(channel)),
         ("clock", lambda: _clock(channel)),
-        (f"BENCH_HOME {home()}", lambda: _home(question)),
+        (f"BENCH_HOME {home()}", lambda: _home(question, channel)),
         ("file locks", lambda: _locks(channel)),
         ("SLURM's commands", _commands),
     ]
@@ -183,7 +183,7 @@ def _clock(channel: Channel) -> Requirement:
     return Requirement("clock", close, f"differs by {abs(ahead):.1f} s (to {within / 2:.1f} s)", to_do)
 
 
-def _home(question: Question) -> Requirement:
+def _home(question: Question, channel: Channel) -> Requirement:
     free, writable = room(home())
     what = f"BENCH_HOME {home()}"
     if question.mark and not home_mark(question.mark, "login").exists():
@@ -194,7 +194,7 @@ def _home(question: Question) -> Requirement:
     if not writable:
         to_do = "what it lacks is made there by jobs: make it writable, or have everything in it before"
         return Requirement(what, False, "cannot be written to", to_do)
-    write_atomically(home_mark(question.mark, "node"), b"")
+    write_atomically(home_mark(question.mark, channel.node_side), b"")
     return Requirement(what, True, f"the login node's; {free} GiB free")
 
 

@@ -54,6 +54,11 @@ class Channel:
     folder: Path
 
     @property
+    def node_side(self) -> str:
+        """Who the job is to `home_mark`."""
+        return f"node-{self.folder.name}"
+
+    @property
     def question(self) -> Path:
         """What the job is asked."""
         return self.folder / "question.json"
@@ -80,7 +85,7 @@ class Channel:
 
 
 def home_mark(mark: str, side: str) -> Path:
-    """A file in BENCH_HOME by which one side, "login" or "node", shows the other that it is the same folder."""
+    """A file in BENCH_HOME by which one side, "login" or `node_side`, shows the other that it is the same folder."""
     return home() / "doctor" / f"{mark}-{side}"
 
 

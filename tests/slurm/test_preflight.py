@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import BenchError
+from bench.execution.requirements import Requirement
 from bench.filesystem import home, read_checked, write_checked, write_json
 from bench.runs.interrupt import Interrupt, Interrupted
 from bench.slurm import node_checks, preflight
@@ -202,16 +202,20 @@ def test_a_job_that_prints_nothing_is_asked_about_the_file_system(doctor, slurm,
     assert "is --out on a file system that all nodes share?" in rows["job 100_0"]
 
 
-def looked(out: Path, timeout: float, interrupt: Interrupt) -> None:
-    (place,) = preflight.places_of(make_profile("p", {"gpus": 0}, "here"))
-    preflight.look(place, (), "", out, timeout, interrupt, lambda text: None)
+def looked(out: Path, timeout: float, interrupt: Interrupt, *models: str) -> list[list[Requirement]]:
+    settings = {"gpus": 0, "models": {model: {"partition": model} for model in models}}
+    places = preflight.places_of(make_profile("p", settings, "here"))
+    return list(preflight.look(places, (), out, timeout, interrupt, lambda text: None))
 
 
-def test_a_job_that_takes_too_long_is_cancelled(slurm, out):
-    slurm.queue("100|0|PENDING||Priority|bench-doctor")
-    with pytest.raises(BenchError, match=r"no answer within 0 s \(--timeout\); job 100_0 pending \(Priority\)"):
-        looked(out, 0.0, Interrupt())
-    assert slurm.commands("scancel") == ["100_0"]
+def test_jobs_that_take_too_long_are_cancelled_and_told(slurm, out, monkeypatch):
+    slurm.queue("100|0|PENDING||Priority|bench-doctor", "101|0|PENDING||Resources|bench-doctor")
+    ((one, other),) = looked(out, 0.0, Interrupt(), "ttmre")
+    assert (one.what, one.here) == ("job 100_0", False)
+    assert one.state == "no answer within 0 s, for human, distant, ext, evaluation: pending (Priority)"
+    assert "of ttmre: pending (Resources)" in other.state
+    assert slurm.commands("scancel") == ["100_0", "101_0"]
+    assert not list(out.glob("slurm/doctor/*"))
 
 
 def test_a_signal_cancels_the_job(slurm, out, monkeypatch):
@@ -219,6 +223,17 @@ def test_a_signal_cancels_the_job(slurm, out, monkeypatch):
     monkeypatch.setattr(preflight, "pause", lambda: interrupt.request(2))
     with pytest.raises(Interrupted):
         looked(out, 600.0, interrupt)
+    assert slurm.commands("scancel") == ["100_0"]
+    assert not (home() / "doctor").exists()
+
+
+def test_a_place_that_slurm_refuses_does_not_keep_the_others_from_being_looked_at(slurm, out, monkeypatch):
+    slurm.limit(1)
+    slurm.queue("100|0|PENDING||Priority|bench-doctor")
+    (refused,), (waiting,) = looked(out, 0.0, Interrupt(), "ttmre")
+    assert refused.state == "SLURM did not take it: sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    assert "of ttmre" in refused.what
+    assert waiting.what == "job 100_0"
     assert slurm.commands("scancel") == ["100_0"]
 
 
