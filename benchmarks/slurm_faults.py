@@ -42,10 +42,11 @@ SMALL = ("pair_size=16", "block_size=16", "batch_size=2", "encoder_lr=0.001", "h
 class Experiment:
     """The twenty runs in an output folder, as commands of this cluster."""
 
-    def __init__(self, cluster: Cluster, out: Path, seeds: int, epochs: int) -> None:
+    def __init__(self, cluster: Cluster, out: Path, options: argparse.Namespace, runs_per_gpu: int) -> None:
         self.cluster, self.out = cluster, out
-        changes = [part for change in (*SMALL, f"epochs={epochs}") for part in ("--set", change)]
-        self.command = [*BENCH, "run", *WHAT, "--seeds", str(seeds), "--out", str(out), *changes]
+        changes = [part for change in (*SMALL, f"epochs={options.epochs}") for part in ("--set", change)]
+        self.command = [*BENCH, "run", *WHAT, "--seeds", str(options.seeds), "--out", str(out), *changes]
+        self.command += ["--runs-per-gpu", str(runs_per_gpu)]
         self.command += ["--launcher", "slurm", "--profile", "test-cluster", "--checkpoint-seconds", "1"]
 
     def run(self, *options: str) -> tuple[str, float]:
@@ -91,8 +92,9 @@ class Experiment:
             submission = json.loads(path.read_text())
             asked = ("sacct", "-DXnP", "-o", "JobID,State,Start,End", "-j", submission["job"])
             for line in self.cluster.call(*asked).splitlines():
-                task = submission["tasks"][line.partition("|")[0].partition("_")[2]]
-                attempts.setdefault(task["run"] if task["finishes"] else task["stage"], []).append(line)
+                told = submission["tasks"][line.partition("|")[0].partition("_")[2]]
+                for task in told if isinstance(told, list) else [told]:
+                    attempts.setdefault(task["run"] if task["finishes"] else task["stage"], []).append(line)
         return attempts
 
 
@@ -273,6 +275,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two faults")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--runs-per-gpu", type=int, default=1, help="runs to a job, where it is disturbed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-faults-") as folder:
         os.environ |= {"BENCH_HOME": f"{folder}/home", "OMP_NUM_THREADS": "1"}
@@ -285,13 +288,13 @@ def main() -> int:
 
 
 def compare(cluster: Cluster, folder: Path, options: argparse.Namespace) -> int:
-    whole = Experiment(cluster, folder / "whole", options.seeds, options.epochs)
+    whole = Experiment(cluster, folder / "whole", options, runs_per_gpu=1)
     printed, seconds = whole.run()
     print(f"submitted in {seconds:.1f} s:\n{printed}", flush=True)
     printed, seconds = whole.run("--wait")
     print(f"undisturbed: all done {seconds:.0f} s later\n{printed[printed.rfind('also in') :]}", flush=True)
 
-    disturbed = Experiment(cluster, folder / "disturbed", options.seeds, options.epochs)
+    disturbed = Experiment(cluster, folder / "disturbed", options, options.runs_per_gpu)
     watcher, saboteur = Watcher(disturbed.out), Saboteur(cluster, disturbed.out, options.faults, options.every)
     watcher.start()
     saboteur.start()
