@@ -44,14 +44,10 @@ Listener = Callable[[RunFolder, RunStatus], None]
 class Context:
     """What all runs of one process share.
 
-        out: the output folder.   team: the processes that train with this one, if it does not train alone.
-        checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
-        for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
-    <<<<<<< HEAD
-        track: the trackers that are told of runs.
-    =======
-        job_time: what the time of this process goes into.
-    >>>>>>> nodes
+    out: the output folder.   team: the processes that train with this one, if it does not train alone.
+    checkpoint_seconds: at least so long between two checkpoints of a stage.   wait_for_locks: at most so many seconds
+    for what another process is at; None for as long as it takes.   siblings: the process whose workers share the runs.
+    track: the trackers that are told of runs.   job_time: what the time of this process goes into.
     """
 
     out: Path
