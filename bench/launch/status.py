@@ -160,7 +160,10 @@ class _Viewer:
             case "pending":
                 if queued.reason.startswith("Dependency"):
                     return _view(run, "waiting", "for the stage before", RunStatus(stage=stage, job=job.id))
-                return _view(run, "pending", queued.reason, RunStatus(stage=stage, job=job.id))
+                detail = queued.reason
+                if "held" in queued.reason.lower():  # JobHeldUser, or (launch failed requeued held)
+                    detail = f"held ({queued.reason}): `scontrol release {job.id}` lets it go on"
+                return _view(run, "pending", detail, RunStatus(stage=stage, job=job.id))
             case "held":
                 detail = f"held ({queued.state}): `scontrol release {job.id}` lets it go on"
                 return _view(run, "pending", detail, RunStatus(stage=stage, job=job.id))

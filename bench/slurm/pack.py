@@ -163,6 +163,9 @@ class Pack:
     def _start(self, member: Member) -> None:
         job = member.job
         assert job.array_index is not None
+        if self.interrupt.requested:  # while MPS was looked for, say
+            member.stopped = True
+            return
         log = member_log(self.out, job)
         named = [str(self.out), self.submission.name, str(job.array_index.index), str(job.member)]
         with log.open("ab") as file:

@@ -36,6 +36,13 @@ def test_a_job_in_the_queue_says_what_it_waits_for(slurm, out, two_stages):
     assert (view.state, view.detail, view.stage, view.job) == ("pending", "Priority", "distant", "100_0")
 
 
+@pytest.mark.parametrize("reason", ["JobHeldUser", "launch failed requeued held"])
+def test_a_pending_job_that_is_held_says_how_to_release_it(reason, slurm, out, two_stages):
+    slurm.queue(f"100|0|PENDING||{reason}|x", "101|0|PENDING||Dependency|x")
+    assert view_of(out).state == "pending"
+    assert view_of(out).detail == f"held ({reason}): `scontrol release 100_0` lets it go on"
+
+
 def test_a_run_whose_first_stage_is_done_is_in_its_second(slurm, out, two_stages):
     finish_stage(out, stage_of(out, two_stages))
     slurm.queue("101|0|RUNNING|n3|None|x")

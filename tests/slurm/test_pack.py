@@ -20,7 +20,7 @@ from bench.slurm.submissions import log_path, note_cancellation, submissions
 from bench.slurm.submit import submit
 
 PROFILE = make_profile("p", {"runs_per_gpu": 3, "cpus": 2}, "here")
-UNTIL_A_SIGNAL = "trap 'exit 75' USR2 TERM; touch \"$WORLD/waits-$member\"; while :; do sleep 0.02; done"
+UNTIL_A_SIGNAL = "trap 'exit 75' USR2 TERM; touch \"$WORLD/waits-$member\"; for i in $(seq 3000); do sleep 0.02; done"
 STARTED = """#!/bin/sh
 # python -u -m bench.slurm.pack OUT SUBMISSION INDEX MEMBER
 out=$4 member=$7 WORLD="{world}"
@@ -164,7 +164,7 @@ def test_a_signal_stops_all_and_the_next_attempt_goes_on_with_those_that_can(num
 
 def test_a_process_that_a_signal_kills_before_it_can_listen_counts_as_stopped(world):
     world.submit("human")
-    world.does('touch "$WORLD/waits-0"; while :; do sleep 0.02; done')
+    world.does('touch "$WORLD/waits-0"; for i in $(seq 3000); do sleep 0.02; done')
     world.when_all_wait(1, lambda: world.interrupt.request(signal.SIGUSR2))
     assert world.carry_out() == STOPPED
     assert not (world.out / "slurm" / "kills").exists()
@@ -183,7 +183,7 @@ def test_one_that_is_cancelled_ends_at_once_and_is_not_begun_again(world):
 def test_one_that_is_cancelled_and_comes_to_no_step_is_killed(world, monkeypatch):
     monkeypatch.setattr(pack, "KILL_SECONDS", 0.0)
     world.submit("human")
-    world.does("trap '' TERM; touch \"$WORLD/waits-0\"; while :; do sleep 0.02; done")
+    world.does("trap '' TERM; touch \"$WORLD/waits-0\"; for i in $(seq 3000); do sleep 0.02; done")
     world.when_all_wait(1, lambda: note_cancellation(world.out, ["100_0/0"]))
     assert world.carry_out() == DONE
 
@@ -236,3 +236,14 @@ def test_one_that_cannot_be_begun_keeps_no_other_from_it(world, monkeypatch, cap
     assert world.carry_out() == FAILED
     assert "member 0, runs/m-human-s0: not begun: " in capsys.readouterr().out
     assert all(RunFolder(world.out, run).record() for run in world.runs[1:])
+
+
+def test_a_signal_before_anything_is_begun_begins_nothing_and_leaves_all_to_the_next_attempt(world):
+    world.submit("human")
+    finish_run(world.out, world.runs[0])
+    world.interrupt.request(signal.SIGUSR2)
+    assert world.carry_out() == STOPPED
+    assert world.started() == []
+    world.interrupt = Interrupt()
+    assert world.carry_out(restarts=1) == DONE
+    assert sorted(world.started()) == ["1", "2"]
