@@ -33,6 +33,8 @@ def cancel(
     cancelled = cancel_jobs(out, {view.run for view in wanted})
     stopped, elsewhere = set(), []
     for view in wanted:
+        if view.state in ("running", "waiting", "interrupted") and not view.job:
+            RunFolder(out, view.run).note_cancellation()  # or another process of the command takes it over
         if view.state == "running" and not view.job:
             status = RunFolder(out, view.run).status()
             if status.pid is None or status.host != platform.node():

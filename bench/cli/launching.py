@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.locks import LockHeldError
     from bench.runs.outline import RunOutline
     from bench.runs.plan import RunPlan
+    from bench.runs.run_folder import RunFolder
     from bench.slurm.profiles import Profile
     from bench.slurm.submissions import Submission
 
@@ -223,7 +224,11 @@ def _here(plans: Sequence[RunPlan], out: Path, how: Launching, console: Console,
             f"stopped ({str(interrupted) or 'SIGINT'}). Run the same command again to go on where it stopped"
         ) from interrupted
     plan_of = {plan.folder: plan for plan in plans}
-    return [(folder.name, _held(out, plan_of[folder.name]) or folder.error() or "not finished") for folder in failed]
+    return [(folder.name, _held(out, plan_of[folder.name]) or folder.error() or _undone(folder)) for folder in failed]
+
+
+def _undone(folder: RunFolder) -> str:
+    return "cancelled; `bench retry` goes on from the last checkpoint" if folder.is_cancelled() else "not finished"
 
 
 def _held(out: Path, plan: RunPlan) -> LockHeldError | None:

@@ -54,11 +54,12 @@ class Executor:
     ) -> None:
         self.context = Context(out, interrupt, listener, checkpoint_seconds, team, wait_for_locks, siblings, track)
         self.clock = time.monotonic
+        self.began = time.time()
 
     def execute(self, plans: Sequence[RunPlan], until: str | None = None) -> list[RunPlan]:
-        """Do every run that nobody has done; those that failed, or are held. Raises `Interrupted`, or PeerLostError.
+        """Do every run that nobody has done; those that failed, are cancelled or held.
 
-        What a newer version of the program has made is left as it is.
+        Raises `Interrupted`, or PeerLostError. What a newer version of the program has made is left as it is.
 
         until: the folder of a stage after which to stop, without evaluating.
         A failure that breaks the team is the last thing it does.
@@ -111,6 +112,8 @@ class Executor:
         folder = RunFolder.of(self.context.out, plan)
         if folder.verdict().is_closed:
             return "closed"
+        if folder.is_cancelled(self.began):
+            return "failed"
         try:
             with self.context.interrupt.guarding(folder.path / "lock"):
                 if self.context.team:
@@ -127,6 +130,9 @@ class Executor:
             return "closed"
         except (Interrupted, PeerLostError):
             self.context.report(folder, state="interrupted")
+            if self.context.team is None and folder.is_cancelled(self.began):
+                self.context.interrupt.requested = None  # it was meant for this run: the others go on
+                return "failed"
             raise
         # SystemExit: a model that calls sys.exit has failed, it does not end the command.
         except (Exception, SystemExit) as error:

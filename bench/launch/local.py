@@ -59,6 +59,8 @@ def launch(
     left = [plan for plan in plans if not RunFolder.of(out, plan).verdict().is_closed]
     if not left:
         return []
+    for plan in left:
+        RunFolder.of(out, plan).clear_cancellation()
     cores = find_cores()
     jobs, threads = divide(cores, len(left), 1 if launcher == "inline" else jobs, gpus_per_run, runs_per_gpu)
     with handling_signals() as interrupt, display:
@@ -220,7 +222,8 @@ class WorkerTeam:
 
     def _is_over(self, folder: RunFolder) -> bool:
         status = folder.status()
-        return (status.state == "failed" and status.is_since(self.began)) or folder.verdict().is_closed
+        failed = status.state == "failed" and status.is_since(self.began)
+        return failed or folder.is_cancelled(self.began) or folder.verdict().is_closed
 
 
 def free_port() -> int:

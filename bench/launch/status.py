@@ -142,6 +142,8 @@ class _Viewer:
             return _view(run, "damaged", f"{found.damage}; {made_anew(self.folder.out, run.folder, run.origin)}")
         if run.origin != "trained":
             return _view(run, "interrupted", f"not finished; {made_anew(self.folder.out, run.folder, run.origin)}")
+        if files.is_cancelled():
+            return _view(run, "cancelled", ADVICE, status)
         if status.state in ("running", "interrupted"):
             return _view(run, "interrupted", ADVICE)
         return _view(run, "waiting", "")

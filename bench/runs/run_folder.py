@@ -5,6 +5,7 @@ It is read without torch and numpy: `bench status` is to answer at once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from bench.runs.versions import read_as, schema_of
 
 PLAN = "run.json"
 RECORD = "record.json"
+CANCELLED = "cancelled.json"
+"""That somebody has cancelled a run that was no job: when."""
 ERROR_TEXT = "error.txt"
 """The traceback of a run that failed, to be read."""
 WRITTEN = (PLAN, RECORD, "status.json", "error.json", ERROR_TEXT, "provenance.json")
@@ -145,9 +148,24 @@ class RunFolder:
             return f"{message}\n" if message else ""
 
     def clear_error(self) -> None:
-        """Forget why the run failed, before another try."""
+        """Forget why the run failed, or that it was cancelled, before another try."""
         for name in ("error.json", ERROR_TEXT):
             (self.path / name).unlink(missing_ok=True)
+        self.clear_cancellation()
+
+    def note_cancellation(self) -> None:
+        """Keep that somebody wants processes that are under way to leave the run alone, until it is tried again."""
+        write_json(self.path / CANCELLED, {"time": time.time()})
+
+    def clear_cancellation(self) -> None:
+        """Forget that the run was cancelled: a command is to carry it out."""
+        (self.path / CANCELLED).unlink(missing_ok=True)
+
+    def is_cancelled(self, since: float = 0.0) -> bool:
+        """Whether that was asked and the run not tried again, at `since` (seconds since 1970) or later."""
+        stored = read_json(self.path / CANCELLED)
+        asked = stored.get("time") if isinstance(stored, dict) else None
+        return isinstance(asked, (int, float)) and asked >= since
 
     def write_status(self, status: RunStatus) -> None:
         """Keep where the run is, for displays; it is of no importance to the result."""

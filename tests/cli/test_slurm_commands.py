@@ -344,6 +344,7 @@ def test_cancelling_stops_a_process_of_this_machine(slurm, bench, out, monkeypat
     with FileLock(out / "runs" / name / "lock"):
         bench("cancel", name, "--out", out)
     assert killed == [(12345, "SIGTERM")]
+    assert RunFolder(out, name).is_cancelled()
 
 
 def test_retrying_submits_what_failed_with_the_profile_it_had(run, profile, slurm, bench, out):

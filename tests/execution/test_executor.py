@@ -16,8 +16,10 @@ from small_experiments import SMALL, BenchProcess, Killed, documents, execute, p
 from bench.analysis.aggregate import load_cells
 from bench.data.catalog.dataset import add_dataset
 from bench.data.formats.docred import write_documents
+from bench.execution.executor import Executor
 from bench.launch.status import run_views
 from bench.locks import Lock, LostLockError
+from bench.runs.interrupt import Interrupt
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
@@ -391,6 +393,32 @@ def test_a_run_at_work_is_running_and_one_that_died_is_interrupted(tmp_path):
         execute(tmp_path, planned, listener=die)
     assert seen == ["running"]
     assert run_views(tmp_path)[0].state == "interrupted"
+
+
+def test_a_run_that_is_cancelled_stops_and_the_others_go_on(tmp_path):
+    planned = plans(seeds="2")
+    interrupt = Interrupt()
+
+    def cancel(folder: RunFolder, status: RunStatus) -> None:
+        if folder.name == planned[0].folder and status.step is not None:
+            folder.note_cancellation()
+            interrupt.request(signal.SIGTERM)  # as `bench cancel` does, to the process that says it is at the run
+
+    announce(tmp_path, planned)
+    assert Executor(tmp_path, interrupt, cancel).execute(planned) == planned[:1]
+    assert [view.state for view in run_views(tmp_path)] == ["cancelled", "done"]
+    assert execute(tmp_path, planned) == []
+    assert [view.state for view in run_views(tmp_path)] == ["done", "done"]
+
+
+def test_a_run_that_is_cancelled_is_left_alone_by_processes_that_were_under_way_and_not_by_later_ones(tmp_path):
+    planned = plans()
+    announce(tmp_path, planned)
+    under_way = Executor(tmp_path, Interrupt(), lambda folder, status: None)
+    RunFolder.of(tmp_path, planned[0]).note_cancellation()
+    assert under_way.execute(planned) == planned
+    assert run_views(tmp_path)[0].state == "cancelled"
+    assert execute(tmp_path, planned) == []
 
 
 def test_a_run_that_waits_and_one_that_failed_are_told_apart(tmp_path):
