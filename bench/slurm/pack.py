@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.execution.job_time import STARTED
 from bench.execution.mps import sharing_gpus
 from bench.filesystem import read_checked, write_checked
 from bench.runs.interrupt import Interrupt
@@ -90,6 +91,7 @@ def _status_path(out: Path, job: Job) -> Path:
 class Member:
     """A task of a pack. process: that is at it, while there is one.   stopped: it is to go on in the next attempt.
 
+    begun: whether there has been a process of it in this attempt.
     cancelled: when its process was asked to end since somebody has cancelled it.
     """
 
@@ -97,6 +99,7 @@ class Member:
         self.job = job
         self.process: subprocess.Popen[bytes] | None = None
         self.stopped = False
+        self.begun = False
         self.cancelled: float | None = None
 
 
@@ -166,13 +169,16 @@ class Pack:
         if self.interrupt.requested:  # while MPS was looked for, say
             member.stopped = True
             return
+        # Of what a process takes to start, the job's own start is a part the first time alone.
+        again = {STARTED: str(time.time())} if member.begun else {}
+        member.begun = True
         log = member_log(self.out, job)
         named = [str(self.out), self.submission.name, str(job.array_index.index), str(job.member)]
         with log.open("ab") as file:
             # Nothing is written to the pipe: it ends when this process does, whatever ends it.
             member.process = subprocess.Popen(
                 [sys.executable, "-u", "-m", "bench.slurm.pack", *named],
-                env=self.environment,
+                env={**self.environment, **again},
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,

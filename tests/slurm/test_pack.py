@@ -126,6 +126,19 @@ def test_one_that_is_killed_is_started_again_beside_the_others(world, capsys):
     assert "the process was killed (signal 9); it goes on" in capsys.readouterr().out
 
 
+def test_what_a_process_takes_to_start_is_counted_from_the_job_and_of_one_started_again_from_then(world, monkeypatch):
+    monkeypatch.setenv("BENCH_JOB_STARTED", "1000000000")
+    told = 'echo "$BENCH_JOB_STARTED" >> "$WORLD/began-$member"'
+    once = '[ -e "$WORLD/killed" ] || { touch "$WORLD/killed"; kill -9 $$; }'
+    world.submit("human")
+    world.does(f"{told}; do_it {world.runs[0]}", f"{told}; {once}; do_it {world.runs[1]}", f"do_it {world.runs[2]}")
+    assert world.carry_out() == DONE
+    assert (world.folder / "began-0").read_text().split() == ["1000000000"]
+    first, again = (world.folder / "began-1").read_text().split()
+    assert first == "1000000000"
+    assert float(again) > 1.5e9
+
+
 def test_one_that_is_killed_again_and_again_fails_in_the_end_and_no_other_is_counted(world):
     world.submit("human")
     world.does("do_it " + world.runs[0], "kill -9 $$")
