@@ -32,6 +32,7 @@ SECTIONS: tuple[Section, ...] = get_args(Section)
 
 OURS = ("array", "dependency", "error", "job-name", "open-mode", "output", "requeue", "signal")
 """Options of sbatch that the launcher sets itself."""
+ABOVE = "not here: a setting for all jobs stands above the first [table] of the file"
 
 
 def _minutes(value: Any) -> int:
@@ -253,6 +254,9 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
             told = {problem.partition(": ")[0] for problem in problems}
             problems += [p for p in _problems(error, prefix) if p.partition(": ")[0].removeprefix(prefix) not in told]
     problems += [problem for model in profile.models for problem in _problems_of_model(profile, model, problems)]
+    # Any other name may be that of somebody's own model.
+    swallowed = {*Resources.model_fields, *Profile.model_fields} & set(profile.seconds_per_document)
+    problems += [f"seconds_per_document.{name}: {ABOVE}" for name in sorted(swallowed - {"all"})]
     if problems:
         raise UsageError(_report(where, problems))
     return profile
@@ -307,7 +311,7 @@ def _no_such_setting(name: str, prefix: str) -> str:
     """What to say of a name in a profile, or under `prefix` in it, that means nothing there."""
     of_all = {key for key in Profile.model_fields if key not in ("name", "all")}
     if prefix and name in of_all:
-        return "not here: it is one setting for all jobs, above the first [table] of the file"
+        return ABOVE
     known = sorted({*Resources.model_fields} | (set() if prefix else of_all))
     return f"no such setting.{_meant(name, known)} There are {', '.join(known)} (any other option of sbatch: [extra])"
 

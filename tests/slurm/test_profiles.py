@@ -86,6 +86,7 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
         ("[stages.distant]\narray_size = 10", r"stages\.distant\.array_size: not here: .* above the first \[table\]"),
         ("[extra]\njob_name = 'x'", "extra may not set job-name"),
         ('time = "1m"\nwarning_seconds = 60', "warning_seconds = 60 is not before the end"),
+        ("[seconds_per_document]\nall = 0.1\narray_size = 9", r"seconds_per_document\.array_size: not here: "),
         ("partition = [", "not TOML"),
     ],
 )
