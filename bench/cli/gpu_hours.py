@@ -50,7 +50,7 @@ class GpuHours:
         said += f"{in_time(self.alone)}, {how}"
         if self.shared:
             most = 1 + (self.alone - self.packed) / self.shared
-            said += f"; it pays up to {most:.1f} times as long"
+            said += f"; sharing pays unless a run takes more than {most:.1f} times as long beside others"
         return said
 
     def as_json(self) -> dict[str, Any]:

@@ -63,7 +63,11 @@ def run(
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value. For some stages alone: [MODEL.][SETTING.][DATA.]key=value."),
+        typer.Option(
+            "--set",
+            help="key=value. For some stages alone, with any of model, setting and data before it: ssrpu.margin=0.5, "
+            "distant.epochs=2, ttmre.ext.epochs=9.",
+        ),
     ] = None,
     freeze_encoder: Annotated[
         bool,

@@ -56,14 +56,14 @@ def run_experiments(typed: CommandLine, out: Path, how: Launching, download: boo
     for reason in dict.fromkeys(reason for experiment in experiments for reason in experiment.left_out):
         typer.echo(f"left out: {reason}", err=dry_run.as_json)
     if dry_run.wanted:
-        show_plan(experiments, out, how, dry_run)
+        show_plan(experiments, out, how, dry_run, download)
     else:
         carry_out(experiments, out, how, download)
 
 
-def show_plan(experiments: Sequence[Experiment], out: Path, how: Launching, dry_run: DryRun) -> None:
+def show_plan(experiments: Sequence[Experiment], out: Path, how: Launching, dry_run: DryRun, download: bool) -> None:
     """Print the stages that the experiments take and what of them exists, with their costs if asked for them."""
-    stand_ins = StandIns()
+    stand_ins = StandIns(download)
     planned = planned_runs(experiments, stand_ins.dataset, _telling(stand_ins.encoder))
     costs = None
     if dry_run.with_estimate:

@@ -10,7 +10,7 @@ from bench.data.catalog.releases import OFFICIAL
 from bench.data.documents import Document
 from bench.errors import UsageError
 from bench.label_share import share_of
-from bench.nn.encoder_source import EncoderSource, find_encoder
+from bench.nn.encoder_source import AbsentEncoderError, EncoderSource, find_encoder
 
 
 class AbsentDataset(Dataset):
@@ -47,9 +47,11 @@ class StandIns:
     """Opens what is here, and puts something in the place of what is not. missing: what the user can do about that.
 
     datasets: by name, those asked for.   sources: by fingerprint, the encoders that are here.
+    download: whether what is planned would fetch an encoder by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, download: bool = False) -> None:
+        self._download = download
         self.missing: list[str] = []
         self.datasets: dict[str, Dataset] = {}
         self.sources: dict[str, EncoderSource] = {}
@@ -72,5 +74,8 @@ class StandIns:
             self.sources[source.fingerprint] = source
             return source
         except UsageError as error:
-            self.missing.append(str(error))
+            fetched = self._download and isinstance(error, AbsentEncoderError)
+            self.missing.append(
+                f"--download fetches the encoder {name!r}, if the Hub has it" if fetched else str(error)
+            )
             return EncoderSource(name, f"{name}, not here", None, None, None)

@@ -67,7 +67,10 @@ def cell_of(folders: Sequence[RunFolder]) -> Cell:
             records[found.plan.seed] = found.record
     if len(kinds) > 1:
         listed = "\n".join(f"  {name}" for name in kinds.values())
-        raise UsageError(f"a card is of runs that differ in their seed alone; these differ in more:\n{listed}")
+        raise UsageError(
+            "a card is of runs that differ in their seed alone; these differ in more. "
+            f"Name the runs, or a row with data set and encoder as `bench status` prints it:\n{listed}"
+        )
     if not records:
         raise UsageError("\n".join(errors.values()))
     by_seed = sorted(plans)

@@ -65,6 +65,10 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
 
+class AbsentEncoderError(UsageError):
+    """An encoder that is not on this machine and may be on the Hub, from which `--download` fetches it."""
+
+
 @dataclass(frozen=True)
 class EncoderSource:
     """An encoder found but not yet in memory.
@@ -273,7 +277,7 @@ def _hub_folder(name: str, download: bool) -> Path:
             snapshot_download(name, allow_patterns=["pytorch_model.bin", "pytorch_model-*.bin"])
         return folder
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
-        raise UsageError(
+        raise AbsentEncoderError(
             f"the encoder {name!r} is not on this machine" + (f" ({error})" if download else "") + ".\n"
             f"Choices: tiny, minilm, a folder with a Hugging Face model, or a Hugging Face id in the local cache.\n"
             f"To download it: bench run ... --encoder {name} --download"

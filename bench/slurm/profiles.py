@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import shlex
 import sys
@@ -31,6 +32,7 @@ SECTIONS: tuple[Section, ...] = get_args(Section)
 
 OURS = ("array", "dependency", "error", "job-name", "open-mode", "output", "requeue", "signal")
 """Options of sbatch that the launcher sets itself."""
+ABOVE = "not here: a setting for all jobs stands above the first [table] of the file"
 
 
 def _minutes(value: Any) -> int:
@@ -249,8 +251,12 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
             profile.resources(section)
         except ValidationError as error:
             prefix = f"stages.{section}."
-            problems += [p for p in _problems(error, prefix) if p.removeprefix(prefix) not in problems]
+            told = {problem.partition(": ")[0] for problem in problems}
+            problems += [p for p in _problems(error, prefix) if p.partition(": ")[0].removeprefix(prefix) not in told]
     problems += [problem for model in profile.models for problem in _problems_of_model(profile, model, problems)]
+    # Any other name may be that of somebody's own model.
+    swallowed = {*Resources.model_fields, *Profile.model_fields} & set(profile.seconds_per_document)
+    problems += [f"seconds_per_document.{name}: {ABOVE}" for name in sorted(swallowed - {"all"})]
     if problems:
         raise UsageError(_report(where, problems))
     return profile
@@ -261,9 +267,10 @@ def _problems_of_model(profile: Profile, name: str, before: Sequence[str]) -> It
     known = sorted(registered())
     place, own, _ = name.rpartition(":")
     if not own and name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        yield f'models.{name}: no such model.{meant} There are {", ".join(known)}; your own: "./my_model.py:MyModel"'
+        yield (
+            f"models.{name}: no such model.{_meant(name, known)} "
+            f'There are {", ".join(known)}; your own: "./my_model.py:MyModel"'
+        )
     elif place.endswith(".py") and not Path(place).expanduser().is_file():
         yield f"models.{name}: no file {place} here"
     table = profile.models[name]
@@ -287,13 +294,31 @@ def _is(name: str, model: str) -> bool:
 def _problems(error: ValidationError, prefix: str) -> list[str]:
     problems = []
     for detail in error.errors():
-        key = prefix + ".".join(str(part) for part in detail["loc"])
-        message = detail["msg"].removeprefix("Value error, ")
+        place, message = detail["loc"], detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "extra_forbidden":
-            fields = ", ".join(sorted(Resources.model_fields))
-            message = f"no such setting; there are {fields} (any other option of sbatch: [extra])"
-        problems.append(f"{key.rstrip('.')}: {message}" if key.rstrip(".") else message)
-    return problems
+            message = _no_such_setting(str(place[-1]), prefix)
+        elif place[:1] == ("extra",) and len(place) > 2:
+            # Of a value that has none of several types, pydantic tells once for each that it has not.
+            place = place[:2]
+            found = json.dumps(detail["input"], default=str)
+            message = f"expected a text, a whole number, true or false, found {found}"
+        key = (prefix + ".".join(str(part) for part in place)).rstrip(".")
+        problems.append(f"{key}: {message}" if key else message)
+    return list(dict.fromkeys(problems))
+
+
+def _no_such_setting(name: str, prefix: str) -> str:
+    """What to say of a name in a profile, or under `prefix` in it, that means nothing there."""
+    of_all = {key for key in Profile.model_fields if key not in ("name", "all")}
+    if prefix and name in of_all:
+        return ABOVE
+    known = sorted({*Resources.model_fields} | (set() if prefix else of_all))
+    return f"no such setting.{_meant(name, known)} There are {', '.join(known)} (any other option of sbatch: [extra])"
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _report(where: str, problems: list[str]) -> str:

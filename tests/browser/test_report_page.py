@@ -52,6 +52,31 @@ def test_it_leads_to_the_explorer_beside_it_and_to_its_sections(report, pages):
         assert seen.page.locator(link.get_attribute("href")).count() == 1
 
 
+@pytest.mark.parametrize("width", [400, 1000])
+def test_a_link_shows_the_heading_of_its_section(report, width):
+    sections = [link.get_attribute("href") for link in report().page.locator("nav a[href^='#']").all()]
+    for section in sections:
+        seen = report(width=width)
+        seen.page.click(f"nav a[href='{section}']")
+        # What comes into sight is laid out for the next frame, and moves what is below it.
+        nav, heading, below = seen.page.evaluate(
+            """section => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done([
+                document.querySelector("nav").getBoundingClientRect().bottom,
+                document.querySelector(section + " h2").getBoundingClientRect().top,
+                document.documentElement.scrollHeight - window.innerHeight - window.scrollY,
+            ]))))""",
+            section,
+        )
+        assert nav <= heading
+        assert heading < nav + 100 or (below < 2 and heading < 900)
+
+
+def test_all_sections_are_in_sight_in_the_navigation_of_a_wide_window(report):
+    links = report(width=1000).page.locator("nav ul")
+    links.evaluate("list => list.append(...[...list.children].map(item => item.cloneNode(true)))")
+    assert links.evaluate("list => list.scrollWidth - list.clientWidth") <= 0
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_is_wider_than_the_window(report, width, scheme):

@@ -100,6 +100,20 @@ def test_a_published_table_can_be_looked_at_before_anything_of_it_is_here(bench,
     assert "before any of it can be run:\ndata set 'redocred' is not here yet" in out
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "To download it: bench run ... --encoder nobody/has-this --download"),
+        (("--download",), "--download fetches the encoder 'nobody/has-this', if the Hub has it"),
+    ],
+)
+def test_an_encoder_that_is_not_here_is_downloaded_by_whoever_says_so(options, said, bench, tmp_path):
+    wanted = ["--models", "atlop", "--dataset", "small", "--encoder", "nobody/has-this", "--out", tmp_path]
+    status, out, _ = bench("run", *wanted, "--dry-run", *options)
+    assert status == 0
+    assert out.partition("before any of it can be run:\n")[2].splitlines()[-1] == said
+
+
 def test_an_unknown_data_set_is_no_data_set_to_fetch(bench):
     status, _, err = bench("run", "--models", "atlop", "--dataset", "redocrad", "--dry-run")
     assert status == 2

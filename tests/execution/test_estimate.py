@@ -231,7 +231,7 @@ def packed_estimate(bench, tmp_path, profile, *options):
 def test_runs_that_share_a_gpu_take_it_as_long_as_the_longest_of_them(bench, tmp_path):
     (line,), cost = packed_estimate(bench, tmp_path, "runs_per_gpu = 3")
     assert line.startswith("with up to 3 runs on a GPU: GPU time 8.0 h (2 jobs) and not 12.0 h, if no run takes longer")
-    assert line.endswith("; it pays up to 2.0 times as long")
+    assert line.endswith("; sharing pays unless a run takes more than 2.0 times as long beside others")
     assert (cost["alone"], cost["packed"]) == (pytest.approx(12 * 3600), pytest.approx(8 * 3600))
     assert (cost["jobs"], cost["packed_slowdown"]) == (2, None)
 

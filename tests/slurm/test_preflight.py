@@ -247,6 +247,14 @@ def test_a_stage_that_slurm_would_not_take_is_told_with_its_words(node, doctor, 
     assert "4 checks failed" in error
 
 
+def test_a_slurm_that_does_not_answer_is_told_once_and_no_profile_is_blamed(doctor, slurm):
+    slurm.down()
+    status, rows, error = doctor(*TINY)
+    assert status == 1
+    assert rows == {}
+    assert "squeue: slurm_load_jobs error: Unable to contact slurm controller" in error
+
+
 def test_stages_that_differ_in_time_and_memory_alone_are_one_job():
     profile = make_profile(
         "p",

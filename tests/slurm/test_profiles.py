@@ -81,14 +81,26 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
         ("packed_slowdown = 0.5", "packed_slowdown: "),
         ('[stages.humn]\ntime = "1h"', "'human', 'distant', 'ext' or 'evaluation'"),
         ("[extra]\narray = '0-3'", "extra may not set array"),
+        ("scrach = '/tmp'", r"scrach: no such setting\. Did you mean 'scratch'\?"),
+        ("packed_slowdwn = 2", r"packed_slowdwn: no such setting\. Did you mean 'packed_slowdown'\?"),
+        ("[stages.distant]\narray_size = 10", r"stages\.distant\.array_size: not here: .* above the first \[table\]"),
         ("[extra]\njob_name = 'x'", "extra may not set job-name"),
         ('time = "1m"\nwarning_seconds = 60', "warning_seconds = 60 is not before the end"),
+        ("[seconds_per_document]\nall = 0.1\narray_size = 9", r"seconds_per_document\.array_size: not here: "),
         ("partition = [", "not TOML"),
     ],
 )
 def test_what_cannot_be_is_refused(text, said, tmp_path):
     with pytest.raises(UsageError, match=said):
         profile(tmp_path, text)
+
+
+def test_a_value_that_is_no_option_of_sbatch_is_one_problem(tmp_path):
+    with pytest.raises(UsageError) as error:
+        profile(tmp_path, '[extra]\ncontainer = ["apptainer", "exec"]')
+    assert str(error.value).splitlines()[1:] == [
+        '  extra.container: expected a text, a whole number, true or false, found ["apptainer", "exec"]'
+    ]
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
@@ -206,7 +218,10 @@ def test_what_is_said_of_a_model_wins_over_its_stage_and_all(tmp_path, monkeypat
             '[models.tmre]\nmemory = "1GB"',
             r"models\.tmre: no such model\. Did you mean 'ttmre'\? There are atlop, bran, ",
         ),
-        ('[models.ttmre]\nmemry = "1GB"', r"models\.ttmre\.memry: no such setting; there are account, "),
+        (
+            '[models.ttmre]\nmemry = "1GB"',
+            r"models\.ttmre\.memry: no such setting\. Did you mean 'memory'\? There are account, ",
+        ),
         ('[models.ttmre]\nhuman = "1GB"', r"models\.ttmre\.human: expected a table, \[models\.ttmre\.human\]"),
         ('[models.ttmre.distant]\ntime = "soon"', r'models\.ttmre\.distant\.time: a time is "90m"'),
         ('[models."./none.py:Mine"]\ntime = "1h"', r"no file \./none\.py here"),

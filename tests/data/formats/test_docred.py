@@ -479,3 +479,16 @@ def test_real_facts_agree_with_those_computed_from_the_documents(shared_file: Ca
     facts = read_facts(shared_file("data/official/train_annotated.fact"))
     assert len(facts) == 52_293
     assert facts_of(read_documents(shared_file("data/official/docred_train_200.json"))) <= facts
+
+
+def test_the_document_that_the_page_of_your_data_shows_is_read_as_it_says(tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "your-data.md").read_text(encoding="utf-8")
+    path = tmp_path / "train.json"
+    path.write_text(page.partition("```json\n")[2].partition("```")[0], encoding="utf-8")
+    (document,) = read_documents(path)
+    spans = [" ".join(document.sentences[m.sentence][m.start : m.end]) for (m, *_) in document.entities]
+    assert spans == ["Lake Orla", "Veria", "Tam"]
+    assert [(spans[x.head], x.relation, spans[x.tail]) for x in document.labels] == [
+        ("Lake Orla", "country", "Veria"),
+        ("Tam", "source", "Lake Orla"),
+    ]
