@@ -65,7 +65,10 @@ def all_runs(out: Path) -> list[RunFolder]:
 def nothing_planned(out: Path) -> str:
     """What to say of an output folder in whose `runs/` there is nothing."""
     if (out / ARCHIVE).is_file():
-        return f"{out} has an archive of records and no runs of its own: `bench table`, `compare`, `report` and `audit` read it"
+        return (
+            f"{out} has an archive of records and no runs of its own: `bench table`, `compare`, `report` and `audit` "
+            "read it"
+        )
     return f"nothing has been planned in {out} (`bench run` does; --out says where)"
 
 

@@ -28,9 +28,10 @@ def test_what_reads_records_reads_an_archive_of_all_runs_alike(bench, out: Path,
         own, archived = (bench(*command, "--out", folder) for folder in (out, tmp_path / "kept"))
         assert archived[0] == 0
         assert archived[1].replace(str(tmp_path / "kept"), str(out)) == own[1]
-    status, _, told = bench("status", "--out", tmp_path / "kept")
-    assert status == 2
-    assert "has an archive of records and no runs of its own" in told
+    for command in ("status", "explore"):
+        status, _, told = bench(command, "--out", tmp_path / "kept")
+        assert status == 2
+        assert "has an archive of records and no runs of its own" in told
 
 
 def test_named_runs_alone_go_into_a_file_of_that_name(bench, out: Path, tmp_path: Path):
