@@ -247,6 +247,13 @@ def test_a_stage_that_slurm_would_not_take_is_told_with_its_words(node, doctor, 
     assert "4 checks failed" in error
 
 
+def test_where_slurm_does_not_answer_no_profile_is_called_wrong(doctor, slurm):
+    slurm.down()
+    status, rows, error = doctor(*TINY)
+    assert (status, rows) == (1, {})
+    assert error.startswith("bench: squeue: ")
+
+
 def test_stages_that_differ_in_time_and_memory_alone_are_one_job():
     profile = make_profile(
         "p",
