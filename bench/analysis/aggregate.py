@@ -15,9 +15,10 @@ from typing import Any
 from bench.analysis.metrics import COUNTED, METRICS, Metric
 from bench.errors import UsageError, plural
 from bench.points import points
-from bench.runs.archive import all_runs, nothing_planned
+from bench.runs.archive import ARCHIVE, all_runs, nothing_planned
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
+from bench.runs.run_folder import RunFolder
 from bench.runs.settings import by_share, parts_of
 
 ALL = "all"
@@ -115,11 +116,25 @@ def not_applicable(cells: Sequence[Cell]) -> list[NotApplicable]:
 def existing_cells(out: Path) -> list[Cell]:
     """`load_cells`, where there are any. Raises UsageError."""
     cells = load_cells(out)
-    if not cells and all_runs(out):
-        raise UsageError(f"no run in {out} can be read (`bench status --out {out}` says why)")
+    if not cells and (runs := all_runs(out)):
+        raise UsageError(f"no run in {out} can be read ({_who_tells(runs, out, 'why')})")
     if not cells:
         raise UsageError(nothing_planned(out))
     return cells
+
+
+def _who_tells(damaged: Sequence[RunFolder], out: Path, what: str) -> str:
+    """Where to look for `what` of damaged runs: `bench status` knows those of the folder, not those of its archive."""
+    archived = [folder.name for folder in damaged if not _is_in(folder, out)]
+    told = [f"in {out / ARCHIVE}: {', '.join(archived)}"] if archived else []
+    if len(archived) < len(damaged):
+        told.append(f"`bench status --out {out}` says {what}")
+    return "; ".join(told)
+
+
+def _is_in(folder: RunFolder, out: Path) -> bool:
+    """Whether a run is in `runs/` of an output folder, not in its archive alone."""
+    return folder.path.parent.parent == out
 
 
 def load_cells(out: Path) -> list[Cell]:
@@ -130,16 +145,20 @@ def load_cells(out: Path) -> list[Cell]:
     plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
     records: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
     errors: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
-    damaged = newer = 0
+    damaged: list[RunFolder] = []
+    newer = 0
     for folder in all_runs(out):
         found = folder.verdict()
         plan = found.plan
-        damaged, newer = damaged + bool(found.damage), newer + bool(found.newer)
+        newer += bool(found.newer)
+        if found.damage:
+            damaged.append(folder)
         if plan is None:
             # Neither its model nor its seed is known: no mean could be marked as partial for it.
+            file = folder.path / "run.json"
+            where = file if _is_in(folder, out) else f"{out / ARCHIVE}: runs/{folder.name}/run.json"
             print(
-                f"{folder.path / 'run.json'} cannot be read ({found.why}): this run is left out, and not counted as "
-                "planned",
+                f"{where} cannot be read ({found.why}): this run is left out, and not counted as planned",
                 file=sys.stderr,
             )
             continue
@@ -154,7 +173,7 @@ def load_cells(out: Path) -> list[Cell]:
         print(f"made by a newer version of docre-bench, and in no mean: {plural(newer, 'run')}", file=sys.stderr)
     if damaged:
         print(
-            f"damaged, and in no mean: {plural(damaged, 'run')} (`bench status --out {out}` says which)",
+            f"damaged, and in no mean: {plural(len(damaged), 'run')} ({_who_tells(damaged, out, 'which')})",
             file=sys.stderr,
         )
     return [

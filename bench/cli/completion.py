@@ -29,17 +29,22 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_system(ctx: typer.Context, incomplete: str) -> list[str]:
     """Models of the runs, without what was changed of them: a shell splits words at `(` and `:`."""
-    from bench.runs.outline import outlines
-
-    with suppress(BenchError, OSError):
-        models = {outline.model for outline in outlines(_out(ctx)) if not isinstance(outline, str)}
-        return _offers(sorted(models), incomplete)
-    return []
+    return _offers(sorted({model for model, _ in _systems(ctx)}), incomplete)
 
 
 def complete_run_or_row(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of rows, each of which is all of its seeds, and folders of runs."""
-    return [*complete_system(ctx, incomplete), *complete_run(ctx, incomplete)]
+    """Names of rows, each of which is all of its seeds, as far as a shell leaves them whole; and folders of runs."""
+    rows = sorted({model for model, variant in _systems(ctx) if not variant})
+    return [*_offers(rows, incomplete), *complete_run(ctx, incomplete)]
+
+
+def _systems(ctx: typer.Context) -> set[tuple[str, str]]:
+    """Of each run the model, and what was changed of it."""
+    from bench.runs.outline import outlines
+
+    with suppress(BenchError, OSError):
+        return {(one.model, one.variant) for one in outlines(_out(ctx)) if not isinstance(one, str)}
+    return set()
 
 
 def complete_models(incomplete: str) -> list[str]:
@@ -99,6 +104,14 @@ def complete_rule(incomplete: str) -> list[str]:
     from bench.label_share import RULES
 
     return _offers(RULES, incomplete)
+
+
+def complete_profile(incomplete: str) -> list[str]:
+    """SLURM profiles by name; a file is completed by the shell."""
+    from bench.slurm.profiles import profile_folders
+
+    names = {file.stem for folder in profile_folders() for file in folder.glob("*.toml")}
+    return _offers(sorted(names), incomplete)
 
 
 def complete_preset(incomplete: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.completion import complete_dataset, complete_preset
+from bench.cli.completion import complete_dataset, complete_preset, complete_profile
 from bench.cli.options import DEFAULT_OUT
 from bench.cli.requirements_table import print_requirements
 from bench.execution.requirements import Requirement, disk, gpu, threads
@@ -40,6 +40,7 @@ def doctor(
             metavar="PROFILE",
             help="Have a job of this SLURM profile look at its node, wait for it, and say what is missing there: a "
             "TOML file, or a name in slurm/profiles. Exit status 1 where something is.",
+            autocompletion=complete_profile,
         ),
     ] = None,
     dataset: Annotated[

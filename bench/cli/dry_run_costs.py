@@ -43,8 +43,9 @@ def costs_of(
     else:
         left = sum(not is_done(run) for _, plans in planned for run in plans)
         local = how.launcher is Launch.LOCAL
-        at_once = left if local else 1
-        torch.set_num_threads(divide(find_cores(), at_once, how.jobs, how.gpus_per_run, how.runs_per_gpu)[1])
+        # What shares a GPU on a cluster need not find one here.
+        at_once, sharing = (left, how.runs_per_gpu) if local else (1, 1)
+        torch.set_num_threads(divide(find_cores(), at_once, how.jobs, how.gpus_per_run, sharing)[1])
         pace_of, where = _probed(stand_ins, on_probe), f"probed here: {device_name()}"
         if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
             where += ", without compile"

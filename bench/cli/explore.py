@@ -104,7 +104,10 @@ def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:
     Raises UsageError where there is none, or are more than a page holds.
     """
     from bench.errors import UsageError, plural
+    from bench.runs.archive import nothing_planned
 
+    if not views:
+        raise UsageError(nothing_planned(out))
     cells = _first_finished(views)
     if not cells:
         raise UsageError(f"no finished run in {out} (`bench status --out {out}` says where they stand)")

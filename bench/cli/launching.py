@@ -96,8 +96,12 @@ def _trackers(asked: str | None, before: Submission | None) -> tuple[str, ...]:
     """The trackers that are told of runs. Raises UsageError, also where the package of one is not here."""
     from bench.tracking.choice import asked_trackers, check_installed, parse_trackers
 
-    of_before = tuple(before.track) if before else asked_trackers()
-    names = of_before if asked is None else parse_trackers(asked)
+    if asked is not None:
+        names = parse_trackers(asked)
+    elif before:
+        names = tuple(before.track)
+    else:
+        names = asked_trackers()
     check_installed(names)
     return names
 

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.completion import complete_pairs, complete_trackers
+from bench.cli.completion import complete_pairs, complete_profile, complete_trackers
 
 if TYPE_CHECKING:
     from bench.inference.trust import Trust
 
 ProfileOption = Annotated[
     str | None,
-    typer.Option(help="What a SLURM job asks for: a TOML file, or a name in slurm/profiles (see slurm/README.md)."),
+    typer.Option(
+        help="What a SLURM job asks for: a TOML file, or a name in slurm/profiles (see slurm/README.md).",
+        autocompletion=complete_profile,
+    ),
 ]
 
 WaitOption = Annotated[

@@ -41,8 +41,10 @@ def push(
     """
     from bench.cli.chosen_runs import folders_of
     from bench.errors import UsageError, plural
+    from bench.hub import upload
     from bench.hub.card import Said, card_text, cell_of
 
+    upload.check_repository(repository)
     folders = folders_of(runs, out)
     cell = cell_of(folders)
     if cell.errors:
@@ -52,10 +54,10 @@ def push(
         content = card_text(cell, Said(license, hub_dataset, base_model), name).encode()
     elif license or hub_dataset or base_model:
         raise UsageError("--card: it says by itself what --license, --hub-dataset and --base-model say")
+    elif not card.is_file():
+        raise UsageError(f"--card {card}: there is no such file")
     else:
         content = card.read_bytes()
-    from bench.hub import upload
-
     files = upload.uploads_of(folders, content)
     total = plural(sum(file.size for file in files), "byte")
     if dry_run:

@@ -21,6 +21,7 @@ from bench.experiment.variants import Variant, split_models, variants_of, why_no
 from bench.interface import SETTINGS
 from bench.registry import LOSS, find, find_loss, registered
 from bench.runs.settings import WITH_SHARES, RunSetting, by_share, parts_of
+from bench.tracking.choice import parse_trackers
 
 DEFAULT_ENCODER = "roberta-large"
 SAMPLE = "sample"
@@ -220,8 +221,13 @@ def make_experiments(typed: CommandLine) -> list[Experiment]:
 def trackers_in(config: str | Path | None) -> list[str] | None:
     """The trackers that a configuration file names, or what it extends; None where none does. Raises UsageError."""
     top = _layers(str(config), Path())[0] if config else []
-    named = [layer.options.track for layer in top if isinstance(layer.options, ConfigFile)]
-    return next((names for names in reversed(named) if names is not None), None)
+    for layer in reversed(top):
+        if isinstance(layer.options, ConfigFile) and layer.options.track is not None:
+            try:
+                return list(parse_trackers(",".join(layer.options.track)))
+            except UsageError as error:
+                raise UsageError(f"{layer.origin}: track: {error}") from None
+    return None
 
 
 def _experiment(layers: Sequence[_Layer]) -> Experiment:

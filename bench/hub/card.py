@@ -98,6 +98,12 @@ class Said:
     dataset: str | None = None
     base_model: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for what no data set or model of the Hub can be called."""
+        for option, name in (("--hub-dataset", self.dataset), ("--base-model", self.base_model)):
+            if name is not None and not HUB_ID.fullmatch(name):
+                raise UsageError(f"{option} {name!r}: nothing on the Hub has such a name; expected OWNER/NAME")
+
 
 NOTHING_SAID = Said()
 

@@ -48,6 +48,20 @@ class Pushed:
     kept_readme: bool
 
 
+def check_repository(name: str) -> None:
+    """Raise UsageError where the Hub could have no repository of this name."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    wrong = f"{name!r} is no name of a repository on the Hub, OWNER/NAME"
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise UsageError(f"{wrong}: {error}") from None
+    if "/" not in name:
+        raise UsageError(wrong)
+
+
 def uploads_of(folders: Sequence[RunFolder], card: bytes) -> list[Upload]:
     """The files of finished runs, and their card. Raises UsageError where the model of one is not what was written."""
     files = [Upload(README, card)]

@@ -18,7 +18,7 @@ from lzma import LZMAError
 from pathlib import Path
 
 from bench.errors import BenchError, UsageError
-from bench.filesystem import home, naming, write_atomically
+from bench.filesystem import home, naming, tell_made_again, write_atomically
 from bench.runs.run_folder import PLAN, RECORD, RunFolder, run_folders
 
 ARCHIVE = "records.tar.xz"
@@ -34,16 +34,20 @@ Files = dict[str, dict[str, bytes]]
 def archived_runs(out: Path) -> list[RunFolder]:
     """The runs in the archive of an output folder, by name; none where it has no archive.
 
-    They are unpacked once, under BENCH_HOME. Raises BenchError for an archive that is damaged, or is none.
+    They are unpacked once, under BENCH_HOME; a file there that is gone or another by now is made again, and told.
+    Raises BenchError for an archive that is damaged, or is none.
     """
     path = out / ARCHIVE
     if not path.is_file():
         return []
     content = path.read_bytes()
+    files = _files_in(path, content)
     unpacked = home() / "records" / hashlib.sha256(content).hexdigest()[:32]
-    if not unpacked.is_dir():
-        _unpack(_files_in(path, content), unpacked)
-    return [RunFolder(unpacked, folder.name) for folder in sorted((unpacked / "runs").glob("*/"))]
+    if unpacked.is_dir():
+        _make_again(files, unpacked)
+    else:
+        _unpack(files, unpacked)
+    return [RunFolder(unpacked, run) for run in sorted(files)]
 
 
 def all_runs(out: Path) -> list[RunFolder]:
@@ -61,7 +65,10 @@ def all_runs(out: Path) -> list[RunFolder]:
 def nothing_planned(out: Path) -> str:
     """What to say of an output folder in whose `runs/` there is nothing."""
     if (out / ARCHIVE).is_file():
-        return f"{out} has an archive of records and no runs of its own: `bench table`, `compare` and `report` read it"
+        return (
+            f"{out} has an archive of records and no runs of its own: `bench table`, `compare`, `report` and `audit` "
+            "read it"
+        )
     return f"nothing has been planned in {out} (`bench run` does; --out says where)"
 
 
@@ -122,6 +129,18 @@ def _files_in(path: Path, content: bytes) -> Files:
     except (tarfile.TarError, LZMAError, EOFError) as error:
         raise BenchError(f"{path}: not an archive of records, or damaged ({error})") from error
     return files
+
+
+def _make_again(files: Files, folder: Path) -> None:
+    """Write what the unpacked files lack: a cluster that clears old files away leaves folders without some of them."""
+    damaged = []
+    for run, of_run in files.items():
+        for name, content in of_run.items():
+            path = folder / "runs" / run / name
+            if not path.is_file() or path.read_bytes() != content:
+                write_atomically(path, content)
+                damaged.append(path)
+    tell_made_again(damaged)
 
 
 def _unpack(files: Files, folder: Path) -> None:

@@ -88,10 +88,10 @@ def _alike(one: Resources, other: Resources) -> bool:
 def acceptance(profile: Profile, out: Path) -> Iterator[Requirement]:
     """Whether SLURM would take a job of each stage as it is, and when it would start it. Submits nothing.
 
-    Raises SchedulerError where SLURM does not answer: then no profile is to blame.
+    Raises SchedulerError where SLURM does not answer.
     """
     check_submittable(out)
-    queued_jobs()
+    queued_jobs()  # raises where SLURM does not answer: no profile is at fault for that
     folder = out.absolute() / "slurm" / "doctor"
     folder.mkdir(parents=True, exist_ok=True)
     for kind, resources in profile.kinds():

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from bench.errors import UsageError, plural, unknown
+from bench.experiment.values import shown
 from bench.installed import installed_folders
 from bench.registry import registered
 from bench.scratch import SCRATCH
@@ -55,6 +56,16 @@ def _megabytes(value: Any) -> int:
     return round(float(amount[1]) * {"m": 1, "g": 1024, "t": 1024**2}[amount[2].lower()])
 
 
+def _no_flag(value: Any) -> Any:
+    if isinstance(value, bool):  # pydantic takes true for 1
+        raise ValueError("expected a number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_flag), Field(gt=0)]
+NotNegative = Annotated[int, BeforeValidator(_no_flag), Field(ge=0)]
+
+
 class Resources(BaseModel):
     """What one job asks for. `time` is held in minutes, `memory` in MB.
 
@@ -73,15 +84,15 @@ class Resources(BaseModel):
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    gpus: Annotated[int, Field(ge=0)] = 1
-    gpus_per_run: Annotated[int, Field(gt=0)] = 1
-    nodes: Annotated[int, Field(gt=0)] = 1
-    runs_per_gpu: Annotated[int, Field(gt=0)] = 1
-    cpus: Annotated[int, Field(gt=0)] = 4
+    gpus: NotNegative = 1
+    gpus_per_run: Count = 1
+    nodes: Count = 1
+    runs_per_gpu: Count = 1
+    cpus: Count = 4
     memory: Annotated[int, BeforeValidator(_megabytes), Field(gt=0)] = 32 * 1024
     time: Annotated[int, BeforeValidator(_minutes), Field(gt=0)] = 24 * 60
-    array_parallelism: Annotated[int, Field(gt=0)] = 16
-    warning_seconds: Annotated[int, Field(ge=0)] = 120
+    array_parallelism: Count = 16
+    warning_seconds: NotNegative = 120
     setup: tuple[str, ...] = ()
     container: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     python: Annotated[str, Field(min_length=1)] | None = None
@@ -147,15 +158,15 @@ class Profile(BaseModel):
     packed_slowdown: how many times as long a run takes beside the others of its GPU, where that was measured.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     all: dict[str, Any]
     stages: dict[Section, dict[str, Any]] = {}
     models: dict[str, dict[str, Any]] = {}
-    array_size: Annotated[int, Field(gt=0)] = 1000
-    seconds_per_document: dict[str, Annotated[float, Field(gt=0)]] = {}
-    packed_slowdown: Annotated[float, Field(ge=1)] | None = None
+    array_size: Count = 1000
+    seconds_per_document: dict[str, Annotated[float, BeforeValidator(_no_flag), Field(gt=0)]] = {}
+    packed_slowdown: Annotated[float, BeforeValidator(_no_flag), Field(ge=1)] | None = None
 
     def with_runs_per_gpu(self, runs: int) -> Profile:
         """The same, with so many runs on a GPU whatever the job is. Raises UsageError where that cannot be."""
@@ -223,6 +234,8 @@ def load_profile(name: str, folders: tuple[Path, ...] | None = None) -> Profile:
         return make_profile(path.stem, tomllib.loads(path.read_text(encoding="utf-8-sig")), str(path))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: a folder, expected a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
 
@@ -265,12 +278,14 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
 def _problems_of_model(profile: Profile, name: str, before: Sequence[str]) -> Iterator[str]:
     """What is wrong with a model's part of a profile. before: what is wrong with the rest."""
     known = sorted(registered())
-    place, own, _ = name.rpartition(":")
+    place, own, cls = name.rpartition(":")
     if not own and name not in known:
         yield (
             f"models.{name}: no such model.{_meant(name, known)} "
             f'There are {", ".join(known)}; your own: "./my_model.py:MyModel"'
         )
+    elif own and not cls.isidentifier():
+        yield f"models.{name}: {cls!r} is no class: what is said of a model is said of all its variants"
     elif place.endswith(".py") and not Path(place).expanduser().is_file():
         yield f"models.{name}: no file {place} here"
     table = profile.models[name]
@@ -294,15 +309,17 @@ def _is(name: str, model: str) -> bool:
 def _problems(error: ValidationError, prefix: str) -> list[str]:
     problems = []
     for detail in error.errors():
-        place, message = detail["loc"], detail["msg"].removeprefix("Value error, ")
+        place, message, found = detail["loc"], detail["msg"].removeprefix("Value error, "), detail["input"]
+        value = ""
         if detail["type"] == "extra_forbidden":
             message = _no_such_setting(str(place[-1]), prefix)
         elif place[:1] == ("extra",) and len(place) > 2:
             # Of a value that has none of several types, pydantic tells once for each that it has not.
             place = place[:2]
-            found = json.dumps(detail["input"], default=str)
-            message = f"expected a text, a whole number, true or false, found {found}"
-        key = (prefix + ".".join(str(part) for part in place)).rstrip(".")
+            message = f"expected a text, a whole number, true or false, found {json.dumps(found, default=str)}"
+        elif place and isinstance(found, str | int | float):
+            value, message = f" = {shown(found)}", message.replace("valid tuple", "valid list")
+        key = (prefix + ".".join(str(part) for part in place)).rstrip(".") + value
         problems.append(f"{key}: {message}" if key else message)
     return list(dict.fromkeys(problems))
 

@@ -65,4 +65,4 @@ def check_installed(names: Sequence[str]) -> None:
                 wrong[str(requirement)] = f"{name} is version {found}, expected {requirement.specifier}"
     if wrong:
         command = " ".join(["pip install", *(f"'{requirement}'" for requirement in wrong)])
-        raise UsageError(f"--track {','.join(names)}: {'; '.join(wrong.values())}. This brings it: {command}")
+        raise UsageError(f"tracking by {', '.join(names)}: {'; '.join(wrong.values())}. This brings it: {command}")

@@ -41,6 +41,14 @@ def test_where_several_runs_are_taken_rows_are_offered_too(command, runs, comple
     assert complete(f"bench {command} b") == ["beta", runs[2].folder]
 
 
+def test_a_model_whose_rows_have_other_names_is_offered_where_it_is_understood_alone(complete, tmp_path, monkeypatch):
+    plan = made_records.plan("alpha").model_copy(update={"variant": "layers=2"})
+    made_records.write(tmp_path / "results", plan, [[1, 2, 4, 0]])
+    monkeypatch.chdir(tmp_path)
+    assert complete("bench remove a") == [plan.folder]
+    assert complete("bench compare a") == ["alpha"]
+
+
 def test_the_output_folder_is_the_one_that_is_named(runs, complete, tmp_path):
     assert complete(f"bench logs --out {tmp_path / 'nothing'} ") == []
     assert complete(f"bench compare --out {tmp_path / 'results'} ") == ["alpha", "beta"]
@@ -63,6 +71,7 @@ def test_names_that_are_registered_are_offered(complete, small_home, monkeypatch
     assert complete("bench run --config table3") == ["table3"]
     assert complete("bench losses show atg") == ["atgl"]
     assert complete("bench data stats sam") == complete("bench data thin sam") == ["sample"]
+    assert complete("bench run --profile a") == complete("bench doctor --on a") == ["a100"]
     assert complete("bench models show ttm") == ["ttmre", "ttmre-released"]
 
 

@@ -143,7 +143,7 @@ def test_a_bad_profile_is_refused_before_anything_is_planned(run, tmp_path, out)
     path.write_text("memory = 12")
     status, _, error = run("--profile", path)
     assert status == 2
-    assert "memory: an amount of memory is" in error
+    assert "memory = 12: an amount of memory is" in error
     assert not out.exists()
 
 
@@ -527,6 +527,15 @@ def test_runs_that_share_a_gpu_are_told_as_they_are_submitted(run, profile, slur
     assert "array 100: 1 x distant (2 runs, up to 2 share one), 180 min" in printed
     assert "submitted 2 jobs with the profile 'mine'" in printed
     assert {submission.profile.resources("human").runs_per_gpu for submission in submissions(out)} == {5}
+
+
+def test_what_they_cost_is_estimated_where_no_gpu_is(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    (tmp_path / "no_figures.toml").write_text('time = "1h"')
+    options = ("--runs-per-gpu", "2", "--dry-run", "--estimate")
+    status, printed, _ = run("--profile", tmp_path / "no_figures.toml", *options)
+    assert status == 0
+    assert "with up to 2 runs on a GPU: GPU time" in printed
 
 
 @pytest.mark.parametrize(

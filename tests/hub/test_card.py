@@ -54,6 +54,12 @@ def test_what_somebody_says_is_in_the_metadata(tmp_path):
     assert {of.dataset_type for of in card.data.eval_results} == {"owner/Re-DocRED"}
 
 
+@pytest.mark.parametrize("said", [{"dataset": "hf://a/b"}, {"dataset": ""}, {"base_model": "two words/x"}])
+def test_what_nothing_on_the_hub_can_be_called_is_refused(said: dict[str, str]):
+    with pytest.raises(UsageError, match="nothing on the Hub has such a name; expected OWNER/NAME"):
+        Said(**said)
+
+
 def test_a_data_set_of_the_hub_is_linked_to_where_it_is_the_one_that_was_evaluated_on(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     register(tmp_path / "files", "d")

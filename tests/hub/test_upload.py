@@ -185,6 +185,14 @@ def test_runs_that_are_not_finished_or_damaged_are_not_sent(hub, bench, tmp_path
 
 
 def test_what_is_no_name_of_a_repository_is_told(hub, out, bench):
-    status, _, error = bench("push", names(out)[0], "a/b/c", "--out", out)
-    assert status == 1
-    assert "a/b/c: no name of a repository, OWNER/NAME" in error
+    for name in ("a/b/c", "alone", "two words/x"):
+        status, _, error = bench("push", names(out)[0], name, "--out", out, "--dry-run")
+        assert status == 2
+        assert f"{name!r} is no name of a repository on the Hub, OWNER/NAME" in error
+
+
+def test_a_card_of_ones_own_that_is_not_there_is_told(out, bench, tmp_path):
+    for card in (tmp_path, tmp_path / "none.md"):
+        status, _, error = bench("push", names(out)[0], REPOSITORY, "--card", card, "--out", out, "--dry-run")
+        assert status == 2
+        assert f"--card {card}: there is no such file" in error

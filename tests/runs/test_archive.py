@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -95,7 +96,23 @@ def test_a_record_that_was_changed_in_an_archive_is_damaged(out: Path, tmp_path:
     record.write_text(record.read_text().replace('"correct": [60]', '"correct": [61]'))
     write_archive(tmp_path / ARCHIVE, run_folders(out))
     assert [len(values) for _, values, _ in scores(tmp_path)] == [1]
-    assert "damaged, and in no mean: 1 run" in capsys.readouterr().err
+    assert f"in no mean: 1 run (in {tmp_path / ARCHIVE}: {plan('one', 0).folder})" in capsys.readouterr().err
+    write_archive(out / ARCHIVE, [])
+    assert [len(values) for _, values, _ in scores(out)] == [1]
+    assert f"in no mean: 1 run (`bench status --out {out}` says which)" in capsys.readouterr().err
+
+
+def test_what_was_unpacked_and_is_gone_or_changed_since_is_made_again(out: Path, home: Path, capsys):
+    write_archive(out / ARCHIVE, run_folders(out))
+    first, second, *_ = archived_runs(out)
+    before = [path.read_bytes() for path in (first.path / "run.json", second.path / "record.json")]
+    shutil.rmtree(first.path)
+    (second.path / "record.json").write_text("{}")
+    assert archived_runs(out)[0].path == first.path
+    assert [path.read_bytes() for path in (first.path / "run.json", second.path / "record.json")] == before
+    assert "and 2 more there: not what was written (checksum); made again" in capsys.readouterr().err
+    archived_runs(out)
+    assert not capsys.readouterr().err
 
 
 def packed(*members: tuple[str, bytes]) -> bytes:

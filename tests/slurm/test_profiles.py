@@ -62,7 +62,12 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
         profile(tmp_path, 'memry = "8GB"\ntime = 90\ncpus = 0\n[stages.distant]\nmemory = "lots"')
     lines = str(error.value).splitlines()
     assert lines[0] == f"{tmp_path}/mine.toml: 4 problems in this SLURM profile"
-    assert [line.strip().partition(":")[0] for line in lines[1:]] == ["cpus", "time", "memry", "stages.distant.memory"]
+    assert [line.strip().partition(":")[0] for line in lines[1:]] == [
+        "cpus = 0",
+        "time = 90",
+        "memry",
+        "stages.distant.memory = 'lots'",
+    ]
     assert '"90m", "12h"' in lines[2]
     assert "memory" in lines[3]
 
@@ -77,8 +82,12 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
             r"stages\.distant\.?: runs_per_gpu = 5, gpus_per_run = 2",
         ),
         ("runs_per_gpu = 5\nnodes = 2", "runs_per_gpu = 5, nodes = 2: several runs share one GPU"),
-        ("runs_per_gpu = 0", "runs_per_gpu: "),
-        ("packed_slowdown = 0.5", "packed_slowdown: "),
+        ("runs_per_gpu = 0", "runs_per_gpu = 0: Input should be greater than 0"),
+        ("nodes = true", "nodes = True: expected a number"),
+        ('container = "apptainer exec"', "container = 'apptainer exec': Input should be a valid list"),
+        ("packed_slowdown = 0.5", "packed_slowdown = 0.5: Input should be greater than or equal to 1"),
+        ("packed_slowdown = inf", "packed_slowdown = inf: Input should be a finite number"),
+        ("[seconds_per_document]\nall = nan", "all = nan: Input should be a finite number"),
         ('[stages.humn]\ntime = "1h"', "'human', 'distant', 'ext' or 'evaluation'"),
         ("[extra]\narray = '0-3'", "extra may not set array"),
         ("scrach = '/tmp'", r"scrach: no such setting\. Did you mean 'scratch'\?"),
@@ -120,6 +129,11 @@ def test_a_profile_here_comes_before_one_of_the_same_name_elsewhere(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"none\.toml: no such file"):
         load_profile(str(tmp_path / "none.toml"))
+
+
+def test_a_folder_is_no_profile(tmp_path):
+    with pytest.raises(UsageError, match="a folder, expected a TOML file"):
+        load_profile(str(tmp_path), ())
 
 
 def test_an_installation_without_a_checkout_has_its_profiles(tmp_path, monkeypatch):
@@ -223,10 +237,14 @@ def test_what_is_said_of_a_model_wins_over_its_stage_and_all(tmp_path, monkeypat
             r"models\.ttmre\.memry: no such setting\. Did you mean 'memory'\? There are account, ",
         ),
         ('[models.ttmre]\nhuman = "1GB"', r"models\.ttmre\.human: expected a table, \[models\.ttmre\.human\]"),
-        ('[models.ttmre.distant]\ntime = "soon"', r'models\.ttmre\.distant\.time: a time is "90m"'),
+        ('[models.ttmre.distant]\ntime = "soon"', r"models\.ttmre\.distant\.time = 'soon': a time is \"90m\""),
         ('[models."./none.py:Mine"]\ntime = "1h"', r"no file \./none\.py here"),
         ('time = "10m"\n[models.ttmre]\nwarning_seconds = 600', r"models\.ttmre: warning_seconds = 600 is not before"),
-        ("models = 3", "models: Input should be a valid dictionary"),
+        (
+            '[models."ttmre:layers=2"]\nmemory = "9GB"',
+            "'layers=2' is no class: what is said of a model is said of all its",
+        ),
+        ("models = 3", "models = 3: Input should be a valid dictionary"),
     ],
 )
 def test_what_cannot_be_said_of_a_model_is_refused(text, said, tmp_path):

@@ -186,6 +186,10 @@ def test_the_command_line_goes_before_the_environment(monkeypatch):
     monkeypatch.delenv(VARIABLE)
     assert launching(options()).track == ()
     assert launching(options("recorder, recorder")).track == ("recorder",)
+    monkeypatch.setenv(VARIABLE, "recordr")
+    assert launching(options("none")).track == ()
+    with pytest.raises(UsageError, match="BENCH_TRACK: unknown tracker 'recordr'"):
+        launching(options())
 
 
 def test_a_file_names_trackers_for_all_its_experiments(tmp_path):
@@ -201,7 +205,7 @@ def test_the_trackers_of_a_file_are_those_of_its_run(bench, tmp_path, monkeypatc
     (tmp_path / "a.toml").write_text('models = ["atlop"]\ntrack = ["tensorbord"]\n')
     status, _, error = bench("run", "--config", tmp_path / "a.toml", "--dry-run")
     assert status == 2
-    assert "unknown tracker 'tensorbord'. Did you mean 'tensorboard'?" in error
+    assert f"{tmp_path / 'a.toml'}: track: unknown tracker 'tensorbord'. Did you mean 'tensorboard'?" in error
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def scan(path: Path, relations: Collection[str] | None = None, repeated_titles: 
 
 
 class _NotReadableError(Exception):
-    """A file that is no Parquet and no Arrow file, or not a whole one."""
+    """A file that is no Parquet and no Arrow file, or not a whole one, or has values that cannot be read."""
 
 
 def _whole(path: Path, sources: list[Source]) -> Source:
@@ -91,7 +91,7 @@ def _items(file: Path, labelled: bool) -> Iterator[Any]:
     for batch in _batches(file):
         if decoders is None:
             decoders = _decoders(batch.schema)
-        for row in batch.to_pylist():
+        for row in _rows(batch):
             for column, decode in decoders.items():
                 row[column] = decode(row[column])
             yield _as_docred(row, labelled)
@@ -101,7 +101,7 @@ def _has_labels(file: Path) -> bool:
     """Whether any document of a file has a label; looks no further than the first that has."""
     try:
         for batch in _batches(file, LABELS):
-            for labels in batch.column(0).to_pylist():
+            for labels in (row[LABELS] for row in _rows(batch)):
                 if any(labels.values()) if isinstance(labels, dict) else labels:
                     return True
     except _NotReadableError:  # which is said where its rows are read
@@ -134,6 +134,21 @@ def _batches(file: Path, column: str | None = None) -> Iterator[pa.RecordBatch]:
             for first in range(0, batch.num_rows, ROWS):
                 rows = batch.slice(first, ROWS)
                 yield rows if column is None else rows.select([column])
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows as Python's objects. Raises _NotReadableError where it has none for a value: text that is no UTF-8, say."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except (ValueError, OverflowError):  # it says of what, but not where
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                column.to_pylist()
+            except (ValueError, OverflowError) as error:
+                reason = f"column {name!r}, of type {column.type}: a value that cannot be read ({error})"
+                raise _NotReadableError(reason) from None
+        raise
 
 
 @contextmanager

@@ -345,9 +345,11 @@ def encodable(text: str) -> bool:
 
 
 def short(value: object) -> str:
-    """A value as JSON, cut to 60 characters."""
+    """A value as JSON, cut to 60 characters; as Python writes it where JSON has no such values."""
     try:
         text = json.dumps(value, ensure_ascii=False)
+    except TypeError:  # bytes, say, or a date of a table
+        text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits, a list a thousand deep
         return "..."
     text = text if encodable(text) else json.dumps(value)

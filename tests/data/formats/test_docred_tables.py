@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,24 @@ def test_a_table_of_something_else_is_told_by_its_columns(tmp_path):
         "documents with the keys text, label: expected title, sents, vertexSet (and labels): no document has title, "
         "sents, vertexSet"
     )
+
+
+def test_values_that_json_does_not_have_are_told_like_others(tmp_path):
+    made = table(ITEMS)
+    for title in (b"bytes", datetime(2020, 1, 1), Decimal(1)):
+        titled = made.set_column(made.schema.get_field_index("title"), "title", pa.array([title] * len(made)))
+        problems = scan(save(titled, tmp_path / "a.parquet")).problems
+        assert {str(problem) for problem in problems} == {
+            f"document {number}: title = {title!r}: expected a string" for number in range(len(made))
+        }
+
+
+def test_text_that_is_no_utf_8_is_told_with_its_column(tmp_path):
+    made, bad = table(ITEMS), pa.array([b"\xff"] * len(ITEMS))
+    text = pa.Array.from_buffers(pa.string(), len(bad), bad.buffers())
+    titled = made.set_column(made.schema.get_field_index("title"), "title", text)
+    (problem,) = scan(save(titled, tmp_path / "a.parquet")).problems
+    assert problem.expected.startswith("column 'title', of type string: a value that cannot be read ('utf-8' codec")
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".arrow"])
