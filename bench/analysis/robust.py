@@ -7,6 +7,7 @@ in percent. They describe; what may be claimed of models rests on the tests of `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from scipy import special
 from bench.analysis.stats import CONFIDENCE, Array
 
 RESAMPLES = 5_000
+_MOST_AT_ONCE = 4_000_000
+"""Scores that are held at once while resamples are taken."""
 _TIE = 1e-9
 """Scores (percent) this close are equal, as in `bench.analysis.stats`."""
 
@@ -30,19 +33,31 @@ def interquartile_mean(scores: Array) -> Array:
     return middle.mean(axis=-1)
 
 
+def evenly(tasks: Sequence[Array]) -> Array:
+    """The scores of all tasks side by side, those of each task repeated until it has as many as any other.
+
+    tasks: of each task [..., n] scores, one per seed. So a task does not count for more because it has more seeds.
+    """
+    size = math.lcm(*(scores.shape[-1] for scores in tasks))
+    return np.concatenate([np.repeat(scores, size // scores.shape[-1], axis=-1) for scores in tasks], axis=-1)
+
+
 def interquartile_interval(
     tasks: Sequence[Array], resamples: int = RESAMPLES, confidence: float = CONFIDENCE, seed: int = 0
 ) -> tuple[float, float] | None:
     """The percentile interval of the interquartile mean of all scores together, seeds drawn anew within each task.
 
-    tasks: of each task [n] scores, one per seed. None where a task has a single seed. Of few seeds the interval is too
-    narrow: the lowest and the highest score that were seen are the furthest that it can reach.
+    tasks: of each task [n] scores, one per seed; each task counts as much as another (`evenly`). None where one has a
+    single seed. Of few seeds the interval is too narrow: the lowest and the highest score that were seen are the
+    furthest that it can reach.
     """
     if not tasks or min(map(len, tasks)) < 2:
         return None
     generator = np.random.default_rng(seed)
     drawn = [scores[generator.integers(len(scores), size=(resamples, len(scores)))] for scores in tasks]
-    means = interquartile_mean(np.concatenate(drawn, axis=1))
+    at_once = max(1, _MOST_AT_ONCE // evenly(tasks).size)
+    parts = ([scores[i : i + at_once] for scores in drawn] for i in range(0, resamples, at_once))
+    means = np.concatenate([interquartile_mean(evenly(part)) for part in parts])
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 

@@ -18,6 +18,8 @@ from bench.nn.encoder_source import saved_encoder
 from bench.report.figures.memory import memory_figures
 from bench.report.figures.projection import principal
 from bench.report.figures.trained_memory import project
+from bench.runs.archive import ARCHIVE, write_archive
+from bench.runs.run_folder import run_folders
 from bench.runs.stage_folder import stage_folder
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -68,8 +70,17 @@ def test_a_model_that_is_gone_is_told(trained: Path, tmp_path: Path, monkeypatch
     (system,) = [system for system in systems_of(load_cells(trained)) if system.plan.model == "ttmre"]
     with pytest.raises(BenchError, match="cannot be used"):
         project(tmp_path, system.plan)
+    for folder in run_folders(trained):
+        (tmp_path / "runs" / folder.name).mkdir(parents=True)
     _, (problem,) = memory_figures(tmp_path, [system])
     assert "is not drawn: its model cannot be used" in problem
+
+
+def test_of_an_archive_which_has_no_weights_nothing_is_said(trained: Path, tmp_path: Path, monkeypatch):
+    archive = tmp_path / "archive"
+    write_archive(archive / ARCHIVE, run_folders(trained))
+    monkeypatch.setattr("bench.report.figures.memory.kept_projection", lambda key: None)
+    assert memory_figures(archive, systems_of(load_cells(archive))) == ([], [])
 
 
 def test_a_figure_of_the_same_points_is_the_same_whatever_sign_the_solver_gives():

@@ -64,6 +64,27 @@ def test_over_several_conditions_stand_the_systems_that_have_all_of_them(tmp_pat
     assert drawn.alt == "one: 4 runs; two: 4 runs"
 
 
+def test_a_condition_counts_for_no_more_because_it_has_more_seeds(tmp_path: Path):
+    for setting, easy, hard in (("human", [60, 60, 60], [61, 61]), ("ext", [20, 20], [21, 21, 21])):
+        runs(tmp_path, "one", easy, setting=setting)
+        runs(tmp_path, "two", hard, setting=setting)
+    first, second = next(robust_tables(groups_of(tmp_path), 6)).rows
+    assert [cell.text for cell in first.cells[:4]] == ["two", "5", "41.00", "41.00"]
+    assert [cell.text for cell in second.cells[:4]] == ["one", "5", "40.00", "40.00"]
+    assert [cell.text for cell in second.cells[5:]] == ["1.00", "2 of 2"]
+
+
+def test_one_system_with_conditions_of_its_own_takes_nothing_from_what_others_share(tmp_path: Path):
+    for setting in ("human", "ext", "distant"):
+        runs(tmp_path, "one", [60, 61], setting=setting)
+        if setting != "distant":
+            runs(tmp_path, "two", [50, 70], setting=setting)
+    shared = shared_conditions(scores_of(groups_of(tmp_path)))
+    assert shared is not None
+    assert {condition.setting for condition in shared[0]} == {"human", "ext"}
+    assert set(shared[1]) == {"one", "two"}
+
+
 def test_a_profile_falls_from_all_runs_to_none():
     one, two = profiles({"one": np.array([60.0, 61.0]), "two": np.array([50.0, 70.0])})
     for profile in (one, two):

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
+from bench.analysis.robust import evenly
 from bench.analysis.systems import Condition, System, by_condition, most_rows_first
 from bench.errors import plural
 from bench.label_share import shown_percent
@@ -138,18 +137,20 @@ def _profiles(groups: Sequence[tuple[Condition, Sequence[System]]]) -> Iterator[
     if (shared := shared_conditions(scores)) is not None:
         conditions, of = shared
         heading, over = f"{len(conditions)} conditions", "; ".join(map(str, conditions))
-        runs = {name: np.concatenate([of[name][condition] for condition in conditions]) for name in of}
+        over += " (each counts alike, however many seeds it has)"
+        tasks = {name: [of[name][condition] for condition in conditions] for name in of}
     elif groups:
         heading = over = groups[0][0].heading
-        runs = {name: of[groups[0][0]] for name, of in scores.items() if groups[0][0] in of}
-    if not groups or len(runs) < 2:
+        tasks = {name: [of[groups[0][0]]] for name, of in scores.items() if groups[0][0] in of}
+    if not groups or len(tasks) < 2:
         return
+    runs = {name: evenly(of_name) for name, of_name in tasks.items()}
     for part, some in enumerate(_parts(profiles(runs), PANELS)):
         yield Drawn(
             "robust", f"profiles-{heading}-{part}", f"Performance profiles: {heading}",
             f"The share of runs with more than a given test F1, of all seeds of {over}. A line that is further up and "
             "to the right is of better runs.",
-            "; ".join(f"{p.name}: {len(runs[p.name])} runs" for p in some),
+            "; ".join(f"{p.name}: {sum(map(len, tasks[p.name]))} runs" for p in some),
             Drawing("performance_profiles", (some,)),
         )  # fmt: skip
 

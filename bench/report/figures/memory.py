@@ -17,6 +17,7 @@ from bench.report.figures.collect import Drawn
 from bench.report.figures.files import Drawing
 from bench.report.figures.projection import DOCUMENTS, Projection, keep_projection, kept_projection
 from bench.runs.plan import RunPlan
+from bench.runs.run_folder import RunFolder
 
 MOST = 3
 """Runs that are drawn; the first seed of each."""
@@ -47,6 +48,8 @@ def memory_figures(
 
 
 def _read(out: Path, plan: RunPlan, trust: Trust) -> Projection | None:
+    if not RunFolder.of(out, plan).path.is_dir():
+        return None  # a run of an archive, which has no weights
     from bench.report.figures.trained_memory import project  # seconds of imports, which a kept one does not take
 
     projection = project(out, plan, trust)

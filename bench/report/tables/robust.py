@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from bench.analysis.comparison import Question, counted_alike
-from bench.analysis.robust import improvement, interquartile_interval, interquartile_mean, probability_of_improvement
+from bench.analysis.robust import (
+    evenly,
+    improvement,
+    interquartile_interval,
+    interquartile_mean,
+    probability_of_improvement,
+)
 from bench.analysis.stats import Array, summarize
 from bench.analysis.systems import Condition, System
 from bench.points import points
@@ -52,13 +59,12 @@ def robust_tables(groups: Sequence[tuple[Condition, Sequence[System]]], most: in
 def shared_conditions(scores: Scores) -> tuple[list[Condition], Scores] | None:
     """Two conditions or more, and two systems or more that have scores in all of them; None where there are none.
 
-    The conditions are those of the system that has most of them, and the systems all that have these.
+    The conditions are the most that two systems share, and the systems all that have these.
     """
-    if not scores:
-        return None
-    conditions = max((list(of) for of in scores.values()), key=len)
+    pairs = combinations(scores.values(), 2)
+    conditions = max(([condition for condition in a if condition in b] for a, b in pairs), key=len, default=[])
     systems = {name: of for name, of in scores.items() if set(conditions) <= of.keys()}
-    return (conditions, systems) if len(conditions) > 1 and len(systems) > 1 else None
+    return (conditions, systems) if len(conditions) > 1 else None
 
 
 def _of_condition(condition: Condition, scores: Mapping[str, Array]) -> Table:
@@ -87,7 +93,7 @@ def _over_all(conditions: Sequence[Condition], scores: Scores) -> Table:
     def all_of(name: str) -> list[Array]:
         return [scores[name][condition] for condition in conditions]
 
-    ranked = sorted(scores, key=lambda name: -float(interquartile_mean(np.concatenate(all_of(name)))))
+    ranked = sorted(scores, key=lambda name: -float(interquartile_mean(evenly(all_of(name)))))
     best, *others = ranked
     rows = [_row(best, all_of(best), ("", None), ("", None))]
     for name in others:
@@ -100,8 +106,9 @@ def _over_all(conditions: Sequence[Condition], scores: Scores) -> Table:
         name="robust-all",
         title=f"Robust measures: {len(conditions)} conditions together",
         caption=(
-            f"Test F1 of all seeds of {listed}. {_WHAT}P: how likely a seed of the first row is above one of this, a "
-            "mean over the conditions, and in how many of them that is more likely than not."
+            f"Test F1 of all seeds of {listed}. Each condition counts alike, however many seeds it has. {_WHAT}P: how "
+            "likely a seed of the first row is above one of this, a mean over the conditions, and in how many of them "
+            "that is more likely than not."
         ),
         columns=_columns("P(first > this)", "More likely in"),
         rows=tuple(rows),
@@ -116,13 +123,13 @@ def _columns(*last: str) -> tuple[Column, ...]:
 
 
 def _row(name: str, tasks: Sequence[Array], *last: tuple[str, float | None]) -> TableRow:
-    scores = np.concatenate(tasks)
+    scores, seeds = evenly(tasks), sum(map(len, tasks))
     summary, middle = summarize(scores.tolist()), float(interquartile_mean(scores))
     interval = interquartile_interval(tasks)
     std = "" if len(tasks) > 1 or summary.std is None else f" ± {points(summary.std)}"
     cells = [
         TableCell(name, name),
-        TableCell(str(len(scores)), len(scores)),
+        TableCell(str(seeds), seeds),
         TableCell(f"{points(summary.mean)}{std}", summary.mean),
         TableCell(points(middle), middle),
         TableCell(MISSING if interval is None else f"{points(interval[0])} to {points(interval[1])}"),
