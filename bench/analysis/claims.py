@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.analysis.comparison import ALPHA, Comparison, Test
 from bench.analysis.stats import detectable
-from bench.analysis.systems import same_encoder
+from bench.analysis.systems import System, same_encoder
 from bench.points import points
 
 Scope = Literal["both", "seeds", "documents"]
@@ -122,12 +122,22 @@ def _reservations(comparison: Comparison) -> list[str]:
             reservations += [f"{note}." for note in system.notes]
         elif system.plan.origin != "trained":
             reservations.append(f"What {system.name} was trained on and with is not known here.")
+        elif held := _held_fixed(system):
+            reservations.append(f"The seeds of {system.name} do not draw all that seeds do: {held} was held fixed.")
     for system in (comparison.a, comparison.b):
         counts = system.counts(comparison.question.split)
         if counts is not None and len(counts) > 1 and (counts == counts[:1]).all():
             reservations.append(f"All {len(counts)} seeds of {system.name} have the same counts on every document.")
     trained = [difference for difference in comparison.unlike if difference.kind != "evaluation"]
     return reservations + [f"They were trained with {difference}." for difference in trained]
+
+
+def _held_fixed(system: System) -> str:
+    """What of a system's seeds is the same for all of them: `order_seed=66`."""
+    last = system.plan.last
+    asked = last.training if last else None
+    fixed = {name: getattr(asked, name, None) for name in ("order_seed", "dropout_seed")}
+    return ", ".join(f"{name}={value}" for name, value in fixed.items() if value is not None)
 
 
 def _holds(comparison: Comparison, test: Test) -> bool:

@@ -10,9 +10,7 @@ from typing import Any
 
 from bench.execution.provenance import slurm_job
 from bench.processes import age
-
-STARTED = "BENCH_JOB_STARTED"
-"""Set by the batch script of a job: when it began, in seconds since 1970, before `setup` and a container."""
+from bench.runs.executions import STARTED
 
 
 class JobTime:

@@ -7,6 +7,9 @@ from typing import Any
 
 from bench.filesystem import read_json
 
+STARTED = "BENCH_JOB_STARTED"
+"""Set by the batch script of a SLURM job: when it began, in seconds since 1970, before `setup` and a container."""
+
 
 def provenance_path(folder: Path) -> Path:
     """The file in the folder of a run or a stage that says where and when it was computed."""

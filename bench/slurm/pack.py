@@ -15,9 +15,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.execution.job_time import STARTED
 from bench.execution.mps import sharing_gpus
 from bench.filesystem import read_checked, write_checked
+from bench.runs.executions import STARTED
 from bench.runs.interrupt import Interrupt
 from bench.runs.outline import outline_of
 from bench.runs.run_folder import RunFolder

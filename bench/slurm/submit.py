@@ -17,8 +17,8 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission, JobPaths
 
 from bench.errors import BenchError, UsageError, plural
-from bench.execution.job_time import STARTED
 from bench.locks import waiting_for
+from bench.runs.executions import STARTED
 from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import stage_folder, stage_is_done

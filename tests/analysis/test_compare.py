@@ -263,6 +263,25 @@ def test_the_same_predictions_are_called_the_same():
     assert "do not differ at all: the same counts on every document" in claim(one(cell("m"), cell("n")))
 
 
+def test_seeds_of_which_a_part_was_held_fixed_are_told():
+    def holding(of: Cell, **fixed: int) -> Cell:
+        plans = [
+            p.model_copy(
+                update={
+                    "stages": tuple(
+                        s.model_copy(update={"training": s.training.model_copy(update=fixed)}) for s in p.stages
+                    )
+                }
+            )
+            for p in of.plans
+        ]
+        return replace(of, plans=tuple(plans))
+
+    assert "held fixed" not in claim(one(GOOD, BAD))
+    text = claim(one(GOOD, holding(BAD, order_seed=0, dropout_seed=7)))
+    assert "The seeds of n do not draw all that seeds do: order_seed=0, dropout_seed=7 was held fixed." in text
+
+
 def test_one_seed_allows_no_claim_about_models():
     text = claim(one(cell("m", 0.75, seeds=1), cell("n", seeds=1, first=7)))
     assert text.startswith(

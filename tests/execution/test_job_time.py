@@ -9,7 +9,8 @@ from filelock import FileLock
 from small_experiments import execute, plans
 
 from bench.execution import job_time
-from bench.execution.job_time import STARTED, JobTime
+from bench.execution.job_time import JobTime
+from bench.runs.executions import STARTED
 from bench.runs.run_folder import RunFolder, announce
 from bench.runs.stage_folder import stage_folder
 

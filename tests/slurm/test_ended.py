@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from fake_slurm import finish_run, write_plan
@@ -261,3 +263,10 @@ def test_each_run_of_a_pack_that_may_not_go_back_says_why(end_pack, slurm, out):
     slurm.scontrol_fails("Access/permission denied")
     assert end_pack(STOPPED, STOPPED) == FAILED
     assert [bool(error(out, run)) for run in end_pack.runs] == [False, True, True]
+
+
+def test_what_a_batch_script_calls_at_the_end_loads_no_library_of_training():
+    """It runs in the memory that a job asks for, perhaps after that was too little."""
+    program = "import sys, bench.slurm.ended; print({'torch', 'transformers', 'numpy', 'submitit'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
