@@ -236,7 +236,7 @@ def test_explore_takes_runs_by_a_part_of_their_name_in_the_order_they_are_named(
 
 def test_explore_says_which_runs_there_are_when_it_cannot_choose(made, bench, tmp_path: Path):
     status, _, error = bench("explore", "--out", tmp_path / "nothing")
-    assert (status, error.startswith("bench: no finished run in")) == (2, True)
+    assert (status, error.startswith("bench: nothing has been planned in")) == (2, True)
     for i in range(7):
         explored_runs.write_run(tmp_path, open_dataset("tricky"), f"m{i}", 3)
     status, _, error = bench("explore", "--out", tmp_path)
