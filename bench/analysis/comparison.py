@@ -68,7 +68,7 @@ class Comparison:
     @property
     def comparable(self) -> bool:
         """Whether the scores were counted in the same way on the same documents."""
-        return not any(difference.kind == "evaluation" for difference in self.unlike)
+        return _are_comparable(self.unlike)
 
     def summary(self, system: System) -> Summary | None:
         """What one of the two scored; None without a finished seed."""
@@ -122,7 +122,11 @@ def compare(condition: Condition, question: Question, a: System, b: System) -> C
 
 def counted_alike(question: Question, a: System, b: System) -> bool:
     """Whether the scores of two systems of the records were counted in the same way on the same documents."""
-    return not any(difference.kind == "evaluation" for difference in _unlike(question, a, b))
+    return _are_comparable(_unlike(question, a, b))
+
+
+def _are_comparable(unlike: Sequence[Difference]) -> bool:
+    return not any(difference.kind == "evaluation" for difference in unlike)
 
 
 def _unlike(question: Question, a: System, b: System) -> list[Difference]:

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from bench.analysis.stats import CONFIDENCE, Array
+from bench.analysis.stats import CONFIDENCE, TIE, Array
 
 RESAMPLES = 5_000
 _MOST_AT_ONCE = 4_000_000
 """Scores that are held at once while resamples are taken."""
-_TIE = 1e-9
-"""Scores (percent) this close are equal, as in `bench.analysis.stats`."""
 
 
 def interquartile_mean(scores: Array) -> Array:
@@ -80,7 +78,7 @@ def probability_of_improvement(a: Array, b: Array) -> float:
     It is Mann and Whitney's U over n m.
     """
     differences = a[:, None] - b[None, :]
-    ties = np.abs(differences) < _TIE
+    ties = np.abs(differences) < TIE
     return float(np.mean(np.where(ties, 0.5, differences > 0)))
 
 

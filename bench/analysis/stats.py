@@ -42,7 +42,7 @@ EXACT_SPLITS = 200_000
 """Up to this many ways to divide the seeds, all of them are looked at (10 against 10 are 184,756)."""
 _CHUNK = 1_000
 """Resamples made at a time: 500 documents of them are 4 MB."""
-_TIE = 1e-9
+TIE = 1e-9
 """Numbers (percent) this close are equal: sums of the same terms in another order differ in the last digits."""
 
 
@@ -147,7 +147,7 @@ def welch_of_summaries(a: Summary, b: Summary, confidence: float = CONFIDENCE) -
 
     None where it is undefined: fewer than two seeds on a side, a deviation that is not told, or none at all.
     """
-    if a.std is None or b.std is None or min(a.n, b.n) < 2 or max(a.std, b.std) < _TIE:
+    if a.std is None or b.std is None or min(a.n, b.n) < 2 or max(a.std, b.std) < TIE:
         return None
     difference, parts = a.mean - b.mean, (a.std**2 / a.n, b.std**2 / b.n)
     error = math.sqrt(sum(parts))
@@ -224,9 +224,9 @@ def permutation(a: Sequence[float], b: Sequence[float], resamples: int = 100_000
     observed = abs(np.mean(pooled[: len(a)]) - np.mean(pooled[len(a) :]))
     if splits <= EXACT_SPLITS:
         chosen = np.array(list(itertools.combinations(range(len(pooled)), len(a))))
-        return Permutation(float(np.mean(_split_differences(pooled, pooled[chosen]) >= observed - _TIE)), floor, True)
+        return Permutation(float(np.mean(_split_differences(pooled, pooled[chosen]) >= observed - TIE)), floor, True)
     shuffled = np.random.default_rng(seed).permuted(np.tile(pooled, (resamples, 1)), axis=1)[:, : len(a)]
-    extreme = int(np.sum(_split_differences(pooled, shuffled) >= observed - _TIE))
+    extreme = int(np.sum(_split_differences(pooled, shuffled) >= observed - TIE))
     return Permutation((extreme + 1) / (resamples + 1), max(floor, 1 / (resamples + 1)), False)
 
 
@@ -277,7 +277,7 @@ def paired_bootstrap(
         drawn[rows] = scores[:, : len(a)].mean(axis=1) - scores[:, len(a) :].mean(axis=1)
     difference = float(score(a.sum(axis=1), metric).mean() - score(b.sum(axis=1), metric).mean())
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    side = min(np.sum(drawn <= _TIE), np.sum(drawn >= -_TIE))
+    side = min(np.sum(drawn <= TIE), np.sum(drawn >= -TIE))
     floor, error = 2 / (resamples + 1), float(np.std(drawn, ddof=1))
     p = min(1.0, floor * (int(side) + 1))
     return Bootstrap(difference, float(low), float(high), p, floor, error, documents)
@@ -311,7 +311,7 @@ def randomization(a: Array, b: Array, metric: str, resamples: int = RESAMPLES, s
         signs = generator.integers(2, size=(size, len(half)), dtype=np.int8).astype(float) * 2 - 1
         moved = signs @ half
         differences = np.abs(score(middle + moved, metric) - score(middle - moved, metric))
-        extreme += int(np.sum(differences >= observed - _TIE))
+        extreme += int(np.sum(differences >= observed - TIE))
     floor = 1 / (resamples + 1)
     return Randomization(floor * (extreme + 1), floor)
 

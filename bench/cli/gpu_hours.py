@@ -9,12 +9,11 @@ from typing import Any
 
 from bench.errors import plural
 from bench.execution.estimate import Estimate, in_time
-from bench.runs.outline import RunOutline, outline, outlines
+from bench.runs.outline import outline
 from bench.runs.plan import RunPlan
-from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import stage_folder, stage_is_done
+from bench.slurm.outcomes import missing_tasks
 from bench.slurm.profiles import Profile
-from bench.slurm.tasks import arrays_of, finishing_stages, resources_in, tasks_of
+from bench.slurm.tasks import arrays_of, resources_in
 
 
 @dataclass(frozen=True)
@@ -74,15 +73,9 @@ def gpu_hours_of_jobs(estimate: Estimate, plans: Sequence[RunPlan], out: Path, p
     most = max(resources.runs_per_gpu for resources in kinds)
     if most == 1:
         return None
-    runs = {plan.folder: outline(plan) for plan in plans}
-    before = {run.folder: run for run in outlines(out) if isinstance(run, RunOutline)}
-    tasks = tasks_of(
-        runs.values(),
-        finishing_stages((before | runs).values()),
-        run_is_done=lambda run: RunFolder(out, run).verdict().is_closed,
-        stage_is_done=lambda stage: stage_is_done(stage_folder(out, stage)),
-    )
-    arrays = arrays_of(tasks, {}, profile.array_size, resources_in(profile, runs.values()))
+    runs = [outline(plan) for plan in plans]
+    tasks = missing_tasks(out, runs)
+    arrays = arrays_of(tasks, {}, profile.array_size, resources_in(profile, runs))
     training = {stage.folder: estimate.stages.get(stage.key, 0.0) for plan in plans for stage in plan.stages}
     jobs = [
         [training.get(t.stage or "", 0.0) + (estimate.evaluated.get(t.run, 0.0) if t.finishes else 0.0) for t in pack]

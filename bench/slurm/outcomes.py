@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.filesystem import last_text, read_checked, write_checked
-from bench.runs.outline import outline_of
+from bench.runs.outline import RunOutline, outline_of, outlines
 from bench.runs.run_folder import RunFolder
 from bench.runs.stage_folder import RESULT, stage_folder, stage_is_done
 from bench.slurm.attempts import Attempt, is_superseded
 from bench.slurm.queue import OUT_OF_MEMORY
 from bench.slurm.submissions import Job, cancelled_jobs, log_path
-from bench.slurm.tasks import Task
+from bench.slurm.tasks import Task, finishing_stages, tasks_of
 
 KILLS = 5
 """So many kills in a row without a checkpoint in between, and the job fails."""
@@ -23,6 +24,17 @@ def is_done(out: Path, task: Task) -> bool:
     if task.finishes:
         return RunFolder(out, task.run).verdict().is_closed
     return stage_is_done(stage_folder(out, task.stage or ""))
+
+
+def missing_tasks(out: Path, runs: Sequence[RunOutline]) -> list[Task]:
+    """The tasks of these runs that are not done, be their plans written down yet or not."""
+    planned = {run.folder: run for run in outlines(out) if isinstance(run, RunOutline)}
+    return tasks_of(
+        runs,
+        finishing_stages((planned | {run.folder: run for run in runs}).values()),
+        run_is_done=lambda run: RunFolder(out, run).verdict().is_closed,
+        stage_is_done=lambda stage: stage_is_done(stage_folder(out, stage)),
+    )
 
 
 def lacks(out: Path, task: Task) -> str | None:

@@ -19,17 +19,17 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 from bench.errors import BenchError, UsageError, plural
 from bench.locks import waiting_for
 from bench.runs.executions import STARTED
-from bench.runs.outline import RunOutline, outline_of, outlines
+from bench.runs.outline import RunOutline, outline_of
 from bench.runs.run_folder import RunFolder
-from bench.runs.stage_folder import stage_folder, stage_is_done
 from bench.slurm.environment import overriding_variables
 from bench.slurm.exit_status import STOPPED, TO_REQUEUE
 from bench.slurm.job import ArrayJob
+from bench.slurm.outcomes import missing_tasks
 from bench.slurm.profiles import Profile, Resources
 from bench.slurm.queue import ArrayIndex, SchedulerError
 from bench.slurm.scheduler import Scheduler
 from bench.slurm.submissions import Submission, job_name, submission_path
-from bench.slurm.tasks import Array, Task, arrays_of, finishing_stages, resources_in, tasks_of
+from bench.slurm.tasks import Array, Task, arrays_of, resources_in
 
 PATIENCE = ["--wait=15"]
 """For several processes: a job in which one has died ends so many seconds later, if the others have not noticed."""
@@ -68,7 +68,7 @@ def submit(
         scheduler = Scheduler(out)
         if not scheduler.answered:
             raise BenchError(_stopped([], SchedulerError(scheduler.trouble)))
-        missing = _missing_tasks(runs, out)
+        missing = missing_tasks(out, runs)
         queued, unknown = _where(missing, scheduler)
         wanted: list[Task] = []
         again: set[str | None] = set()
@@ -103,16 +103,6 @@ def _where(tasks: Sequence[Task], scheduler: Scheduler) -> tuple[dict[str, Array
         elif task.needs in unknown or (job and scheduler.doubt(job)):
             unknown.add(task.key)
     return queued, unknown
-
-
-def _missing_tasks(runs: Sequence[RunOutline], out: Path) -> list[Task]:
-    planned = [run for run in outlines(out) if isinstance(run, RunOutline)]
-    return tasks_of(
-        runs,
-        finishing_stages(planned),
-        run_is_done=lambda run: RunFolder(out, run).verdict().is_closed,
-        stage_is_done=lambda stage: stage_is_done(stage_folder(out, stage)),
-    )
 
 
 def _submit_all(
