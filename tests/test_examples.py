@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from own_models import COMPANY, finished_run, write_model
+from small_experiments import documents
 
+from bench.data.formats.docred import write_documents
 from bench.execution.counting_checks import check_counting
 from bench.execution.loss_checks import check_loss
 from bench.execution.model_checks import check_model
@@ -51,3 +56,14 @@ def test_the_page_shows_the_example_as_it_is():
 def test_the_commands_of_the_example_are_those_of_the_page(command):
     assert command in PAGE.read_text(encoding="utf-8")
     assert command in EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_what_depends_on_the_documents_beside_it_is_counted(small, tmp_path):
+    plan = finished_run(tmp_path / "out", write_model(tmp_path / "model", COMPANY))
+    write_documents(tmp_path / "x.json", documents("test", 2))
+    run = tmp_path / "out" / "runs" / plan.folder
+    command = [sys.executable, ROOT / "examples" / "neighbours.py", run, tmp_path / "x.json", "--batch-sizes", "2"]
+    said = subprocess.run([*command, "--trust-code"], check=True, capture_output=True, text=True).stdout
+    pairs = sum(len(d.entities) * (len(d.entities) - 1) for d in documents("test", 2))
+    rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in said.splitlines()[2:]]
+    assert rows == [["1", f"{pairs:,}", "0", "0"], ["2", f"{pairs:,}", f"{pairs:,}", f"{pairs:,}"]]

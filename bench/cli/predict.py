@@ -19,6 +19,15 @@ def predict(
     to: Annotated[
         Path, typer.Option(help="Where to write the predictions; to a name in .zip, what DocRED's server takes.")
     ] = Path("result.json"),
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Documents read at once. Default: those of a batch of its training. The triples depend on it where "
+            "pairs see those of other documents, as ttmre-released's do; else only as rounding does.",
+        ),
+    ] = None,
     out: OutOption = DEFAULT_OUT,
     models: OwnModelsOption = None,
     trust_code: TrustCodeOption = False,
@@ -39,7 +48,7 @@ def predict(
     from bench.runs.names import model_name
 
     torch.set_num_threads(find_cores().threads())
-    predicted = predict_file(folder, documents, to, trust)
+    predicted = predict_file(folder, documents, to, trust, batch_size)
     by = f"{model_name(predicted.plan.model, predicted.plan.variant)}, trained on {predicted.plan.dataset}"
     typer.echo(f"{plural(predicted.triples, 'triple')} of {plural(predicted.documents, 'document')} in {to}, by {by}")
     if cut := predicted.mentions_cut:

@@ -38,8 +38,13 @@ class Predicted:
     plan: RunPlan
 
 
-def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_ONLY) -> Predicted:
+def predict_file(
+    run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_ONLY, batch_size: int | None = None
+) -> Predicted:
     """Write the predictions of a run's model on the file `documents` to `to`. trust: whose code the model may be.
+
+    batch_size: how many documents are read at once; None for as many as a batch of its training. It changes nothing
+    but rounding, save for a model whose pairs see those of other documents (`ttmre-released`).
 
     Raises UsageError for a run that is not finished, `UnusableModelError` for one whose model is, `NotFiniteError`.
     """
@@ -63,7 +68,7 @@ def predict_file(run: Path, documents: Path, to: Path, trust: Trust = INSTALLED_
         return Predicted(len(predictions), len(read), 0, plan)
     with tempfile.TemporaryDirectory() as scratch, handling_signals() as interrupt:
         try:
-            predictor = predictor_of(out, plan, interrupt, trust)
+            predictor = predictor_of(out, plan, interrupt, trust, batch_size=batch_size)
         except UntrustedCodeError:
             raise
         except UnusableModelError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -108,9 +109,16 @@ def signal_folder(out: Path, student: StagePlan) -> Path:
 
 
 def predictor_of(
-    out: Path, plan: RunPlan, interrupt: Interrupt, trust: Trust = INSTALLED_ONLY, same_code: bool = False
+    out: Path,
+    plan: RunPlan,
+    interrupt: Interrupt,
+    trust: Trust = INSTALLED_ONLY,
+    same_code: bool = False,
+    batch_size: int | None = None,
 ) -> Predictor:
     """The trained model of a run. trust: whose code it may be.   same_code: only by the code it was trained with.
+
+    batch_size: documents that it reads at once; None for those of a batch of its training.
 
     Raises `UnusableModelError`.
     """
@@ -129,6 +137,7 @@ def predictor_of(
         raise UnusableModelError(since)
     try:
         reader = _reader(out, stage, plan.encoder, interrupt)
+        reader = replace(reader, stage=reader.stage.in_batches_of(batch_size))
         with model_code(f"the inference of {plan.model} cannot be made"):
             return Predictor.of(plan, reader)
     except (DamagedFileError, UnusableModelError) as error:

@@ -184,6 +184,12 @@ class StagePlan(_Frozen):
             return self
         return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
 
+    def in_batches_of(self, documents: int | None) -> StagePlan:
+        """The same for whoever reads with it, so many documents at once (its key is no stage's); None for the same."""
+        if documents is None:
+            return self
+        return self.model_copy(update={"training": self.training.model_copy(update={"batch_size": documents})})
+
 
 class InferencePlan(_Frozen):
     """How a trained model is made to predict, where it is not by decoding its logits."""

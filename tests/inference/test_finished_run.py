@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from own_models import MINE, finished_run, write_model
+from own_models import COMPANY, MINE, finished_run, write_model
 from small_experiments import documents, execute, plans
 
 from bench.data.formats.docred import write_documents
@@ -224,3 +224,16 @@ def test_where_predictions_cannot_go_is_said_before_the_model_is_looked_at(kind,
     status, _, error = bench("predict", plan.folder, tmp_path / "x.json", "--out", out, "--to", to)
     assert status == 2
     assert error.startswith(f"bench: --to {to}: ")
+
+
+# Batches
+
+
+@pytest.mark.parametrize(("options", "documents"), [((), 2), (("--batch-size", "1"), 1)])
+def test_as_many_documents_are_read_at_once_as_are_asked_for(options, documents, predict, tmp_path):
+    path = write_model(tmp_path / "model", COMPANY)
+    plan = finished_run(tmp_path / "out", path)
+    assert plan.stages[-1].training.batch_size >= 2
+    assert predict(tmp_path / "out", plan, "--trust-code", *options) == (0, "")
+    said = {row["r"] for row in json.loads((tmp_path / "p.json").read_text())}
+    assert said == {plan.relations[documents - 1]}

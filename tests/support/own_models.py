@@ -29,6 +29,23 @@ class Mine(Atlop):
 MARK = "Path(__file__).with_suffix('.ran').touch()\n"
 """At the end of a file: importing it leaves a file beside it."""
 
+COMPANY = """
+import torch
+
+from baselines.atlop import Atlop
+
+
+class Mine(Atlop):
+    def forward(self, pairs):
+        logits = super().forward(pairs)
+        if self.training:
+            return logits
+        said = torch.zeros_like(logits)
+        said[:, len(pairs.sizes)] = 1.0
+        return said
+"""
+"""A model that says of every pair the relation of the number that there are documents in the batch."""
+
 
 def write_model(folder: Path, text: str = MINE + MARK) -> Path:
     """`mine.py` in a folder."""
