@@ -118,6 +118,8 @@ def _by_class(reference: str, kind: Kind) -> tuple[str, str, object]:
             raise UsageError(f"{asked}: no file {path}")
         module = _import_file(path)
         reference = f"{path}:{name}"
+    elif place.startswith(".") or Path(place).name != place:
+        raise UsageError(f"{asked}: {place} is neither a file that ends in .py nor a module\n{kind.hint}")
     else:
         try:
             module = importlib.import_module(place)

@@ -102,6 +102,12 @@ def test_a_missing_file_is_named(tmp_path):
         find(f"{tmp_path / 'absent.py'}:Mine")
 
 
+@pytest.mark.parametrize("place", ["./folder", "../folder", "folder/mine", ".mine", "/tmp/folder"])
+def test_a_path_that_is_no_file_of_python_is_said_to_be_none(place):
+    with pytest.raises(UsageError, match=rf"{place} is neither a file that ends in \.py nor a module"):
+        find(f"{place}:Mine")
+
+
 @pytest.mark.parametrize(("text", "message"), [("def f(:", "SyntaxError"), ("raise OSError('no disk')", "no disk")])
 def test_a_file_that_fails_to_import_says_why(write, text, message):
     with pytest.raises(UsageError, match=f"(?s)importing .*mine.py failed: .*{message}"):

@@ -1,0 +1,78 @@
+"""How large a difference of two systems would have been found: by simulation, from the variances of their records.
+
+    python benchmarks/power.py "ttmre (layers=1)" "ttmre (layers=4)" --out results --seeds 5,10,20
+
+Experiments are drawn again and again in which the second system is better by so many points of test F1: a score of
+each seed from a normal distribution with the standard deviation that the system's seeds had, and one error that all
+seeds share, since they are tested on the same documents, with the standard error that the paired bootstrap over
+documents found. Each experiment is tested as `bench compare` tests one (over seeds and documents together, p < 0.05).
+What is told is the share of experiments in which the difference is found, and the one that is found four times in five;
+beside it what `bench compare` tells of that, which is worked out, not drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bench.analysis import stats
+from bench.analysis.aggregate import load_cells
+from bench.analysis.comparison import ALPHA, Comparison, Question
+from bench.analysis.pairing import Pairing
+
+SHIFTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
+"""Points of F1 that the second system is better by; at 0 the share is how often a difference is claimed wrongly."""
+
+
+def shares(compared: Comparison, seeds: int, trials: int) -> list[float]:
+    """The share of `trials` experiments with so many seeds of each system that find each of `SHIFTS`."""
+    assert compared.bootstrap is not None
+    generator = np.random.default_rng(0)
+    deviations = [stats.sample_std(s.values("test", "f1")) or 0.0 for s in (compared.a, compared.b)]
+    # Within an experiment the bootstrap finds about the same error, whatever the shift is.
+    of_seeds = [generator.normal(0, deviation, (trials, seeds)) for deviation in deviations]
+    of_documents = generator.normal(0, compared.bootstrap.error, trials)
+    found = []
+    for shift in SHIFTS:
+        tests = (
+            stats.over_both(stats.welch(a.tolist(), (b + shift + error).tolist()), compared.bootstrap)
+            for a, b, error in zip(*of_seeds, of_documents, strict=True)
+        )
+        found.append(float(np.mean([test is not None and test.p < ALPHA for test in tests])))
+    return found
+
+
+def four_in_five(found: list[float]) -> str:
+    """The shift that is found with the power of `bench compare`, interpolated between those that were tried."""
+    if found[-1] < stats.POWER:
+        return f"over {SHIFTS[-1]}"
+    return f"{np.interp(stats.POWER, np.maximum.accumulate(found), SHIFTS):.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a")
+    parser.add_argument("b")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--seeds", default="5,10,20")
+    parser.add_argument("--trials", type=int, default=4000)
+    options = parser.parse_args()
+    for compared in Pairing(load_cells(options.out), None, Question()).pair(options.a, options.b):
+        if compared.both is None or compared.bootstrap is None or compared.welch is None:
+            raise SystemExit(f"{compared.condition}: needs two seeds of each, and the same documents")
+        print(
+            f"{compared.condition}: test F1, {compared.a.seeds} and {compared.b.seeds} seeds. Standard error over "
+            f"seeds {compared.welch.error:.2f}, over documents {compared.bootstrap.error:.2f}; "
+            f"found four times in five, worked out: {stats.detectable(compared.both):.1f}\n"
+        )
+        print(f"| seeds | {' | '.join(f'{shift:g}' for shift in SHIFTS)} | four times in five |")
+        print(f"|---|{'---|' * len(SHIFTS)}---|")
+        for seeds in map(int, options.seeds.split(",")):
+            found = shares(compared, seeds, options.trials)
+            print(f"| {seeds} | {' | '.join(f'{100 * s:.0f}' for s in found)} | {four_in_five(found)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
