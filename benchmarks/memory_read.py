@@ -1,30 +1,34 @@
-"""What a trained memory adds to a pair: how much of each read is memory, and how much that differs between pairs.
+"""What a trained memory adds to a pair: how much of a read is memory, and what is lost where all pairs read the same.
 
     python benchmarks/memory_read.py test.json results/runs/RUN...
 
 The importance of a memory token does not depend on the pair (`ttmre.memory`). So after training all m tokens are, for
 each of the r = 2 tokens that are read, one vector c and one number: `Z = (1 - s) c + s u`, where u is a mean of the
-pair's own two tokens and s, the share of the two in the softmax, is all that tells how much memory a pair takes. Were s
-the same for all pairs, the memory would be a bias. Of all pairs of the documents, for each of the two reads:
+pair's own two tokens, and s, the share of the two in the softmax, is all that tells how much memory a pair takes.
 
-- own: s, its 5th, 50th and 95th percentile, percent;
-- moved: of what the memory part `(1 - s) c` is, root mean square, how much changes from pair to pair, percent;
-- of pairs: of the variance of Z over pairs, how much there is where the memory part is held at its mean, percent.
+own: s in percent, its median and its largest, over all pairs and both reads.   between: of the mean square of Z, how
+much differs from pair to pair, percent.   Then all is predicted once more with the mean of Z over all pairs read by
+every pair: changed: triples that are no longer predicted, or newly.   F1, where the documents are labelled.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench import api
 from bench.inference.finished_run import predict_file
 from bench.inference.trust import Trust
+from bench.metrics.submission import read_submission
 from ttmre.memory import MemoryRead
+
+Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 
 class Watched:
@@ -32,44 +36,48 @@ class Watched:
 
     def __init__(self) -> None:
         self.own: list[Tensor] = []
-        self.of_pair: list[Tensor] = []
-        self.constant = torch.empty(0)
+        self.read: list[Tensor] = []
 
     @torch.no_grad()
-    def __call__(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def __call__(self, module: nn.Module, arguments: tuple[Any, ...], read: Any) -> None:
         if not isinstance(module, MemoryRead):
             return
         (pair,), memory = arguments, module.memory_tokens
         if module.memory_positions is not None and module.pair_positions is not None:
             memory, pair = memory + module.memory_positions, pair + module.pair_positions
-        with torch.autocast(pair.device.type, enabled=False):
-            of_memory, of_pair = module.importance(memory), module.importance(pair.float())
-            self.constant = of_memory.softmax(0).T @ memory  # [r, e]
-            everything = torch.cat([of_memory.logsumexp(0).expand(len(pair), 1, -1), of_pair], dim=1).softmax(1)
-        weights = everything[:, 1:]  # [P, 2, r]
-        self.own.append(weights.sum(1))
-        self.of_pair.append(torch.einsum("ptr,pte->pre", weights, pair.float()))
-
-    def rows(self) -> list[str]:
-        """A cell of a table for each of the two reads."""
-        own, of_pair = torch.cat(self.own), torch.cat(self.of_pair)
-        from_memory = (1 - own)[:, :, None] * self.constant
-        read = from_memory + of_pair
-        cells = []
-        for r in range(own.shape[1]):
-            low, middle, high = torch.quantile(own[:, r].double(), torch.tensor([0.05, 0.5, 0.95]).double()).tolist()
-            mean_square = from_memory[:, r].square().sum(-1).mean()
-            moved = (_variance(from_memory[:, r]) / mean_square).sqrt()
-            alone = _variance(of_pair[:, r]) / _variance(read[:, r])
-            cells.append(
-                f"{100 * low:.1f}, {100 * middle:.1f}, {100 * high:.1f} | {100 * moved:.1f} | {100 * alone:.1f}"
-            )
-        return cells
+        of_memory, of_pair = module.importance(memory), module.importance(pair)
+        everything = torch.cat([of_memory.logsumexp(0).expand(len(pair), 1, -1), of_pair], dim=1).softmax(1)
+        self.own.append(everything[:, 1:].sum(1))
+        self.read.append(read.float())
 
 
-def _variance(vectors: Tensor) -> Tensor:
-    """The mean squared distance of vectors [P, e] from their mean."""
-    return (vectors - vectors.mean(0)).square().sum(-1).mean()
+def predicted(run: Path, documents: Path, hook: Hook) -> tuple[set[tuple[str, int, int, str]], float]:
+    """The triples of a run, and their F1, with a hook that sees every module and what it returned."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        nn.modules.module.register_module_forward_hook(hook),
+    ):
+        to = Path(folder, "result.json")
+        predict_file(run, documents, to, Trust(everything=True))
+        return {row.triple for row in read_submission(to)}, api.evaluate(documents, to).scores["f1"]
+
+
+def row(run: Path, documents: Path) -> str:
+    """A row of the table."""
+    watched = Watched()
+    triples, f1 = predicted(run, documents, watched)
+    own, read = 100 * torch.cat(watched.own), torch.cat(watched.read)
+    mean = read.mean(0)
+    between = (read - mean).square().sum() / read.square().sum()
+
+    def all_read_the_same(module: nn.Module, arguments: tuple[Any, ...], read: Any) -> Any:
+        return mean.expand(read.shape).to(read) if isinstance(module, MemoryRead) else None
+
+    others, f1_of_others = predicted(run, documents, all_read_the_same)
+    return (
+        f"| {run.resolve().name} | {len(own):,} | {own.median():.2g} | {own.max():.2g} | {100 * between:.2g} "
+        f"| {len(triples):,} | {len(triples ^ others):,} | {f1:.2f} | {f1_of_others:.2f} |"
+    )
 
 
 def main() -> None:
@@ -77,13 +85,10 @@ def main() -> None:
     parser.add_argument("documents", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
     options = parser.parse_args()
-    print("| run | pairs | read | own | moved | of pairs |\n|---|---|---|---|---|---|")
+    print("| run | pairs | own: median | largest | between | triples | changed | F1 | all read the same |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for run in options.runs:
-        watched = Watched()
-        with tempfile.TemporaryDirectory() as folder, nn.modules.module.register_module_forward_pre_hook(watched):
-            predict_file(run, options.documents, Path(folder, "result.json"), Trust(everything=True))
-        for name, cells in zip(("head", "tail"), watched.rows(), strict=True):
-            print(f"| {run.resolve().name} | {sum(map(len, watched.own)):,} | {name} | {cells} |", flush=True)
+        print(row(run, options.documents), flush=True)
 
 
 if __name__ == "__main__":

@@ -13,31 +13,34 @@ beside it what `bench compare` tells of that, which is worked out, not drawn.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.analysis import stats
 from bench.analysis.aggregate import load_cells
-from bench.analysis.comparison import ALPHA, Comparison, Question
+from bench.analysis.comparison import ALPHA, Question
 from bench.analysis.pairing import Pairing
+from bench.analysis.stats import Bootstrap
 
 SHIFTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
 """Points of F1 that the second system is better by; at 0 the share is how often a difference is claimed wrongly."""
 
 
-def shares(compared: Comparison, seeds: int, trials: int) -> list[float]:
-    """The share of `trials` experiments with so many seeds of each system that find each of `SHIFTS`."""
-    assert compared.bootstrap is not None
+def shares(deviations: Sequence[float], bootstrap: Bootstrap, seeds: int, trials: int) -> list[float]:
+    """The share of `trials` experiments with so many seeds of each system that find each of `SHIFTS`.
+
+    deviations: of the two systems' scores over seeds.   bootstrap: over documents; that of an experiment is about the
+    same, whatever the shift is.
+    """
     generator = np.random.default_rng(0)
-    deviations = [stats.sample_std(s.values("test", "f1")) or 0.0 for s in (compared.a, compared.b)]
-    # Within an experiment the bootstrap finds about the same error, whatever the shift is.
     of_seeds = [generator.normal(0, deviation, (trials, seeds)) for deviation in deviations]
-    of_documents = generator.normal(0, compared.bootstrap.error, trials)
+    of_documents = generator.normal(0, bootstrap.error, trials)
     found = []
     for shift in SHIFTS:
         tests = (
-            stats.over_both(stats.welch(a.tolist(), (b + shift + error).tolist()), compared.bootstrap)
+            stats.over_both(stats.welch(a.tolist(), (b + shift + error).tolist()), bootstrap)
             for a, b, error in zip(*of_seeds, of_documents, strict=True)
         )
         found.append(float(np.mean([test is not None and test.p < ALPHA for test in tests])))
@@ -67,10 +70,11 @@ def main() -> None:
             f"seeds {compared.welch.error:.2f}, over documents {compared.bootstrap.error:.2f}; "
             f"found four times in five, worked out: {stats.detectable(compared.both):.1f}\n"
         )
+        deviations = [stats.sample_std(system.values("test", "f1")) or 0.0 for system in (compared.a, compared.b)]
         print(f"| seeds | {' | '.join(f'{shift:g}' for shift in SHIFTS)} | four times in five |")
         print(f"|---|{'---|' * len(SHIFTS)}---|")
         for seeds in map(int, options.seeds.split(",")):
-            found = shares(compared, seeds, options.trials)
+            found = shares(deviations, compared.bootstrap, seeds, options.trials)
             print(f"| {seeds} | {' | '.join(f'{100 * s:.0f}' for s in found)} | {four_in_five(found)} |", flush=True)
 
 
