@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from bench.errors import BenchError
 from bench.inference.load import load_system
 from bench.nn.encoder_source import saved_encoder
 from bench.report.figures.memory import memory_figures
-from bench.report.figures.projection import principal
+from bench.report.figures.projection import keep_projection, kept_projection, principal
 from bench.report.figures.trained_memory import project
 from bench.runs.archive import ARCHIVE, write_archive
 from bench.runs.run_folder import run_folders
 from bench.runs.stage_folder import stage_folder
+from ttmre.memory import MemoryRead
 
 pytestmark = pytest.mark.usefixtures("small")
 
@@ -49,6 +51,33 @@ def test_it_shows_the_memory_tokens_of_the_selected_model_and_every_head(trained
     assert (shown <= distances + 1e-5).all()
     documents = open_dataset("small").documents("test")
     assert len(projection.heads) == sum(len(d.entities) * (len(d.entities) - 1) for d in documents)
+
+
+def test_it_says_how_much_of_what_is_read_differs_from_pair_to_pair(trained: Path, monkeypatch, tmp_path):
+    (system,) = [system for system in systems_of(load_cells(trained)) if system.plan.model == "ttmre"]
+    projection = project(trained, system.plan)
+    assert projection is not None
+    assert 1e-4 < projection.between < 1
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path))
+    keep_projection("key", replace(projection, between=2e-5))
+    kept = kept_projection("key")
+    assert kept is not None
+    assert (kept.between, kept.spread) == (2e-5, projection.spread)
+
+
+def test_where_all_pairs_read_the_same_the_memory_is_said_to_be_a_bias(trained: Path):
+    def constant(read: MemoryRead, pair: torch.Tensor) -> torch.Tensor:
+        return read.memory_tokens[:2].expand_as(pair)
+
+    systems = [system for system in systems_of(load_cells(trained)) if system.plan.model == "ttmre"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryRead, "forward", constant)
+        patch.setattr("bench.report.figures.memory.kept_projection", lambda key: None)
+        patch.setattr("bench.report.figures.memory.keep_projection", lambda key, projection: None)
+        (drawn,), _ = memory_figures(trained, systems)
+    assert drawn.caption.endswith(
+        "less than 0.01 % differs from pair to pair: all pairs read the same, and the memory is a bias."
+    )
 
 
 def test_it_is_drawn_of_models_with_a_memory_alone_and_kept(trained: Path, small_home: Path):

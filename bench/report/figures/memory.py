@@ -7,6 +7,7 @@ with the tokens of pairs, [P, 2, e], the head first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,16 @@ def _drawn(system: System, plan: RunPlan, projection: Projection) -> Drawn:
         "memory", f"memory-{plan.folder}", f"Memory of {system.name}, seed {plan.seed}: {condition.heading}",
         f"Memory tokens and the head tokens of pairs of {DOCUMENTS} test documents, on the first two principal "
         "components of both (Figure 5 of the paper). The variance among memory tokens is "
-        f"{projection.spread:.1%} of that among head tokens, over all dimensions.",
+        f"{projection.spread:.1%} of that among head tokens, over all dimensions.{_between(projection.between)}",
         f"{len(projection.tokens)} memory tokens, {len(projection.heads)} head entities",
         Drawing("memory", (projection.heads, projection.tokens, tuple(projection.explained.tolist()))),
     )  # fmt: skip
+
+
+def _between(share: float) -> str:
+    """What is said of how much pairs read alike."""
+    if math.isnan(share):
+        return ""
+    told = "less than 0.01 %" if share < 1e-4 else f"{100 * share:.2g} %"
+    bias = ": all pairs read the same, and the memory is a bias" if share < 1e-4 else ""
+    return f" Of what pairs read, mean square, {told} differs from pair to pair{bias}."

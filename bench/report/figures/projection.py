@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +24,19 @@ class Projection:
     """heads: [h, 2], tokens: [m, 2], explained: [2], the share of the variance of both along each component.
 
     spread: the variance among the tokens as a share of that among the heads, over all dimensions, not only these two.
+    between: of the mean square of what pairs read, the share that differs from pair to pair; NaN where the module
+    returns something else than a vector, or several, of each pair.
     """
 
     heads: Array
     tokens: Array
     explained: Array
     spread: float
+    between: float
 
 
-def principal(heads: Array, tokens: Array) -> Projection:
-    """The two components along which heads [h, e] and tokens [m, e] together vary most."""
+def principal(heads: Array, tokens: Array, between: float = math.nan) -> Projection:
+    """The two components along which heads [h, e] and tokens [m, e] together vary most; `between` is handed on."""
     chosen = np.random.default_rng(0).permutation(len(heads))[:HEADS]
     both = np.concatenate([heads[np.sort(chosen)], tokens]).astype(float)
     centred = both - both.mean(axis=0)
@@ -42,7 +46,7 @@ def principal(heads: Array, tokens: Array) -> Projection:
     placed = centred @ directions.T
     share = spread**2 / np.sum(spread**2)
     of_tokens, of_heads = (float(points.var(axis=0).sum()) for points in (tokens, heads))
-    return Projection(placed[: -len(tokens)], placed[-len(tokens) :], share[:2], of_tokens / of_heads)
+    return Projection(placed[: -len(tokens)], placed[-len(tokens) :], share[:2], of_tokens / of_heads, between)
 
 
 def kept_projection(key: str) -> Projection | None:
@@ -52,7 +56,7 @@ def kept_projection(key: str) -> Projection | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return Projection(stored["heads"], stored["tokens"], stored["explained"], float(stored["spread"]))
+            return Projection(stored["heads"], stored["tokens"], stored["explained"], *map(float, stored["shares"]))
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None  # it is made again
 
@@ -60,12 +64,11 @@ def kept_projection(key: str) -> Projection | None:
 def keep_projection(key: str, projection: Projection) -> None:
     """Keep it for the next time; where BENCH_HOME cannot be written, it is made again."""
     file = io.BytesIO()
-    np.savez(
-        file, heads=projection.heads, tokens=projection.tokens, explained=projection.explained, spread=projection.spread
-    )
+    shares = [projection.spread, projection.between]
+    np.savez(file, heads=projection.heads, tokens=projection.tokens, explained=projection.explained, shares=shares)
     with suppress(OSError):
         write_atomically(_path(key), file.getvalue())
 
 
 def _path(key: str) -> Path:
-    return home() / "memory-figures" / f"v1-{key}-{DOCUMENTS}-{HEADS}.npz"
+    return home() / "memory-figures" / f"v2-{key}-{DOCUMENTS}-{HEADS}.npz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -32,12 +33,27 @@ def project(out: Path, plan: RunPlan, trust: Trust = INSTALLED_ONLY) -> Projecti
     if dataset.checksum("test") != plan.test_checksum:
         raise BenchError(f"the test documents of {plan.dataset} here are not those of the run")
     seen: list[Tensor] = []
-    hook = module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][:, 0].float().cpu()))
+    read: list[Tensor] = []
+
+    def see(_: nn.Module, arguments: tuple[Tensor, ...], output: object) -> None:
+        seen.append(arguments[0][:, 0].float().cpu())
+        if isinstance(output, Tensor) and len(output) == len(arguments[0]):
+            read.append(output.detach().float().cpu())
+
+    hook = module.register_forward_hook(see)
     with torch.no_grad(), model_code("its model failed on the test documents"):
         for _ in reader.score(dataset.documents("test")[:DOCUMENTS]):
             pass
     hook.remove()
-    return principal(torch.cat(seen).numpy(), tokens.detach().float().cpu().numpy()) if seen else None
+    if not seen:
+        return None
+    between = _between_pairs(torch.cat(read).double()) if len(read) == len(seen) else math.nan
+    return principal(torch.cat(seen).numpy(), tokens.detach().float().cpu().numpy(), between)
+
+
+def _between_pairs(read: Tensor) -> float:
+    """Of the mean square of what P pairs read, [P, ...], the share that differs from pair to pair."""
+    return float((read - read.mean(0)).square().sum() / read.square().sum())
 
 
 def _memory_of(model: nn.Module) -> tuple[nn.Module, Tensor] | None:
