@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import tomllib
 from pathlib import Path
@@ -44,6 +46,30 @@ def test_tables_are_those_that_the_records_make(committed: Path, bench):
     status, _, error = bench("table", "--out", committed)
     assert (status, error) == (0, "")
     assert (committed / "tables" / "runs.md").read_text() == (FOLDER / "tables" / "runs.md").read_text()
+
+
+@pytest.mark.parametrize("file", sorted((FOLDER / "compare").glob("*.txt")), ids=lambda file: file.stem)
+def test_comparisons_are_those_that_the_records_make(file: Path, committed: Path, bench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    command, _, printed = file.read_text().partition("\n")
+    program, *arguments, option, out = shlex.split(command.removeprefix("$ "))
+    assert (program, option, out) == ("bench", "--out", "results/redocred-small-minilm")
+    status, said, error = bench(*arguments, "--out", committed)
+    assert (status, error) == (0, "")
+    assert said == printed
+
+
+def test_answers_have_the_numbers_of_tables_and_comparisons():
+    page = (FOLDER.parent / "README.md").read_text()
+    answers = page[page.index("## Is the memory") : page.index("## Published numbers")]
+    table = (FOLDER / "tables" / "runs.md").read_text()
+    compared = " ".join(file.read_text() for file in (FOLDER / "compare").glob("*.txt"))
+    scores = re.findall(r"\d+\.\d\d ± \d+\.\d\d", answers)
+    assert len(scores) > 5
+    assert [score for score in scores if score not in table] == []
+    intervals = re.findall(r"[+-]\d+\.\d\d to [+-]\d+\.\d\d", answers)
+    assert len(intervals) > 2
+    assert [interval for interval in intervals if interval not in compared] == []
 
 
 def test_a_report_is_made_of_the_records_alone(committed: Path, bench):
