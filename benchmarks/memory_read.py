@@ -8,7 +8,7 @@ pair's own two tokens, and s, the share of the two in the softmax, is all that t
 
 own: s in percent, its median and its largest, over all pairs and both reads.   between: of the mean square of Z, how
 much differs from pair to pair, percent.   Then all is predicted once more with the mean of Z over all pairs read by
-every pair: changed: triples that are no longer predicted, or newly.   F1, where the documents are labelled.
+every pair: changed: triples that are no longer predicted, or newly.   F1: the documents are labelled.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import api
+from bench.errors import BenchError, UsageError
 from bench.inference.finished_run import predict_file
 from bench.inference.trust import Trust
 from bench.metrics.submission import read_submission
@@ -32,11 +33,16 @@ Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 
 class Watched:
-    """What the reads of one run gave, pair by pair; a hook of all modules."""
+    """What the reads of one run gave, pair by pair; a hook of all modules.
+
+    own: of each pair the share of its own two tokens in its reads, [P, r] in all.
+    """
 
     def __init__(self) -> None:
         self.own: list[Tensor] = []
-        self.read: list[Tensor] = []
+        self._first = torch.empty(0)
+        self._sum = self._square = torch.zeros(1, dtype=torch.double)
+        self._of_reads = 0.0
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, arguments: tuple[Any, ...], read: Any) -> None:
@@ -47,36 +53,57 @@ class Watched:
             memory, pair = memory + module.memory_positions, pair + module.pair_positions
         of_memory, of_pair = module.importance(memory), module.importance(pair)
         everything = torch.cat([of_memory.logsumexp(0).expand(len(pair), 1, -1), of_pair], dim=1).softmax(1)
-        self.own.append(everything[:, 1:].sum(1))
-        self.read.append(read.float())
+        self.own.append(everything[:, 1:].sum(1).cpu())
+        read = read.double().cpu()
+        if not len(self._first):
+            self._first = read[0]
+        away = read - self._first  # from the first, so that what differs by little is not lost in what does not
+        self._sum, self._square = self._sum + away.sum(0), self._square + away.square().sum()
+        self._of_reads += float(read.square().sum())
+
+    @property
+    def pairs(self) -> int:
+        """How many read."""
+        return sum(map(len, self.own))
+
+    @property
+    def mean(self) -> Tensor:
+        """Of what all pairs read, [r, e]."""
+        return self._first + self._sum / self.pairs
+
+    @property
+    def between(self) -> float:
+        """Of the mean square of what was read, the share that differs from pair to pair."""
+        return float(self._square - self._sum.square().sum() / self.pairs) / self._of_reads
 
 
-def predicted(run: Path, documents: Path, hook: Hook) -> tuple[set[tuple[str, int, int, str]], float]:
+def predicted(run: Path, documents: Path, hook: Hook, trust: Trust) -> tuple[set[tuple[str, int, int, str]], float]:
     """The triples of a run, and their F1, with a hook that sees every module and what it returned."""
     with (
         tempfile.TemporaryDirectory() as folder,
         nn.modules.module.register_module_forward_hook(hook),
     ):
         to = Path(folder, "result.json")
-        predict_file(run, documents, to, Trust(everything=True))
+        predict_file(run, documents, to, trust)
         return {row.triple for row in read_submission(to)}, api.evaluate(documents, to).scores["f1"]
 
 
-def row(run: Path, documents: Path) -> str:
-    """A row of the table."""
+def row(run: Path, documents: Path, trust: Trust) -> str:
+    """A row of the table. Raises UsageError for a run that has no memory."""
     watched = Watched()
-    triples, f1 = predicted(run, documents, watched)
-    own, read = 100 * torch.cat(watched.own), torch.cat(watched.read)
-    mean = read.mean(0)
-    between = (read - mean).square().sum() / read.square().sum()
+    triples, f1 = predicted(run, documents, watched, trust)
+    if not watched.own:
+        raise UsageError(f"{run}: nothing was read from a memory")
+    own, mean = 100 * torch.cat(watched.own), watched.mean
 
     def all_read_the_same(module: nn.Module, arguments: tuple[Any, ...], read: Any) -> Any:
         return mean.expand(read.shape).to(read) if isinstance(module, MemoryRead) else None
 
-    others, f1_of_others = predicted(run, documents, all_read_the_same)
+    others, f1_of_others = predicted(run, documents, all_read_the_same, trust)
     return (
-        f"| {run.resolve().name} | {len(own):,} | {own.median():.2g} | {own.max():.2g} | {100 * between:.2g} "
-        f"| {len(triples):,} | {len(triples ^ others):,} | {f1:.2f} | {f1_of_others:.2f} |"
+        f"| {run.resolve().name} | {watched.pairs:,} | {own.median():.2g} | {own.max():.2g} "
+        f"| {100 * watched.between:.3g} | {len(triples):,} | {len(triples ^ others):,} "
+        f"| {f1:.2f} | {f1_of_others:.2f} |"
     )
 
 
@@ -84,11 +111,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("documents", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--trust-code", action="store_true", help="run code that the runs name")
     options = parser.parse_args()
     print("| run | pairs | own: median | largest | between | triples | changed | F1 | all read the same |")
     print("|---|---|---|---|---|---|---|---|---|")
     for run in options.runs:
-        print(row(run, options.documents), flush=True)
+        try:
+            print(row(run, options.documents, Trust(everything=options.trust_code)), flush=True)
+        except BenchError as error:
+            raise SystemExit(f"memory_read.py: {error}") from None
 
 
 if __name__ == "__main__":

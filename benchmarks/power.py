@@ -23,6 +23,7 @@ from bench.analysis.aggregate import load_cells
 from bench.analysis.comparison import ALPHA, Question
 from bench.analysis.pairing import Pairing
 from bench.analysis.stats import Bootstrap
+from bench.errors import BenchError
 
 SHIFTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
 """Points of F1 that the second system is better by; at 0 the share is how often a difference is claimed wrongly."""
@@ -54,17 +55,32 @@ def four_in_five(found: list[float]) -> str:
     return f"{np.interp(stats.POWER, np.maximum.accumulate(found), SHIFTS):.1f}"
 
 
+def at_least_two(text: str) -> list[int]:
+    """Numbers of seeds that can be tested."""
+    found = [int(part) for part in text.split(",")]
+    if min(found) < 2:
+        raise argparse.ArgumentTypeError("whole numbers above 1")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a")
     parser.add_argument("b")
     parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--seeds", default="5,10,20")
+    parser.add_argument("--seeds", type=at_least_two, default=[5, 10, 20], metavar="N,...")
     parser.add_argument("--trials", type=int, default=4000)
     options = parser.parse_args()
-    for compared in Pairing(load_cells(options.out), None, Question()).pair(options.a, options.b):
+    if options.trials < 100:
+        parser.error("--trials: at least 100")
+    try:
+        comparisons = Pairing(load_cells(options.out), None, Question()).pair(options.a, options.b)
+    except BenchError as error:
+        raise SystemExit(f"power.py: {error}") from None
+    for compared in comparisons:
         if compared.both is None or compared.bootstrap is None or compared.welch is None:
-            raise SystemExit(f"{compared.condition}: needs two seeds of each, and the same documents")
+            print(f"{compared.condition}: two seeds of each are needed, on the same documents\n")
+            continue
         print(
             f"{compared.condition}: test F1, {compared.a.seeds} and {compared.b.seeds} seeds. Standard error over "
             f"seeds {compared.welch.error:.2f}, over documents {compared.bootstrap.error:.2f}; "
@@ -73,9 +89,10 @@ def main() -> None:
         deviations = [stats.sample_std(system.values("test", "f1")) or 0.0 for system in (compared.a, compared.b)]
         print(f"| seeds | {' | '.join(f'{shift:g}' for shift in SHIFTS)} | four times in five |")
         print(f"|---|{'---|' * len(SHIFTS)}---|")
-        for seeds in map(int, options.seeds.split(",")):
+        for seeds in options.seeds:
             found = shares(deviations, compared.bootstrap, seeds, options.trials)
             print(f"| {seeds} | {' | '.join(f'{100 * s:.0f}' for s in found)} | {four_in_five(found)} |", flush=True)
+        print()
 
 
 if __name__ == "__main__":

@@ -66,4 +66,16 @@ def test_what_depends_on_the_documents_beside_it_is_counted(small, tmp_path):
     said = subprocess.run([*command, "--trust-code"], check=True, capture_output=True, text=True).stdout
     pairs = sum(len(d.entities) * (len(d.entities) - 1) for d in documents("test", 2))
     rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in said.splitlines()[2:]]
-    assert rows == [["1", f"{pairs:,}", "0", "0"], ["2", f"{pairs:,}", f"{pairs:,}", f"{pairs:,}"]]
+    assert rows == [["1", f"{pairs:,}", "", ""], ["2", f"{pairs:,}", f"{pairs:,}", f"{pairs:,}"]]
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["nowhere", "x.json", "--batch-sizes", "0"], "whole numbers above 1"), (["nowhere", "x.json"], "nowhere"),
+    (["nowhere", "x.json", "--batch-sizes", "a,b"], "invalid sizes value: 'a,b'"),
+])  # fmt: skip
+def test_what_cannot_be_asked_of_neighbours_is_one_message(arguments, said, tmp_path):
+    command = [sys.executable, ROOT / "examples" / "neighbours.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -24,8 +24,9 @@ def predict(
         typer.Option(
             min=1,
             max=1_000_000,
-            help="Documents read at once. Default: those of a batch of its training. The triples depend on it where "
-            "pairs see those of other documents, as ttmre-released's do; else only as rounding does.",
+            help="Documents read at once, or as many word pieces as they may have. Default: those of a batch of the "
+            "training. The triples depend on it where pairs see those of other documents, as ttmre-released's do; "
+            "else by rounding alone. A counting model reads one at a time.",
         ),
     ] = None,
     out: OutOption = DEFAULT_OUT,

@@ -185,7 +185,7 @@ class StagePlan(_Frozen):
         return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
 
     def in_batches_of(self, documents: int | None) -> StagePlan:
-        """The same for whoever reads with it, so many documents at once (its key is no stage's); None for the same."""
+        """The same with another batch size, for whoever only reads documents with it; None for its own."""
         if documents is None:
             return self
         return self.model_copy(update={"training": self.training.model_copy(update={"batch_size": documents})})

@@ -76,7 +76,7 @@ def test_where_all_pairs_read_the_same_the_memory_is_said_to_be_a_bias(trained: 
         patch.setattr("bench.report.figures.memory.keep_projection", lambda key, projection: None)
         (drawn,), _ = memory_figures(trained, systems)
     assert drawn.caption.endswith(
-        "less than 0.01 % differs from pair to pair: all pairs read the same, and the memory is a bias."
+        " All pairs read the same: less than 0.01% of its mean square differs; the memory is a bias."
     )
 
 

@@ -210,10 +210,10 @@ def test_seeds_with_the_same_reason_share_a_note_and_others_have_none():
 
 
 def test_whose_predictions_depend_on_the_documents_of_a_batch_is_told():
-    released = stage(0).model_copy(update={"reference": "ttmre-released", "model": "ttmre-released"})
+    released = stage(0).model_copy(update={"class_name": "TtmReReleased"})
     other = plan(0).model_copy(update={"model": "ttmre-released", "stages": (released,)})
-    (table,) = overview_tables([Cell((plan(0),), (record(0, 50.0),), ()), Cell((other,), (), ())])
+    (table,) = overview_tables([Cell((plan(0),), (record(0, 50.0),), ()), Cell((other,), (record(0, 40.0),), ())])
     (note,) = [note for note in table.notes if "depends on its neighbours" in note]
     assert note.startswith("ttmre-released with e: its pairs see those of the other documents of a batch (of 4)")
-    (table,) = overview_tables([Cell((plan(0),), (record(0, 50.0),), ())])
+    (table,) = overview_tables([Cell((plan(0),), (record(0, 50.0),), ()), Cell((other,), (), ())])
     assert not any("neighbours" in note for note in table.notes)

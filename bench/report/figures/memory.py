@@ -20,6 +20,8 @@ from bench.report.figures.projection import DOCUMENTS, Projection, keep_projecti
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 
+A_BIAS = 1e-4
+"""Of what pairs read, the share of the mean square between pairs below which they are said to read the same."""
 MOST = 3
 """Runs that are drawn; the first seed of each."""
 
@@ -83,6 +85,6 @@ def _between(share: float) -> str:
     """What is said of how much pairs read alike."""
     if math.isnan(share):
         return ""
-    told = "less than 0.01 %" if share < 1e-4 else f"{100 * share:.2g} %"
-    bias = ": all pairs read the same, and the memory is a bias" if share < 1e-4 else ""
-    return f" Of what pairs read, mean square, {told} differs from pair to pair{bias}."
+    if share < A_BIAS:
+        return f" All pairs read the same: less than {A_BIAS:.2%} of its mean square differs; the memory is a bias."
+    return f" Of what pairs read, {100 * share:.3g}% of the mean square differs from pair to pair."

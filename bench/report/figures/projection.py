@@ -24,8 +24,8 @@ class Projection:
     """heads: [h, 2], tokens: [m, 2], explained: [2], the share of the variance of both along each component.
 
     spread: the variance among the tokens as a share of that among the heads, over all dimensions, not only these two.
-    between: of the mean square of what pairs read, the share that differs from pair to pair; NaN where the module
-    returns something else than a vector, or several, of each pair.
+    between: of the mean square of what pairs read, the share that differs from pair to pair; NaN of a single pair, and
+    where the module returns something else than a vector, or several, of each pair.
     """
 
     heads: Array
@@ -57,7 +57,7 @@ def kept_projection(key: str) -> Projection | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return Projection(stored["heads"], stored["tokens"], stored["explained"], *map(float, stored["shares"]))
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, TypeError, KeyError, BadZipFile):
         return None  # it is made again
 
 

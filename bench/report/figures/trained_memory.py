@@ -52,8 +52,8 @@ def project(out: Path, plan: RunPlan, trust: Trust = INSTALLED_ONLY) -> Projecti
 
 
 def _between_pairs(read: Tensor) -> float:
-    """Of the mean square of what P pairs read, [P, ...], the share that differs from pair to pair."""
-    return float((read - read.mean(0)).square().sum() / read.square().sum())
+    """Of the mean square of what P pairs read, [P, ...], the share that differs from pair to pair; NaN of one pair."""
+    return math.nan if len(read) < 2 else float((read - read.mean(0)).square().sum() / read.square().sum())
 
 
 def _memory_of(model: nn.Module) -> tuple[nn.Module, Tensor] | None:

@@ -15,8 +15,8 @@ from bench.runs.settings import parts_of
 
 FAR = 1.5
 """How many times more or fewer positives than the share of labels says are worth a note."""
-ACROSS_DOCUMENTS = frozenset({"ttmre-released"})
-"""Models, by how they are registered, whose pairs see those of other documents (`ttmre.released` says why)."""
+ACROSS_DOCUMENTS = frozenset({"TtmReReleased"})
+"""Classes of models whose pairs see those of other documents (`ttmre.released` says why)."""
 
 
 def notes_on(systems: Sequence[System], splits: Sequence[str]) -> Iterator[str]:
@@ -149,7 +149,7 @@ def batch_notes(systems: Sequence[System]) -> Iterator[str]:
     """Of which systems the predictions on a document depend on the documents that are read with it."""
     for system in systems:
         stage = system.plan.last
-        if stage is not None and stage.reference in ACROSS_DOCUMENTS:
+        if system.cell.records and stage is not None and stage.class_name in ACROSS_DOCUMENTS:
             yield (
                 f"{system.name} with {system.encoder}: its pairs see those of the other documents of a batch (of "
                 f"{stage.training.batch_size}), so what is predicted of a document depends on its neighbours"
