@@ -70,7 +70,8 @@ def test_what_depends_on_the_documents_beside_it_is_counted(small, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["nowhere", "x.json", "--batch-sizes", "0"], "whole numbers above 1"), (["nowhere", "x.json"], "nowhere"),
+    (["nowhere", "x.json", "--batch-sizes", "0"], "whole numbers above 1"),
+    (["nowhere", "x.json"], "nothing has been planned"),
     (["nowhere", "x.json", "--batch-sizes", "a,b"], "invalid sizes value: 'a,b'"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_of_neighbours_is_one_message(arguments, said, tmp_path):

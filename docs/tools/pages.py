@@ -24,7 +24,7 @@ CODE = re.compile(r"^(`{3,})[\s\S]*?^\1$|(?:^ {4}[^\n]*\n)+|`[^`\n]+`", re.MULTI
 """Fenced, indented and in a line: neither links nor equations are looked for there."""
 MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.DOTALL)
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "bash", ".csv": "text", ".yml": "yaml", ".template": "python"}
-AS_THEY_ARE = {".png", ".ipynb", ".pdf"}
+AS_THEY_ARE = {".png", ".svg", ".ipynb", ".pdf"}
 
 
 class PagesError(Exception):
