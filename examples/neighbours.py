@@ -2,8 +2,8 @@
 
     python examples/neighbours.py results/runs/RUN test.json --batch-sizes 2,4,16
 
-Rounding moves some triples of any model, since the matrices of a batch have other shapes; those of a model whose pairs
-see the pairs of other documents, as `ttmre-released`'s do, move for a reason. So look at one that does not, too.
+Rounding may move some triples of any model, since the matrices of a batch have other shapes; those of a model whose
+pairs see the pairs of other documents, as `ttmre-released`'s do, move for a reason. So look at one that does not, too.
 Batches are of documents of like length, as everywhere in evaluation.
 """
 
@@ -29,9 +29,10 @@ def sizes(text: str) -> list[int]:
 
 
 def bench(*arguments: str) -> str:
-    """What `bench` prints. Ends this program where it fails, which has then said why."""
-    done = subprocess.run([sys.executable, "-m", "bench", *arguments], stdout=subprocess.PIPE, text=True)
+    """What `bench` prints. Ends this program where it fails, with what it says."""
+    done = subprocess.run([sys.executable, "-m", "bench", *arguments], capture_output=True, text=True)
     if done.returncode:
+        sys.stderr.write(done.stderr)
         raise SystemExit(done.returncode)
     return done.stdout
 
