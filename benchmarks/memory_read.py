@@ -27,6 +27,7 @@ from bench.errors import BenchError, UsageError
 from bench.inference.finished_run import predict_file
 from bench.inference.trust import Trust
 from bench.metrics.submission import read_submission
+from bench.report.figures.trained_memory import between_pairs
 from ttmre.memory import MemoryRead
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
@@ -35,14 +36,12 @@ Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 class Watched:
     """What the reads of one run gave, pair by pair; a hook of all modules.
 
-    own: of each pair the share of its own two tokens in its reads, [P, r] in all.
+    own: of each pair the share of its own two tokens in its reads, [P, r] in all.   read: what it read, [P, r, e].
     """
 
     def __init__(self) -> None:
         self.own: list[Tensor] = []
-        self._first = torch.empty(0)
-        self._sum = self._square = torch.zeros(1, dtype=torch.double)
-        self._of_reads = 0.0
+        self.read: list[Tensor] = []
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, arguments: tuple[Any, ...], read: Any) -> None:
@@ -54,27 +53,7 @@ class Watched:
         of_memory, of_pair = module.importance(memory), module.importance(pair)
         everything = torch.cat([of_memory.logsumexp(0).expand(len(pair), 1, -1), of_pair], dim=1).softmax(1)
         self.own.append(everything[:, 1:].sum(1).cpu())
-        read = read.double().cpu()
-        if not len(self._first):
-            self._first = read[0]
-        away = read - self._first  # from the first, so that what differs by little is not lost in what does not
-        self._sum, self._square = self._sum + away.sum(0), self._square + away.square().sum()
-        self._of_reads += float(read.square().sum())
-
-    @property
-    def pairs(self) -> int:
-        """How many read."""
-        return sum(map(len, self.own))
-
-    @property
-    def mean(self) -> Tensor:
-        """Of what all pairs read, [r, e]."""
-        return self._first + self._sum / self.pairs
-
-    @property
-    def between(self) -> float:
-        """Of the mean square of what was read, the share that differs from pair to pair."""
-        return float(self._square - self._sum.square().sum() / self.pairs) / self._of_reads
+        self.read.append(read.float().cpu())
 
 
 def predicted(run: Path, documents: Path, hook: Hook, trust: Trust) -> tuple[set[tuple[str, int, int, str]], float]:
@@ -94,15 +73,16 @@ def row(run: Path, documents: Path, trust: Trust) -> str:
     triples, f1 = predicted(run, documents, watched, trust)
     if not watched.own:
         raise UsageError(f"{run}: nothing was read from a memory")
-    own, mean = 100 * torch.cat(watched.own), watched.mean
+    own, read = 100 * torch.cat(watched.own), torch.cat(watched.read)
+    mean = read.double().mean(0)
 
     def all_read_the_same(module: nn.Module, arguments: tuple[Any, ...], read: Any) -> Any:
         return mean.expand(read.shape).to(read) if isinstance(module, MemoryRead) else None
 
     others, f1_of_others = predicted(run, documents, all_read_the_same, trust)
     return (
-        f"| {run.resolve().name} | {watched.pairs:,} | {own.median():.2g} | {own.max():.2g} "
-        f"| {100 * watched.between:.3g} | {len(triples):,} | {len(triples ^ others):,} "
+        f"| {run.resolve().name} | {len(own):,} | {own.median():.2g} | {own.max():.2g} "
+        f"| {100 * between_pairs(read):.3g} | {len(triples):,} | {len(triples ^ others):,} "
         f"| {f1:.2f} | {f1_of_others:.2f} |"
     )
 

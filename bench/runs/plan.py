@@ -182,13 +182,16 @@ class StagePlan(_Frozen):
         """
         if precision is None:
             return self
-        return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
+        return self._with_training(precision=precision)
 
     def in_batches_of(self, documents: int | None) -> StagePlan:
         """The same with another batch size, for whoever only reads documents with it; None for its own."""
         if documents is None:
             return self
-        return self.model_copy(update={"training": self.training.model_copy(update={"batch_size": documents})})
+        return self._with_training(batch_size=documents)
+
+    def _with_training(self, **changes: Any) -> StagePlan:
+        return self.model_copy(update={"training": self.training.model_copy(update=changes)})
 
 
 class InferencePlan(_Frozen):

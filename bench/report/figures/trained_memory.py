@@ -47,12 +47,13 @@ def project(out: Path, plan: RunPlan, trust: Trust = INSTALLED_ONLY) -> Projecti
     hook.remove()
     if not seen:
         return None
-    between = _between_pairs(torch.cat(read).double()) if len(read) == len(seen) else math.nan
+    between = between_pairs(torch.cat(read)) if len(read) == len(seen) else math.nan
     return principal(torch.cat(seen).numpy(), tokens.detach().float().cpu().numpy(), between)
 
 
-def _between_pairs(read: Tensor) -> float:
+def between_pairs(read: Tensor) -> float:
     """Of the mean square of what P pairs read, [P, ...], the share that differs from pair to pair; NaN of one pair."""
+    read = read.double()
     return math.nan if len(read) < 2 else float((read - read.mean(0)).square().sum() / read.square().sum())
 
 
