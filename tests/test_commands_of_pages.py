@@ -64,6 +64,9 @@ def as_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr("bench.tracking.choice.check_installed", lambda names: None)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "results").mkdir()
+    committed = Path("results", "redocred-small-minilm")
+    (tmp_path / committed).symlink_to(ROOT / committed)
     page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     (tmp_path / "experiment.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
