@@ -25,6 +25,7 @@ from bench.errors import UsageError, plural, unknown
 from bench.experiment.values import shown
 from bench.installed import installed_folders
 from bench.registry import registered
+from bench.runs.plan import SPLIT_OF
 from bench.scratch import SCRATCH
 
 Section = Literal["human", "distant", "ext", "evaluation"]
@@ -33,6 +34,12 @@ SECTIONS: tuple[Section, ...] = get_args(Section)
 
 OURS = ("array", "dependency", "error", "job-name", "open-mode", "output", "requeue", "signal")
 """Options of sbatch that the launcher sets itself."""
+SET_BY = {
+    "partition": "partition", "account": "account", "qos": "qos", "constraint": "constraint", "mem": "memory",
+    "time": "time", "nodes": "nodes", "ntasks-per-node": "gpus_per_run", "cpus-per-task": "cpus",
+    "gpus-per-node": "gpus",
+}  # fmt: skip
+"""Options of sbatch with settings of their own: given beside them they would win, and jobs be counted on otherwise."""
 ABOVE = "not here: a setting for all jobs stands above the first [table] of the file"
 
 
@@ -111,8 +118,7 @@ class Resources(BaseModel):
             )
         if self.warning_seconds >= self.time * 60:
             raise ValueError(f"warning_seconds = {self.warning_seconds} is not before the end of {self.time} minutes")
-        taken = sorted({name.replace("_", "-") for name in self.extra} & set(OURS))
-        if taken:
+        if taken := sorted({name.replace("_", "-") for name in self.extra} & set(OURS)):
             raise ValueError(f"extra may not set {', '.join(taken)}: `bench run` does")
         return self
 
@@ -270,9 +276,26 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
     # Any other name may be that of somebody's own model.
     swallowed = {*Resources.model_fields, *Profile.model_fields} & set(profile.seconds_per_document)
     problems += [f"seconds_per_document.{name}: {ABOVE}" for name in sorted(swallowed - {"all"})]
+    problems += [
+        f"seconds_per_document.{name}: no stage trains on {data!r}; there are {', '.join(SPLIT_OF)}"
+        for name in profile.seconds_per_document
+        if (data := name.rpartition(".")[2]) != name and data not in SPLIT_OF and name not in registered()
+    ]
+    problems += [] if problems else _set_twice(profile)
     if problems:
         raise UsageError(_report(where, problems))
     return profile
+
+
+def _set_twice(profile: Profile) -> list[str]:
+    """What extra says in the place of a setting. Of a file alone: a submission from before this was asked goes on."""
+    told = []
+    for _, resources in profile.kinds():
+        options = {name.replace("_", "-"): value for name, value in resources.extra.items()}
+        if str(options.get("mem")) == "0":  # all memory of a node, which `memory` has no word for
+            del options["mem"]
+        told += [f"extra.{option}: here it is the setting {SET_BY[option]!r}" for option in options if option in SET_BY]
+    return list(dict.fromkeys(told))
 
 
 def _problems_of_model(profile: Profile, name: str, before: Sequence[str]) -> Iterator[str]:

@@ -57,6 +57,10 @@ def test_a_stage_changes_what_it_names_and_keeps_the_rest(tmp_path):
     assert (distant.time, distant.memory, distant.extra) == (2880, human.memory, {"nice": 10, "hint": "x"})
 
 
+def test_all_memory_of_a_node_may_be_asked_for(tmp_path):
+    assert profile(tmp_path, "[extra]\nmem = 0").resources("human").extra == {"mem": 0}
+
+
 def test_all_problems_are_told_at_once_with_their_places(tmp_path):
     with pytest.raises(UsageError) as error:
         profile(tmp_path, 'memry = "8GB"\ntime = 90\ncpus = 0\n[stages.distant]\nmemory = "lots"')
@@ -94,6 +98,9 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path):
         ("packed_slowdwn = 2", r"packed_slowdwn: no such setting\. Did you mean 'packed_slowdown'\?"),
         ("[stages.distant]\narray_size = 10", r"stages\.distant\.array_size: not here: .* above the first \[table\]"),
         ("[extra]\njob_name = 'x'", "extra may not set job-name"),
+        ("[extra]\ncpus_per_task = 8", "extra.cpus-per-task: here it is the setting 'cpus'"),
+        ("[stages.distant.extra]\nmem = '100G'", "extra.mem: here it is the setting 'memory'"),
+        ('[seconds_per_document]\n"ttmre.distnat" = 0.1', "no stage trains on 'distnat'"),
         ('time = "1m"\nwarning_seconds = 60', "warning_seconds = 60 is not before the end"),
         ("[seconds_per_document]\nall = 0.1\narray_size = 9", r"seconds_per_document\.array_size: not here: "),
         ("partition = [", "not TOML"),

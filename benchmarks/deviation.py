@@ -1,0 +1,132 @@
+"""What the deviation of a table is made of: first weights, order of documents, dropout, of what a seed draws.
+
+    python benchmarks/deviation.py atlop --setting human --out results
+
+It reads the records of one model in which `order_seed` and `dropout_seed` were set, and those in which they were not:
+a run is then three seeds, of which the run's own draws the first weights. Around one base, runs that differ from it in
+one of the three alone show what that one varies by; runs whose three are equal show what a table calls ±, in which
+all vary at once. The three need not add up to it: what one draws may matter more or less with other draws of the rest.
+Variances of a handful of runs are known badly, so each has its interval (chi-squared, 95 %, of normal scores).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from scipy.stats import chi2
+
+from bench.analysis import stats
+from bench.analysis.aggregate import existing_cells
+from bench.analysis.metrics import METRICS, Metric
+from bench.errors import BenchError, UsageError
+from bench.points import points
+from bench.runs.plan import RunPlan
+
+CONFIDENCE = 0.95
+DRAWN = ("first weights", "order of documents", "dropout")
+ALL_THREE = "all three, as in a table"
+
+
+class Seeds(NamedTuple):
+    """The seeds of one run."""
+
+    weights: int
+    order: int
+    dropout: int
+
+
+class Deviation(NamedTuple):
+    """Standard deviation (ddof 1) of n scores, in percent, and its interval; None where there is a single one."""
+
+    n: int
+    std: float | None
+    interval: tuple[float, float] | None
+
+
+def deviation(scores: list[float]) -> Deviation:
+    """scores: in percent, of independent runs."""
+    std = stats.sample_std(scores)
+    if std is None:
+        return Deviation(len(scores), None, None)
+    df = len(scores) - 1
+    low, high = chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], df)
+    return Deviation(len(scores), std, (std * (df / low) ** 0.5, std * (df / high) ** 0.5))
+
+
+def by_what_was_drawn(scores: Mapping[Seeds, float], base: int) -> dict[str, Deviation]:
+    """Of each of `DRAWN` the deviation around the run with all three seeds `base`, and of runs with three equal ones.
+
+    A run that differs from the base in two of them says nothing of either, and is in none.
+    """
+    center = Seeds(base, base, base)
+    found = {
+        name: deviation([score for seeds, score in scores.items() if seeds._replace(**{field: base}) == center])
+        for name, field in zip(DRAWN, Seeds._fields, strict=True)
+    }
+    return {**found, ALL_THREE: deviation([score for seeds, score in scores.items() if len(set(seeds)) == 1])}
+
+
+def seeds_of(plan: RunPlan) -> Seeds | None:
+    """None for a run whose stages were drawn differently, or that was not trained here."""
+    drawn = {(stage.order_seed, stage.dropout_seed) for stage in plan.stages}
+    if plan.origin != "trained" or len(drawn) != 1:
+        return None
+    return Seeds(plan.seed, *drawn.pop())
+
+
+def without_those_seeds(plan: RunPlan) -> RunPlan:
+    """The plan without what tells it from one with other seeds of order and dropout."""
+    own = {"order_seed": None, "dropout_seed": None}
+    stages = [s.model_copy(update={"training": s.training.model_copy(update=own)}) for s in plan.stages]
+    return plan.model_copy(update={"stages": tuple(stages)})
+
+
+def read_scores(out: Path, model: str, setting: str, metric: Metric) -> dict[str, dict[Seeds, float]]:
+    """Test scores in percent, by what the runs have in common but for those seeds. Raises UsageError.
+
+    Two runs with the same three seeds are one run (a seed that is set to what it is anyway has a key of its own).
+    """
+    found: dict[str, dict[Seeds, float]] = {}
+    for cell in existing_cells(out):
+        plans = {plan.seed: plan for plan in cell.plans if (plan.model, plan.setting) == (model, setting)}
+        for record in cell.records:
+            plan = plans.get(record.seed)
+            seeds = seeds_of(plan) if plan else None
+            score = metric.of_split(record.splits["test"]) if "test" in record.splits else None
+            if plan is None or seeds is None or score is None:
+                continue
+            common = f"{plan.dataset}, {plan.setting}, {plan.encoder}, {without_those_seeds(plan).configuration_name}"
+            earlier = found.setdefault(common, {}).setdefault(seeds, score)
+            if earlier != score:
+                raise UsageError(f"{common}: two runs with {seeds} have {earlier} and {score}, and should be one")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--setting", default="human")
+    parser.add_argument("--metric", choices=METRICS, default="f1")
+    parser.add_argument("--base", type=int, default=66, help="the seed of the run that the others differ from")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    try:
+        found = read_scores(options.out, options.model, options.setting, METRICS[options.metric])
+    except BenchError as error:
+        raise SystemExit(f"deviation.py: {error}") from None
+    if not found:
+        raise SystemExit(f"deviation.py: no finished run of {options.model} in {options.setting} in {options.out}")
+    for common, scores in found.items():
+        print(f"{options.model}, {common}: {METRICS[options.metric].label}\n")
+        print("| what was drawn | runs | std | 95 % |\n|---|---|---|---|")
+        for name, (n, std, interval) in by_what_was_drawn(scores, options.base).items():
+            known = [points(std), " to ".join(map(points, interval))] if std is not None and interval else ["", ""]
+            print(f"| {name} | {n} | {' | '.join(known)} |")
+        print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What the deviation of a table is made of, `benchmarks/deviation.py`, of records whose seeds are known."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import deviation
+import numpy as np
+import pytest
+from deviation import ALL_THREE, DRAWN, Seeds, by_what_was_drawn
+from made_records import plan, write
+
+from bench.runs.plan import RunPlan
+
+
+def drawn(seed: int, order: int | None = None, dropout: int | None = None, epochs: int = 30) -> RunPlan:
+    """A run whose order of documents and dropout have seeds of their own, where they are given."""
+    planned = plan("m", seed, epochs=epochs)
+    (stage,) = planned.stages
+    training = stage.training.model_copy(update={"order_seed": order, "dropout_seed": dropout})
+    return planned.model_copy(update={"stages": (stage.model_copy(update={"training": training}),)})
+
+
+def put(out: Path, of: RunPlan, f1: int) -> None:
+    write(out, of, [(f1, 100, 100, 0)])
+
+
+def test_each_source_is_what_differs_from_the_base_in_it_alone():
+    scores = {
+        Seeds(6, 6, 6): 50.0, Seeds(7, 6, 6): 52.0, Seeds(8, 6, 6): 54.0, Seeds(6, 7, 6): 51.0,
+        Seeds(7, 7, 7): 40.0, Seeds(7, 7, 6): 99.0,
+    }  # fmt: skip
+    found = by_what_was_drawn(scores, base=6)
+    assert list(found) == [*DRAWN, ALL_THREE]
+    assert [(of.n, of.std) for of in found.values()] == [
+        (3, pytest.approx(2.0)), (2, pytest.approx(0.5**0.5)), (1, None), (2, pytest.approx(50**0.5)),
+    ]  # fmt: skip
+    assert found["dropout"].interval is None
+
+
+def test_the_interval_of_a_deviation_holds_it_as_often_as_it_says():
+    scores = np.random.default_rng(1).normal(40, 2.0, (4000, 5))
+    intervals = [deviation.deviation(row.tolist()).interval for row in scores]
+    assert np.mean([low <= 2.0 <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.015)
+
+
+def printed(monkeypatch, capsys, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["deviation.py", *arguments])
+    deviation.main()
+    return capsys.readouterr().out
+
+
+def test_runs_are_told_by_their_seeds_and_kept_apart_by_all_else(tmp_path, monkeypatch, capsys):
+    for seed, f1 in ((6, 50), (7, 40), (8, 60)):
+        put(tmp_path, drawn(seed), f1)
+    put(tmp_path, drawn(6, order=6, dropout=6), 50)  # the first again, under a key of its own
+    put(tmp_path, drawn(7, order=6, dropout=6), 53)
+    put(tmp_path, drawn(6, dropout=7), 51)
+    put(tmp_path, drawn(6, order=7, epochs=10), 10)
+    asked = printed(monkeypatch, capsys, "m", "--base", "6", "--out", str(tmp_path))
+    longer, shorter = sorted(asked.strip().split("\n\nm, "), key=len, reverse=True)
+    rows = [line.split("|")[1:4] for line in longer.splitlines() if line.startswith("| ")][1:]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["first weights", "2", "2.12"], ["order of documents", "1", ""], ["dropout", "2", "0.71"],
+        [ALL_THREE, "3", "10.00"],
+    ]  # fmt: skip
+    assert "| order of documents | 1 |" in shorter
+
+
+def test_two_scores_of_the_same_seeds_are_an_error(tmp_path, monkeypatch, capsys):
+    put(tmp_path, drawn(6), 50)
+    put(tmp_path, drawn(6, order=6, dropout=6), 51)
+    with pytest.raises(SystemExit, match="should be one"):
+        printed(monkeypatch, capsys, "m", "--out", str(tmp_path))
+
+
+def test_a_model_without_runs_is_told(tmp_path, monkeypatch, capsys):
+    put(tmp_path, drawn(6), 50)
+    with pytest.raises(SystemExit, match="no finished run of n in human"):
+        printed(monkeypatch, capsys, "n", "--out", str(tmp_path))
