@@ -6,13 +6,16 @@ import re
 import shlex
 import shutil
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from bench.analysis.aggregate import load_cells
 from bench.experiment.config import CommandLine, make_experiments
+from bench.experiment.variants import ResolvedStage, resolve_stages
 from bench.runs.archive import ARCHIVE, archived_runs
+from bench.runs.plan import StagePlan
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "redocred-small-minilm"
 
@@ -26,10 +29,20 @@ def committed(tmp_path, monkeypatch) -> Path:
     return tmp_path / "results"
 
 
-def test_every_run_is_as_it_was_written_and_is_one_that_the_files_plan(committed: Path, monkeypatch):
+def settings_of(stages: Iterable[StagePlan | ResolvedStage], without: Sequence[str] = ()) -> str:
+    """Everything that training a model stage by stage is set to."""
+    return str(
+        [
+            (stage.training, sorted((k, v) for k, v in stage.hyperparameters.items() if k not in without))
+            for stage in stages
+        ]
+    )
+
+
+def test_every_run_is_as_it_was_written_and_as_the_files_plan_it(committed: Path, monkeypatch):
     monkeypatch.chdir(FOLDER.parents[1])
     planned = {
-        (variant.entry.name, setting, seed)
+        (variant.entry.name, setting, seed, settings_of(resolve_stages(variant, setting, experiment.overrides)))
         for file in FOLDER.glob("*.toml")
         if file.name != "base.toml"
         for experiment in make_experiments(CommandLine(config=file))
@@ -39,7 +52,20 @@ def test_every_run_is_as_it_was_written_and_is_one_that_the_files_plan(committed
     for folder in archived_runs(committed):
         found = folder.verdict()
         assert not found.why, folder.name
-        assert (found.plan.model, found.plan.setting, found.plan.seed) in planned
+        plan = found.plan
+        assert (plan.model, plan.setting, plan.seed, settings_of(plan.stages)) in planned, folder.name
+
+
+def test_with_and_without_a_memory_all_else_is_equal(monkeypatch):
+    monkeypatch.chdir(FOLDER.parents[1])
+    trained: dict[str, set[str]] = {}
+    for experiment in make_experiments(CommandLine(config=FOLDER / "memory.toml")):
+        for setting, variant in experiment.cells:
+            stages = resolve_stages(variant, setting, experiment.overrides)
+            all_else = settings_of(stages, without=("memory", "layers", "read"))
+            trained.setdefault(variant.entry.name, set()).add(f"{setting}: {all_else}")
+    assert trained["MemoryOrNot"] == trained["ttmre"]
+    assert len(trained["ttmre"]) == 3  # one way in each setting
 
 
 def test_tables_are_those_that_the_records_make(committed: Path, bench):
