@@ -3,31 +3,35 @@
     python benchmarks/deviation.py atlop --setting human --out results
 
 It reads the records of one model in which `order_seed` and `dropout_seed` were set, and those in which they were not:
-a run is then three seeds, of which the run's own draws the first weights. Around one base, runs that differ from it in
-one of the three alone show what that one varies by; runs whose three are equal show what a table calls ±, in which
-all vary at once. The three need not add up to it: what one draws may matter more or less with other draws of the rest.
-Variances of a handful of runs are known badly, so each has its interval (chi-squared, 95 %, of normal scores).
+a run is then three seeds, of which the run's own draws the first weights. Runs that agree in two of the three show
+what the third varies by; the variance within such groups is pooled over them (of pairs: half the mean square of their
+differences, the total effect of Jansen, 1999). Runs whose three are equal show what a table calls ±, in which all vary
+at once. The parts add up to it only if none matters more or less with other draws of the rest; else to more.
+Variances of a handful of runs are known badly, so each has its interval (chi-squared, 95 %, of normal scores). The rows
+have runs in common, so their errors are not independent.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from scipy.stats import chi2
 
-from bench.analysis import stats
 from bench.analysis.aggregate import existing_cells
 from bench.analysis.metrics import METRICS, Metric
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, plural
 from bench.points import points
 from bench.runs.plan import RunPlan
 
 CONFIDENCE = 0.95
 DRAWN = ("first weights", "order of documents", "dropout")
 ALL_THREE = "all three, as in a table"
+ANY = -1
+"""In the place of a seed that may be any."""
 
 
 class Seeds(NamedTuple):
@@ -39,34 +43,33 @@ class Seeds(NamedTuple):
 
 
 class Deviation(NamedTuple):
-    """Standard deviation (ddof 1) of n scores, in percent, and its interval; None where there is a single one."""
+    """Standard deviation, in percent, with so many degrees of freedom, and its interval; None where there are none."""
 
-    n: int
+    df: int
     std: float | None
     interval: tuple[float, float] | None
 
 
-def deviation(scores: list[float]) -> Deviation:
-    """scores: in percent, of independent runs."""
-    std = stats.sample_std(scores)
-    if std is None:
-        return Deviation(len(scores), None, None)
-    df = len(scores) - 1
+def pooled(groups: Iterable[Sequence[float]]) -> Deviation:
+    """The deviation within groups of scores, in percent: what varies within is the same in all."""
+    several = [np.asarray(group, dtype=float) for group in groups if len(group) > 1]
+    df = sum(len(group) - 1 for group in several)
+    if not df:
+        return Deviation(0, None, None)
+    std = float(sum(((group - group.mean()) ** 2).sum() for group in several) / df) ** 0.5
     low, high = chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], df)
-    return Deviation(len(scores), std, (std * (df / low) ** 0.5, std * (df / high) ** 0.5))
+    return Deviation(df, std, (std * (df / low) ** 0.5, std * (df / high) ** 0.5))
 
 
-def by_what_was_drawn(scores: Mapping[Seeds, float], base: int) -> dict[str, Deviation]:
-    """Of each of `DRAWN` the deviation around the run with all three seeds `base`, and of runs with three equal ones.
-
-    A run that differs from the base in two of them says nothing of either, and is in none.
-    """
-    center = Seeds(base, base, base)
-    found = {
-        name: deviation([score for seeds, score in scores.items() if seeds._replace(**{field: base}) == center])
-        for name, field in zip(DRAWN, Seeds._fields, strict=True)
-    }
-    return {**found, ALL_THREE: deviation([score for seeds, score in scores.items() if len(set(seeds)) == 1])}
+def by_what_was_drawn(scores: Mapping[Seeds, float]) -> dict[str, Deviation]:
+    """Of each of `DRAWN` the deviation of runs that differ in it alone, and of runs with three equal seeds."""
+    found = {}
+    for name, field in zip(DRAWN, Seeds._fields, strict=True):
+        groups: dict[Seeds, list[float]] = {}
+        for seeds, score in scores.items():
+            groups.setdefault(seeds._replace(**{field: ANY}), []).append(score)
+        found[name] = pooled(groups.values())
+    return {**found, ALL_THREE: pooled([[score for seeds, score in scores.items() if len(set(seeds)) == 1]])}
 
 
 def seeds_of(plan: RunPlan) -> Seeds | None:
@@ -110,7 +113,6 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--setting", default="human")
     parser.add_argument("--metric", choices=METRICS, default="f1")
-    parser.add_argument("--base", type=int, default=66, help="the seed of the run that the others differ from")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
     try:
@@ -120,11 +122,11 @@ def main() -> None:
     if not found:
         raise SystemExit(f"deviation.py: no finished run of {options.model} in {options.setting} in {options.out}")
     for common, scores in found.items():
-        print(f"{options.model}, {common}: {METRICS[options.metric].label}\n")
-        print("| what was drawn | runs | std | 95 % |\n|---|---|---|---|")
-        for name, (n, std, interval) in by_what_was_drawn(scores, options.base).items():
+        print(f"{options.model}, {common}, {plural(len(scores), 'run')}: {METRICS[options.metric].label}\n")
+        print("| what was drawn | degrees of freedom | std | 95 % |\n|---|---|---|---|")
+        for name, (df, std, interval) in by_what_was_drawn(scores).items():
             known = [points(std), " to ".join(map(points, interval))] if std is not None and interval else ["", ""]
-            print(f"| {name} | {n} | {' | '.join(known)} |")
+            print(f"| {name} | {df} | {' | '.join(known)} |")
         print()
 
 

@@ -7,7 +7,8 @@ each seed from a normal distribution with the standard deviation that the system
 seeds share, since they are tested on the same documents, with the standard error that the paired bootstrap over
 documents found. Each experiment is tested as `bench compare` tests one (over seeds and documents together, p < 0.05).
 What is told is the share of experiments in which the difference is found, and the one that is found four times in five;
-beside it what `bench compare` tells of that, which is worked out, not drawn.
+beside it what `bench compare` tells of that, which is worked out, not drawn, and what it would be if the deviations
+were those at the ends of their intervals: of a few seeds they are badly known.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from deviation import pooled
 
 from bench.analysis import stats
 from bench.analysis.aggregate import load_cells
 from bench.analysis.comparison import ALPHA, Question
 from bench.analysis.pairing import Pairing
-from bench.analysis.stats import Bootstrap
+from bench.analysis.stats import Bootstrap, Summary
 from bench.errors import BenchError
 
 SHIFTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
@@ -55,6 +57,20 @@ def four_in_five(found: list[float]) -> str:
     return f"{np.interp(stats.POWER, np.maximum.accumulate(found), SHIFTS):.1f}"
 
 
+def as_far_as_known(scores: Sequence[Sequence[float]], bootstrap: Bootstrap) -> list[float]:
+    """The shift found four times in five with deviations at the lower and at the upper ends of their 95 % intervals.
+
+    scores: of the seeds of either system, two or more, in percent.
+    """
+    intervals = [pooled([of_system]).interval or (0.0, 0.0) for of_system in scores]
+    found = []
+    for deviations in zip(*intervals, strict=True):
+        a, b = (Summary(0.0, std, len(seeds)) for std, seeds in zip(deviations, scores, strict=True))
+        both = stats.over_both(stats.welch_of_summaries(a, b), bootstrap)
+        found.append(stats.detectable(both) if both else float("nan"))
+    return found
+
+
 def at_least_two(text: str) -> list[int]:
     """Numbers of seeds that can be tested."""
     found = [int(part) for part in text.split(",")]
@@ -81,12 +97,15 @@ def main() -> None:
         if compared.both is None or compared.bootstrap is None or compared.welch is None:
             print(f"{compared.condition}: two seeds of each are needed, on the same documents\n")
             continue
+        scores = [system.values("test", "f1") for system in (compared.a, compared.b)]
+        low, high = as_far_as_known(scores, compared.bootstrap)
         print(
             f"{compared.condition}: test F1, {compared.a.seeds} and {compared.b.seeds} seeds. Standard error over "
             f"seeds {compared.welch.error:.2f}, over documents {compared.bootstrap.error:.2f}; "
-            f"found four times in five, worked out: {stats.detectable(compared.both):.1f}\n"
+            f"found four times in five, worked out: {stats.detectable(compared.both):.1f} "
+            f"({low:.1f} to {high:.1f} with deviations at the ends of their intervals)\n"
         )
-        deviations = [stats.sample_std(system.values("test", "f1")) or 0.0 for system in (compared.a, compared.b)]
+        deviations = [stats.sample_std(of_system) or 0.0 for of_system in scores]
         print(f"| seeds | {' | '.join(f'{shift:g}' for shift in SHIFTS)} | four times in five |")
         print(f"|---|{'---|' * len(SHIFTS)}---|")
         for seeds in options.seeds:

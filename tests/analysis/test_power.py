@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from power import SHIFTS, four_in_five, shares
+from power import SHIFTS, as_far_as_known, four_in_five, shares
 from scipy import stats as theory
 
 from bench.analysis.stats import Bootstrap
@@ -34,3 +34,10 @@ def test_the_shift_that_is_found_four_times_in_five():
     found = [0.05, 0.1, 0.3, 0.7, 0.9, *[1.0] * (len(SHIFTS) - 5)]
     assert four_in_five(found) == f"{(SHIFTS[3] + SHIFTS[4]) / 2:.1f}" == "1.8"
     assert four_in_five([0.1] * len(SHIFTS)) == "over 10.0"
+
+
+def test_deviations_of_a_few_seeds_leave_open_how_much_would_be_found():
+    few, many = ([[40.0, 41.0, 42.0] * n, [40.5, 41.5, 42.5] * n] for n in (1, 10))
+    spread = [high / low for low, high in (as_far_as_known(scores, NO_ERROR) for scores in (few, many))]
+    assert spread[0] == pytest.approx((theory.chi2.ppf(0.975, 2) / theory.chi2.ppf(0.025, 2)) ** 0.5, rel=0.02)
+    assert spread[1] < 2

@@ -13,7 +13,7 @@ import pytest
 
 from bench.analysis.aggregate import load_cells
 from bench.experiment.config import CommandLine, make_experiments
-from bench.experiment.variants import ResolvedStage, resolve_stages
+from bench.experiment.variants import ResolvedStage, resolve_stages, variant_name
 from bench.runs.archive import ARCHIVE, archived_runs
 from bench.runs.plan import StagePlan
 
@@ -30,10 +30,14 @@ def committed(tmp_path, monkeypatch) -> Path:
 
 
 def settings_of(stages: Iterable[StagePlan | ResolvedStage], without: Sequence[str] = ()) -> str:
-    """Everything that training a model stage by stage is set to."""
+    """Everything that training a model stage by stage is set to, but for the parts that are frozen."""
     return str(
         [
-            (stage.training, sorted((k, v) for k, v in stage.hyperparameters.items() if k not in without))
+            (
+                stage.training,
+                sorted((k, v) for k, v in stage.hyperparameters.items() if k not in without),
+                sorted(dict(stage.loss.hyperparameters).items()) if stage.loss else "its own loss",
+            )
             for stage in stages
         ]
     )
@@ -42,18 +46,20 @@ def settings_of(stages: Iterable[StagePlan | ResolvedStage], without: Sequence[s
 def test_every_run_is_as_it_was_written_and_as_the_files_plan_it(committed: Path, monkeypatch):
     monkeypatch.chdir(FOLDER.parents[1])
     planned = {
-        (variant.entry.name, setting, seed, settings_of(resolve_stages(variant, setting, experiment.overrides)))
+        (variant.entry.name, variant_name(variant, setting, experiment.named), setting, seed, settings_of(stages))
         for file in FOLDER.glob("*.toml")
         if file.name != "base.toml"
         for experiment in make_experiments(CommandLine(config=file))
         for setting, variant in experiment.cells
+        for stages in [resolve_stages(variant, setting, experiment.overrides)]
         for seed in experiment.seeds
     }
     for folder in archived_runs(committed):
         found = folder.verdict()
         assert not found.why, folder.name
         plan = found.plan
-        assert (plan.model, plan.setting, plan.seed, settings_of(plan.stages)) in planned, folder.name
+        as_made = (plan.model, plan.variant, plan.setting, plan.seed, settings_of(plan.stages))
+        assert as_made in planned, folder.name
 
 
 def test_with_and_without_a_memory_all_else_is_equal(monkeypatch):
