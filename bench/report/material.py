@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ class Material:
     data: Sequence[DataFacts]
     ablations: Sequence[Ablation]
     shown: Sequence[System] = field(default_factory=tuple)
-    """The systems of the main tables: all but those that are points of an ablation and nothing else."""
+    """The systems of the main tables: all but those points of an ablation that are named after what it varies."""
     shares: Sequence[ShareCurves] = field(default_factory=tuple)
     """Those of `shown` that were trained on shares of the labels, as curves."""
 
@@ -36,8 +37,16 @@ def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
     rows = PaperRows(published, the_paper())
     varied = list(ablations(systems))
     # By configuration: `layers=4` and `memory=200` may be one run under two names.
-    points = {system.plan.configuration for ablation in varied for _, system in ablation.points}
+    varies: dict[str, set[str]] = defaultdict(set)
+    for ablation in varied:
+        for _, system in ablation.points:
+            varies[system.plan.configuration].add(ablation.hyperparameter)
     printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
     in_tables = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
-    shown = [s for s in systems if s.plan.configuration not in points or s in in_tables]
+    shown = [s for s in systems if s in in_tables or not varies[s.plan.configuration] & _changed(s.plan.variant)]
     return Material(out, systems, rows, data_facts(systems), varied, shown, share_curves(shown))
+
+
+def _changed(variant: str) -> set[str]:
+    """The hyperparameters that a variant is named after."""
+    return {change.partition("=")[0].rpartition(".")[2] for change in variant.split(",") if change}

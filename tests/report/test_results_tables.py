@@ -14,6 +14,7 @@ from bench.analysis.comparison import Question, adjusted
 from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
 from bench.analysis.systems import Condition, System, systems_of
+from bench.report.material import gather
 from bench.report.table import Table, TableCell, TableRow, line_of
 from bench.report.tables.ablations import ablations
 from bench.report.tables.comparisons import claims_tables
@@ -241,6 +242,18 @@ def test_runs_that_differ_in_one_number_alone_are_an_ablation_beside_the_papers(
     table = ablation_table(paper_table, ablation, ROWS)
     assert table.title.startswith("Table 8: ")
     assert [line_of(r.cells[2], "published") for r in table.rows] == ["83.56 ± 0.19", "83.58 ± 0.36", "84.01 ± 0.23"]
+
+
+def test_what_is_varied_stays_in_the_tables_beside_its_ablation(tmp_path):
+    """Planned points without a record must not take away the one that has: it is named after nothing that is varied."""
+    for memory in (10, 50, 200):
+        variant = "layers=1" + (f",memory={memory}" if memory != 200 else "")
+        planned = plan("ttmre", variant=variant)
+        stage = planned.stages[0].model_copy(update={"hyperparameters": {"layers": 1, "memory": memory}})
+        write(tmp_path, planned.model_copy(update={"stages": (stage,)}), GOOD if memory == 200 else None)
+    material = gather(tmp_path, load_cells(tmp_path), read_published())
+    assert [ablation.hyperparameter for ablation in material.ablations] == ["memory"]
+    assert [system.name for system in material.shown] == ["ttmre (layers=1)"]
 
 
 def test_two_values_are_a_comparison_and_no_ablation(tmp_path):
