@@ -8,7 +8,8 @@ pair's own two tokens, and s, the share of the two in the softmax, is all that t
 
 own: s in percent, its median and its largest, over all pairs and both reads.   between: of the mean square of Z, how
 much differs from pair to pair, percent.   Then all is predicted once more with the mean of Z over all pairs read by
-every pair: changed: triples that are no longer predicted, or newly.   F1: the documents are labelled.
+every pair: triples: so many are predicted before and then.   changed: those that are no longer predicted, or newly.
+F1: the documents are labelled.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def row(run: Path, documents: Path, trust: Trust) -> str:
     others, f1_of_others = predicted(run, documents, all_read_the_same, trust)
     return (
         f"| {run.resolve().name} | {len(own):,} | {own.median():.2g} | {own.max():.2g} "
-        f"| {100 * between_pairs(read):.3g} | {len(triples):,} | {len(triples ^ others):,} "
+        f"| {100 * between_pairs(read):.3g} | {len(triples):,} | {len(others):,} | {len(triples ^ others):,} "
         f"| {f1:.2f} | {f1_of_others:.2f} |"
     )
 
@@ -93,8 +94,8 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--trust-code", action="store_true", help="run code that the runs name")
     options = parser.parse_args()
-    print("| run | pairs | own: median | largest | between | triples | changed | F1 | all read the same |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| run | pairs | own: median | largest | between | triples | then | changed | F1 | then |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for run in options.runs:
         try:
             print(row(run, options.documents, Trust(everything=options.trust_code)), flush=True)
