@@ -23,11 +23,11 @@ from scipy.stats import chi2
 
 from bench.analysis.aggregate import existing_cells
 from bench.analysis.metrics import METRICS, Metric
+from bench.analysis.stats import CONFIDENCE
 from bench.errors import BenchError, UsageError, plural
 from bench.points import points
 from bench.runs.plan import RunPlan
 
-CONFIDENCE = 0.95
 DRAWN = ("first weights", "order of documents", "dropout")
 ALL_THREE = "all three, as in a table"
 ANY = -1

@@ -42,8 +42,11 @@ def gather(out: Path, cells: Sequence[Cell], published: Published) -> Material:
         for _, system in ablation.points:
             varies[system.plan.configuration].add(ablation.hyperparameter)
     printed = {(rows.model(row), rows.paper.variant(row)) for row in rows.rows if row.table == "3"}
-    in_tables = [s for s in systems if not s.plan.variant or (s.plan.model, s.plan.variant) in printed]
-    shown = [s for s in systems if s in in_tables or not varies[s.plan.configuration] & _changed(s.plan.variant)]
+    shown = [
+        s
+        for s in systems
+        if (s.plan.model, s.plan.variant) in printed or not varies[s.plan.configuration] & _changed(s.plan.variant)
+    ]
     return Material(out, systems, rows, data_facts(systems), varied, shown, share_curves(shown))
 
 

@@ -118,9 +118,14 @@ class Resources(BaseModel):
             )
         if self.warning_seconds >= self.time * 60:
             raise ValueError(f"warning_seconds = {self.warning_seconds} is not before the end of {self.time} minutes")
-        if taken := sorted({name.replace("_", "-") for name in self.extra} & set(OURS)):
+        if taken := sorted(set(self.extra_options) & set(OURS)):
             raise ValueError(f"extra may not set {', '.join(taken)}: `bench run` does")
         return self
+
+    @property
+    def extra_options(self) -> dict[str, str | int | bool]:
+        """What `extra` says, by the names of sbatch: `mail-type` for `mail_type`."""
+        return {name.replace("_", "-"): value for name, value in self.extra.items()}
 
     @property
     def processes(self) -> int:
@@ -281,7 +286,8 @@ def make_profile(name: str, content: dict[str, Any], where: str) -> Profile:
         for name in profile.seconds_per_document
         if (data := name.rpartition(".")[2]) != name and data not in SPLIT_OF and name not in registered()
     ]
-    problems += [] if problems else _set_twice(profile)
+    if not problems:
+        problems = _set_twice(profile)
     if problems:
         raise UsageError(_report(where, problems))
     return profile
@@ -291,7 +297,7 @@ def _set_twice(profile: Profile) -> list[str]:
     """What extra says in the place of a setting. Of a file alone: a submission from before this was asked goes on."""
     told = []
     for _, resources in profile.kinds():
-        options = {name.replace("_", "-"): value for name, value in resources.extra.items()}
+        options = resources.extra_options
         if str(options.get("mem")) == "0":  # all memory of a node, which `memory` has no word for
             del options["mem"]
         told += [f"extra.{option}: here it is the setting {SET_BY[option]!r}" for option in options if option in SET_BY]

@@ -148,7 +148,7 @@ class ArrayExecutor(SlurmExecutor):
         runs: int = 1,
     ) -> None:
         super().__init__(folder, max_num_timeout=sys.maxsize, python=resources.interpreter)
-        extra = {key.replace("_", "-"): value for key, value in resources.extra.items() if value is not False}
+        extra = {name: value for name, value in resources.extra_options.items() if value is not False}
         asked = resources.sbatch(runs)
         self.update_parameters(
             **asked | {"setup": [f"export {STARTED}=$(date +%s)", *asked["setup"]]},
