@@ -22,10 +22,11 @@ from transformers import RobertaConfig
 from bench.data.batching import Batch, collate, training_order
 from bench.data.features.build import build_features
 from bench.data.formats.docred import read_documents
-from bench.inference.document_model import DocumentModel, precision_context
+from bench.inference.document_model import DocumentModel
 from bench.interface import Task, Training
 from bench.nn.encoder import Encoder
 from bench.nn.encoder_source import EncoderSource, find_encoder
+from bench.nn.precision import precision_context
 from bench.registry import find
 from bench.training.optimizer import make_optimizer
 from bench.training.repeatable import Repeatable

@@ -12,8 +12,9 @@ from plain.models import plain
 from torch import Tensor
 
 from bench.data.batching import Batch
-from bench.inference.document_model import DocumentModel, precision_context
+from bench.inference.document_model import DocumentModel
 from bench.nn.pooling import Pairs, pool
+from bench.nn.precision import precision_context
 from bench.nn.windows import DocumentEncoding
 
 Clock = Callable[[], float]

@@ -13,7 +13,7 @@ from bench.nn.encoder import Encoder
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.linear import through_linear
 from bench.nn.pooling import Pairs, pool
-from bench.nn.precision import wide
+from bench.nn.precision import precision_context, wide
 from bench.nn.tokens import Tokens
 from bench.nn.windows import DocumentEncoding
 
@@ -83,15 +83,6 @@ class DocumentModel(nn.Module):
 def encode_alone(encoder: Encoder, batch: Batch) -> list[DocumentEncoding]:
     """Encode each document of the batch as if it were alone, without gradient: one encoding per document."""
     return [encoder(batch.alone(i))[0] for i in range(len(batch.documents))]
-
-
-def precision_context(device: torch.device, precision: str) -> torch.autocast:
-    """Autocast to bf16 for "bf16"; for "fp32" a context that changes nothing.
-
-    An "auto" here is of a stage from before what it means was written down: bf16 on a GPU, as it meant then.
-    """
-    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
 
 class BatchLosses(nn.Module):

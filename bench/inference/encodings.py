@@ -26,10 +26,11 @@ from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
 from bench.inference.document_arrays import DocumentArrays, are_made, bytes_made, make_arrays
-from bench.inference.document_model import encode_alone, precision_context
+from bench.inference.document_model import encode_alone
 from bench.inference.reader import Reader
 from bench.locks import Waiting, waiting_for
 from bench.nn.encoder import Encoder
+from bench.nn.precision import precision_context
 
 ENCODING_VERSION = 2
 """Part of every artifact's key: raise it when the same encoder would leave other numbers, or in another form."""

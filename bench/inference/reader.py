@@ -18,10 +18,11 @@ from bench.data.features.build import Features, build_features
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import BenchError
 from bench.inference.batches import batches
-from bench.inference.document_model import DocumentModel, precision_context
+from bench.inference.document_model import DocumentModel
 from bench.interface import DocumentScores, Signal
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.pooling import Pairs
+from bench.nn.precision import precision_context
 from bench.nn.tokens import Tokens
 from bench.runs.interrupt import Interrupt
 from bench.runs.plan import StagePlan

@@ -19,9 +19,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bench.data.batching import Batch, DocumentLayout
-from bench.inference.document_model import BatchLosses, DocumentModel, precision_context
+from bench.inference.document_model import BatchLosses, DocumentModel
 from bench.nn.devices import set_seed
 from bench.nn.pooling import Pairs, join_documents
+from bench.nn.precision import precision_context
 from bench.nn.tokens import Tokens
 
 

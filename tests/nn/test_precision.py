@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
 from bench.nn import precision
-from bench.nn.precision import cpu_multiplies_bfloat16, settled_precision
+from bench.nn.precision import cpu_multiplies_bfloat16, precision_context, settled_precision
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 
@@ -56,6 +58,28 @@ def test_instructions_are_those_that_torch_finds(found, expected, monkeypatch):
     assert cpu_multiplies_bfloat16.__wrapped__() == expected
 
 
-def test_a_torch_that_cannot_tell_is_taken_for_one_without(monkeypatch):
+def test_a_torch_that_cannot_tell_says_neither(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert cpu_multiplies_bfloat16.__wrapped__() is False
+    assert cpu_multiplies_bfloat16.__wrapped__() is None
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "instructions", "expected"),
+    [
+        (CPU, "bf16", False, True),
+        (CPU, "bf16", True, False),
+        (CPU, "bf16", None, False),
+        (CPU, "fp32", False, False),
+        (CUDA, "bf16", False, False),
+    ],
+)
+def test_a_cpu_known_to_be_without_instructions_multiplies_by_float32(
+    device, asked, instructions, expected, monkeypatch
+):
+    calls = []
+    monkeypatch.setattr(precision, "cpu_multiplies_bfloat16", lambda: instructions)
+    monkeypatch.setattr(precision, "multiply_by_float32", lambda: calls.append(1))
+    with warnings.catch_warnings():  # of a GPU that is not there
+        warnings.simplefilter("ignore")
+        precision_context(device, asked)
+    assert bool(calls) == expected
