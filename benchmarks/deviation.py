@@ -80,13 +80,6 @@ def seeds_of(plan: RunPlan) -> Seeds | None:
     return Seeds(plan.seed, *drawn.pop())
 
 
-def without_those_seeds(plan: RunPlan) -> RunPlan:
-    """The plan without what tells it from one with other seeds of order and dropout."""
-    own = {"order_seed": None, "dropout_seed": None}
-    stages = [s.model_copy(update={"training": s.training.model_copy(update=own)}) for s in plan.stages]
-    return plan.model_copy(update={"stages": tuple(stages)})
-
-
 def read_scores(out: Path, model: str, setting: str, metric: Metric) -> dict[str, dict[Seeds, float]]:
     """Test scores in percent, by what the runs have in common but for those seeds. Raises UsageError.
 
@@ -101,7 +94,8 @@ def read_scores(out: Path, model: str, setting: str, metric: Metric) -> dict[str
             score = metric.of_split(record.splits["test"]) if "test" in record.splits else None
             if plan is None or seeds is None or score is None:
                 continue
-            common = f"{plan.dataset}, {plan.setting}, {plan.encoder}, {without_those_seeds(plan).configuration_name}"
+            alike = plan.with_training(order_seed=None, dropout_seed=None)
+            common = f"{plan.dataset}, {plan.setting}, {plan.encoder}, {alike.configuration_name}"
             earlier = found.setdefault(common, {}).setdefault(seeds, score)
             if earlier != score:
                 raise UsageError(f"{common}: two runs with {seeds} have {earlier} and {score}, and should be one")

@@ -182,15 +182,16 @@ class StagePlan(_Frozen):
         """
         if precision is None:
             return self
-        return self._with_training(precision=precision)
+        return self.with_training(precision=precision)
 
     def in_batches_of(self, documents: int | None) -> StagePlan:
         """The same with another batch size, for whoever only reads documents with it; None for its own."""
         if documents is None:
             return self
-        return self._with_training(batch_size=documents)
+        return self.with_training(batch_size=documents)
 
-    def _with_training(self, **changes: Any) -> StagePlan:
+    def with_training(self, **changes: Any) -> StagePlan:
+        """The same with other values in its `Training`."""
         return self.model_copy(update={"training": self.training.model_copy(update=changes)})
 
 
@@ -317,6 +318,10 @@ class RunPlan(_Frozen):
     def _evaluated(self) -> list[str | None]:
         evaluated = [self.dev_checksum, self.test_checksum, self.facts_checksum, self.distant_checksum]
         return [*evaluated, self.inference.class_name, self.inference.code] if self.inference else evaluated
+
+    def with_training(self, **changes: Any) -> RunPlan:
+        """The same with other values in the `Training` of all its stages."""
+        return self.model_copy(update={"stages": tuple(stage.with_training(**changes) for stage in self.stages)})
 
     def stage_before(self, stage: StagePlan) -> StagePlan | None:
         """The stage whose weights or signals `stage` needs."""

@@ -16,10 +16,7 @@ from bench.runs.plan import RunPlan
 
 def drawn(seed: int, order: int | None = None, dropout: int | None = None, epochs: int = 30) -> RunPlan:
     """A run whose order of documents and dropout have seeds of their own, where they are given."""
-    planned = plan("m", seed, epochs=epochs)
-    (stage,) = planned.stages
-    training = stage.training.model_copy(update={"order_seed": order, "dropout_seed": dropout})
-    return planned.model_copy(update={"stages": (stage.model_copy(update={"training": training}),)})
+    return plan("m", seed, epochs=epochs).with_training(order_seed=order, dropout_seed=dropout)
 
 
 def put(out: Path, of: RunPlan, f1: int) -> None:

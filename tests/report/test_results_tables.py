@@ -152,9 +152,7 @@ def test_a_row_selected_by_another_rule_is_marked(tmp_path):
     for model in ("a", "b", "c"):
         planned = plan(model)
         if model == "c":
-            stage = planned.stages[0]
-            training = stage.training.model_copy(update={"select": "last"})
-            planned = planned.model_copy(update={"stages": (stage.model_copy(update={"training": training}),)})
+            planned = planned.with_training(select="last")
         write(tmp_path, planned, GOOD)
     table = tables(tmp_path)["table3-d-e"]
     assert row(table, "c")["Model"].notes == (
@@ -174,9 +172,7 @@ def test_a_frozen_encoder_is_marked_among_trained_ones_and_not_compared_with_the
     for model in ("atlop", "ssrpu", "ttmre"):
         planned = plan(**paper(model))
         if model == "ttmre":
-            stage = planned.stages[0]
-            training = stage.training.model_copy(update={"freeze_encoder": True})
-            planned = planned.model_copy(update={"stages": (stage.model_copy(update={"training": training}),)})
+            planned = planned.with_training(freeze_encoder=True)
         write(tmp_path, planned, GOOD)
     table = tables(tmp_path)["table3-redocred-roberta-large"]
     notes = row(table, "ttmre")["Model"].notes

@@ -1,0 +1,137 @@
+"""What the choice of the epoch is worth: the one that dev labels choose against another, seed by seed.
+
+    python benchmarks/epoch_choice.py atlop --setting human --out results
+
+It reads the records of one model that keep the best epoch on dev, and those that differ in `select` or `select_on`
+alone: the last epoch, or the best one by labels that are incomplete. Two such runs of a seed are trained alike, step by
+step, and differ in the epoch that is kept. So differences are of one seed each, and their interval is that of a mean
+(Student's t, 95 %); and a run whose best epoch was its last *is* the one that keeps the last, which need not be made.
+No mean is told while a seed is missing: those of which nothing need be made are those without a difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.analysis.aggregate import existing_cells
+from bench.analysis.metrics import METRICS, Metric
+from bench.analysis.stats import mean_interval, summarize
+from bench.errors import BenchError, UsageError, plural
+from bench.points import points
+from bench.runs.plan import RunPlan
+
+
+class Choice(NamedTuple):
+    """How the epoch is chosen: `select` and `select_on` of the last stage."""
+
+    select: str
+    select_on: str
+
+    def __str__(self) -> str:
+        return "the last epoch" if self.select == "last" else f"the best epoch on {self.select_on}"
+
+
+BEST, LAST = Choice("best", "dev"), Choice("last", "dev")
+
+
+class Chosen(NamedTuple):
+    """The epoch that one run kept, of so many, and what that one scores on dev and test, in percent."""
+
+    epoch: int
+    of: int
+    dev: float
+    test: float
+
+
+def choice_of(plan: RunPlan) -> Choice | None:
+    """None for what was not trained here."""
+    if plan.last is None or plan.origin != "trained" or plan.last.is_counted:
+        return None
+    training = plan.last.training
+    return Choice(training.select, "dev" if training.select == "last" else training.select_on)
+
+
+def trained_alike(plan: RunPlan) -> str:
+    """What all runs have in common that are trained alike but for their seed, whichever epoch they keep."""
+    *before, last = plan.stages
+    last = last.with_training(select=BEST.select, select_on=BEST.select_on).model_copy(update={"select_checksum": ""})
+    named = plan.model_copy(update={"stages": (*before, last)}).configuration_name
+    return f"{plan.dataset}, {plan.setting}, {plan.encoder}, {named}"
+
+
+def read_chosen(out: Path, model: str, setting: str, metric: Metric) -> dict[str, dict[Choice, dict[int, Chosen]]]:
+    """By what runs have in common: by how the epoch is chosen, of each seed what came out. Raises UsageError."""
+    found: dict[str, dict[Choice, dict[int, Chosen]]] = {}
+    for cell in existing_cells(out):
+        plans = {plan.seed: plan for plan in cell.plans if (plan.model, plan.setting) == (model, setting)}
+        for record in cell.records:
+            plan = plans.get(record.seed)
+            choice = choice_of(plan) if plan else None
+            dev, test = (metric.of_split(record.splits[s]) if s in record.splits else None for s in ("dev", "test"))
+            if plan is None or plan.last is None or choice is None or dev is None or test is None:
+                continue
+            chosen = Chosen(record.stages[-1].selected_epoch, plan.last.training.epochs, dev, test)
+            earlier = found.setdefault(trained_alike(plan), {}).setdefault(choice, {}).setdefault(plan.seed, chosen)
+            if earlier != chosen:
+                raise UsageError(f"{trained_alike(plan)}, seed {plan.seed}: two runs with {choice} differ")
+    return found
+
+
+def others(by_choice: dict[Choice, dict[int, Chosen]]) -> Iterator[tuple[Choice, dict[int, Chosen]]]:
+    """What the best epoch on dev is held against: always the last, which is there already where it was the best."""
+    same = {seed: chosen for seed, chosen in by_choice[BEST].items() if chosen.epoch == chosen.of}
+    yield LAST, {**same, **by_choice.get(LAST, {})}
+    yield from ((choice, chosen) for choice, chosen in by_choice.items() if choice not in (BEST, LAST))
+
+
+def lines(best: dict[int, Chosen], other: dict[int, Chosen]) -> Iterator[str]:
+    """A Markdown table: one row a seed, then mean, deviation and interval once all seeds are there."""
+    yield "| seed | best epoch | other | dev | test |\n|---|---|---|---|---|"
+    differences = []
+    for seed, (epoch, of, dev, test) in sorted(best.items()):
+        if seed not in other:
+            yield f"| {seed} | {epoch} of {of} | | | |"
+            continue
+        differences.append((dev - other[seed].dev, test - other[seed].test))
+        on_dev, on_test = (points(difference, "+") for difference in differences[-1])
+        yield f"| {seed} | {epoch} of {of} | {other[seed].epoch} | {on_dev} | {on_test} |"
+    if len(differences) < len(best):
+        yield f"| {len(differences)} of {plural(len(best), 'seed')} | | | | |"
+    else:
+        yield f"| mean | | | {' | '.join(map(_mean, zip(*differences, strict=True)))} |"
+
+
+def _mean(differences: Sequence[float]) -> str:
+    summary = summarize(differences)
+    interval = mean_interval(summary)
+    if summary.std is None or interval is None:
+        return points(summary.mean, "+")
+    between = " to ".join(points(end, "+") for end in interval)
+    return f"{points(summary.mean, '+')} ± {points(summary.std)} ({between})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--setting", default="human")
+    parser.add_argument("--metric", choices=METRICS, default="f1")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    try:
+        found = read_chosen(options.out, options.model, options.setting, METRICS[options.metric])
+    except BenchError as error:
+        raise SystemExit(f"epoch_choice.py: {error}") from None
+    found = {common: by_choice for common, by_choice in found.items() if BEST in by_choice}
+    if not found:
+        raise SystemExit(f"epoch_choice.py: no finished run of {options.model} in {options.setting} in {options.out}")
+    for common, by_choice in found.items():
+        for choice, other in others(by_choice):
+            print(f"{options.model}, {common}: {METRICS[options.metric].label}, {BEST} less {choice}\n")
+            print("\n".join(lines(by_choice[BEST], other)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
