@@ -215,10 +215,19 @@ def test_documents_with_a_single_entity_train_and_give_no_predictions(tmp_path):
     assert execute(tmp_path / "out", planned) == []
 
 
-def test_the_last_epoch_is_kept_where_the_last_is_asked_for(tmp_path):
-    planned = plans("atlop", "select=last", "epochs=3")
-    execute(tmp_path, planned)
-    assert record_of(tmp_path, planned[0]).stages[0].selected_epoch == 3
+def test_the_last_epoch_is_kept_where_the_last_is_asked_for_of_the_same_training(tmp_path):
+    last, best = plans("atlop", "select=last", "epochs=8"), plans("atlop", "epochs=8")
+    execute(tmp_path, [*last, *best])
+    kept, chosen = (record_of(tmp_path, planned[0]).stages[0] for planned in (last, best))
+    assert (kept.selected_epoch, kept.dev_f1) == (8, chosen.dev_f1)
+    assert chosen.selected_epoch < 8
+
+
+def test_a_run_whose_best_epoch_was_the_last_is_the_one_that_keeps_the_last(tmp_path):
+    last, best = plans("atlop", "select=last", "epochs=1"), plans("atlop", "epochs=1")
+    execute(tmp_path, [*last, *best])
+    weights, others = selected(tmp_path, last[0], 0), selected(tmp_path, best[0], 0)
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
 def test_the_first_of_the_best_epochs_is_kept_otherwise_and_is_the_one_evaluated(tmp_path):
