@@ -20,7 +20,7 @@ def report(
     out: OutOption = DEFAULT_OUT,
     to: Annotated[Path | None, typer.Option(help="Where to write it. Default: OUT/report.")] = None,
     published: PublishedOption = None,
-    figures: Annotated[bool, typer.Option(help="Draw the figures.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw the figures. Without, those of an earlier report go.")] = True,
     memory: Annotated[
         bool, typer.Option(help="Draw the memory of trained models, too, where their weights are here.")
     ] = True,
@@ -34,6 +34,7 @@ def report(
     from bench.cli.progress import showing_progress
     from bench.errors import plural
     from bench.report.build import make_page, make_results
+    from bench.report.figures.files import write_figures
     from bench.report.material import gather
     from bench.report.write import write_report
 
@@ -47,6 +48,8 @@ def report(
         explorer = [("Error explorer", "explorer.html")] if (to / "explorer.html").is_file() else []
         if figures:
             drawn = _figures(material, to, memory, trust, doing)
+        else:
+            write_figures({}, to / "figures")  # they may be of other runs than the tables
         doing("writing tables")
         results = make_results(material)
         write_report(make_page(material, results, drawn, explorer), material, to)

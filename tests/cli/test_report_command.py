@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from made_records import plan, write
 
+from bench.report.figures.files import Drawing, write_figures
+from bench.report.figures.series import Strip
 from bench.runs.run_folder import RunFolder
 
 
@@ -54,6 +56,14 @@ def test_tables_of_an_earlier_report_that_this_one_has_not_are_removed(out, benc
     left = {path.name for path in tables.iterdir()}
     assert "claims-d-e-human.csv" not in left
     assert {"table3-d-e.csv", "table3-d-e.tex", "own.csv"} <= left
+
+
+def test_figures_of_an_earlier_report_do_not_stay_beside_tables_of_a_later_one(out, bench):
+    drawing = Drawing("seed_strips", ([Strip.of("one", [60.0, 61.0])],))
+    write_figures({"seeds-d-e-human": drawing}, out / "report" / "figures")
+    (out / "report" / "figures" / "own.png").write_text("")
+    bench("report", "--out", out, "--no-figures")
+    assert [path.name for path in (out / "report" / "figures").glob("[!.]*")] == ["own.png"]
 
 
 def test_made_twice_it_is_the_same_to_the_byte(out, bench, tmp_path):
