@@ -21,6 +21,7 @@ from bench.analysis.metrics import METRICS, Metric
 from bench.analysis.stats import mean_interval, summarize
 from bench.errors import BenchError, UsageError, plural
 from bench.points import points
+from bench.runs.names import model_name
 from bench.runs.plan import RunPlan
 
 
@@ -38,12 +39,16 @@ BEST, LAST = Choice("best", "dev"), Choice("last", "dev")
 
 
 class Chosen(NamedTuple):
-    """The epoch that one run kept, of so many, and what that one scores on dev and test, in percent."""
+    """The epoch that one run kept, of so many, and what that one scores on dev and test, in percent.
+
+    model: how the run's row is named.
+    """
 
     epoch: int
     of: int
     dev: float
     test: float
+    model: str
 
 
 def choice_of(plan: RunPlan) -> Choice | None:
@@ -73,9 +78,15 @@ def read_chosen(out: Path, model: str, setting: str, metric: Metric) -> dict[str
             dev, test = (metric.of_split(record.splits[s]) if s in record.splits else None for s in ("dev", "test"))
             if plan is None or plan.last is None or choice is None or dev is None or test is None:
                 continue
-            chosen = Chosen(record.stages[-1].selected_epoch, plan.last.training.epochs, dev, test)
+            chosen = Chosen(
+                record.stages[-1].selected_epoch,
+                plan.last.training.epochs,
+                dev,
+                test,
+                model_name(plan.model, plan.variant),
+            )
             earlier = found.setdefault(trained_alike(plan), {}).setdefault(choice, {}).setdefault(plan.seed, chosen)
-            if earlier != chosen:
+            if earlier[:4] != chosen[:4]:
                 raise UsageError(f"{trained_alike(plan)}, seed {plan.seed}: two runs with {choice} differ")
     return found
 
@@ -91,7 +102,7 @@ def lines(best: dict[int, Chosen], other: dict[int, Chosen]) -> Iterator[str]:
     """A Markdown table: one row a seed, then mean, deviation and interval once all seeds are there."""
     yield "| seed | best epoch | other | dev | test |\n|---|---|---|---|---|"
     differences = []
-    for seed, (epoch, of, dev, test) in sorted(best.items()):
+    for seed, (epoch, of, dev, test, _) in sorted(best.items()):
         if seed not in other:
             yield f"| {seed} | {epoch} of {of} | | | |"
             continue
@@ -128,8 +139,9 @@ def main() -> None:
     if not found:
         raise SystemExit(f"epoch_choice.py: no finished run of {options.model} in {options.setting} in {options.out}")
     for common, by_choice in found.items():
+        model = next(iter(by_choice[BEST].values())).model
         for choice, other in others(by_choice):
-            print(f"{options.model}, {common}: {METRICS[options.metric].label}, {BEST} less {choice}\n")
+            print(f"{model}, {common}: {METRICS[options.metric].label}, {BEST} less {choice}\n")
             print("\n".join(lines(by_choice[BEST], other)) + "\n")
 
 

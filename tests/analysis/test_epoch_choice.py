@@ -25,7 +25,7 @@ def put(out: Path, of: RunPlan, f1: int, epoch: int) -> None:
 
 def kept(seed: int, **training: str) -> RunPlan:
     """A run of ten epochs that keeps one of them."""
-    of = plan("m", seed, epochs=10)
+    of = plan("m", seed, variant="" if training else "layers=1", epochs=10)
     if "select_on" in training:  # other labels, and their checksum
         (stage,) = of.stages
         of = of.model_copy(update={"stages": (stage.model_copy(update={"select_checksum": "incomplete"}),)})
@@ -71,7 +71,7 @@ def test_no_mean_is_told_of_the_seeds_that_were_best_in_the_last_epoch_alone(tmp
 def test_an_epoch_that_other_labels_choose_is_a_table_of_its_own(tmp_path, monkeypatch, capsys):
     put(tmp_path, kept(6), 50, 8)
     put(tmp_path, kept(6, select_on="dev_ext"), 45, 3)
-    last, other = printed(monkeypatch, capsys, "m", "--out", str(tmp_path)).strip().split("\n\nm, ")
+    last, other = printed(monkeypatch, capsys, "m", "--out", str(tmp_path)).strip().split("\n\nm (layers=1), ")
     assert rows(last) == [["6", "8 of 10", "", "", ""], ["0 of 1 seed", "", "", "", ""]]
     assert "the best epoch on dev less the best epoch on dev_ext" in other
     assert rows(other) == [["6", "8 of 10", "3", "+5.00", "+5.00"], ["mean", "", "", "+5.00", "+5.00"]]
