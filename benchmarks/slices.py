@@ -1,0 +1,114 @@
+"""In which part of the triples two systems differ, and whether in one part more than in another.
+
+    python benchmarks/slices.py "ttmre (layers=1)" "ttmre (layers=4)" --setting human --out results
+
+Of each slice (frequent relations and the rest, pairs within a sentence and across, documents by their entities) the
+scores of both systems and their difference by Welch's test, with p values adjusted for the number of slices (Holm).
+Below them, of two slices that make up the whole, how much more the systems differ in one than in the other: each run's
+two scores are taken from each other first, since they are of the same model.
+Records hold no counts by slice and document, so all of this is over seeds: of these documents, not of others.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.analysis import stats
+from bench.analysis.aggregate import load_cells
+from bench.analysis.comparison import Comparison, Question
+from bench.analysis.metrics import COUNTED, METRICS
+from bench.analysis.pairing import Pairing
+from bench.analysis.systems import System
+from bench.errors import BenchError
+from bench.points import points
+
+SLICES = (
+    "top_5", "all_but_top_5", "top_10", "all_but_top_10", "not_below_25th_percentile", "below_25th_percentile",
+    "intra", "inter", "at_most_10", "11-15", "16-20", "21-25", "more_than_25",
+)  # fmt: skip
+PARTS = (
+    ("all_but_top_5", "top_5"), ("all_but_top_10", "top_10"), ("below_25th_percentile", "not_below_25th_percentile"),
+    ("inter", "intra"),
+)  # fmt: skip
+"""Slices that together are the whole; the one that a memory is said to help with comes first."""
+
+
+Rows = dict[str, tuple[list[float], list[float]]]
+"""By name what is known of either system, one number per seed, in percent."""
+
+
+def by_seed(system: System, metric: str, part: str) -> dict[int, float]:
+    """The scores of a slice of test; empty where the records have none."""
+    score = system.score("test", metric, part)
+    return {int(seed): value for seed, value in score.seeds.items()} if score else {}
+
+
+def gained(system: System, metric: str, part: str, other: str) -> list[float]:
+    """Of each seed that has both, how much higher it scores in one slice than in the other."""
+    of_part, of_other = by_seed(system, metric, part), by_seed(system, metric, other)
+    return [of_part[seed] - of_other[seed] for seed in of_part if seed in of_other]
+
+
+def scores_by_slice(a: System, b: System, metric: str) -> Rows:
+    """Of each slice that both systems have, their scores."""
+    return _of_both({part: [list(by_seed(system, metric, part).values()) for system in (a, b)] for part in SLICES})
+
+
+def gains_by_pair(a: System, b: System, metric: str) -> Rows:
+    """Of each two slices that make up the whole, how much higher the runs of both systems score in the first."""
+    return _of_both({" less ".join(pair): [gained(system, metric, *pair) for system in (a, b)] for pair in PARTS})
+
+
+def _of_both(found: dict[str, list[list[float]]]) -> Rows:
+    return {name: (of_a, of_b) for name, (of_a, of_b) in found.items() if of_a and of_b}
+
+
+def lines(rows: Rows) -> Iterator[str]:
+    """A Markdown table of Welch's tests, the p values adjusted for their number."""
+    tests = {name: stats.welch(of_a, of_b) for name, (of_a, of_b) in rows.items()}
+    p = {name: test.p for name, test in tests.items() if test}
+    adjusted = dict(zip(p, stats.holm(list(p.values())), strict=True))
+    yield f"| | A | B | A - B | 95 % | p | p, Holm over {len(p)} |\n|---|---|---|---|---|---|---|"
+    for name, (of_a, of_b) in rows.items():
+        told, test = ["", "", "", ""], tests[name]
+        if test:
+            between = " to ".join(points(end, "+") for end in (test.low, test.high))
+            told = [points(test.difference, "+"), between, _p(test.p), _p(adjusted[name])]
+        yield f"| {name} | {_shown(of_a)} | {_shown(of_b)} | {' | '.join(told)} |"
+
+
+def _shown(values: Sequence[float]) -> str:
+    mean, std, _ = stats.summarize(values)
+    return points(mean) if std is None else f"{points(mean)} ± {points(std)}"
+
+
+def _p(p: float) -> str:
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("a")
+    parser.add_argument("b")
+    parser.add_argument("--setting")
+    parser.add_argument("--metric", choices=[metric.name for metric in COUNTED], default="f1")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    try:
+        pairing = Pairing(load_cells(options.out), None, Question())
+        pairing.limit(None, options.setting, None)
+        comparisons: list[Comparison] = pairing.pair(options.a, options.b)
+    except BenchError as error:
+        raise SystemExit(f"slices.py: {error}") from None
+    for compared in comparisons:
+        a, b = compared.a, compared.b
+        print(f"{compared.condition}: test {METRICS[options.metric].label} by slice, percent")
+        print(f"A: {a.name}, {a.seeds} seeds; B: {b.name}, {b.seeds} seeds\n")
+        for rows in (scores_by_slice(a, b, options.metric), gains_by_pair(a, b, options.metric)):
+            print("\n".join(lines(rows)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
