@@ -6,7 +6,9 @@ Of each slice (frequent relations and the rest, pairs within a sentence and acro
 scores of both systems and their difference by Welch's test, with p values adjusted for the number of slices (Holm).
 Below them, of two slices that make up the whole, how much more the systems differ in one than in the other: each run's
 two scores are taken from each other first, since they are of the same model.
-Records hold no counts by slice and document, so all of this is over seeds: of these documents, not of others.
+A slice's precision divides by the predictions in the slice (`--protocol strict`) or, as TTM-RE's program has it, by all
+predictions (released). Records hold no counts by slice and document, so all of this is over seeds: of these documents,
+not of others.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.analysis import stats
-from bench.analysis.aggregate import load_cells
+from bench.analysis.aggregate import PROTOCOL_PREFIXES, load_cells
 from bench.analysis.comparison import Comparison, Question
 from bench.analysis.metrics import COUNTED, METRICS
 from bench.analysis.pairing import Pairing
@@ -39,26 +42,33 @@ Rows = dict[str, tuple[list[float], list[float]]]
 """By name what is known of either system, one number per seed, in percent."""
 
 
-def by_seed(system: System, metric: str, part: str) -> dict[int, float]:
+class Scored(NamedTuple):
+    """How a slice is scored: the metric, and what its precision divides by."""
+
+    metric: str
+    protocol: str
+
+
+def by_seed(system: System, scored: Scored, part: str) -> dict[int, float]:
     """The scores of a slice of test; empty where the records have none."""
-    score = system.score("test", metric, part)
+    score = system.score("test", scored.metric, PROTOCOL_PREFIXES[scored.protocol] + part)
     return {int(seed): value for seed, value in score.seeds.items()} if score else {}
 
 
-def gained(system: System, metric: str, part: str, other: str) -> list[float]:
+def gained(system: System, scored: Scored, part: str, other: str) -> list[float]:
     """Of each seed that has both, how much higher it scores in one slice than in the other."""
-    of_part, of_other = by_seed(system, metric, part), by_seed(system, metric, other)
+    of_part, of_other = by_seed(system, scored, part), by_seed(system, scored, other)
     return [of_part[seed] - of_other[seed] for seed in of_part if seed in of_other]
 
 
-def scores_by_slice(a: System, b: System, metric: str) -> Rows:
+def scores_by_slice(a: System, b: System, scored: Scored) -> Rows:
     """Of each slice that both systems have, their scores."""
-    return _of_both({part: [list(by_seed(system, metric, part).values()) for system in (a, b)] for part in SLICES})
+    return _of_both({part: [list(by_seed(system, scored, part).values()) for system in (a, b)] for part in SLICES})
 
 
-def gains_by_pair(a: System, b: System, metric: str) -> Rows:
+def gains_by_pair(a: System, b: System, scored: Scored) -> Rows:
     """Of each two slices that make up the whole, how much higher the runs of both systems score in the first."""
-    return _of_both({" less ".join(pair): [gained(system, metric, *pair) for system in (a, b)] for pair in PARTS})
+    return _of_both({" less ".join(pair): [gained(system, scored, *pair) for system in (a, b)] for pair in PARTS})
 
 
 def _of_both(found: dict[str, list[list[float]]]) -> Rows:
@@ -94,6 +104,7 @@ def main() -> None:
     parser.add_argument("b")
     parser.add_argument("--setting")
     parser.add_argument("--metric", choices=[metric.name for metric in COUNTED], default="f1")
+    parser.add_argument("--protocol", choices=PROTOCOL_PREFIXES, default="strict")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
     try:
@@ -102,11 +113,12 @@ def main() -> None:
         comparisons: list[Comparison] = pairing.pair(options.a, options.b)
     except BenchError as error:
         raise SystemExit(f"slices.py: {error}") from None
+    scored = Scored(options.metric, options.protocol)
     for compared in comparisons:
         a, b = compared.a, compared.b
-        print(f"{compared.condition}: test {METRICS[options.metric].label} by slice, percent")
+        print(f"{compared.condition}: test {METRICS[options.metric].label} by slice ({options.protocol}), percent")
         print(f"A: {a.name}, {a.seeds} seeds; B: {b.name}, {b.seeds} seeds\n")
-        for rows in (scores_by_slice(a, b, options.metric), gains_by_pair(a, b, options.metric)):
+        for rows in (scores_by_slice(a, b, scored), gains_by_pair(a, b, scored)):
             print("\n".join(lines(rows)) + "\n")
 
 

@@ -15,16 +15,18 @@ from bench.runs.run_folder import RunFolder
 FREQUENT, RARE = "top_10", "all_but_top_10"
 
 
-def put(out: Path, model: str, of_slices: dict[int, tuple[float, float]], setting: str = "human") -> None:
+def put(
+    out: Path, model: str, of_slices: dict[int, tuple[float, float]], setting: str = "human", protocol: str = "strict"
+) -> None:
     """Finished runs of a model: by seed, the F1 of the ten most frequent relations and of the rest."""
     for seed, f1 in of_slices.items():
         of = plan(model, seed, setting=setting)
         finished = record(of, [(50, 100, 100, 0)])
-        strict = {
+        scored = {
             name: Scores(f1=value, ign_f1=value, precision=value, recall=value)
             for name, value in zip((FREQUENT, RARE), f1, strict=True)
         }
-        test = finished.splits["test"].model_copy(update={"slices": {"strict": strict, "released": {}}})
+        test = finished.splits["test"].model_copy(update={"slices": {"strict": {}, "released": {}, protocol: scored}})
         folder = RunFolder.of(out, of)
         folder.announce(of)
         folder.write_record(finished.model_copy(update={"splits": {**finished.splits, "test": test}}))
@@ -73,6 +75,17 @@ def test_one_seed_is_told_without_a_test_and_another_setting_is_left_out(tmp_pat
     text = printed(monkeypatch, capsys, "one", "two", "--setting", "ext", "--out", str(tmp_path))
     assert row(text, FREQUENT) == ["50.00", "52.00", "", "", "", ""]
     assert "d, human" not in text
+
+
+def test_slices_are_those_of_the_protocol_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    for protocol, f1 in (("strict", 50.0), ("released", 20.0)):
+        for model in ("one", "two"):
+            put(tmp_path / protocol, model, {1: (f1, f1), 2: (f1 + 1, f1)}, protocol=protocol)
+        text = printed(monkeypatch, capsys, "one", "two", "--protocol", protocol, "--out", str(tmp_path / protocol))
+        assert f"by slice ({protocol})" in text
+        assert row(text, FREQUENT)[0] == f"{f1 + 0.5:.2f} ± 0.71"
+    nothing = printed(monkeypatch, capsys, "one", "two", "--out", str(tmp_path / "released"))
+    assert FREQUENT not in nothing
 
 
 def test_systems_that_are_not_there_are_told(tmp_path, monkeypatch, capsys):
