@@ -28,8 +28,13 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_system(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Models of the runs, without what was changed of them: a shell splits words at `(` and `:`."""
-    return _offers(sorted({model for model, _ in _systems(ctx)}), incomplete)
+    """Models of the runs, archived ones too, without what was changed of them: a shell splits words at `(` and `:`."""
+    from bench.runs.archive import all_runs
+
+    models: set[str] = set()
+    with suppress(BenchError, OSError):
+        models = {plan.model for folder in all_runs(_out(ctx)) if (plan := folder.plan())}
+    return _offers(sorted(models), incomplete)
 
 
 def complete_run_or_row(ctx: typer.Context, incomplete: str) -> list[str]:

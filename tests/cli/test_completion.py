@@ -54,6 +54,14 @@ def test_the_output_folder_is_the_one_that_is_named(runs, complete, tmp_path):
     assert complete(f"bench compare --out {tmp_path / 'results'} ") == ["alpha", "beta"]
 
 
+def test_what_an_archive_has_is_offered_where_it_is_read(runs, bench, complete, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    assert bench("archive", "--to", tmp_path / "sent", "--out", tmp_path / "results")[0] == 0
+    assert complete(f"bench compare --out {tmp_path / 'sent'} a") == ["alpha"]
+    (tmp_path / "sent" / "records.tar.xz").write_bytes(b"cut off")
+    assert complete(f"bench compare --out {tmp_path / 'sent'} a") == []
+
+
 def test_a_damaged_plan_takes_nothing_from_the_other_offers(runs, complete, tmp_path):
     (tmp_path / "results" / "runs" / runs[0].folder / "run.json").write_text("{")
     assert complete("bench compare ") == ["alpha", "beta"]
