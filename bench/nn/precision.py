@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bench.nn.bfloat16_products import multiply_by_float32
+from bench.nn.bfloat16_products import are_made_one_by_one, multiply_by_float32
 from bench.runs.recipe import AskedPrecision, Precision
 
 ENOUGH_FOR_BFLOAT16 = 256
@@ -40,16 +40,16 @@ def precision_context(device: torch.device, precision: str) -> torch.autocast:
     An "auto" here is of a stage from before what it means was written down: bf16 on a GPU, as it meant then.
     """
     half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    if half and device.type == "cpu" and cpu_multiplies_bfloat16() is False:
+    if half and device.type == "cpu" and are_made_one_by_one():
         multiply_by_float32()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
 
 @cache
-def cpu_multiplies_bfloat16() -> bool | None:
-    """Whether this processor has instructions for products of bfloat16 matrices; None where torch cannot tell."""
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16 matrices; False where torch cannot tell."""
     capabilities: Callable[[], Mapping[str, object]] | None = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is None:  # torch before 2.10
-        return None
+        return False
     found = capabilities()
     return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last is Arm's

@@ -58,26 +58,20 @@ def test_instructions_are_those_that_torch_finds(found, expected, monkeypatch):
     assert cpu_multiplies_bfloat16.__wrapped__() == expected
 
 
-def test_a_torch_that_cannot_tell_says_neither(monkeypatch):
+def test_a_torch_that_cannot_tell_is_taken_for_one_without(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert cpu_multiplies_bfloat16.__wrapped__() is None
+    assert cpu_multiplies_bfloat16.__wrapped__() is False
 
 
 @pytest.mark.parametrize(
-    ("device", "asked", "instructions", "expected"),
-    [
-        (CPU, "bf16", False, True),
-        (CPU, "bf16", True, False),
-        (CPU, "bf16", None, False),
-        (CPU, "fp32", False, False),
-        (CUDA, "bf16", False, False),
-    ],
+    ("device", "asked", "one_by_one", "expected"),
+    [(CPU, "bf16", True, True), (CPU, "bf16", False, False), (CPU, "fp32", True, False), (CUDA, "bf16", True, False)],
 )
-def test_a_cpu_known_to_be_without_instructions_multiplies_by_float32(
-    device, asked, instructions, expected, monkeypatch
+def test_bfloat16_is_multiplied_by_float32_where_it_would_be_number_by_number(
+    device, asked, one_by_one, expected, monkeypatch
 ):
     calls = []
-    monkeypatch.setattr(precision, "cpu_multiplies_bfloat16", lambda: instructions)
+    monkeypatch.setattr(precision, "are_made_one_by_one", lambda: one_by_one)
     monkeypatch.setattr(precision, "multiply_by_float32", lambda: calls.append(1))
     with warnings.catch_warnings():  # of a GPU that is not there
         warnings.simplefilter("ignore")
