@@ -6,7 +6,9 @@ It reads the records of one model that keep the best epoch on dev, and those tha
 alone: the last epoch, or the best one by labels that are incomplete. Two such runs of a seed are trained alike, step by
 step, and differ in the epoch that is kept. So differences are of one seed each, and their interval is that of a mean
 (Student's t, 95 %); and a run whose best epoch was its last *is* the one that keeps the last, which need not be made.
-No mean is told while a seed is missing: those of which nothing need be made are those without a difference.
+No mean is told while a seed is missing: it would be one of the seeds whose difference is known to be nothing.
+Of several stages the last alone may choose otherwise (`--set human.select=last`). Runs that stop by `patience` are left
+out: what chooses their epoch decides how long they train.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import NamedTuple
 
 from bench.analysis.aggregate import existing_cells
 from bench.analysis.metrics import METRICS, Metric
-from bench.analysis.stats import mean_interval, summarize
+from bench.analysis.stats import TIE, mean_interval, summarize
 from bench.errors import BenchError, UsageError, plural
 from bench.points import points
 from bench.runs.names import model_name
@@ -52,10 +54,12 @@ class Chosen(NamedTuple):
 
 
 def choice_of(plan: RunPlan) -> Choice | None:
-    """None for what was not trained here."""
+    """None for what was not trained here, or not for as long whatever chooses."""
     if plan.last is None or plan.origin != "trained" or plan.last.is_counted:
         return None
     training = plan.last.training
+    if training.patience is not None:
+        return None
     return Choice(training.select, "dev" if training.select == "last" else training.select_on)
 
 
@@ -118,7 +122,7 @@ def lines(best: dict[int, Chosen], other: dict[int, Chosen]) -> Iterator[str]:
 def _mean(differences: Sequence[float]) -> str:
     summary = summarize(differences)
     interval = mean_interval(summary)
-    if summary.std is None or interval is None:
+    if summary.std is None or interval is None or summary.std < TIE:  # of one seed, or all alike
         return points(summary.mean, "+")
     between = " to ".join(points(end, "+") for end in interval)
     return f"{points(summary.mean, '+')} ± {points(summary.std)} ({between})"
@@ -137,7 +141,10 @@ def main() -> None:
         raise SystemExit(f"epoch_choice.py: {error}") from None
     found = {common: by_choice for common, by_choice in found.items() if BEST in by_choice}
     if not found:
-        raise SystemExit(f"epoch_choice.py: no finished run of {options.model} in {options.setting} in {options.out}")
+        raise SystemExit(
+            f"epoch_choice.py: {options.out} has no finished run of {options.model} in {options.setting} that keeps "
+            f"the best epoch and has {METRICS[options.metric].label} (a model is named without what was changed of it)"
+        )
     for common, by_choice in found.items():
         model = next(iter(by_choice[BEST].values())).model
         for choice, other in others(by_choice):

@@ -18,8 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from bench.analysis import stats
-from bench.analysis.aggregate import PROTOCOL_PREFIXES, load_cells
+from bench.analysis.aggregate import ALL, PROTOCOL_PREFIXES, load_cells
 from bench.analysis.comparison import Comparison, Question
 from bench.analysis.metrics import COUNTED, METRICS
 from bench.analysis.pairing import Pairing
@@ -27,16 +29,11 @@ from bench.analysis.systems import System
 from bench.errors import BenchError
 from bench.points import points
 
-SLICES = (
-    "top_5", "all_but_top_5", "top_10", "all_but_top_10", "not_below_25th_percentile", "below_25th_percentile",
-    "intra", "inter", "at_most_10", "11-15", "16-20", "21-25", "more_than_25",
-)  # fmt: skip
-PARTS = (
+PAIRS = (
     ("all_but_top_5", "top_5"), ("all_but_top_10", "top_10"), ("below_25th_percentile", "not_below_25th_percentile"),
     ("inter", "intra"),
 )  # fmt: skip
 """Slices that together are the whole; the one that a memory is said to help with comes first."""
-
 
 Rows = dict[str, tuple[list[float], list[float]]]
 """By name what is known of either system, one number per seed, in percent."""
@@ -49,26 +46,36 @@ class Scored(NamedTuple):
     protocol: str
 
 
-def by_seed(system: System, scored: Scored, part: str) -> dict[int, float]:
+def slices_of(system: System, scored: Scored) -> list[str]:
+    """The slices of test that the records have, in their order."""
+    own, others = PROTOCOL_PREFIXES[scored.protocol], [p for p in PROTOCOL_PREFIXES.values() if p]
+    found = (s.slice for s in system.cell.scores if (s.split, s.metric) == ("test", scored.metric) and s.slice != ALL)
+    if own:
+        return [name.removeprefix(own) for name in found if name.startswith(own)]
+    return [name for name in found if not name.startswith(tuple(others))]
+
+
+def by_seed(system: System, scored: Scored, name: str) -> dict[int, float]:
     """The scores of a slice of test; empty where the records have none."""
-    score = system.score("test", scored.metric, PROTOCOL_PREFIXES[scored.protocol] + part)
+    score = system.score("test", scored.metric, PROTOCOL_PREFIXES[scored.protocol] + name)
     return {int(seed): value for seed, value in score.seeds.items()} if score else {}
 
 
-def gained(system: System, scored: Scored, part: str, other: str) -> list[float]:
+def gained(system: System, scored: Scored, one: str, other: str) -> list[float]:
     """Of each seed that has both, how much higher it scores in one slice than in the other."""
-    of_part, of_other = by_seed(system, scored, part), by_seed(system, scored, other)
-    return [of_part[seed] - of_other[seed] for seed in of_part if seed in of_other]
+    of_one, of_other = by_seed(system, scored, one), by_seed(system, scored, other)
+    return [of_one[seed] - of_other[seed] for seed in of_one if seed in of_other]
 
 
 def scores_by_slice(a: System, b: System, scored: Scored) -> Rows:
     """Of each slice that both systems have, their scores."""
-    return _of_both({part: [list(by_seed(system, scored, part).values()) for system in (a, b)] for part in SLICES})
+    names = slices_of(a, scored)
+    return _of_both({name: [list(by_seed(system, scored, name).values()) for system in (a, b)] for name in names})
 
 
 def gains_by_pair(a: System, b: System, scored: Scored) -> Rows:
     """Of each two slices that make up the whole, how much higher the runs of both systems score in the first."""
-    return _of_both({" less ".join(pair): [gained(system, scored, *pair) for system in (a, b)] for pair in PARTS})
+    return _of_both({" less ".join(pair): [gained(system, scored, *pair) for system in (a, b)] for pair in PAIRS})
 
 
 def _of_both(found: dict[str, list[list[float]]]) -> Rows:
@@ -82,7 +89,8 @@ def lines(rows: Rows) -> Iterator[str]:
     adjusted = dict(zip(p, stats.holm(list(p.values())), strict=True))
     yield f"| | A | B | A - B | 95 % | p | p, Holm over {len(p)} |\n|---|---|---|---|---|---|---|"
     for name, (of_a, of_b) in rows.items():
-        told, test = ["", "", "", ""], tests[name]
+        test, difference = tests[name], np.mean(of_a) - np.mean(of_b)
+        told = [points(float(difference), "+"), "", "", ""]  # of one seed, or of scores that are all alike
         if test:
             between = " to ".join(points(end, "+") for end in (test.low, test.high))
             told = [points(test.difference, "+"), between, _p(test.p), _p(adjusted[name])]
@@ -114,6 +122,8 @@ def main() -> None:
     except BenchError as error:
         raise SystemExit(f"slices.py: {error}") from None
     scored = Scored(options.metric, options.protocol)
+    if not any(scores_by_slice(compared.a, compared.b, scored) for compared in comparisons):
+        raise SystemExit(f"slices.py: the records of these two have no slices ({options.protocol})")
     for compared in comparisons:
         a, b = compared.a, compared.b
         print(f"{compared.condition}: test {METRICS[options.metric].label} by slice ({options.protocol}), percent")

@@ -23,7 +23,7 @@ def put(out: Path, of: RunPlan, f1: int, epoch: int) -> None:
     folder.write_record(finished.model_copy(update={"stages": [stage]}))
 
 
-def kept(seed: int, **training: str) -> RunPlan:
+def kept(seed: int, **training: str | int) -> RunPlan:
     """A run of ten epochs that keeps one of them."""
     of = plan("m", seed, variant="" if training else "layers=1", epochs=10)
     if "select_on" in training:  # other labels, and their checksum
@@ -86,7 +86,18 @@ def test_two_stages_are_trained_alike_where_only_the_last_chooses_otherwise(tmp_
     assert epoch_choice.trained_alike(both) != epoch_choice.trained_alike(in_first)
 
 
+def test_seeds_that_are_all_alike_have_no_interval(tmp_path, monkeypatch, capsys):
+    for seed in (6, 7):
+        put(tmp_path, kept(seed), 50, 10)
+    assert rows(printed(monkeypatch, capsys, "m", "--out", str(tmp_path)))[-1] == ["mean", "", "", "+0.00", "+0.00"]
+
+
+def test_runs_that_stop_by_patience_are_not_trained_alike(tmp_path):
+    assert epoch_choice.choice_of(kept(6)) == epoch_choice.BEST
+    assert epoch_choice.choice_of(kept(6, patience=2)) is None
+
+
 def test_a_model_without_runs_that_keep_the_best_is_told(tmp_path, monkeypatch, capsys):
     put(tmp_path, kept(6, select="last"), 50, 10)
-    with pytest.raises(SystemExit, match="no finished run of m in human"):
+    with pytest.raises(SystemExit, match="no finished run of m in human that keeps the best"):
         printed(monkeypatch, capsys, "m", "--out", str(tmp_path))

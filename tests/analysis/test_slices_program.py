@@ -73,7 +73,7 @@ def test_one_seed_is_told_without_a_test_and_another_setting_is_left_out(tmp_pat
         put(tmp_path, "one", {1: (50.0, 40.0)}, setting)
         put(tmp_path, "two", {1: (52.0, 45.0)}, setting)
     text = printed(monkeypatch, capsys, "one", "two", "--setting", "ext", "--out", str(tmp_path))
-    assert row(text, FREQUENT) == ["50.00", "52.00", "", "", "", ""]
+    assert row(text, FREQUENT) == ["50.00", "52.00", "-2.00", "", "", ""]
     assert "d, human" not in text
 
 
@@ -84,8 +84,8 @@ def test_slices_are_those_of_the_protocol_that_is_asked_for(tmp_path, monkeypatc
         text = printed(monkeypatch, capsys, "one", "two", "--protocol", protocol, "--out", str(tmp_path / protocol))
         assert f"by slice ({protocol})" in text
         assert row(text, FREQUENT)[0] == f"{f1 + 0.5:.2f} ± 0.71"
-    nothing = printed(monkeypatch, capsys, "one", "two", "--out", str(tmp_path / "released"))
-    assert FREQUENT not in nothing
+    with pytest.raises(SystemExit, match="have no slices"):
+        printed(monkeypatch, capsys, "one", "two", "--out", str(tmp_path / "released"))
 
 
 def test_systems_that_are_not_there_are_told(tmp_path, monkeypatch, capsys):
