@@ -6,9 +6,10 @@ for a completion has no place for a message.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from importlib.metadata import entry_points
 from itertools import pairwise
 from pathlib import Path
@@ -29,11 +30,11 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_system(ctx: typer.Context, incomplete: str) -> list[str]:
     """Models of the runs, archived ones too, without what was changed of them: a shell splits words at `(` and `:`."""
-    from bench.runs.archive import all_runs
+    from bench.runs.archive import archived_runs
 
-    models: set[str] = set()
-    with suppress(BenchError, OSError):
-        models = {plan.model for folder in all_runs(_out(ctx)) if (plan := folder.plan())}
+    models = {model for model, _ in _systems(ctx)}
+    with suppress(BenchError, OSError), redirect_stderr(io.StringIO()):  # which tells what is unpacked anew
+        models |= {plan.model for folder in archived_runs(_out(ctx)) if (plan := folder.plan())}
     return _offers(sorted(models), incomplete)
 
 

@@ -58,8 +58,15 @@ def test_what_an_archive_has_is_offered_where_it_is_read(runs, bench, complete, 
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     assert bench("archive", "--to", tmp_path / "sent", "--out", tmp_path / "results")[0] == 0
     assert complete(f"bench compare --out {tmp_path / 'sent'} a") == ["alpha"]
+    next((tmp_path / "home" / "records").rglob("run.json")).unlink()  # a cluster clears old files away
+    assert complete(f"bench compare --out {tmp_path / 'sent'} a") == ["alpha"]
     (tmp_path / "sent" / "records.tar.xz").write_bytes(b"cut off")
     assert complete(f"bench compare --out {tmp_path / 'sent'} a") == []
+
+
+def test_a_damaged_archive_takes_nothing_from_the_offers_of_the_folder(runs, complete, tmp_path):
+    (tmp_path / "results" / "records.tar.xz").write_bytes(b"cut off")
+    assert complete("bench compare ") == ["alpha", "beta"]
 
 
 def test_a_damaged_plan_takes_nothing_from_the_other_offers(runs, complete, tmp_path):

@@ -80,6 +80,8 @@ def test_a_figure_with_boxes_is_drawn_each_time_since_a_font_may_have_come(
         _, boxes = write_figures({"one": strips(1.0, 2.0, name="居住")}, tmp_path)
         assert boxes == set("居住")
     assert drawn == ["one", "one"]
+    write_figures({}, tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("one")]
 
 
 def test_several_processes_draw_the_same_to_the_byte(tmp_path: Path, monkeypatch):

@@ -22,6 +22,8 @@ import numpy as np
 from bench.filesystem import write_atomically
 
 FORMS = ("pdf", "png", "svg")
+UNKNOWN = ""
+"""In the place of what a figure was drawn from: it is drawn again."""
 FOR_ONE_PROCESS = 6
 """Figures below which a second process, which has to load matplotlib first, would cost more than it saves."""
 
@@ -107,8 +109,9 @@ def write_figures(
             write_atomically(folder / f"{name}.{form}", content)
         shown[name] = files.content["svg"].decode()
         boxes |= files.boxes
-        if not files.boxes:  # or a font that is installed would change nothing
-            drawn[name] = {"from": digests[name], **{form: _checksum(files.content[form]) for form in FORMS}}
+        # Of one with boxes it is not known what it was drawn from, or a font that is installed would change nothing.
+        drawn_from = UNKNOWN if files.boxes else digests[name]
+        drawn[name] = {"from": drawn_from, **{form: _checksum(files.content[form]) for form in FORMS}}
         on_progress(done, len(todo))
     for name in before.entries.keys() - drawings.keys():
         before.remove(name)
