@@ -7,6 +7,8 @@ alone: the last epoch, or the best one by labels that are incomplete. Two such r
 step, and differ in the epoch that is kept. So differences are of one seed each, and their interval is that of a mean
 (Student's t, 95 %); and a run whose best epoch was its last *is* the one that keeps the last, which need not be made.
 No mean is told while a seed is missing: it would be one of the seeds whose difference is known to be nothing.
+Two processors add up in another order, and a seed goes another way on each: runs whose dev F1 differs after some epoch
+are told as trained apart, and not held against each other.
 Of several stages the last alone may choose otherwise (`--set human.select=last`). Runs that stop by `patience` are left
 out: what chooses their epoch decides how long they train.
 """
@@ -43,7 +45,7 @@ BEST, LAST = Choice("best", "dev"), Choice("last", "dev")
 class Chosen(NamedTuple):
     """The epoch that one run kept, of so many, and what that one scores on dev and test, in percent.
 
-    model: how the run's row is named.
+    model: how the run's row is named.   history: dev F1 after each epoch, on the labels that choose.
     """
 
     epoch: int
@@ -51,6 +53,7 @@ class Chosen(NamedTuple):
     dev: float
     test: float
     model: str
+    history: tuple[float, ...]
 
 
 def choice_of(plan: RunPlan) -> Choice | None:
@@ -88,11 +91,17 @@ def read_chosen(out: Path, model: str, setting: str, metric: Metric) -> dict[str
                 dev,
                 test,
                 model_name(plan.model, plan.variant),
+                tuple(record.stages[-1].dev_f1),
             )
             earlier = found.setdefault(trained_alike(plan), {}).setdefault(choice, {}).setdefault(plan.seed, chosen)
             if earlier[:4] != chosen[:4]:
                 raise UsageError(f"{trained_alike(plan)}, seed {plan.seed}: two runs with {choice} differ")
     return found
+
+
+def trained_apart(one: Chosen, other: Chosen, choice: Choice) -> bool:
+    """Whether two runs of a seed were not trained alike, as on two processors: by dev F1, where both have it."""
+    return choice.select_on == BEST.select_on and one.history != other.history
 
 
 def others(by_choice: dict[Choice, dict[int, Chosen]]) -> Iterator[tuple[Choice, dict[int, Chosen]]]:
@@ -102,17 +111,18 @@ def others(by_choice: dict[Choice, dict[int, Chosen]]) -> Iterator[tuple[Choice,
     yield from ((choice, chosen) for choice, chosen in by_choice.items() if choice not in (BEST, LAST))
 
 
-def lines(best: dict[int, Chosen], other: dict[int, Chosen]) -> Iterator[str]:
+def lines(best: dict[int, Chosen], other: dict[int, Chosen], choice: Choice) -> Iterator[str]:
     """A Markdown table: one row a seed, then mean, deviation and interval once all seeds are there."""
     yield "| seed | best epoch | other | dev | test |\n|---|---|---|---|---|"
     differences = []
-    for seed, (epoch, of, dev, test, _) in sorted(best.items()):
-        if seed not in other:
-            yield f"| {seed} | {epoch} of {of} | | | |"
+    for seed, chosen in sorted(best.items()):
+        kept = f"{chosen.epoch} of {chosen.of}"
+        if seed not in other or trained_apart(chosen, other[seed], choice):
+            yield f"| {seed} | {kept} | {'trained apart' if seed in other else ''} | | |"
             continue
-        differences.append((dev - other[seed].dev, test - other[seed].test))
+        differences.append((chosen.dev - other[seed].dev, chosen.test - other[seed].test))
         on_dev, on_test = (points(difference, "+") for difference in differences[-1])
-        yield f"| {seed} | {epoch} of {of} | {other[seed].epoch} | {on_dev} | {on_test} |"
+        yield f"| {seed} | {kept} | {other[seed].epoch} | {on_dev} | {on_test} |"
     if len(differences) < len(best):
         yield f"| {len(differences)} of {plural(len(best), 'seed')} | | | | |"
     else:
@@ -149,7 +159,7 @@ def main() -> None:
         model = next(iter(by_choice[BEST].values())).model
         for choice, other in others(by_choice):
             print(f"{model}, {common}: {METRICS[options.metric].label}, {BEST} less {choice}\n")
-            print("\n".join(lines(by_choice[BEST], other)) + "\n")
+            print("\n".join(lines(by_choice[BEST], other, choice)) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,15 @@ from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder
 
 
-def put(out: Path, of: RunPlan, f1: int, epoch: int) -> None:
-    """A finished run that kept this epoch and has this F1, on dev as on test."""
+def put(out: Path, of: RunPlan, f1: int, epoch: int, first: float = 1.0) -> None:
+    """A finished run that kept this epoch and has this F1, on dev as on test. first: dev F1 after the first epoch."""
     finished = record(of, [(f1, 100, 100, 0)])
     (stage,) = finished.stages
     folder = RunFolder.of(out, of)
     folder.announce(of)
-    stage = stage.model_copy(update={"selected_epoch": epoch, "dev_f1": [1.0] * of.stages[0].training.epochs})
+    stage = stage.model_copy(
+        update={"selected_epoch": epoch, "dev_f1": [first, *[1.0] * (of.stages[0].training.epochs - 1)]}
+    )
     folder.write_record(finished.model_copy(update={"stages": [stage]}))
 
 
@@ -55,6 +57,15 @@ def test_seeds_are_held_against_their_own_last_epoch_which_may_be_the_best(tmp_p
         ["6", "10 of 10", "10", "+0.00", "+0.00"],
         ["7", "8 of 10", "10", "-2.00", "-2.00"],
         ["mean", "", "", mean, mean],
+    ]
+
+
+def test_runs_of_a_seed_that_went_another_way_are_not_held_against_each_other(tmp_path, monkeypatch, capsys):
+    put(tmp_path, kept(7), 40, 8)
+    put(tmp_path, kept(7, select="last"), 42, 10, first=1.5)
+    assert rows(printed(monkeypatch, capsys, "m", "--out", str(tmp_path))) == [
+        ["7", "8 of 10", "trained apart", "", ""],
+        ["0 of 1 seed", "", "", "", ""],
     ]
 
 
