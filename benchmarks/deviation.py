@@ -7,6 +7,7 @@ a run is then three seeds, of which the run's own draws the first weights. Runs 
 what the third varies by; the variance within such groups is pooled over them (of pairs: half the mean square of their
 differences, the total effect of Jansen, 1999). Runs whose three are equal show what a table calls ±, in which all vary
 at once. The parts add up to it only if none matters more or less with other draws of the rest; else to more.
+All of them have to be trained on one kind of processor: another adds up in another order, which is one more draw.
 Variances of a handful of runs are known badly, so each has its interval (chi-squared, 95 %, of normal scores). The rows
 have runs in common, so their errors are not independent.
 """
