@@ -14,15 +14,14 @@ have runs in common, so their errors are not independent.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from runs_of_model import arguments, finished_runs, in_common
 from scipy.stats import chi2
 
-from bench.analysis.aggregate import existing_cells
 from bench.analysis.metrics import METRICS, Metric
 from bench.analysis.stats import CONFIDENCE
 from bench.errors import BenchError, UsageError, plural
@@ -87,29 +86,20 @@ def read_scores(out: Path, model: str, setting: str, metric: Metric) -> dict[str
     Two runs with the same three seeds are one run (a seed that is set to what it is anyway has a key of its own).
     """
     found: dict[str, dict[Seeds, float]] = {}
-    for cell in existing_cells(out):
-        plans = {plan.seed: plan for plan in cell.plans if (plan.model, plan.setting) == (model, setting)}
-        for record in cell.records:
-            plan = plans.get(record.seed)
-            seeds = seeds_of(plan) if plan else None
-            score = metric.of_split(record.splits["test"]) if "test" in record.splits else None
-            if plan is None or seeds is None or score is None:
-                continue
-            alike = plan.with_training(order_seed=None, dropout_seed=None)
-            common = f"{plan.dataset}, {plan.setting}, {plan.encoder}, {alike.configuration_name}"
-            earlier = found.setdefault(common, {}).setdefault(seeds, score)
-            if earlier != score:
-                raise UsageError(f"{common}: two runs with {seeds} have {earlier} and {score}, and should be one")
+    for plan, record in finished_runs(out, model, setting):
+        seeds = seeds_of(plan)
+        score = metric.of_split(record.splits["test"]) if "test" in record.splits else None
+        if seeds is None or score is None:
+            continue
+        common = in_common(plan.with_training(order_seed=None, dropout_seed=None))
+        earlier = found.setdefault(common, {}).setdefault(seeds, score)
+        if earlier != score:
+            raise UsageError(f"{common}: two runs with {seeds} have {earlier} and {score}, and should be one")
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--setting", default="human")
-    parser.add_argument("--metric", choices=METRICS, default="f1")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    options = parser.parse_args()
+    options = arguments(__doc__)
     try:
         found = read_scores(options.out, options.model, options.setting, METRICS[options.metric])
     except BenchError as error:

@@ -15,12 +15,12 @@ out: what chooses their epoch decides how long they train.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.analysis.aggregate import existing_cells
+from runs_of_model import arguments, finished_runs, in_common
+
 from bench.analysis.metrics import METRICS, Metric
 from bench.analysis.stats import TIE, mean_interval, summarize
 from bench.errors import BenchError, UsageError, plural
@@ -70,32 +70,24 @@ def trained_alike(plan: RunPlan) -> str:
     """What all runs have in common that are trained alike but for their seed, whichever epoch they keep."""
     *before, last = plan.stages
     last = last.with_training(select=BEST.select, select_on=BEST.select_on).model_copy(update={"select_checksum": ""})
-    named = plan.model_copy(update={"stages": (*before, last)}).configuration_name
-    return f"{plan.dataset}, {plan.setting}, {plan.encoder}, {named}"
+    return in_common(plan.model_copy(update={"stages": (*before, last)}))
 
 
 def read_chosen(out: Path, model: str, setting: str, metric: Metric) -> dict[str, dict[Choice, dict[int, Chosen]]]:
     """By what runs have in common: by how the epoch is chosen, of each seed what came out. Raises UsageError."""
     found: dict[str, dict[Choice, dict[int, Chosen]]] = {}
-    for cell in existing_cells(out):
-        plans = {plan.seed: plan for plan in cell.plans if (plan.model, plan.setting) == (model, setting)}
-        for record in cell.records:
-            plan = plans.get(record.seed)
-            choice = choice_of(plan) if plan else None
-            dev, test = (metric.of_split(record.splits[s]) if s in record.splits else None for s in ("dev", "test"))
-            if plan is None or plan.last is None or choice is None or dev is None or test is None:
-                continue
-            chosen = Chosen(
-                record.stages[-1].selected_epoch,
-                plan.last.training.epochs,
-                dev,
-                test,
-                model_name(plan.model, plan.variant),
-                tuple(record.stages[-1].dev_f1),
-            )
-            earlier = found.setdefault(trained_alike(plan), {}).setdefault(choice, {}).setdefault(plan.seed, chosen)
-            if earlier[:4] != chosen[:4]:
-                raise UsageError(f"{trained_alike(plan)}, seed {plan.seed}: two runs with {choice} differ")
+    for plan, record in finished_runs(out, model, setting):
+        choice = choice_of(plan)
+        dev, test = (metric.of_split(record.splits[s]) if s in record.splits else None for s in ("dev", "test"))
+        if choice is None or dev is None or test is None:
+            continue
+        stage, name = record.stages[-1], model_name(plan.model, plan.variant)
+        epochs = plan.stages[-1].training.epochs
+        chosen = Chosen(stage.selected_epoch, epochs, dev, test, name, tuple(stage.dev_f1))
+        common = trained_alike(plan)
+        earlier = found.setdefault(common, {}).setdefault(choice, {}).setdefault(plan.seed, chosen)
+        if earlier[:4] != chosen[:4]:
+            raise UsageError(f"{common}, seed {plan.seed}: two runs with {choice} differ")
     return found
 
 
@@ -139,12 +131,7 @@ def _mean(differences: Sequence[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--setting", default="human")
-    parser.add_argument("--metric", choices=METRICS, default="f1")
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    options = parser.parse_args()
+    options = arguments(__doc__)
     try:
         found = read_chosen(options.out, options.model, options.setting, METRICS[options.metric])
     except BenchError as error:
