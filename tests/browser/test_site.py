@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_every_page_fits_its_window_and_leads_somewhere(site, reader):
             continue  # of a server, whose addresses begin at its root
         reader.open(page)
         links = reader.page.evaluate("[...document.querySelectorAll('a[href]')].map(link => link.href)")
-        targets = {link.partition("#")[0].removeprefix("file://") for link in links if link.startswith("file://")}
+        targets = {unquote(urlsplit(link).path) for link in links if link.startswith("file://")}
         dead += [f"{page.name}: {target}" for target in targets if not Path(target).exists()]
         if reader.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             wide.append(page.name)
