@@ -14,7 +14,7 @@ from bench.cli.options import Launch
 from bench.cli.stand_ins import AbsentDataset, StandIns
 from bench.cores import find_cores
 from bench.execution.estimate import PaceOf, estimate, given_pace
-from bench.execution.probe import Pace, device_name, pace
+from bench.execution.probe import Pace, pace, probed_device
 from bench.launch.local import divide
 from bench.runs.plan import RunPlan, StagePlan
 from bench.runs.run_folder import RunFolder
@@ -46,7 +46,7 @@ def costs_of(
         # What shares a GPU on a cluster need not find one here.
         at_once, sharing = (left, how.runs_per_gpu) if local else (1, 1)
         torch.set_num_threads(divide(find_cores(), at_once, how.jobs, how.gpus_per_run, sharing)[1])
-        pace_of, where = _probed(stand_ins, on_probe), f"probed here: {device_name()}"
+        pace_of, where = _probed(stand_ins, on_probe), f"probed here: {probed_device()}"
         if any(stage.training.compile for _, plans in planned for run in plans for stage in run.stages):
             where += ", without compile"
 

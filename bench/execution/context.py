@@ -18,7 +18,7 @@ from bench.data.catalog.dataset import open_dataset
 from bench.data.features.feature_file import FeatureFile
 from bench.execution.inputs import Inputs
 from bench.execution.job_time import JobTime
-from bench.execution.provenance import Execution, slurm_job, threads_as_begun
+from bench.execution.provenance import Execution, say_if_elsewhere, slurm_job, threads_as_begun
 from bench.inference.encodings import encoded, in_bytes
 from bench.inference.load import load_system
 from bench.inference.reader import Reader
@@ -117,8 +117,9 @@ class Context:
 
         Until then it is written down every `checkpoint_seconds`, so that of an execution that is killed no more is
         missing than of its training. One that ends before it has reported anything, since another process is at the
-        work, is none. What goes on has the threads that it began with.
+        work, is none. What goes on has the threads that it began with, and says if the device is another one.
         """
+        say_if_elsewhere(folder, self.device)
         with threads_as_begun(folder, self.device):
             # Of what is done within a run, the run tells.
             job = dict if self._accounted else self.job_time.told

@@ -30,7 +30,7 @@ from bench.inference.model_code import model_code
 from bench.inference.predict import predict
 from bench.inference.reader import Reader
 from bench.inference.signals import SignalFile, make_signals
-from bench.nn.devices import this_device
+from bench.nn.devices import device_name, this_device
 from bench.nn.encoder_source import EncoderSource
 from bench.nn.precision import settled_precision
 from bench.runs.interrupt import Interrupt
@@ -81,12 +81,11 @@ class _Clock:
             raise _EnoughError
 
 
-def device_name() -> str:
+def probed_device() -> str:
     """The device that a run would take; without a GPU with the number of threads."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    threads = torch.get_num_threads()
-    return f"{platform.processor() or platform.machine()}, {plural(threads, 'thread')}"
+    device = this_device()
+    threads = "" if device.type == "cuda" else f", {plural(torch.get_num_threads(), 'thread')}"
+    return f"{device_name(device)}{threads}"
 
 
 def pace(
@@ -126,7 +125,7 @@ def _key(plan: StagePlan, teacher: StagePlan | None) -> str:
     """The key of a measured pace: everything that decides how long a step takes; seeds and learning rates do not."""
     content = plan.model_dump(mode="json")
     fields = ("harness", "code", "class_name", "hyperparameters", "freeze", "train_checksum", "signal")
-    identity: list[Any] = [PROBE_VERSION, torch.__version__, device_name(), platform.node()]
+    identity: list[Any] = [PROBE_VERSION, torch.__version__, probed_device(), platform.node()]
     identity += [content[name] for name in (*fields, "encoder_fingerprint", "max_length")]
     apart = {"epochs", "encoder_lr", "head_lr", "warmup", "patience", "select", "select_on"}
     identity.append({name: value for name, value in content["training"].items() if name not in apart})

@@ -19,6 +19,7 @@ import torch
 from bench.cores import allotted_cores, asked_threads, usable_cores
 from bench.errors import plural
 from bench.filesystem import write_json
+from bench.nn.devices import device_name
 from bench.runs.executions import executions, provenance_path
 
 
@@ -44,13 +45,12 @@ class Execution:
         self.folder, self.path = folder, provenance_path(folder)
         self.at_work = False
         self._began, self._written = time.monotonic(), -math.inf  # the first time at once: what goes on needs it
-        gpu = device.type == "cuda"
         self._about: dict[str, Any] = {
             "started": datetime.now(UTC).isoformat(timespec="microseconds"),
             "seconds": 0.0,
             "host": platform.node(),
             "pid": os.getpid(),
-            "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or "cpu",
+            "device": device_name(device),
             "threads": torch.get_num_threads(),
             "cores": usable_cores(),
             "processes": processes,
@@ -73,6 +73,17 @@ class Execution:
 
     def _is(self, written: dict[str, Any]) -> bool:
         return all(written.get(name) == self._about[name] for name in ("started", "host", "pid"))
+
+
+def say_if_elsewhere(folder: Path, device: torch.device) -> None:
+    """Say it where what goes on in `folder` began on another kind of device, whose sums are rounded otherwise.
+
+    The first versions wrote "cpu" of every CPU, which tells nothing.
+    """
+    began, here = _told_at_first(folder, "device"), device_name(device)
+    if isinstance(began, str) and began not in (here, "cpu"):
+        said = f"began on {began} and goes on with {here}: its sums are rounded otherwise from here on than in one go"
+        print(f"bench: {folder}: {said}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -104,8 +115,12 @@ def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
 
 
 def _threads_at_first(folder: Path) -> int | None:
-    first = next((one.get("threads") for one in executions(folder)), None)
+    first = _told_at_first(folder, "threads")
     return first if type(first) is int and first > 0 else None
+
+
+def _told_at_first(folder: Path, name: str) -> Any:
+    return next((one.get(name) for one in executions(folder)), None)
 
 
 def slurm_job() -> dict[str, str]:

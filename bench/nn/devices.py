@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ def this_device() -> torch.device:
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU by its name, the CPU by its kind and the instructions that PyTorch takes on it: they decide rounding."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def set_seed(device: torch.device, number: int) -> None:

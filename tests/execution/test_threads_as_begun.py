@@ -1,4 +1,4 @@
-"""With how many threads a run goes on, and that its folder tells."""
+"""With how many threads a run goes on and on what, and that its folder tells."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from small_experiments import StopAfter, execute, plans, results
 
 from bench.execution import provenance
 from bench.execution.executor import Executor
+from bench.nn.devices import device_name
 from bench.runs.interrupt import Interrupted
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, announce
@@ -109,6 +110,25 @@ def test_it_goes_on_with_the_threads_of_now_where_those_are_not_to_be_read(tmp_p
     assert carry_out(tmp_path, [plan], 1)
     assert [threads[-1] for threads in told(tmp_path, plan)] == [1, 1]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("began", "said"),
+    [("NVIDIA H200", "began on NVIDIA H200 and goes on with {here}: its sums"), ("{here}", ""), ("cpu", ""), (7, "")],
+)
+def test_a_run_that_goes_on_elsewhere_says_so(began, said, tmp_path, capfd):
+    (plan,) = plans()
+    assert not carry_out(tmp_path, [plan], 1, stop_after=3)
+    here = device_name(torch.device("cpu"))
+    for path in tmp_path.glob("*/*/provenance.json"):
+        content = json.loads(path.read_text())
+        assert [execution["device"] for execution in content["executions"]] == [here]
+        content["executions"][0]["device"] = began.format(here=here) if isinstance(began, str) else began
+        path.write_text(json.dumps(content))
+    assert carry_out(tmp_path, [plan], 1)
+    told = capfd.readouterr().err
+    assert said.format(here=here) in told
+    assert bool(told) == bool(said)
 
 
 def test_what_is_killed_in_its_first_step_has_told_its_threads(tmp_path, monkeypatch):
