@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import deviation
@@ -57,20 +56,14 @@ def test_the_interval_of_a_deviation_holds_it_as_often_as_it_says():
     assert np.mean([low <= 2.0 <= high for low, high in intervals]) == pytest.approx(0.95, abs=0.015)
 
 
-def printed(monkeypatch, capsys, *arguments: str) -> str:
-    monkeypatch.setattr(sys, "argv", ["deviation.py", *arguments])
-    deviation.main()
-    return capsys.readouterr().out
-
-
-def test_runs_are_told_by_their_seeds_and_kept_apart_by_all_else(tmp_path, monkeypatch, capsys):
+def test_runs_are_told_by_their_seeds_and_kept_apart_by_all_else(tmp_path, printed):
     for seed, f1 in ((6, 50), (7, 40), (8, 60)):
         put(tmp_path, drawn(seed), f1)
     put(tmp_path, drawn(6, order=6, dropout=6), 50)  # the first again, under a key of its own
     put(tmp_path, drawn(7, order=6, dropout=6), 53)
     put(tmp_path, drawn(6, dropout=7), 51)
     put(tmp_path, drawn(6, order=7, epochs=10), 10)
-    asked = printed(monkeypatch, capsys, "m", "--out", str(tmp_path))
+    asked = printed(deviation, "m", "--out", str(tmp_path))
     longer, shorter = sorted(asked.strip().split("\n\nm, "), key=len, reverse=True)
     rows = [line.split("|")[1:4] for line in longer.splitlines() if line.startswith("| ")][1:]
     assert [[cell.strip() for cell in row] for row in rows] == [
@@ -80,14 +73,14 @@ def test_runs_are_told_by_their_seeds_and_kept_apart_by_all_else(tmp_path, monke
     assert "| order of documents | 0 |" in shorter
 
 
-def test_two_scores_of_the_same_seeds_are_an_error(tmp_path, monkeypatch, capsys):
+def test_two_scores_of_the_same_seeds_are_an_error(tmp_path, printed):
     put(tmp_path, drawn(6), 50)
     put(tmp_path, drawn(6, order=6, dropout=6), 51)
     with pytest.raises(SystemExit, match="should be one"):
-        printed(monkeypatch, capsys, "m", "--out", str(tmp_path))
+        printed(deviation, "m", "--out", str(tmp_path))
 
 
-def test_a_model_without_runs_is_told(tmp_path, monkeypatch, capsys):
+def test_a_model_without_runs_is_told(tmp_path, printed):
     put(tmp_path, drawn(6), 50)
     with pytest.raises(SystemExit, match="no finished run of n in human"):
-        printed(monkeypatch, capsys, "n", "--out", str(tmp_path))
+        printed(deviation, "n", "--out", str(tmp_path))

@@ -1,0 +1,106 @@
+"""What its own threshold costs a model: test F1 as it decides, and with the threshold moved as dev labels have it.
+
+    python benchmarks/threshold.py --setting human --out results
+
+One number for all pairs and relations is added to what a model compares its logits with: the one by which F1 is best on
+dev. Beside it the best that any such number gives on test, which nobody could choose. A loss that ranks triples well
+and draws the line in the wrong place gains by this; one that ranks them worse does not.
+It reads the precision-recall curves that runs keep beside their predictions, which an archive has none of. They have
+200 points and no limit to the labels of one pair, so all scores here are of these curves, within some tenths of a point
+of the tables; differences are of one run's curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.analysis.aggregate import Cell, existing_cells
+from bench.analysis.stats import summarize
+from bench.errors import BenchError
+from bench.metrics.arithmetic import harmonic_mean
+from bench.points import points
+from bench.runs.names import model_name
+from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import load_curve
+
+Curve = NDArray[np.float64]
+"""[k, 3], points of a precision-recall curve: recall and precision in percent, and the margin, which falls."""
+
+
+class Moved(NamedTuple):
+    """Test F1 of one run, in percent. own: as it decides.   moved: with `by` in the place of a margin of 0.
+
+    best: the highest on its curve.
+    """
+
+    own: float
+    moved: float
+    best: float
+    by: float
+
+
+def move(dev: Curve, test: Curve) -> Moved:
+    """What a run scores on test by its own threshold and by the one that its dev curve chooses."""
+    by = float(dev[_f1(dev).argmax(), 2])
+    return Moved(_above(test, np.nextafter(0.0, 1.0)), _above(test, by), float(_f1(test).max()), by)
+
+
+def _f1(curve: Curve) -> NDArray[np.float64]:
+    return harmonic_mean(curve[:, 0], curve[:, 1])
+
+
+def _above(curve: Curve, margin: float) -> float:
+    """F1 of what has at least this margin, at the last point of the curve that has."""
+    count = int((curve[:, 2] >= margin).sum())
+    return float(_f1(curve)[count - 1]) if count else 0.0
+
+
+def moved_runs(cell: Cell, out: Path) -> Iterator[Moved]:
+    """Of each finished run that has both curves."""
+    finished = {record.key for record in cell.records}
+    for plan in cell.plans:
+        folder = RunFolder.of(out, plan).path
+        dev, test = load_curve(folder, "dev"), load_curve(folder, "test")
+        if plan.key in finished and dev is not None and test is not None:
+            yield move(dev, test)
+
+
+def row(cell: Cell, runs: Sequence[Moved]) -> str:
+    """One line of the table: means and deviations over the seeds that have curves."""
+    plan = cell.plans[0]
+    name = model_name(plan.model, plan.variant)
+    own, moved, best, by = zip(*runs, strict=True)
+    gained = [run.moved - run.own for run in runs]
+    scores = [*map(_shown, (own, moved, best)), _shown(gained, "+"), _shown(by, "+")]
+    return f"| {name} | {plan.dataset}, {plan.encoder} | {len(runs)} of {cell.expected} | {' | '.join(scores)} |"
+
+
+def _shown(values: Sequence[float], sign: str = "") -> str:
+    mean, std, _ = summarize(values)
+    return points(mean, sign) if std is None else f"{points(mean, sign)} ± {points(std)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setting", default="human")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    options = parser.parse_args()
+    try:
+        cells = [cell for cell in existing_cells(options.out) if cell.plans[0].setting == options.setting]
+    except BenchError as error:
+        raise SystemExit(f"threshold.py: {error}") from None
+    rows = [row(cell, runs) for cell in cells if (runs := list(moved_runs(cell, options.out)))]
+    if not rows:
+        raise SystemExit(f"threshold.py: no finished run in {options.setting} has its curves in {options.out}")
+    print("| model | data | seeds | its own | chosen on dev | best on test | gained | moved by |")
+    print("|---|---|---|---|---|---|---|---|\n" + "\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
