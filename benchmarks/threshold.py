@@ -6,8 +6,8 @@ One number for all pairs and relations is added to what a model compares its log
 dev. Beside it the best that any such number gives on test, which nobody could choose. A loss that ranks triples well
 and draws the line in the wrong place gains by this; one that ranks them worse does not.
 It reads the precision-recall curves that runs keep beside their predictions, which an archive has none of. They have
-200 points and no limit to the labels of one pair, so all scores here are of these curves, within some tenths of a point
-of the tables; differences are of one run's curve.
+200 points and no limit to the labels of one pair, so what is had by another threshold is known to some tenths of a
+point. Where dev labels are complete and those of training are not, dev tells what training cannot.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Moved(NamedTuple):
     by: float
 
 
-def move(dev: Curve, test: Curve) -> Moved:
-    """What a run scores on test by its own threshold and by the one that its dev curve chooses."""
+def move(own: float, dev: Curve, test: Curve) -> Moved:
+    """What a run that scores `own` on test scores there by the threshold that its dev curve chooses."""
     by = float(dev[_f1(dev).argmax(), 2])
-    return Moved(_above(test, np.nextafter(0.0, 1.0)), _above(test, by), float(_f1(test).max()), by)
+    return Moved(own, _above(test, by), float(_f1(test).max()), by)
 
 
 def _f1(curve: Curve) -> NDArray[np.float64]:
@@ -63,12 +63,12 @@ def _above(curve: Curve, margin: float) -> float:
 
 def moved_runs(cell: Cell, out: Path) -> Iterator[Moved]:
     """Of each finished run that has both curves."""
-    finished = {record.key for record in cell.records}
-    for plan in cell.plans:
-        folder = RunFolder.of(out, plan).path
+    plans = {plan.seed: plan for plan in cell.plans}
+    for record in cell.records:
+        folder = RunFolder.of(out, plans[record.seed]).path
         dev, test = load_curve(folder, "dev"), load_curve(folder, "test")
-        if plan.key in finished and dev is not None and test is not None:
-            yield move(dev, test)
+        if "test" in record.splits and dev is not None and test is not None:
+            yield move(record.splits["test"].scores.f1, dev, test)
 
 
 def row(cell: Cell, runs: Sequence[Moved]) -> str:

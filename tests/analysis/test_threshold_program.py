@@ -16,13 +16,15 @@ Points = list[tuple[float, float, float]]
 """Recall, precision, margin."""
 
 CAUTIOUS: Points = [(20, 80, 2.0), (30, 70, 0.5), (50, 50, -1.0), (60, 20, -2.0)]
-"""F1: 32, 42, 50, 30. Its own threshold gives the second, and one that is a point lower the best."""
+"""F1: 32, 42, 50, 30."""
+COUNTS = [(1, 2, 3, 0)]
+"""F1 40, by a model's own threshold."""
 
 
 def put(out: Path, seed: int, curves: dict[str, Points], setting: str = "human") -> None:
     """A finished run, with a curve of each of the splits."""
     of = plan("m", seed, setting=setting)
-    write(out, of, [(1, 2, 3, 0)])
+    write(out, of, COUNTS)
     nothing = np.zeros((0, 4), np.int32), np.zeros((0, 2), np.float32), None
     for split, points in curves.items():
         about = SplitScores("0", True, {}, np.array(points, float).reshape(-1, 3))
@@ -38,18 +40,18 @@ def test_the_margin_that_is_best_on_dev_is_taken_on_test(tmp_path, printed):
     test: Points = [(10, 90, 3.0), (40, 60, 0.1), (50, 40, -0.9), (60, 60, -1.5)]  # F1: 18, 48, 44.44, 60
     put(tmp_path, 1, {"dev": CAUTIOUS, "test": test})
     assert rows(printed(threshold, "--out", str(tmp_path))) == [
-        ["m", "d, e", "1 of 1", "48.00", "44.44", "60.00", "-3.56", "-1.00"]
+        ["m", "d, e", "1 of 1", "40.00", "44.44", "60.00", "+4.44", "-1.00"]
     ]
 
 
-def test_what_is_at_its_threshold_is_not_predicted_and_what_is_at_the_chosen_one_is(tmp_path, printed):
+def test_what_is_at_the_chosen_threshold_is_predicted(tmp_path, printed):
     put(tmp_path, 1, {"dev": [(10, 10, 1.0), (50, 50, 0.0)], "test": [(10, 10, 1.0), (20, 20, 0.0), (30, 30, -1.0)]})
-    assert rows(printed(threshold, "--out", str(tmp_path)))[0][3:6] == ["10.00", "20.00", "30.00"]
+    assert rows(printed(threshold, "--out", str(tmp_path)))[0][4:6] == ["20.00", "30.00"]
 
 
-def test_a_run_that_predicts_nothing_by_its_own_threshold_has_nothing(tmp_path, printed):
-    put(tmp_path, 1, {"dev": [(50, 50, -3.0)], "test": [(50, 50, -3.0)]})
-    assert rows(printed(threshold, "--out", str(tmp_path)))[0][3:] == ["0.00", "50.00", "50.00", "+50.00", "-3.00"]
+def test_a_threshold_that_nothing_on_test_is_above_leaves_nothing(tmp_path, printed):
+    put(tmp_path, 1, {"dev": [(50, 50, 3.0)], "test": [(50, 50, 2.0)]})
+    assert rows(printed(threshold, "--out", str(tmp_path)))[0][4:] == ["0.00", "50.00", "-40.00", "+3.00"]
 
 
 def test_seeds_are_averaged_and_those_without_curves_and_of_other_settings_left_out(tmp_path, printed):
@@ -58,8 +60,8 @@ def test_seeds_are_averaged_and_those_without_curves_and_of_other_settings_left_
     put(tmp_path, 3, {"dev": CAUTIOUS})  # as when the scores of one split are lost
     put(tmp_path, 4, {"dev": CAUTIOUS, "test": CAUTIOUS}, setting="ext")
     (found,) = rows(printed(threshold, "--out", str(tmp_path)))
-    assert found[2:5] == ["2 of 3", "41.00 ± 1.41", "45.00 ± 7.07"]
-    assert found[6] == "+4.00 ± 5.66"
+    assert found[2:5] == ["2 of 3", "40.00 ± 0.00", "45.00 ± 7.07"]
+    assert found[6] == "+5.00 ± 7.07"
 
 
 def test_where_no_run_has_its_curves_it_is_told(tmp_path, printed):
