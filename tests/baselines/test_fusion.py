@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 
 import numpy as np
 import pytest
-from fusion_documents import RELATIONS, any_document, pairs_of
+from any_documents import RELATIONS, any_document, f1_of, hashed_scorer, pairs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_experiments import documents
@@ -25,7 +24,7 @@ from baselines.fusion import (
 )
 from bench.data.documents import Document, Label, Mention
 from bench.interface import DocumentScores, Task
-from bench.metrics.official import Counts, document_counts
+from bench.metrics.official import Counts
 
 
 def untrained(relations, num_labels=4):
@@ -144,26 +143,6 @@ def test_the_threshold_can_be_written_down():
 
 
 # With a scorer
-
-
-def hashed_scorer(read=None):
-    """Scores that are a function of a document's words and names: of any document the same, wherever it is asked."""
-
-    def score(asked):
-        if read is not None:
-            read.extend(asked)
-        for document in asked:
-            pairs = pairs_of(document)
-            content = repr((document.title, document.sentences, document.entities)).encode()
-            random = np.random.default_rng(list(hashlib.sha256(content).digest()[:8]))
-            logits = random.normal(0, 2, (len(pairs), len(RELATIONS) + 1)).astype(np.float32)
-            yield DocumentScores(pairs, logits, random.random((len(pairs), len(document.sentences))) < 0.3)
-
-    return score
-
-
-def f1_of(predictions, gold):
-    return document_counts([p.triple for p in predictions], gold).total.f1
 
 
 @settings(max_examples=10, deadline=None)

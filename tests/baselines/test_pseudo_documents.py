@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from fusion_documents import any_document, pairs_of
+from any_documents import any_document, pairs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_experiments import documents
