@@ -8,6 +8,7 @@ and draws the line in the wrong place gains by this; one that ranks them worse d
 It reads the precision-recall curves that runs keep beside their predictions, which an archive has none of. They have
 200 points and no limit to the labels of one pair, so what is had by another threshold is known to some tenths of a
 point. Where dev labels are complete and those of training are not, dev tells what training cannot.
+`examples/moved_threshold.py` is the same as models, which are run, recorded and compared like any other.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def moved_runs(cell: Cell, out: Path) -> Iterator[Moved]:
     for record in cell.records:
         folder = RunFolder.of(out, plans[record.seed]).path
         dev, test = load_curve(folder, "dev"), load_curve(folder, "test")
-        if "test" in record.splits and dev is not None and test is not None:
+        # Of labels that are no candidates there is a curve without points.
+        if "test" in record.splits and dev is not None and len(dev) and test is not None and len(test):
             yield move(record.splits["test"].scores.f1, dev, test)
 
 

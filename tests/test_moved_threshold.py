@@ -12,15 +12,16 @@ import torch
 from any_documents import RELATIONS, any_document, f1_of, hashed_scorer, pairs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_experiments import execute, plans, results
+from small_experiments import execute, plans
 
-from bench.data.documents import Document
-from bench.interface import DocumentScores, Inference, Task
+from bench.data.documents import Document, Label
+from bench.interface import DocumentScores, Inference, Scorer, Task
 from bench.registry import find
 from bench.runs.run_folder import RunFolder
+from bench.runs.triple_scores import load_curve
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "moved_threshold.py"
-NAMES = ["AtlopMoved", "SsrPuMoved", "PnMoved", "TtmReMoved"]
+TRAINED_AS = {"AtlopMoved": "atlop", "SsrPuMoved": "ssrpu", "PnMoved": "pn", "TtmReMoved": "ttmre"}
 
 
 def untrained(name: str) -> Inference:
@@ -30,7 +31,7 @@ def untrained(name: str) -> Inference:
     return cls.inference(cls(cls.Hyperparameters(pair_size=16, block_size=16), task), RELATIONS)
 
 
-def wide(moved: Inference):
+def wide(moved: Inference) -> Scorer:
     """The hashed scores in as many columns as the model has."""
     columns = len(RELATIONS) + (0 if type(moved.model).__name__ == "PnMoved" else 1)
 
@@ -41,7 +42,7 @@ def wide(moved: Inference):
     return score
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=TRAINED_AS)
 def moved(request) -> Inference:
     return untrained(request.param)
 
@@ -66,7 +67,7 @@ def test_at_zero_the_model_predicts_what_it_does_without(moved, document):
     (scores,) = score([document])
     decided = moved.model.decode(torch.from_numpy(scores.logits)).numpy()
     own = {(*scores.pairs[p].tolist(), RELATIONS[r]) for p, r in np.argwhere(decided).tolist()}
-    predicted = moved.predict(score, [document], {"margin": 0.0})
+    predicted = moved.predict(score, [document], {"margin": np.nextafter(0.0, 1.0)})
     assert {(p.head, p.tail, p.relation) for p in predicted} == own
     assert len(predicted) == len(own)
 
@@ -79,17 +80,34 @@ def test_more_than_the_model_allows_a_pair_is_not_predicted_however_low_the_numb
     assert {p.relation for p in predicted} == set(RELATIONS[:3])  # the threshold class is the first of four
 
 
+def test_where_no_label_is_a_candidate_the_model_decides_as_it_does(moved):
+    document = Document("d", (("a", "b"),), ((), ()), (Label(0, 1, "a"),), ())  # labelled, and without pairs
+    (number,) = moved.tune(wide(moved), [document]).values()
+    assert number > 0.0
+    assert number / 2 == 0.0  # nothing is between it and 0
+
+
 @pytest.mark.usefixtures("small")
-def test_it_uses_what_was_trained_as_the_model_and_says_what_it_chose(tmp_path):
-    trained = plans(models="atlop", settings="human")
-    moved = plans(models=f"{EXAMPLE}:AtlopMoved", settings="human")
+@pytest.mark.parametrize(("name", "model"), TRAINED_AS.items())
+def test_it_is_trained_as_the_model_whose_threshold_it_moves(name, model):
+    moved, trained = plans(f"{EXAMPLE}:{name}:pair_size=32"), plans(f"{model}:pair_size=32")
     assert [plan.stages for plan in moved] == [plan.stages for plan in trained]
+
+
+@pytest.mark.usefixtures("small")
+def test_it_decides_by_what_it_chose_from_weights_that_are_there(tmp_path):
+    trained, moved = plans("atlop"), plans(f"{EXAMPLE}:AtlopMoved")
     execute(tmp_path, trained)
     doing = []
     execute(tmp_path, moved, listener=lambda folder, status: doing.append(status.doing))
     assert "training" not in doing
-    (plan, *_) = moved
-    record = RunFolder.of(tmp_path, plan).record()
-    assert record is not None
-    assert list(record.decision) == ["margin"]
-    assert results(tmp_path, moved) != results(tmp_path, trained)
+    before, after = (RunFolder.of(tmp_path, plan).record() for plan in (*trained, *moved))
+    assert before is not None
+    assert after is not None
+    assert list(after.decision) == ["margin"]
+    # Its own line is one of those that it may choose.
+    assert after.splits["dev"].scores.f1 >= before.splits["dev"].scores.f1
+    curve = load_curve(RunFolder.of(tmp_path, trained[0]).path, "dev")
+    assert curve is not None
+    at_least = curve[curve[:, 2] >= after.decision["margin"] - 1e-5]  # the curve is of margins in float32
+    assert after.splits["dev"].scores.recall == pytest.approx(at_least[-1, 0])

@@ -76,14 +76,11 @@ class Execution:
 
 
 def say_if_elsewhere(folder: Path, device: torch.device) -> None:
-    """Say it where what goes on in `folder` began on another kind of device, whose sums are rounded otherwise.
-
-    The first versions wrote "cpu" of every CPU, which tells nothing.
-    """
-    began, here = _told_at_first(folder, "device"), device_name(device)
-    if isinstance(began, str) and began not in (here, "cpu"):
-        said = f"began on {began} and goes on with {here}: its sums are rounded otherwise from here on than in one go"
-        print(f"bench: {folder}: {said}", file=sys.stderr, flush=True)
+    """Say it where what goes on in `folder` began on another kind of device, whose sums may be rounded otherwise."""
+    if _began_elsewhere(folder, device):
+        said = f"began on {_told_at_first(folder, 'device')} and goes on with {device_name(device)}"
+        why = "what comes out may not be what it would have been in one go"
+        print(f"bench: {folder}: {said}: {why}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -95,7 +92,8 @@ def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
     and there are never more threads than cores to use. A GPU's sums depend on none of this.
     """
     given = torch.get_num_threads()
-    began = given if device.type == "cuda" else _threads_at_first(folder) or given
+    elsewhere = device.type == "cuda" or _began_elsewhere(folder, device)
+    began = given if elsewhere else _threads_at_first(folder) or given
     may = not asked_threads() and not allotted_cores() and began <= usable_cores()
     threads = began if may else given
     if began != given:
@@ -112,6 +110,18 @@ def threads_as_begun(folder: Path, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(given)
+
+
+def _began_elsewhere(folder: Path, device: torch.device) -> bool:
+    """Whether it is known that the first execution was on another kind of device.
+
+    The first versions named a CPU by its kind alone, or "cpu", which tells nothing of its instructions.
+    """
+    began, here = _told_at_first(folder, "device"), device_name(device)
+    if not isinstance(began, str):
+        return False
+    may_be_this = device.type == "cpu" and (began == "cpu" or here.startswith(f"{began} ("))
+    return began != here and not may_be_this
 
 
 def _threads_at_first(folder: Path) -> int | None:

@@ -25,12 +25,15 @@ def this_device() -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU by its name, the CPU by its kind and the instructions that PyTorch takes on it: they decide rounding."""
+    """The GPU by its name, the CPU by its kind and by instructions that PyTorch takes: they decide most of rounding."""
     import torch
+
+    from bench.nn.precision import bfloat16_instructions
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} ({torch.backends.cpu.get_cpu_capability()})"
+    instructions = (torch.backends.cpu.get_cpu_capability(), *bfloat16_instructions())
+    return f"{platform.processor() or platform.machine()} ({', '.join(instructions)})"
 
 
 def set_seed(device: torch.device, number: int) -> None:

@@ -31,7 +31,7 @@ def settled_precision(asked: AskedPrecision, device: torch.device, encoder_size:
     if device.type == "cuda":
         return "bf16"
     on_cpu = asked == "auto" and device.type == "cpu" and encoder_size >= ENOUGH_FOR_BFLOAT16
-    return "bf16" if on_cpu and cpu_multiplies_bfloat16() else "fp32"
+    return "bf16" if on_cpu and bfloat16_instructions() else "fp32"
 
 
 def precision_context(device: torch.device, precision: str) -> torch.autocast:
@@ -46,10 +46,10 @@ def precision_context(device: torch.device, precision: str) -> torch.autocast:
 
 
 @cache
-def cpu_multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16 matrices; False where torch cannot tell."""
+def bfloat16_instructions() -> tuple[str, ...]:
+    """What this processor has to multiply bfloat16 matrices by; nothing where torch cannot tell."""
     capabilities: Callable[[], Mapping[str, object]] | None = getattr(torch.cpu, "get_capabilities", None)
     if capabilities is None:  # torch before 2.10
-        return False
+        return ()
     found = capabilities()
-    return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last is Arm's
+    return tuple(name for name in ("avx512_bf16", "amx_bf16", "bf16") if found.get(name))  # the last is Arm's

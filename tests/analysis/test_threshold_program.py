@@ -58,9 +58,10 @@ def test_seeds_are_averaged_and_those_without_curves_and_of_other_settings_left_
     put(tmp_path, 1, {"dev": CAUTIOUS, "test": CAUTIOUS})
     put(tmp_path, 2, {"dev": CAUTIOUS, "test": [(40, 40, 1.0)]})
     put(tmp_path, 3, {"dev": CAUTIOUS})  # as when the scores of one split are lost
+    put(tmp_path, 5, {"dev": [], "test": CAUTIOUS})  # no label of dev is a candidate
     put(tmp_path, 4, {"dev": CAUTIOUS, "test": CAUTIOUS}, setting="ext")
     (found,) = rows(printed(threshold, "--out", str(tmp_path)))
-    assert found[2:5] == ["2 of 3", "40.00 ± 0.00", "45.00 ± 7.07"]
+    assert found[2:5] == ["2 of 4", "40.00 ± 0.00", "45.00 ± 7.07"]
     assert found[6] == "+5.00 ± 7.07"
 
 
@@ -71,5 +72,5 @@ def test_where_no_run_has_its_curves_it_is_told(tmp_path, printed):
 
 
 def test_where_nothing_is_planned_it_is_told(tmp_path, printed):
-    with pytest.raises(SystemExit, match=r"threshold.py: "):
+    with pytest.raises(SystemExit, match="nothing has been planned"):
         printed(threshold, "--out", str(tmp_path))

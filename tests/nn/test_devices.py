@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from bench.nn import precision
 from bench.nn.devices import device_name, set_seed
 
 
@@ -12,9 +13,11 @@ def test_seeding_the_device_that_is_drawn_from_gives_the_numbers_of_seeding_all(
     assert torch.equal(torch.rand(5), expected)
 
 
-def test_a_cpu_is_named_by_the_instructions_that_pytorch_takes(monkeypatch):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    one = device_name(torch.device("cpu"))
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert one != device_name(torch.device("cpu"))
-    assert "AVX2" in one
+def test_cpus_that_round_otherwise_have_other_names(monkeypatch):
+    names = set()
+    for capability, bfloat16 in (("AVX2", ()), ("AVX512", ()), ("AVX512", ("avx512_bf16",))):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        monkeypatch.setattr(precision, "bfloat16_instructions", lambda bfloat16=bfloat16: bfloat16)
+        names.add(device_name(torch.device("cpu")))
+        assert capability in device_name(torch.device("cpu"))
+    assert len(names) == 3

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from bench.nn import precision
-from bench.nn.precision import cpu_multiplies_bfloat16, precision_context, settled_precision
+from bench.nn.precision import bfloat16_instructions, precision_context, settled_precision
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 
 
 @pytest.fixture(params=[True, False])
 def has_instructions(request, monkeypatch) -> bool:
-    monkeypatch.setattr(precision, "cpu_multiplies_bfloat16", lambda: request.param)
+    monkeypatch.setattr(precision, "bfloat16_instructions", lambda: ("avx512_bf16",) if request.param else ())
     return request.param
 
 
@@ -46,21 +46,21 @@ def test_other_devices_compute_in_float32(has_instructions):
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, True),
-        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, True),
-        ({"architecture": "aarch64", "bf16": True}, True),
-        ({"architecture": "x86_64", "avx512_bf16": False, "avx512_f": True}, False),
-        ({}, False),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, ("avx512_bf16",)),
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, ("amx_bf16",)),
+        ({"architecture": "aarch64", "bf16": True}, ("bf16",)),
+        ({"architecture": "x86_64", "avx512_bf16": False, "avx512_f": True}, ()),
+        ({}, ()),
     ],
 )
 def test_instructions_are_those_that_torch_finds(found, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
-    assert cpu_multiplies_bfloat16.__wrapped__() == expected
+    assert bfloat16_instructions.__wrapped__() == expected
 
 
 def test_a_torch_that_cannot_tell_is_taken_for_one_without(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert cpu_multiplies_bfloat16.__wrapped__() is False
+    assert bfloat16_instructions.__wrapped__() == ()
 
 
 @pytest.mark.parametrize(
