@@ -49,6 +49,15 @@ def test_what_is_at_the_chosen_threshold_is_predicted(tmp_path, printed):
     assert rows(printed(threshold, "--out", str(tmp_path)))[0][4:6] == ["20.00", "30.00"]
 
 
+@pytest.mark.parametrize(("predicted", "f1"), [(0, "18.00"), (2, "48.00"), (3, "48.00"), (4, "60.00"), (99, "60.00")])
+def test_the_number_of_predictions_may_choose_instead(predicted, f1, tmp_path, printed):
+    # Of the 3 labels of dev, 1.5 predictions at a margin of 3, 2 at 0.1 and 4.5 at -1.5.
+    dev: Points = [(40, 80, 3.0), (60, 90, 0.1), (90, 60, -1.5)]
+    put(tmp_path, 1, {"dev": dev, "test": [(10, 90, 3.0), (40, 60, 0.1), (60, 60, -1.5)]})
+    found = printed(threshold, "--predicted", str(predicted), "--out", str(tmp_path))
+    assert rows(found)[0][4] == f1
+
+
 def test_a_threshold_that_nothing_on_test_is_above_leaves_nothing(tmp_path, printed):
     put(tmp_path, 1, {"dev": [(50, 50, 3.0)], "test": [(50, 50, 2.0)]})
     assert rows(printed(threshold, "--out", str(tmp_path)))[0][4:] == ["0.00", "50.00", "-40.00", "+3.00"]
