@@ -15,8 +15,9 @@ from bench.analysis.aggregate import load_cells
 from bench.analysis.published import read_published
 from bench.report.figures import collect, draw, style
 from bench.report.figures.projection import principal
-from bench.report.figures.series import PANELS, Curve, Points, Strip, ranked
+from bench.report.figures.series import PANELS, Curve, Points, Strip, curves, ranked
 from bench.report.material import gather
+from bench.runs.plan import InferencePlan
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import SplitScores, scores_path, write_scores
 
@@ -144,6 +145,23 @@ def test_f1_by_frequency_is_drawn_where_there_are_relations_to_compare(tmp_path:
     RunFolder.of(tmp_path, plan()).write_record(made.model_copy(update={"splits": splits}))
     material = gather(tmp_path, load_cells(tmp_path), read_published())
     assert ("relations" in {drawn.section for drawn in collect.planned(material)}) == is_drawn
+
+
+def test_two_ways_to_decide_of_one_training_are_one_learning_curve(tmp_path: Path):
+    of = InferencePlan(reference="x", class_name="X", code="c")
+    for model, seeds in {"m": (1, 2), "other": (1,)}.items():
+        for seed in seeds:
+            trained = plan(model, seed)
+            write(tmp_path, trained, [[60, 100, 100, 5]])
+            if (model, seed) != ("m", 2):
+                write(
+                    tmp_path, trained.model_copy(update={"model": f"{model}-decided", "inference": of}), [[1, 2, 3, 0]]
+                )
+    lone = plan("lone", 1).model_copy(update={"inference": of})  # of which there is no run that decides by its logits
+    write(tmp_path, lone, [[60, 100, 100, 5]])
+    systems = gather(tmp_path, load_cells(tmp_path), read_published()).shown
+    assert len(systems) == 5
+    assert [curve.name for curve in curves(systems)] == ["lone", "m", "other"]
 
 
 def test_epochs_are_whole_numbers_however_few_there_are():

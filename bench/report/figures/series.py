@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +113,11 @@ def share_points(curves: ShareCurves) -> list[SharePoints]:
 
 
 def curves(systems: Sequence[System]) -> list[Curve]:
-    """The learning curve of each system that was trained here, in their order."""
+    """The learning curve of each system that was trained here, in their order.
+
+    Of systems that are one training, and differ in how they decide, the one that decides by its logits stands for all.
+    """
+    by_logits = {r.stages[-1].key for system in systems if not system.plan.inference for r in system.cell.records}
     return [
         Curve(
             system.name,
@@ -121,8 +125,13 @@ def curves(systems: Sequence[System]) -> list[Curve]:
             tuple(record.stages[-1].selected_epoch for record in system.cell.records),
         )
         for system in systems
-        if system.plan.origin == "trained"
+        if system.plan.origin == "trained" and not _learnt_as(system, by_logits)
     ]
+
+
+def _learnt_as(system: System, stages: Collection[str]) -> bool:
+    """Whether it has an inference of its own, and all of its trainings are among `stages`, by their keys."""
+    return system.plan.inference is not None and all(r.stages[-1].key in stages for r in system.cell.records)
 
 
 def strips(systems: Sequence[System], split: str = "test") -> list[Strip]:
