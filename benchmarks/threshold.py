@@ -4,10 +4,10 @@
     python benchmarks/threshold.py --setting ext --predicted 3000 --out results
 
 One number for all pairs and relations is added to what a model compares its logits with: the one by which F1 is best on
-dev, or with `--predicted` the one by which about so many triples of dev are predicted. That takes no labels but a guess
-of how many there are, such as losses for missing labels make (a prior multiple of those that there are). Beside it the
-best that any such number gives on test, which nobody could choose. A loss that ranks triples well and draws the line in
-the wrong place gains by this; one that ranks them worse does not.
+dev, or with `--predicted` the one by which about so many triples of dev are predicted. That takes no complete labels
+(beyond those that chose the epoch) but a guess of how many there are, such as losses for missing labels make with a
+prior multiple. Beside it the best that any such number gives on test, which nobody could choose. A loss that ranks
+triples well and draws the line in the wrong place gains by this; one that ranks them worse does not.
 It reads the precision-recall curves that runs keep beside their predictions, which an archive has none of. They have
 200 points and no limit to the labels of one pair, so what is had by another threshold is known to some tenths of a
 point. Where dev labels are complete and those of training are not, dev tells what training cannot.

@@ -3,8 +3,8 @@
     bench run --models ./examples/moved_threshold.py:AtlopMoved,atlop --settings ext
 
 A loss teaches a model to rank triples and where to draw the line between them. Beside the model as it is, one of these
-says what its line costs. Where `atlop`, `ssrpu`, `pn` or `ttmre` has been trained, nothing is trained again: weights
-are shared with it.
+says what its line costs; in `ext` by dev labels that are complete, so not what can be had where there are none. Where
+`atlop`, `ssrpu`, `pn` or `ttmre` has been trained, nothing is trained again: weights are shared with it.
 """
 
 from __future__ import annotations
