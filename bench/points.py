@@ -16,3 +16,8 @@ def points(value: float, sign: str = "") -> str:
     """
     rounded = (Decimal(f"{value:.{_DIGITS}f}") + 0).quantize(Decimal("0.01"), ROUND_HALF_UP)
     return f"{rounded:{sign}}"
+
+
+def points_and_std(mean: float, std: float | None, sign: str = "") -> str:
+    """`48.21 ± 0.53`, or the mean alone where there is no deviation. sign: of the mean, as in `points`."""
+    return points(mean, sign) + ("" if std is None else f" ± {points(std)}")

@@ -27,7 +27,7 @@ from bench.analysis.metrics import COUNTED, METRICS
 from bench.analysis.pairing import Pairing
 from bench.analysis.systems import System
 from bench.errors import BenchError
-from bench.points import points
+from bench.points import points, points_and_std
 
 PAIRS = (
     ("all_but_top_5", "top_5"), ("all_but_top_10", "top_10"), ("below_25th_percentile", "not_below_25th_percentile"),
@@ -99,7 +99,7 @@ def lines(rows: Rows) -> Iterator[str]:
 
 def _shown(values: Sequence[float]) -> str:
     mean, std, _ = stats.summarize(values)
-    return points(mean) if std is None else f"{points(mean)} ± {points(std)}"
+    return points_and_std(mean, std)
 
 
 def _p(p: float) -> str:

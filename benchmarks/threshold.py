@@ -28,7 +28,7 @@ from bench.analysis.aggregate import Cell, existing_cells
 from bench.analysis.stats import summarize
 from bench.errors import BenchError
 from bench.metrics.arithmetic import harmonic_mean
-from bench.points import points
+from bench.points import points_and_std
 from bench.runs.names import model_name
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import load_curve
@@ -100,7 +100,7 @@ def row(cell: Cell, runs: Sequence[Moved]) -> str:
 
 def _shown(values: Sequence[float], sign: str = "") -> str:
     mean, std, _ = summarize(values)
-    return points(mean, sign) if std is None else f"{points(mean, sign)} ± {points(std)}"
+    return points_and_std(mean, std, sign)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.analysis.metrics import COUNTED, METRICS, Metric
 from bench.errors import UsageError, plural
-from bench.points import points
+from bench.points import points_and_std
 from bench.runs.archive import ARCHIVE, all_runs, nothing_planned
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
@@ -249,7 +249,7 @@ def mean_and_std(score: Score) -> str:
     """`48.21 ± 0.62`; without the deviation of a single seed; an em dash where no seed has the score."""
     if score.mean is None:
         return "—"
-    return points(score.mean) if score.std is None else f"{points(score.mean)} ± {points(score.std)}"
+    return points_and_std(score.mean, score.std)
 
 
 def labels(cells: Sequence[Cell]) -> list[str]:

@@ -9,7 +9,7 @@ from bench.analysis.comparison import Comparison, Question, Test, adjusted, comp
 from bench.analysis.robust import Improvement
 from bench.analysis.stats import Bootstrap, OverBoth, Permutation, Randomization, Welch
 from bench.analysis.systems import Condition, System, systems_of
-from bench.points import points
+from bench.points import points, points_and_std
 from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.verdicts import signed
 
@@ -135,7 +135,7 @@ def _scored(comparison: Comparison, system: System) -> list[str]:
     summary = comparison.summary(system)
     if summary is None:
         return [f"{MISSING} (0 of {system.expected} seeds)"]
-    score = points(summary.mean) + ("" if summary.std is None else f" ± {points(summary.std)}")
+    score = points_and_std(summary.mean, summary.std)
     if system.published:
         return [score + ("" if system.expected is None else f" ({system.expected} seeds claimed)")]
     middle = system.interquartile_mean(comparison.question.split, comparison.question.metric)
