@@ -17,7 +17,8 @@ from bench.report.figures import collect, draw, style
 from bench.report.figures.projection import principal
 from bench.report.figures.series import PANELS, Curve, Points, Strip, curves, ranked
 from bench.report.material import gather
-from bench.runs.plan import InferencePlan
+from bench.runs.names import NO_ENCODER
+from bench.runs.plan import InferencePlan, OutsidePredictions
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import SplitScores, scores_path, write_scores
 
@@ -162,6 +163,18 @@ def test_two_ways_to_decide_of_one_training_are_one_learning_curve(tmp_path: Pat
     systems = gather(tmp_path, load_cells(tmp_path), read_published()).shown
     assert len(systems) == 5
     assert [curve.name for curve in curves(systems)] == ["lone", "m", "other"]
+
+
+def test_what_was_not_learnt_by_epochs_has_no_learning_curve(tmp_path: Path):
+    trained, counted = plan("m"), plan("counted", encoder=NO_ENCODER)
+    outside = plan("elsewhere", encoder="unstated").model_copy(
+        update={"stages": (), "outside": OutsidePredictions(predictions={"test": "p"}, relations=("r",))}
+    )
+    for each in (outside, trained, counted):
+        write(tmp_path, each, [[60, 100, 100, 5]])
+    systems = gather(tmp_path, load_cells(tmp_path), read_published()).shown
+    assert len(systems) == 3
+    assert [curve.name for curve in curves(systems)] == ["m"]
 
 
 def test_epochs_are_whole_numbers_however_few_there_are():

@@ -113,19 +113,20 @@ def share_points(curves: ShareCurves) -> list[SharePoints]:
 
 
 def curves(systems: Sequence[System]) -> list[Curve]:
-    """The learning curve of each system that was trained here, in their order.
+    """The learning curve of each system that was trained here epoch by epoch, in their order.
 
     Of systems that are one training, and differ in how they decide, the one that decides by its logits stands for all.
     """
-    by_logits = {r.stages[-1].key for system in systems if not system.plan.inference for r in system.cell.records}
+    learnt = [each for each in systems if each.plan.origin == "trained" and not each.plan.stages[-1].is_counted]
+    by_logits = {record.stages[-1].key for each in learnt if not each.plan.inference for record in each.cell.records}
     return [
         Curve(
             system.name,
             tuple(tuple(record.stages[-1].dev_f1) for record in system.cell.records),
             tuple(record.stages[-1].selected_epoch for record in system.cell.records),
         )
-        for system in systems
-        if system.plan.origin == "trained" and not _learnt_as(system, by_logits)
+        for system in learnt
+        if not _learnt_as(system, by_logits)
     ]
 
 
