@@ -12,12 +12,12 @@ from bench.data.features.cache import PartMaker, features_of, usable_processes
 from bench.data.features.feature_file import FeatureFile
 from bench.errors import UsageError
 from bench.filesystem import home
-from bench.inference.changed_code import changed_code
+from bench.inference.changed_code import changed_code, changed_inference
 from bench.inference.load import reads_words
 from bench.inference.signals import SignalFile
 from bench.locks import NO_HURRY, Waiting
 from bench.nn.encoder_source import EncoderSource
-from bench.runs.plan import RunPlan, StagePlan
+from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, RunPlan, StagePlan
 from bench.training.trainer import StageData
 
 Watch = Callable[[str], Callable[[int, int], None]]
@@ -71,20 +71,23 @@ class Inputs:
 
 
 def check_unchanged(plan: RunPlan, dataset: Dataset, encoder_fingerprint: str) -> None:
-    """Data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
+    """Versions, data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
     same = {
+        f"the version of the metric (now {METRIC_VERSION})": plan.metric == METRIC_VERSION,
         "the dev documents": dataset.checksum("dev") == plan.dev_checksum,
         "the test documents": dataset.checksum("test") == plan.test_checksum,
         "the facts for Ign F1": dataset.facts_source()["sha256"] == plan.facts_checksum,
     }
     for stage in plan.stages:
         same |= {
+            f"the version of the harness (now {HARNESS_VERSION})": stage.harness == HARNESS_VERSION,
             f"the {stage.data} documents": dataset.checksum(stage.train_split) == stage.train_checksum,
             f"the {stage.training.select_on} documents": dataset.checksum(stage.select_split) == stage.select_checksum,
             "the relations": dataset.relations == stage.relations,
             f"the encoder {plan.encoder!r}": encoder_fingerprint == stage.encoder_fingerprint,
         }
         same |= {f"the code of {name}": False for name in changed_code(stage)}
+    same |= {f"the code of {name}": False for name in changed_inference(plan)}
     changed = [what for what, holds in same.items() if not holds]
     if changed:
         raise UsageError(

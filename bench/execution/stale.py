@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset, open_dataset
 from bench.errors import BenchError, UsageError
-from bench.inference.changed_code import changed_code
+from bench.inference.changed_code import changed_code, changed_inference
 from bench.inference.trust import INSTALLED_ONLY
 from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, RunPlan
 from bench.runs.run_folder import run_folders
@@ -17,8 +17,8 @@ from bench.runs.run_folder import run_folders
 def stale_runs(out: Path) -> dict[str, str]:
     """Why each stale run in `out` is, by the name of its folder.
 
-    A run is stale where the version of the harness or of the metric, the code of its model or loss, or its data are not
-    what it was planned with. A data set that is not here, and code that the folder names and nobody has said may be
+    A run is stale where the version of the harness or of the metric, the code of its model, loss or inference, or its
+    data are not what it was planned with. A data set that is not here, and code that the folder names and nobody has said may be
     run, tell nothing. Neither does an encoder, which would have to be read.
     """
     opened = cache(_opened)
@@ -46,6 +46,10 @@ def _reasons(plan: RunPlan, folder: Path, dataset: Dataset | None) -> Iterator[s
         changed = sorted({split for split, checksum in _planned(plan) if _is_other(dataset, split, checksum)})
         if changed:
             yield f"other documents now: {', '.join(changed)}"
+        if dataset.relations != plan.relations:
+            yield "other relations now"
+        if "train" not in changed and _has_other_facts(dataset, plan):  # of which facts are made that no file has
+            yield "other facts for Ign F1 now"
     if plan.imported is None:
         yield from (f"the code of {name} has changed" for name in sorted(set(_changed(plan, folder))))
 
@@ -67,9 +71,19 @@ def _is_other(dataset: Dataset, split: str, checksum: str) -> bool:
         return False
 
 
+def _has_other_facts(dataset: Dataset, plan: RunPlan) -> bool:
+    """Whether the triples that Ign F1 leaves out are others now; not where their file is gone."""
+    try:
+        return bool(dataset.facts_source()["sha256"] != plan.facts_checksum)
+    except BenchError:
+        return False
+
+
 def _changed(plan: RunPlan, folder: Path) -> Iterator[str]:
     try:
-        for stage in INSTALLED_ONLY.trusted(plan, folder).stages:
+        trusted = INSTALLED_ONLY.trusted(plan, folder)
+        for stage in trusted.stages:
             yield from changed_code(stage)
+        yield from changed_inference(trusted)
     except BenchError:
         return  # not here, or nobody's to run

@@ -11,7 +11,7 @@ import torch
 
 from bench.errors import UsageError
 from bench.filesystem import DamagedFileError
-from bench.inference.changed_code import changed_code
+from bench.inference.changed_code import changed_code, changed_inference
 from bench.inference.document_model import DocumentModel, document_model
 from bench.inference.model_code import UnusableModelError, model_code
 from bench.inference.predictor import Predictor
@@ -129,7 +129,7 @@ def predictor_of(
     if stage.is_counted:
         raise UnusableModelError(f"{stage.model} gives no scores")
     try:
-        changed = changed_code(stage)
+        changed = [*changed_code(stage), *changed_inference(plan)]
     except UsageError as error:
         raise UnusableModelError(f"its model cannot be used: {error}") from error
     since = f"the code of {' and of '.join(changed)} has changed since it was trained"

@@ -165,6 +165,18 @@ def test_a_run_whose_code_has_changed_keeps_the_results_that_it_has(out, both, b
     assert {path: path.read_bytes() for path in both.path.iterdir()} == before
 
 
+def test_a_run_of_an_older_version_is_not_made_by_todays(out, both, bench):
+    edit_plan(both, lambda plan: [stage.update(harness=2) for stage in plan["stages"]])
+    older = RunFolder(out, both.plan().folder)
+    both.path.rename(older.path)
+    (older.path / "record.json").unlink()
+    status, _, error = bench("run", "--again", older.name, "--out", out, *AGAIN)
+    assert status == 2
+    assert "changed since this run was planned: the version of the harness (now 3)" in error
+    assert bench("retry", "--out", out, *AGAIN)[0] != 0
+    assert older.record() is None
+
+
 def test_a_copy_by_another_name_is_not_taken_for_the_run(out, both, bench):
     shutil.copytree(both.path, both.path.with_name("copied"))
     status, _, error = bench("run", "--again", "copied", "--out", out, *AGAIN)

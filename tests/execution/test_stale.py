@@ -10,6 +10,8 @@ from small_experiments import plans
 
 from bench.execution import stale
 from bench.execution.stale import stale_runs
+from bench.inference import changed_code
+from bench.interface import Inference
 from bench.runs.run_folder import announce, run_folders
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -43,6 +45,33 @@ def test_an_older_version_of_harness_and_metric_is_told(out, monkeypatch):
 def test_changed_code_is_told(out, monkeypatch):
     monkeypatch.setattr("bench.inference.changed_code.code_version", lambda cls: "another")
     assert reasons(out) == ["stale: the code of atlop has changed"]
+
+
+def test_changed_code_of_an_inference_is_told(tmp_path, monkeypatch):
+    announce(tmp_path, plans("dreeam-isf"))
+    real = changed_code.code_version
+    monkeypatch.setattr(changed_code, "code_version", lambda cls: real(cls) + "x" * issubclass(cls, Inference))
+    assert reasons(tmp_path) == ["stale: the code of the inference of dreeam-isf has changed"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"relations": ("r",)}, "stale: other relations now"),
+        ({"facts_source": lambda: {"file": "x.fact", "sha256": "x"}}, "stale: other facts for Ign F1 now"),
+    ],
+)
+def test_other_relations_and_facts_are_told(changed, said, out, monkeypatch):
+    real = stale.open_dataset
+
+    def opened(name):
+        dataset = real(name)
+        for attribute, value in changed.items():
+            monkeypatch.setattr(dataset, attribute, value)
+        return dataset
+
+    monkeypatch.setattr(stale, "open_dataset", opened)
+    assert reasons(out) == [said]
 
 
 def test_other_documents_under_the_same_name_are_told(out, monkeypatch):
