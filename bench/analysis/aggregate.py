@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.analysis.metrics import COUNTED, METRICS, Metric
 from bench.errors import UsageError, plural
 from bench.points import points_and_std
-from bench.runs.archive import ARCHIVE, all_runs, nothing_planned
+from bench.runs.archive import ARCHIVE, all_runs, is_in, nothing_planned
 from bench.runs.plan import RunPlan, named_configuration
 from bench.runs.record import RunRecord, SplitRecord
 from bench.runs.run_folder import RunFolder
@@ -125,16 +125,11 @@ def existing_cells(out: Path) -> list[Cell]:
 
 def _who_tells(damaged: Sequence[RunFolder], out: Path, what: str) -> str:
     """Where to look for `what` of damaged runs: `bench status` knows those of the folder, not those of its archive."""
-    archived = [folder.name for folder in damaged if not _is_in(folder, out)]
+    archived = [folder.name for folder in damaged if not is_in(folder, out)]
     told = [f"in {out / ARCHIVE}: {', '.join(archived)}"] if archived else []
     if len(archived) < len(damaged):
         told.append(f"`bench status --out {out}` says {what}")
     return "; ".join(told)
-
-
-def _is_in(folder: RunFolder, out: Path) -> bool:
-    """Whether a run is in `runs/` of an output folder, not in its archive alone."""
-    return folder.path.parent.parent == out
 
 
 def load_cells(out: Path) -> list[Cell]:
@@ -142,9 +137,7 @@ def load_cells(out: Path) -> list[Cell]:
 
     Tells what is left out on standard error.
     """
-    plans: dict[tuple[str, ...], dict[int, RunPlan]] = defaultdict(dict)
-    records: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
-    errors: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
+    runs: dict[tuple[str, ...], dict[int, _Run]] = defaultdict(dict)
     damaged: list[RunFolder] = []
     newer = 0
     for folder in all_runs(out):
@@ -156,19 +149,15 @@ def load_cells(out: Path) -> list[Cell]:
         if plan is None:
             # Neither its model nor its seed is known: no mean could be marked as partial for it.
             file = folder.path / "run.json"
-            where = file if _is_in(folder, out) else f"{out / ARCHIVE}: runs/{folder.name}/run.json"
+            where = file if is_in(folder, out) else f"{out / ARCHIVE}: runs/{folder.name}/run.json"
             print(
                 f"{where} cannot be read ({found.why}): this run is left out, and not counted as planned",
                 file=sys.stderr,
             )
             continue
+        why = "" if found.record else found.why if found.newer else folder.error() or found.why
         cell = (plan.dataset, plan.setting, plan.model, plan.variant, plan.encoder, plan.configuration)
-        # By seed: a run's folder that someone copied is still one run.
-        plans[cell][plan.seed] = plan
-        if found.record is not None:
-            records[cell][plan.seed] = found.record
-        elif why := found.why if found.newer else folder.error() or found.why:
-            errors[cell][plan.seed] = f"seed {plan.seed}: {why}"
+        _put(runs[cell], _Run(plan, found.record, why))
     if newer:
         print(f"made by a newer version of docre-bench, and in no mean: {plural(newer, 'run')}", file=sys.stderr)
     if damaged:
@@ -176,14 +165,39 @@ def load_cells(out: Path) -> list[Cell]:
             f"damaged, and in no mean: {plural(len(damaged), 'run')} ({_who_tells(damaged, out, 'which')})",
             file=sys.stderr,
         )
-    return [
-        Cell(
-            plans=tuple(plans[cell][seed] for seed in sorted(plans[cell])),
-            records=tuple(records[cell][seed] for seed in sorted(records[cell])),
-            errors=tuple(errors[cell][seed] for seed in sorted(errors[cell]) if seed not in records[cell]),
-        )
-        for cell in sorted(plans, key=_place)
-    ]
+    return [_cell_of([runs[cell][seed] for seed in sorted(runs[cell])]) for cell in sorted(runs, key=_place)]
+
+
+class _Run(NamedTuple):
+    """A run as it counts in its cell. why: it has no record, where that is known."""
+
+    plan: RunPlan
+    record: RunRecord | None
+    why: str
+
+
+def _put(runs: dict[int, _Run], run: _Run) -> None:
+    """Enter a run by its seed: a folder that someone copied is still one run.
+
+    Of two that only share the seed, as files that two machines imported under the same one, the first that is finished
+    counts, and the other is told.
+    """
+    known = runs.get(run.plan.seed)
+    takes_its_place = known is None or (known.record is None and run.record is not None)
+    if known is not None and known.plan.key != run.plan.key:
+        kept, left = (run, known) if takes_its_place else (known, run)
+        counts = f"{kept.plan.folder} counts, {left.plan.folder} is in no mean"
+        print(f"two runs are seed {run.plan.seed} of one row: {counts}", file=sys.stderr)
+    if takes_its_place:
+        runs[run.plan.seed] = run
+
+
+def _cell_of(runs: Sequence[_Run]) -> Cell:
+    return Cell(
+        plans=tuple(run.plan for run in runs),
+        records=tuple(run.record for run in runs if run.record is not None),
+        errors=tuple(f"seed {run.plan.seed}: {run.why}" for run in runs if run.why),
+    )
 
 
 def _place(cell: tuple[str, ...]) -> tuple[object, ...]:

@@ -26,11 +26,12 @@ from bench.nn.weights import save_tensors
 from bench.outside.checkpoints import check_columns, read_checkpoint, read_columns, sizes_in, weights_from
 from bench.outside.mappings import ProgramMapping, mapping_of
 from bench.registry import ModelEntry, code_version, find
+from bench.runs.archive import all_runs, is_in
 from bench.runs.interrupt import Interrupted, handling_signals
 from bench.runs.names import IMPORTED
 from bench.runs.plan import HARNESS_VERSION, METRIC_VERSION, ImportedWeights, RunPlan, StagePlan
 from bench.runs.record import RunRecord, StageRecord
-from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
+from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path
 from bench.runs.settings import RunSetting, parts_of
 from bench.runs.stage_folder import (
     ENCODER,
@@ -225,13 +226,13 @@ def _whole_record(out: Path, folder: RunFolder, plan: RunPlan) -> RunRecord | No
 
 def _check_seed_is_free(out: Path, plan: RunPlan) -> None:
     """Raise UsageError where the seed of this row is another file: it would be two runs of one seed."""
-    for folder in run_folders(out):
+    for folder in all_runs(out):
         other = folder.plan()
         if other is not None and other.imported and other.key != plan.key and _row(other) == _row(plan):
             raise UsageError(
                 f"seed {plan.seed} of this row is {other.imported.file} already, another file ({folder.name}).\n"
-                "Files of one row are seeds of one way of training: say which seed this one is (--seed), or remove the "
-                f"other: bench remove {folder.name} --out {out}"
+                "Files of one row are seeds of one way of training: say which seed this one is (--seed)"
+                + (f", or remove the other: bench remove {folder.name} --out {out}" if is_in(folder, out) else "")
             )
 
 

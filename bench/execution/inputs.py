@@ -71,7 +71,10 @@ class Inputs:
 
 
 def check_unchanged(plan: RunPlan, dataset: Dataset, encoder_fingerprint: str) -> None:
-    """Versions, data, encoder and code must be those that were planned with: the run's key says so. Raises UsageError."""
+    """Versions, data, encoder and code must be those that were planned with: the run's key says so.
+
+    Raises UsageError.
+    """
     same = {
         f"the version of the metric (now {METRIC_VERSION})": plan.metric == METRIC_VERSION,
         "the dev documents": dataset.checksum("dev") == plan.dev_checksum,

@@ -18,8 +18,8 @@ def stale_runs(out: Path) -> dict[str, str]:
     """Why each stale run in `out` is, by the name of its folder.
 
     A run is stale where the version of the harness or of the metric, the code of its model, loss or inference, or its
-    data are not what it was planned with. A data set that is not here, and code that the folder names and nobody has said may be
-    run, tell nothing. Neither does an encoder, which would have to be read.
+    data are not what it was planned with. A data set that is not here, and code that the folder names and nobody has
+    said may be run, tell nothing. Neither does an encoder, which would have to be read.
     """
     opened = cache(_opened)
     found = {}

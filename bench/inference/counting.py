@@ -54,8 +54,12 @@ def fitted_again(plan: RunPlan, dataset: Dataset) -> CountingModel:
     """The model of a run, fitted on what it was. Raises `UnusableModelError` where that or its code has changed."""
     model = None
     for stage in plan.stages:
-        if dataset.checksum(stage.train_split) != stage.train_checksum:
-            raise UnusableModelError(f"it is fitted anew, and the {stage.data} documents of {dataset.name!r} changed")
+        for what, split, checksum in (
+            (stage.data, stage.train_split, stage.train_checksum),
+            (stage.training.select_on, stage.select_split, stage.select_checksum),
+        ):
+            if dataset.checksum(split) != checksum:
+                raise UnusableModelError(f"it is fitted anew, and the {what} documents of {dataset.name!r} changed")
         try:
             if code_version(find(stage.reference).cls) != stage.code:
                 raise UnusableModelError(f"the code of {stage.model} has changed since it was fitted")

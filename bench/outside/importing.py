@@ -21,10 +21,11 @@ from bench.metrics.official import judge
 from bench.metrics.split_record import split_record
 from bench.metrics.submission import Prediction, either_way_round, keep_submission, read_submission, submission_bytes
 from bench.outside.scores import has_scores, keep_scores
+from bench.runs.archive import ARCHIVE, all_runs, is_in
 from bench.runs.names import OUTSIDE, made_anew
 from bench.runs.plan import METRIC_VERSION, OutsidePredictions, RunPlan
 from bench.runs.record import RunRecord, SplitRecord
-from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path, run_folders
+from bench.runs.run_folder import RunFolder, kept_from_newer, predictions_path
 from bench.runs.settings import RunSetting
 from bench.runs.verdict import SCORED
 
@@ -134,9 +135,9 @@ def _order(prediction: Prediction) -> tuple[object, ...]:
 
 
 def _runs_of(out: Path, system: OutsideSystem, dataset: Dataset) -> Iterator[_Found]:
-    """The runs in `out` of the same name, data, setting and encoder, by what is planned of them."""
+    """The runs in `out`, its archive among them, of the same name, data, setting and encoder, by their plans."""
     wanted = _cell(_plan(system, dataset, 0, OutsidePredictions(predictions={}, relations=dataset.relations)))
-    for folder in run_folders(out):
+    for folder in all_runs(out):
         plan = folder.plan()
         if plan is not None and plan.outside is not None and _cell(plan) == wanted:
             yield _Found(folder, plan, plan.outside)
@@ -204,7 +205,7 @@ def _import(out: Path, plan: RunPlan, dataset: Dataset, split: str, rows: Rows, 
         return Imported(folder.name, plan.seed, record, False, notes)
     if newer := kept_from_newer(out, plan):
         raise NewerVersionError(f"{folder.path} was made by a newer version of docre-bench ({newer}), and is kept")
-    others = {} if before is None else _other_splits(before, split)
+    others = {} if before is None else _other_splits(before, split, out)
     with waiting_for(folder.path / "lock"):
         record = _write(folder, plan, dataset, others | {split: rows})
     if before is not None and before.folder.name != folder.name:
@@ -219,13 +220,18 @@ def _whole_record(folder: RunFolder, plan: RunPlan) -> RunRecord | None:
     return folder.record() if intact else None
 
 
-def _other_splits(before: _Found, split: str) -> dict[str, Rows]:
-    """The predictions of a run on its other splits. Raises UsageError where they are damaged."""
+def _other_splits(before: _Found, split: str, out: Path) -> dict[str, Rows]:
+    """The predictions of a run on its other splits. Raises UsageError where they are damaged, or only archived."""
     others = {}
     for other, checksum in before.outside.predictions.items():
         if other == split:
             continue
         path = predictions_path(before.folder.path, other)
+        if not is_in(before.folder, out):
+            raise UsageError(
+                f"{before.folder.name} is in {out / ARCHIVE}, which has scores on {other} and no predictions, and so "
+                f"cannot be completed with {split}: import both into another folder (--out)"
+            )
         rows = tuple(read_submission(path)) if path.is_file() else ()
         if hashlib.sha256(submission_bytes(rows)).hexdigest() != checksum:
             how = made_anew(before.folder.path.parent.parent, before.folder.name, "predictions")

@@ -62,6 +62,11 @@ def all_runs(out: Path) -> list[RunFolder]:
     return [runs[name] for name in sorted(runs)]
 
 
+def is_in(folder: RunFolder, out: Path) -> bool:
+    """Whether a run is in `runs/` of an output folder, not in its archive alone."""
+    return folder.path.parent.parent == out
+
+
 def nothing_planned(out: Path) -> str:
     """What to say of an output folder in whose `runs/` there is nothing."""
     if (out / ARCHIVE).is_file():

@@ -12,7 +12,7 @@ from bench.analysis.aggregate import labels, load_cells, scores_of
 from bench.report.render.markdown import to_markdown
 from bench.report.tables.overview import overview_tables
 from bench.report.write import write_tables
-from bench.runs.plan import RunPlan
+from bench.runs.plan import OutsidePredictions, RunPlan
 from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
 
@@ -151,6 +151,27 @@ def test_a_copied_folder_is_still_one_run(tmp_path):
     shutil.copytree(path, path.with_name("a copy"))
     (row,) = find(tmp_path, split="dev", slice="all", metric="f1")
     assert (row["n"], row["expected"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("f1", "counts"), [((50.0, 60.0), 0), ((None, 60.0), 1)])
+def test_of_two_runs_of_one_seed_the_first_that_is_finished_counts_and_the_other_is_told(f1, counts, tmp_path, capsys):
+    """As of two imports of other predictions under one seed, on two machines whose archives were merged."""
+    both = [
+        plans()[0].model_copy(
+            update={
+                "stages": (),
+                "variant": "outside",
+                "outside": OutsidePredictions(predictions={"test": checksum}, relations=("r",)),
+            }
+        )
+        for checksum in ("a", "b")
+    ]
+    both.sort(key=lambda plan: plan.folder)
+    write(tmp_path, both, f1)
+    (cell,) = load_cells(tmp_path)
+    assert [record.splits["dev"].scores.f1 for record in cell.records] == [f1[counts]]
+    told = f"{both[counts].folder} counts, {both[1 - counts].folder} is in no mean"
+    assert told in capsys.readouterr().err
 
 
 def test_a_failed_run_is_a_note_with_its_error_and_no_hole_in_the_mean(tmp_path):

@@ -92,6 +92,19 @@ def test_an_import_that_is_damaged_is_named_with_what_makes_it_anew(files, bench
     assert "3 done" in bench("status", "--out", "out")[1]
 
 
+def test_what_contradicts_an_archive_is_a_row_of_its_own(files, bench):
+    """A results folder of which the archive alone was committed, and to which somebody adds."""
+    imported(bench, files[:1], "--seeds", "0,")
+    bench("archive", "--to", "again", "--out", "out")
+    add = ("import", "LMRC", "--dataset", "small", "--seeds", "0,", "--out", "again", "--pred")
+    Path("dev.json").write_text("[]")
+    status, _, error = bench(*add[:-1], "--split", "dev", "--pred", "dev.json")
+    assert status == 2
+    assert "has scores on test and no predictions" in " ".join(error.split())
+    assert bench(*add, files[1])[0] == 0
+    assert sum("LMRC" in line and "1 of 1" in line for line in bench("table", "--out", "again")[1].splitlines()) == 2
+
+
 def test_there_is_no_model_to_predict_with(files, bench):
     imported(bench, files)
     run = next(run_folders(Path("out")))

@@ -11,6 +11,8 @@ from bench.execution import counting_checks as checking
 from bench.execution.counting_checks import check_counting
 from bench.experiment.config import CommandLine, make_experiments
 from bench.experiment.planner import make_plan
+from bench.inference.counting import fitted_again
+from bench.inference.model_code import UnusableModelError
 from bench.nn.encoder_source import find_encoder
 from bench.registry import find
 from bench.runs.interrupt import Interrupted
@@ -143,6 +145,17 @@ def test_a_finished_run_predicts_new_documents_by_being_fitted_again(mine, bench
     status, _, error = bench("predict", run, "test.json", "--to", "p.json", "--models", "./mine.py:Mine")
     assert status == 0, error
     assert Path("p.json").read_bytes() == predictions_path(run, "test").read_bytes()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_model_that_would_be_fitted_on_other_documents_now_is_refused(split, monkeypatch):
+    (plan,) = plans("prior")
+    dataset = open_dataset("small")
+    checksum = dataset.checksum
+    monkeypatch.setattr(dataset, "checksum", lambda of: checksum(of) + "x" * (of == split))
+    with pytest.raises(UnusableModelError, match="documents of 'small' changed"):
+        fitted_again(plan, dataset)
 
 
 def test_the_prior_passes_every_check():
