@@ -125,7 +125,12 @@ def _reservations(comparison: Comparison) -> list[str]:
         elif held := _held_fixed(system):
             reservations.append(f"The seeds of {system.name} do not draw all that seeds do: {held} was held fixed.")
     for system in (comparison.a, comparison.b):
-        counts = system.counts(comparison.question.split)
+        split = comparison.question.split
+        if system.predicts_elsewhere(split):
+            reservations.append(
+                f"{system.name} predicts of documents that {split} lacks: over documents it cannot be tested."
+            )
+        counts = system.counts(split)
         if counts is not None and len(counts) > 1 and (counts == counts[:1]).all():
             reservations.append(f"All {len(counts)} seeds of {system.name} have the same counts on every document.")
     trained = [difference for difference in comparison.unlike if difference.kind != "evaluation"]

@@ -125,6 +125,21 @@ def counted_alike(question: Question, a: System, b: System) -> bool:
     return _are_comparable(_unlike(question, a, b))
 
 
+def most_alike(question: Question, systems: Sequence[System]) -> list[System]:
+    """The most systems whose scores were counted in the same way on the same documents, in their order.
+
+    Of groups of one size that of the first system.
+    """
+    groups: list[list[System]] = []
+    for system in systems:
+        group = next((group for group in groups if counted_alike(question, group[0], system)), None)
+        if group is None:
+            groups.append([system])
+        else:
+            group.append(system)
+    return max(groups, key=len, default=[])
+
+
 def _are_comparable(unlike: Sequence[Difference]) -> bool:
     return not any(difference.kind == "evaluation" for difference in unlike)
 

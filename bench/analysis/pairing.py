@@ -22,12 +22,14 @@ class Pairing:
     """The systems of some records, and published rows, by condition; compares those that are asked for by name.
 
     published: None where no published row is asked for.
+    left_out: which systems, in which conditions, have nothing to be compared by, and why: sentences.
     """
 
     def __init__(self, cells: Sequence[Cell], published: Published | None, question: Question) -> None:
         self.question = question
         self.published = published
         self.conditions = by_condition(systems_of(cells))
+        self.left_out: list[str] = []
 
     def limit(self, dataset: str | None, setting: str | None, encoder: str | None) -> None:
         """Leave only what is of the data set, setting and encoder. Raises UsageError for one that no run has."""
@@ -45,13 +47,12 @@ class Pairing:
             raise UsageError("two published rows: one of the two has to be a model of the records")
         for name in (a, b):
             self._check(name)
-        comparisons = [
-            compare(condition, self.question, x, y)
-            for condition in self.conditions
-            for x in self._find(a, condition)
-            for y in self._find(b, condition)
-        ]
+        comparisons = []
+        for condition in self.conditions:
+            of_a, of_b = (self._scored(self._find(name, condition), condition) for name in (a, b))
+            comparisons += [compare(condition, self.question, x, y) for x in of_a for y in of_b]
         if not comparisons:
+            self._fail_where_left_out()
             whereabouts = "\n".join(f"{name}: {self._whereabouts(name)}" for name in (a, b))
             raise UsageError(f"{a} and {b} have no data set, setting and encoder in common\n{whereabouts}")
         return _comparable(comparisons)
@@ -65,11 +66,12 @@ class Pairing:
             self._check(name)
         comparisons = []
         for condition in self.conditions:
-            for other in self._find(reference, condition):
-                systems = [system for name in names for system in self._find(name, condition)]
-                systems = systems if names else [self._scored(system) for system in self.conditions[condition]]
+            for other in self._scored(self._find(reference, condition), condition):
+                named = [system for name in names for system in self._find(name, condition)]
+                systems = self._scored(named if names else self.conditions[condition], condition)
                 comparisons += [compare(condition, self.question, s, other) for s in systems if s.name != other.name]
         if not comparisons:
+            self._fail_where_left_out()
             raise UsageError(f"nothing to compare with {reference}, which is in {self._whereabouts(reference)}")
         return _comparable(comparisons)
 
@@ -110,17 +112,29 @@ class Pairing:
         if len(systems) > 1:
             which = ", ".join(f"{name}#{system.cell.configuration[:4]}" for system in systems)
             raise UsageError(f"{name} was run in {len(systems)} configurations in {condition}: say which, {which}")
-        return [self._scored(system) for system in systems]
+        return systems
 
-    def _scored(self, system: System) -> System:
-        """The system as it is. Raises UsageError if its records do not have the score that is asked for."""
-        split = self.question.split
-        for record in system.cell.records:
-            if split not in record.splits:
-                raise UsageError(f"{system.name} has no scores of {split!r}: --split {', '.join(record.splits)}")
-            if METRICS[self.question.metric].of_split(record.splits[split]) is None:
-                raise UsageError(f"{system.name} has no {self.question.title}: there were no training facts to ignore")
-        return system
+    def _scored(self, systems: Sequence[System], condition: Condition) -> list[System]:
+        """Those of which a finished seed has the score that is asked for, or none is finished."""
+        reasons = {system: self._why_not(system) for system in systems}
+        self.left_out += [f"{why} ({condition})" for why in reasons.values() if why]
+        return [system for system in systems if not reasons[system]]
+
+    def _why_not(self, system: System) -> str:
+        """Why a system cannot be compared: no record of it has the score that is asked for; else empty."""
+        records, split = system.cell.records, self.question.split
+        having = [record.splits[split] for record in records if split in record.splits]
+        if records and not having:
+            others = ", ".join(dict.fromkeys(name for record in records for name in record.splits))
+            return f"{system.name} has no scores of {split!r}: --split {others}"
+        if having and all(METRICS[self.question.metric].of_split(scored) is None for scored in having):
+            return f"{system.name} has no {self.question.title}: there were no training facts to ignore"
+        return ""
+
+    def _fail_where_left_out(self) -> None:
+        """Raise UsageError with what left systems out, if anything did."""
+        if self.left_out:
+            raise UsageError("\n".join(dict.fromkeys(self.left_out)))
 
     def _rows(self, condition: Condition) -> list[PublishedRow]:
         """Published rows that could be compared in a condition; a row that is printed in two tables once."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -126,9 +126,10 @@ class System:
     def counts(self, split: str) -> Array | None:
         """Of each document correct, predicted, gold, correct in facts: [seeds, documents, 4].
 
-        None without a record, or where not all records have the split, of the same documents.
+        None without a record, or where not all records have the split, of the same documents; and where one of them
+        predicts of documents that the split lacks, since those count in its score and in no document's.
         """
-        if self.titles(split) is None:
+        if self.titles(split) is None or self.predicts_elsewhere(split):
             return None
         documents = [record.splits[split].documents for record in self.cell.records]
         columns = [(of.correct, of.predicted, of.gold, of.correct_in_facts) for of in documents]
@@ -139,6 +140,10 @@ class System:
         records = self.cell.records
         titles = [record.splits[split].documents.titles if split in record.splits else None for record in records]
         return titles[0] if titles and all(of_seed == titles[0] for of_seed in titles) else None
+
+    def predicts_elsewhere(self, split: str) -> bool:
+        """Whether a record has predictions of documents that the split lacks, as one of another file may."""
+        return any(record.splits[split].unknown_titles for record in self.cell.records if split in record.splits)
 
     def as_json(self, split: str, metric: str) -> dict[str, Any]:
         """Everything of one score but the documents' counts."""
@@ -158,16 +163,33 @@ def systems_of(cells: Sequence[Cell]) -> list[System]:
 def by_condition(systems: Sequence[System]) -> dict[Condition, list[System]]:
     """The systems of each condition, in their order.
 
-    Those that no encoder of ours was trained for stand beside all others of their data set and setting.
+    Those that no encoder of ours was trained for stand beside all others of their data set and setting, and where
+    there are no others, beside each other.
     """
     conditions: dict[Condition, list[System]] = defaultdict(list)
     trained = {Condition.of(system.plan) for system in systems if not system.is_without_encoder}
+    named = defaultdict(set)
+    for system in systems:
+        named[Condition.of(system.plan)[:2]].add(system.plan.encoder)
     for system in systems:
         own = Condition.of(system.plan)
-        beside = [other for other in trained if other[:2] == own[:2]] if system.is_without_encoder else []
-        for condition in sorted(beside) or [own]:
-            conditions[condition].append(system)
-    return conditions
+        if not system.is_without_encoder:
+            conditions[own].append(system)
+        elif beside := sorted(other for other in trained if other[:2] == own[:2]):
+            for condition in beside:
+                conditions[condition].append(system)
+        else:
+            conditions[own._replace(encoder=NO_ENCODER) if len(named[own[:2]]) > 1 else own].append(system)
+    return {condition: told_apart(of_condition) for condition, of_condition in conditions.items()}
+
+
+def told_apart(systems: Sequence[System]) -> list[System]:
+    """The systems of a condition, those of one name by the encoder that was said of each."""
+    count = Counter(system.name for system in systems)
+    return [
+        replace(system, name=f"{system.name} with {system.encoder}") if count[system.name] > 1 else system
+        for system in systems
+    ]
 
 
 def most_rows_first(group: tuple[Condition, Sequence[System]]) -> tuple[int, bool]:

@@ -54,7 +54,7 @@ def explore(
     from bench.runs.run_folder import RunFolder
 
     views = run_views(out)
-    picked = _picked(views, runs or [], dataset, out)
+    picked = _picked(views, runs or [], dataset, out, split)
     folders = [RunFolder(out, view.run) for view in picked]
     path = to or out / "report" / "explorer.html"
     check_file(path, "--to")
@@ -70,7 +70,7 @@ def explore(
     typer.echo(f"{what}, {size / 1e6:.1f} MB: {path}")
 
 
-def _picked(views: list[RunView], names: list[str], dataset: str | None, out: Path) -> list[RunView]:
+def _picked(views: list[RunView], names: list[str], dataset: str | None, out: Path, split: str) -> list[RunView]:
     """The runs that are named, those of a data set, or one of each cell. Raises UsageError where there is none."""
     from bench.cli.chosen_runs import chosen
     from bench.errors import unknown
@@ -80,25 +80,28 @@ def _picked(views: list[RunView], names: list[str], dataset: str | None, out: Pa
             raise unknown("data set of these runs", dataset, {view.dataset for view in views})
         views = [view for view in views if view.dataset == dataset]
     if not names:
-        return _one_of_each(views, out)
+        return _one_of_each(views, out, split)
     named: dict[str, RunView] = {}
     for name in names:
         of_name = chosen(views, [name], out)
-        several = _first_finished(of_name) if len(of_name) > 1 else []
+        several = _first_finished(of_name, out, split) if len(of_name) > 1 else []
         named |= {view.run: view for view in several or of_name}
     return list(named.values())
 
 
-def _first_finished(views: list[RunView]) -> list[RunView]:
-    """The first finished seed of every cell."""
+def _first_finished(views: list[RunView], out: Path, split: str) -> list[RunView]:
+    """The first finished seed of every cell; where one has predictions on the split, the first that does."""
+    from bench.runs.run_folder import RunFolder, predictions_path
+
     cells: dict[tuple[str, ...], RunView] = {}
-    for view in sorted(views, key=lambda view: view.seed):
+    lacking = {view.run for view in views if not predictions_path(RunFolder(out, view.run).path, split).is_file()}
+    for view in sorted(views, key=lambda view: (view.run in lacking, view.seed)):
         if view.state == "done":
             cells.setdefault((view.dataset, view.setting, view.model, view.variant, view.encoder), view)
     return list(cells.values())
 
 
-def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:
+def _one_of_each(views: list[RunView], out: Path, split: str) -> list[RunView]:
     """The first finished seed of every cell of the data set that has most of them.
 
     Raises UsageError where there is none, or are more than a page holds.
@@ -108,7 +111,7 @@ def _one_of_each(views: list[RunView], out: Path) -> list[RunView]:
 
     if not views:
         raise UsageError(nothing_planned(out))
-    cells = _first_finished(views)
+    cells = _first_finished(views, out, split)
     if not cells:
         raise UsageError(f"no finished run in {out} (`bench status --out {out}` says where they stand)")
     of = Counter(view.dataset for view in cells)

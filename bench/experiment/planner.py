@@ -41,7 +41,7 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
             f"{', '.join(experiment.settings)} need{'s' if len(experiment.settings) == 1 else ''}. "
             f"It has: {', '.join(dataset.splits)} (`bench data add` registers more)"
         )
-    if encoder.config is not None and experiment.max_length <= encoder.specials:
+    if encoder.config is not None and _reads_pieces(experiment) and experiment.max_length <= encoder.specials:
         raise UsageError(
             f"--max-length {experiment.max_length} leaves no room for a word beside the {encoder.specials} special "
             f"tokens of the encoder {encoder.name!r}"
@@ -52,6 +52,11 @@ def make_plan(experiment: Experiment, dataset: Dataset, encoder: EncoderSource) 
         for seed in experiment.seeds
     ]
     return list({plan.folder: plan for plan in plans}.values())  # a model named twice is run once
+
+
+def _reads_pieces(experiment: Experiment) -> bool:
+    """Whether a model of the experiment reads what an encoder, or its tokenizer alone, makes of documents."""
+    return any(trained_as(variant.entry).cls.reads != "documents" for _, variant in experiment.cells)
 
 
 def _plan_run(
@@ -159,10 +164,13 @@ def planned_runs(
     planned = []
     for experiment in experiments:
         dataset, name = datasets[experiment.dataset], experiment.encoder
-        if (dataset.name, name) not in encoders:
-            # Only `tiny` takes its words from the documents, and reading them takes longer than all the rest of this.
-            encoders[dataset.name, name] = find_encoder(name, dataset.documents("train") if name == TINY else ())
-        plans = make_plan(experiment, dataset, encoders[dataset.name, name])
+        source = EncoderSource(NO_ENCODER, NO_ENCODER, None, None, None)
+        if _reads_pieces(experiment):
+            if (dataset.name, name) not in encoders:
+                # Only `tiny` takes its words from the documents, and reading them takes longer than all of the rest.
+                encoders[dataset.name, name] = find_encoder(name, dataset.documents("train") if name == TINY else ())
+            source = encoders[dataset.name, name]
+        plans = make_plan(experiment, dataset, source)
         planned.append((experiment, [plan for plan in plans if plan.folder not in seen]))
         seen |= {plan.folder for plan in plans}
     return planned

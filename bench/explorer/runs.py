@@ -91,6 +91,8 @@ def explore(
         try:
             if found.record is None:
                 raise BenchError(found.why)
+            if plan.outside and split not in plan.outside.predictions:
+                raise BenchError(f"no predictions on {split} were imported")
             path = predictions_path(folder.path, split)
             if not fits_checksum(path):
                 raise BenchError(f"{path}: not what was written (checksum)")

@@ -20,6 +20,7 @@ from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
 from bench.analysis.systems import Condition, systems_of
 from bench.errors import UsageError
+from bench.runs.plan import OutsidePredictions
 from bench.runs.record import DocumentCounts
 
 DOCUMENTS = 60
@@ -212,6 +213,67 @@ def test_a_split_without_scores_is_refused_with_those_there_are():
     dev_only = Cell((plan(),), (record(plan(), counts(0.6, 0), splits=("dev",)),), ())
     with pytest.raises(UsageError, match="m has no scores of 'test': --split dev"):
         one(dev_only, BAD)
+
+
+def without(split: str, of: Cell, seeds: int) -> Cell:
+    """The cell, of whose first seeds the split was not scored."""
+    records = [
+        stored.model_copy(update={"splits": {n: s for n, s in stored.splits.items() if n != split}})
+        for stored in of.records[:seeds]
+    ]
+    return replace(of, records=(*records, *of.records[seeds:]))
+
+
+def test_a_model_without_scores_of_the_split_is_left_out_with_a_word_and_stops_no_other():
+    of = pairing(GOOD, BAD, without("test", cell("o"), 5))
+    assert [c.a.name for c in of.against("m")] == ["n"]
+    assert of.left_out == ["o has no scores of 'test': --split dev (d, human, e)"]
+
+
+def test_a_data_set_without_test_labels_stops_no_comparison_on_another():
+    blind = [without("test", cell(name, dataset="blind"), 5) for name in ("m", "n")]
+    (comparison,) = (of := pairing(GOOD, BAD, *blind)).pair("m", "n")
+    assert comparison.condition.dataset == "d"
+    assert len(of.left_out) == 2
+
+
+def test_seeds_that_were_scored_are_compared_where_others_were_not():
+    comparison = one(GOOD, without("test", cell("n"), 3))
+    assert comparison.summary(comparison.b).n == 2
+    assert comparison.bootstrap is None
+
+
+def test_a_score_with_predictions_of_other_documents_is_tested_over_seeds_alone():
+    records = [
+        stored.model_copy(
+            update={"splits": {n: s.model_copy(update={"unknown_titles": 3}) for n, s in stored.splits.items()}}
+        )
+        for stored in BAD.records
+    ]
+    comparison = one(GOOD, replace(BAD, records=tuple(records)))
+    assert comparison.welch is not None
+    assert (comparison.bootstrap, comparison.randomization, comparison.both) == (None, None, None)
+    assert "n predicts of documents that test lacks: over documents it cannot be tested." in claim(comparison)
+
+
+def outside(model: str, encoder: str, **options) -> Cell:
+    of = cell(model, encoder=encoder, **options)
+    told = OutsidePredictions(predictions={"test": "p"}, relations=("r",))
+    plans = [plan.model_copy(update={"stages": (), "outside": told}) for plan in of.plans]
+    return Cell(tuple(plans), of.records, ())
+
+
+def test_predictions_from_elsewhere_are_compared_with_each_other_where_nothing_was_trained():
+    stated = outside("n", "roberta-large")
+    (comparison,) = pairing(outside("m", "unstated"), stated).pair("m", "n")
+    assert comparison.condition == Condition("d", "human", "none")
+    (alone,) = pairing(stated).conditions
+    assert alone.encoder == "roberta-large"
+
+
+def test_two_of_one_name_in_a_condition_are_told_apart_by_their_encoders():
+    of = pairing(GOOD, outside("n", "roberta-large"), outside("n", "unstated", quality=0.5, first=9))
+    assert [c.a.name for c in of.against("m")] == ["n with roberta-large", "n with unstated"]
 
 
 def test_every_other_model_is_compared_with_the_reference():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -103,6 +104,32 @@ def test_what_contradicts_an_archive_is_a_row_of_its_own(files, bench):
     assert "has scores on test and no predictions" in " ".join(error.split())
     assert bench(*add, files[1])[0] == 0
     assert sum("LMRC" in line and "1 of 1" in line for line in bench("table", "--out", "again")[1].splitlines()) == 2
+
+
+def test_a_first_seed_without_the_split_stops_neither_report_nor_explorer(files, bench):
+    imported(bench, files[:1], "--seeds", "0,", "--split", "dev")
+    imported(bench, files[1:2], "--seeds", "1,")
+    for command in ("report", "explore"):
+        status, _, error = bench(command, "--out", "out")
+        assert (command, status) == (command, 0), error
+    (folder,) = [folder for folder in run_folders(Path("out")) if folder.plan().seed == 0]
+    _, _, error = bench("explore", folder.name, "--out", "out")
+    assert "no predictions on test were imported" in error
+
+
+def test_predictions_of_other_documents_are_in_the_score_and_in_no_test_over_documents(files, bench):
+    """As where all documents of a corpus were predicted, and fewer have been annotated anew."""
+    more = [*json.loads(Path(files[0]).read_text()), {"title": "another", "h_idx": 0, "t_idx": 1, "r": "P17"}]
+    Path("more.json").write_text(json.dumps(more))
+    imported(bench, files[:1], "--seeds", "0,")
+    bench("import", "AutoRE", "--dataset", "small", "--pred", "more.json", "--seeds", "0,", "--out", "out")
+    _, printed, _ = bench("compare", "LMRC", "AutoRE", "--out", "out")
+    assert "AutoRE (outside) predicts of documents that test lacks: over documents it cannot be tested" in printed
+    assert "do not differ at all" not in printed
+    bench("report", "--out", "out")
+    rows = list(csv.DictReader(Path("out/report/runs.csv").read_text().splitlines()))
+    predicted = {row["model"]: row["predicted"] for row in rows if row["split"] == "test"}
+    assert int(predicted["AutoRE"]) == int(predicted["LMRC"]) + 1
 
 
 def test_there_is_no_model_to_predict_with(files, bench):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from small_experiments import SMALL, document, documents, plans, register
@@ -9,7 +10,7 @@ import bench.experiment.planner
 from bench.data.catalog.dataset import open_dataset
 from bench.errors import UsageError
 from bench.experiment.config import CommandLine, make_experiments
-from bench.experiment.planner import make_plan
+from bench.experiment.planner import make_plan, planned_runs
 from bench.interface import SETTINGS
 from bench.nn.encoder_source import find_encoder
 from bench.registry import find, registered
@@ -147,6 +148,19 @@ def test_a_stage_comes_after_the_one_it_starts_from():
     for stage in stages:
         assert stage.after is None or stage.after in seen
         seen.add(stage.key)
+
+
+def test_what_reads_no_word_pieces_is_planned_without_its_encoder():
+    """Which need not be here for it, nor have room for a word."""
+    asked = CommandLine(models="prior", dataset="small", encoder="absent", seeds="1", max_length=2)
+
+    def no_encoder(name, train):
+        raise AssertionError(name)
+
+    ((_, (planned,)),) = planned_runs(make_experiments(asked), open_dataset, no_encoder)
+    (usual,) = make_experiments(replace(asked, encoder="tiny", max_length=None))
+    dataset = open_dataset("small")
+    assert [planned.key] == [p.key for p in make_plan(usual, dataset, find_encoder("tiny", dataset.documents("train")))]
 
 
 def test_a_model_named_twice_is_planned_once():

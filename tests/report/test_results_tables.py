@@ -336,11 +336,12 @@ def test_the_best_is_compared_with_every_other_and_the_claim_is_what_compare_say
     assert table.rows[0].cells[-1].text.startswith("good is better than middle by 20.00 points of test F1")
 
 
-def test_a_row_scored_on_other_documents_is_not_among_the_claims(tmp_path):
-    for model, test in (("a", "x"), ("b", "x"), ("c", "other")):
-        write(tmp_path, plan(model, test=test), GOOD)
+def test_a_row_scored_on_other_documents_is_not_among_the_claims_even_if_it_is_the_best(tmp_path):
+    for model, test, correct in (("a", "x", 60), ("b", "x", 60), ("c", "other", 90)):
+        write(tmp_path, plan(model, test=test), [[correct, 100, 100, 5]] * 2)
     (table,) = claims_tables([(HERE, systems(tmp_path))])
-    assert [one.cells[1].text for one in table.rows] == ["b"]
+    assert [[cell.text for cell in one.cells[:2]] for one in table.rows] == [["a", "b"]]
+    assert table.caption.endswith("1 row of other documents or another metric left out.")
 
 
 def test_an_f1_of_zero_has_its_reason_under_the_papers_table(tmp_path):

@@ -45,6 +45,13 @@ def test_systems_with_one_seed_or_counted_on_other_documents_are_left_out(tmp_pa
     assert list(robust_tables(groups_of(tmp_path), 6)) == []
 
 
+def test_what_was_counted_on_other_documents_keeps_no_others_out_by_being_the_best(tmp_path: Path):
+    runs(tmp_path, "one", [60, 61])
+    runs(tmp_path, "two", [50, 51])
+    runs(tmp_path, "elsewhere", [90, 91], test="others")
+    assert set(scores_of(groups_of(tmp_path))) == {"one", "two"}
+
+
 def test_over_several_conditions_stand_the_systems_that_have_all_of_them(tmp_path: Path):
     for setting in ("human", "ext"):
         runs(tmp_path, "one", [60, 61], setting=setting)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Comparison, Question, Test, adjusted, compare
+from bench.analysis.comparison import Comparison, Question, Test, adjusted, compare, most_alike
 from bench.analysis.robust import Improvement
 from bench.analysis.stats import Bootstrap, OverBoth, Permutation, Randomization, Welch
-from bench.analysis.systems import Condition, System, systems_of
+from bench.analysis.systems import Condition, System, systems_of, told_apart
+from bench.errors import plural
 from bench.points import points, points_and_std
 from bench.report.table import MISSING, Column, Line, Table, TableCell, TableRow
 from bench.report.tables.verdicts import signed
@@ -23,10 +24,11 @@ def claims_tables(groups: Sequence[tuple[Condition, Sequence[System]]]) -> Itera
     """One for each condition in which at least two systems have the test set's labels."""
     for condition, systems in groups[:MOST_CONDITIONS]:
         scored = [system for system in systems if system.values("test", "f1")]
-        ranked = sorted(scored, key=lambda system: -_mean(system))[: MOST_RIVALS + 1]
+        alike = most_alike(Question(), sorted(scored, key=lambda system: -_mean(system)))
+        ranked = alike[: MOST_RIVALS + 1]
         comparisons = _best_against(condition, ranked)
         if comparisons:
-            yield _claims_table(condition, comparisons, len(scored) - len(ranked))
+            yield _claims_table(condition, comparisons, len(alike) - len(ranked), len(scored) - len(alike))
 
 
 def _mean(system: System) -> float:
@@ -35,15 +37,14 @@ def _mean(system: System) -> float:
 
 
 def _best_against(condition: Condition, ranked: Sequence[System]) -> list[Comparison]:
-    """The first against each of the rest, adjusted together; none of those that cannot be compared with it."""
+    """The first against each of the rest, adjusted together."""
     question = Question(resamples=RESAMPLES)
     # Named anew: what tells two configurations apart is of no use where only one of them is shown.
-    systems = systems_of([system.cell for system in ranked])
-    comparisons = [compare(condition, question, systems[0], other) for other in systems[1:]]
-    return adjusted([comparison for comparison in comparisons if comparison.comparable])
+    systems = told_apart(systems_of([system.cell for system in ranked]))
+    return adjusted([compare(condition, question, systems[0], other) for other in systems[1:]])
 
 
-def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_out: int) -> Table:
+def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_out: int, unlike: int) -> Table:
     rows = []
     for comparison in comparisons:
         difference = comparison.difference
@@ -61,6 +62,7 @@ def _claims_table(condition: Condition, comparisons: Sequence[Comparison], left_
     corrected = f" p values are Holm's over these {len(comparisons)} comparisons; intervals are of each by itself."
     holm = corrected if len(comparisons) > 1 else ""
     more = f" {further} left out." if left_out else ""
+    more += f" {plural(unlike, 'row')} of other documents or another metric left out." if unlike else ""
     return Table(
         name=f"claims-{condition.heading}",
         title=f"What may be claimed: {condition.heading}",

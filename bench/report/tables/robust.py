@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from bench.analysis.comparison import Question, counted_alike
+from bench.analysis.comparison import Question, most_alike
 from bench.analysis.robust import (
     evenly,
     improvement,
@@ -32,15 +32,15 @@ _WHAT = (
 def scores_of(groups: Sequence[tuple[Condition, Sequence[System]]]) -> Scores:
     """The test F1 of every system with two finished seeds or more.
 
-    Of a condition, those alone whose scores were counted as those of its best system were.
+    Of a condition, the most whose scores were counted alike; of as many that way and another, those with the best.
     """
     scores: Scores = {}
     question = Question()
     for condition, systems in groups:
         of = {system: values for system in systems if len(values := system.values("test", "f1")) > 1}
-        best = max(of, key=lambda system: sum(of[system]) / len(of[system]), default=None)
+        alike = most_alike(question, sorted(of, key=lambda system: -sum(of[system]) / len(of[system])))
         for system, values in of.items():
-            if best is not None and counted_alike(question, best, system):
+            if system in alike:
                 scores.setdefault(system.name, {})[condition] = np.array(values)
     return scores
 

@@ -93,7 +93,8 @@ def _scores(record: RunRecord, split: str, metrics: Sequence[Metric]) -> dict[st
     documents = scored.documents
     return {
         "split": split, **{metric.name: metric.of_split(scored) for metric in metrics},
-        "documents": len(documents.titles), "gold": sum(documents.gold), "predicted": sum(documents.predicted),
+        "documents": len(documents.titles), "gold": sum(documents.gold),
+        "predicted": sum(documents.predicted) + scored.unknown_titles,
         "correct": sum(documents.correct), "gold_outside": scored.gold_outside, "mentions_cut": scored.mentions_cut,
     }  # fmt: skip
 
