@@ -151,14 +151,9 @@ def _holds_facts(path: Path) -> bool:
 
 
 def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None) -> Iterator[str]:
-
     if outside := gold_outside(documents):
-        are, they = (
-            ("is on a pair that is no candidate", "it counts")
-            if outside == 1
-            else ("are on pairs that are no candidates", "they count")
-        )
-        yield f"{plural(outside, 'labelled triple')} {are}; {they} as missed"
+        are = "is on a pair that is no candidate" if outside == 1 else "are on pairs that are no candidates"
+        yield f"{plural(outside, 'labelled triple')} {are}: missed by every model here, right where a submission has it"
     if _predicts_evidence(predictions) and not _has_evidence(documents):
         yield "no evidence F1: no label has evidence to compare with"
     scored = sum(prediction.score is not None for prediction in predictions)

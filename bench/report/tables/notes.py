@@ -78,7 +78,7 @@ def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
 
 
 def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
-    """Labels that no model can predict. The same for all models and seeds: the documents are."""
+    """Labels that no model predicts; predictions from outside may. The same for all seeds: the documents are."""
     for split in splits:
         if cell.records and split in cell.records[0].splits:
             record = cell.records[0].splits[split]
@@ -86,7 +86,8 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
                 gold = sum(record.documents.gold)
                 one = record.gold_outside == 1
                 on = "is on a pair that is no candidate" if one else "are on pairs that are no candidates"
-                yield f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split} {on}: counted as missed"
+                of_split = f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split}"
+                yield f"{of_split} {on}: missed by every model here"
 
 
 def outside_notes(systems: Sequence[System], splits: Sequence[str]) -> Iterator[str]:
