@@ -108,6 +108,16 @@ def test_one_that_is_run_otherwise_than_before_has_another(config, options, tmp_
     assert source.fingerprint == find_encoder(str(folder), ()).fingerprint
 
 
+def test_a_path_that_is_no_folder_is_none_of_the_hub_and_is_not_to_be_downloaded(tmp_path):
+    folder = write(tmp_path, BERT)
+    with pytest.raises(UsageError, match=r"config\.json' is a file: expected the folder it is in") as refusal:
+        find_encoder(f"{folder}/config.json", ())
+    assert "--download" not in str(refusal.value)
+    for path in (f"{folder}/no such", "./mistyped", "models/bert/base", "~/no-such-encoder"):
+        with pytest.raises(UsageError, match=r"no such folder$"):
+            find_encoder(path, ())
+
+
 # Weights
 
 
