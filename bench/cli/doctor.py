@@ -88,10 +88,13 @@ def _check_up(name: str) -> None:
     """Print what an encoder is. Raises UsageError where no document can be read with it."""
     from bench.nn.encoder_source import find_encoder
     from bench.nn.encoder_traits import traits_of
+    from bench.nn.encoder_weights import why_not_finite
 
     source = find_encoder(name, ())
     # Of `tiny`, too, whose traits nobody else needs to look at.
     source = replace(source, traits=traits_of(source.config, source.pad_id, source.window))
+    if source.folder is not None and not source.misfit:
+        source = replace(source, misfit=why_not_finite(name, source.folder))
     print_requirements(_traits(source), "")
     for note in source.notes:
         typer.echo(f"note: {note}")
@@ -115,7 +118,7 @@ def _traits(source: EncoderSource) -> Iterator[Requirement]:
     yield Requirement(
         "window", not traits.unusable, f"{source.window} word pieces", "longer documents: several windows"
     )
-    yield Requirement("weights", not source.misfit, "not its own" if source.misfit else "fit", _size(source))
+    yield Requirement("weights", not source.misfit, "cannot be used" if source.misfit else "fit", _size(source))
     dtype = str(getattr(config, "dtype", None) or "float32").removeprefix("torch.")
     yield Requirement("precision", True, f"saved in {dtype}", "read, trained and evaluated in float32 (autocast aside)")
     if traits.unusable:

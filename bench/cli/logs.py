@@ -60,7 +60,8 @@ def _print_failure(out: Path, view: RunView) -> None:
     from bench.runs.run_folder import RunFolder
 
     if view.state == "failed":
-        print(RunFolder(out, view.run).error_text(), end="", flush=True)
+        # A job that was killed has left no error: what SLURM says of it is all there is.
+        print(RunFolder(out, view.run).error_text() or f"{view.run} failed: {view.detail}\n", end="", flush=True)
 
 
 def pause() -> None:

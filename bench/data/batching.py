@@ -175,7 +175,7 @@ def collate(rows: Sequence[Features], relations: int, pad_id: int, entity_types:
         pair_of[pairs[:, 0], pairs[:, 1]] = np.arange(len(pairs))
         positive = np.zeros((len(pairs), relations), dtype=bool)
         at = pair_of[row.labels[:, 0], row.labels[:, 1]]
-        # A label on a pair that is no candidate cannot be learnt; the metric counts it as missed.
+        # A label on a pair that is no candidate cannot be learnt, and is missed.
         positive[at[at >= 0], row.labels[at >= 0, 2]] = True
         labels.append(positive)
         evidence.extend(

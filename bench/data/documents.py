@@ -71,8 +71,8 @@ def pairs_within_reach(
     """The candidate pairs of a document of DocRED's kind, row by row; None where all ordered pairs of entities are.
 
     An entity without mentions is in no pair: no model sees it. So a label of such an entity is on no candidate, as is
-    one from an entity to itself, and the metrics count it as missed.   mentions_of: how many mentions each entity has.
-    labels: (head, tail) of each.
+    one from an entity to itself: every model misses it, predictions from outside may have it.   mentions_of: how many
+    mentions each entity has.   labels: (head, tail) of each.
     """
     if all(mentions_of) and all(head != tail for head, tail in labels):
         return None

@@ -54,7 +54,7 @@ def check_model(cls: type[PairModel], loss: ResolvedLoss | None = None) -> Itera
     """Every claim in turn. loss: what the model is trained with, where that is not its own.
 
     One whose check raises does not hold, and ends the list: the next ones build on it."""
-    trial = yield from tried(BUILT, lambda: _prepare(cls, loss), CHECKS)
+    trial = yield from tried(BUILT, lambda: _prepare(cls, loss), CHECKS, decisive=FINITE)
     if trial is None:
         return
     yield from recipe_notes(cls)
@@ -68,11 +68,12 @@ def check_model(cls: type[PairModel], loss: ResolvedLoss | None = None) -> Itera
 
 
 def tried(
-    built: str, prepare: Callable[[], Tried], checks: Mapping[str, Callable[[Tried], str]]
+    built: str, prepare: Callable[[], Tried], checks: Mapping[str, Callable[[Tried], str]], decisive: str = ""
 ) -> Generator[Check, None, Tried | None]:
     """Every claim in turn: `built`, that something can be prepared, then the `checks` of it.
 
-    A claim whose check raises does not hold, and ends the list. Returns what was prepared, or None where that happened.
+    A claim whose check raises does not hold, and ends the list; so does `decisive`, of which others would blame other
+    parts. Returns what was prepared, or None where that happened.
     """
     try:
         trial = prepare()
@@ -87,6 +88,8 @@ def tried(
             yield Check(claim, False, in_words(error))
             return None
         yield Check(claim, not wrong, wrong)
+        if wrong and claim == decisive:
+            return None
     return trial
 
 
@@ -159,6 +162,12 @@ def _shapes(trial: Trial) -> str:
     pairs, relations = trial.batch.labels.shape
     right = logits.ndim == 2 and len(logits) == pairs and logits.shape[1] in (relations, trial.task.classes)
     return "" if right else f"{list(logits.shape)} for {pairs} pairs and {relations} relations"
+
+
+def _finite(trial: Trial) -> str:
+    logits = _logits(trial, trial.batch)
+    wrong = int((~torch.isfinite(logits)).sum())
+    return f"in evaluation mode {wrong:,} of {logits.numel():,} are not (NaN or infinite)" if wrong else ""
 
 
 def _decoding(trial: Trial) -> str:
@@ -239,9 +248,11 @@ def _unknown_types(trial: Trial) -> str:
 
 
 BUILT = "it can be built from its default hyperparameters"
+FINITE = "forward gives finite logits"
 CHECKS: dict[str, Callable[[Trial], str]] = {
     "its recipe has stages": _recipe,
     "forward gives one row of logits per pair, [P, R + 1] or [P, R]": _shapes,
+    FINITE: _finite,
     "decode gives [P, R] booleans": _decoding,
     "loss gives named finite scalars": _loss,
     "loss leaves the labels as they are": _labels_untouched,

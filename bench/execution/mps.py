@@ -96,7 +96,7 @@ def _answers(environment: Mapping[str, str]) -> bool:
 def _ask(what: str, environment: Mapping[str, str]) -> bool:
     try:
         done = subprocess.run(
-            [CONTROL], input=f"{what}\n", env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            [CONTROL], input=f"{what}\n".encode(), env=environment, capture_output=True, timeout=SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ from bench.nn.devices import QUIET, visible_gpus
 from bench.runs.interrupt import Interrupt, handling_signals
 from bench.runs.plan import RunPlan
 from bench.runs.run_folder import RunFolder, kept_from_newer
+from bench.runs.status import RunStatus
 from bench.tracking.choice import VARIABLE
 from bench.training.team import PATIENCE_SECONDS
 
@@ -146,7 +148,9 @@ def _run_locally(
         _stop(workers)
     interrupt.check()
     # 1 is a worker with failed runs, which their folders tell of; anything else is a worker that died.
-    died = [f"process {w.pid}: {_how_it_ended(w.returncode)}" for w in workers if w.returncode not in (0, 1)]
+    noted = {pid for team in teams for pid in team.noted_deaths}
+    dead = [w for w in workers if w.returncode not in (0, 1) and w.pid not in noted]
+    died = [f"process {w.pid}: {_how_it_ended(w.returncode)}" for w in dead]
     if died:
         of = plural(len(workers), "worker process", "worker processes")
         message = f"{len(died)} of {of} ended early ({'; '.join(died)})"
@@ -158,7 +162,7 @@ def _run_locally(
 class WorkerTeam:
     """Team `index` of several: `size` worker processes, of `threads` each, that train one run at a time together.
 
-    environment: what they find in theirs besides.
+    environment: what they find in theirs besides.   noted_deaths: workers that died, as the folder of a run says.
     """
 
     def __init__(
@@ -175,6 +179,7 @@ class WorkerTeam:
         self.environment = environment or {}
         self.first, self.size, self.out = index * size, size, out
         self.began = time.time()
+        self.noted_deaths: set[int] = set()
         seconds = [checkpoint_seconds, math.inf if wait_for_locks is None else wait_for_locks]
         self.settings = [str(threads), *map(str, seconds)]
         # Each team begins at another run; the locks see to it that none is done twice.
@@ -195,7 +200,7 @@ class WorkerTeam:
         self._broken_since: float | None = None
 
     def is_at_work(self, may_start: bool) -> bool:
-        """Whether the team goes on; it is started anew where a failed run has ended it and runs are left.
+        """Whether the team goes on; it is started anew where a failed run has ended it, and runs are left.
 
         Ends workers that wait for one that has died.
         """
@@ -203,7 +208,7 @@ class WorkerTeam:
         if None in codes:
             self._end_if_broken(codes)
             return True
-        if self.size == 1 or codes[0] != 1 or not may_start:
+        if not may_start or not (self._has_noted_death() if self.size == 1 else codes[0] == 1):
             return False
         left = [folder for folder in self.folders if not self._is_over(folder)]
         if not left or len(left) == len(self.folders):  # nothing came of it: nothing would of another
@@ -211,6 +216,24 @@ class WorkerTeam:
         self.folders = left
         self._start()
         return True
+
+    def _has_noted_death(self) -> bool:
+        """Whether the one worker died at a run, not by itself: the run has failed then, and its folder says of what."""
+        (worker,) = self.workers
+        if worker.returncode in (0, 1):
+            return False
+        for folder in self.folders:
+            status = folder.status()
+            if status.state == "running" and (status.pid, status.host) == (worker.pid, platform.node()):
+                how = _how_it_ended(worker.returncode)
+                message = f"its process ended without a word ({how}); `bench retry` goes on from the last checkpoint"
+                folder.write_error(message, traceback="")
+                folder.write_status(
+                    RunStatus(state="failed", time=time.time(), pid=worker.pid, host=status.host, error=message)
+                )
+                self.noted_deaths.add(worker.pid)
+                return True
+        return False
 
     def _end_if_broken(self, codes: Sequence[int | None]) -> None:
         """Kill workers that wait for one that has died; they have had time to notice it by themselves."""

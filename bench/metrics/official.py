@@ -173,7 +173,7 @@ def refuse_repeated_titles(documents: Sequence[Document]) -> None:
 
 
 def gold_outside(documents: Sequence[Document]) -> int:
-    """Labelled triples on pairs that are no candidates: no model can predict them, the metrics count them as missed."""
+    """Labelled triples on pairs that are no candidates: no model here predicts them, a submission from outside may."""
     outside = 0
     for document in documents:
         if document.candidates is not None:

@@ -17,7 +17,15 @@ from sys import intern
 from typing import IO, Any, NamedTuple
 
 from bench.data.documents import Document, Triple, no_cycle_search
-from bench.data.formats.json_stream import BrokenJson, kind_of, list_items
+from bench.data.formats.json_stream import (
+    TWICE,
+    BrokenJson,
+    RepeatedKey,
+    kind_of,
+    list_items,
+    noting,
+    places_of,
+)
 from bench.data.formats.scan import BLOCK, SHOWN_PROBLEMS
 from bench.errors import UsageError, plural
 from bench.filesystem import write_atomically, write_checksum
@@ -50,15 +58,15 @@ def read_submission(path: Path | str, on_read: Callable[[int], None] = lambda si
     A JSON list of `{"title", "h_idx", "t_idx", "r"}`, optionally with `"evidence"` (sentence indices) and `"score"`;
     other fields are ignored. The file may be gzipped, or a zip archive with `result.json` in it, whatever its name.
     on_read: told of every piece that has been read, in unpacked bytes.
-    Raises `UsageError` naming every row and field that is not as expected (the first 50 in full), or why the file
-    cannot be read.
+    Raises `UsageError` naming every row and field that is not as expected, also a key that stands twice in a row (the
+    first 50 in full), or why the file cannot be read.
     """
     predictions: list[Prediction] = []
     problems = _Problems()
     with no_cycle_search():
-        rows = _rows(path, on_read)
+        rows = _rows(path, on_read, problems.twice)
         while some := list(islice(rows, _ROWS_AT_ONCE)):
-            if (sound := _predictions(some)) is None:
+            if problems.twice or (sound := _predictions(some)) is None:
                 problems.look_through(some)
             else:
                 predictions += sound
@@ -106,16 +114,23 @@ def submission_bytes(predictions: Iterable[Prediction]) -> bytes:
     return f"[\n{rows}\n]\n".encode("ascii")
 
 
-def _rows(path: Path | str, on_read: Callable[[int], None]) -> Iterator[Any]:
-    """The items of the list in a submission. Raises UsageError with the line for what is not UTF-8 or not JSON."""
+def _rows(path: Path | str, on_read: Callable[[int], None], twice: dict[int, list[str]]) -> Iterator[Any]:
+    """The items of the list in a submission. Raises UsageError with the line for what is not UTF-8 or not JSON.
+
+    twice: where to note the keys that stand twice in an object, by the number of the row.
+    """
 
     def no_list(value: Any, several: bool) -> str:
         found = kind_of(value) + (" and more after it" if several else "")
         return f'expected a list of {{"title": ..., "h_idx": ..., "t_idx": ..., "r": ...}}, found {found}'
 
-    for item, _ in list_items(_blocks(path, on_read), "JSON", no_list):
+    repeated: list[RepeatedKey] = []
+    for number, (item, _) in enumerate(list_items(_blocks(path, on_read), "JSON", no_list, noting(repeated))):
         if isinstance(item, BrokenJson):
             raise UsageError(": ".join(part for part in (str(path), item.field, item.expected) if part))
+        if repeated:
+            twice[number] = places_of(item, repeated)
+            repeated.clear()
         yield item
 
 
@@ -199,9 +214,13 @@ def _predictions(rows: Sequence[Any]) -> list[Prediction] | None:
 
 
 class _Problems:
-    """What is wrong with the rows of a submission, of which `rows` have been read: counted, the first kept in words."""
+    """What is wrong with the rows of a submission, of which `rows` have been read: counted, the first kept in words.
+
+    twice: of rows that are still to be looked through, the keys that stand twice in an object.
+    """
 
     def __init__(self) -> None:
+        self.twice: dict[int, list[str]] = {}
         self.rows = self.wrong = self.count = 0
         self.shown: list[str] = []
 
@@ -209,11 +228,12 @@ class _Problems:
         """Note the problems of the next rows."""
         before = self.count
         for index, row in enumerate(rows, self.rows):
-            problems = list(_prediction_problems(row))
+            problems = [*_prediction_problems(row), *(f"{key}: {TWICE}" for key in self.twice.get(index, ()))]
             self.wrong += bool(problems)
             self.count += len(problems)
             self.shown += [f"  row {index}: {problem}" for problem in problems[: SHOWN_PROBLEMS - len(self.shown)]]
         assert self.count > before
+        self.twice.clear()
 
     def report(self, path: Path | str) -> str:
         """All of it, a line for each of the first problems."""

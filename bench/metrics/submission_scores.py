@@ -98,7 +98,7 @@ def score_submission(
     if len(parts := Counter(labelled.parts.values())) > 1:
         marked = " and ".join(f"{count:,} marked {part}" for part, count in sorted(parts.items()))
         notes.append(f"{gold.name} has documents for several purposes ({marked}); all of them are scored")
-    notes += _notes(predictions, documents, ranking)
+    notes += _notes(predictions, documents, ranking, checks.rows - checks.duplicates)
     for path, used, metric in ((train_facts, facts, "Ign F1"), (distant_facts, distant, "Ign F1 (distant)")):
         if path and used is not None and (unused := submission_checks.facts_note(used, documents, path.name, metric)):
             notes.append(unused)
@@ -136,6 +136,8 @@ def _facts(path: Path, form: Format | None) -> frozenset[Fact]:
 
     if _holds_facts(path):
         return read_facts(path)
+    if path.is_file() and not path.stat().st_size:
+        raise UsageError(f"{path}: empty file: expected facts ([[head, tail, relation], ...]) or labelled documents")
     form = form or detect(path)
     return read_labelled_facts(path) if form.name == "docred" else facts_of(_labelled(path, form).documents)
 
@@ -150,20 +152,17 @@ def _holds_facts(path: Path) -> bool:
     return beginning.startswith((b"[[", b"[]"))
 
 
-def _notes(predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None) -> Iterator[str]:
-
+def _notes(
+    predictions: Sequence[Prediction], documents: Sequence[Document], ranking: Ranking | None, distinct: int
+) -> Iterator[str]:
     if outside := gold_outside(documents):
-        are, they = (
-            ("is on a pair that is no candidate", "it counts")
-            if outside == 1
-            else ("are on pairs that are no candidates", "they count")
-        )
-        yield f"{plural(outside, 'labelled triple')} {are}; {they} as missed"
+        are = "is on a pair that is no candidate" if outside == 1 else "are on pairs that are no candidates"
+        yield f"{plural(outside, 'labelled triple')} {are}: missed by every model here, right where a submission has it"
     if _predicts_evidence(predictions) and not _has_evidence(documents):
         yield "no evidence F1: no label has evidence to compare with"
     scored = sum(prediction.score is not None for prediction in predictions)
     if ranking is not None:
-        yield f"AUC is of the {plural(len(predictions), 'prediction')} listed; that of a model ranks all its candidates"
+        yield f"AUC is of the {plural(distinct, 'prediction')} listed; that of a model ranks all its candidates"
     elif scored:
         yield f"no AUC: only {scored:,} of {len(predictions):,} predictions have a score"
 

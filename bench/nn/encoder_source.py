@@ -202,8 +202,13 @@ def find_encoder(name: str, train: Sequence[Document], download: bool = False, w
         return _tiny(train)
     if name == MINILM:
         return _from_folder(MINILM, _minilm_folder(), weights)
-    if Path(name).expanduser().is_dir():
-        return _from_folder(name, Path(name).expanduser().resolve(), weights)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _from_folder(name, path.resolve(), weights)
+    if path.is_file():
+        raise UsageError(f"the encoder {name!r} is a file: expected the folder it is in, {path.parent}")
+    if name.startswith((".", "~")) or path.is_absolute() or name.count("/") > 1:  # what no id on the Hub does
+        raise UsageError(f"the encoder {name!r}: no such folder")
     return _from_folder(name, _hub_folder(name, download), weights)
 
 

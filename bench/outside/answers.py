@@ -27,6 +27,8 @@ NEAR = 0.85
 """How alike two names have to be, by the share of characters in common (`difflib`), for one to stand for the other."""
 EXAMPLES = 3
 """So many examples are kept of each reason."""
+REPEATS = "keys given twice"
+"""The key of what is read in place of an object with a key twice: the keys that it has."""
 
 
 @dataclass
@@ -77,6 +79,9 @@ def read_answers(
         if row is None:
             reading.refuse("a line that is no JSON object", f"line {number}: {line}")
             continue
+        if REPEATS in row:
+            reading.refuse("a line that gives a key twice", f"line {number}: {line}")
+            continue
         title = row.get("title")
         document = by_title.get(title) if isinstance(title, str) else None
         if document is None:
@@ -109,10 +114,16 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _object(line: str) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object that JSON says; in place of one with a key twice, of which only the last would be read, REPEATS."""
+    row = dict(pairs)
+    return row if len(row) == len(pairs) else {REPEATS: [key for key, _ in pairs]}
 
 
 def _read_triples(row: Mapping[str, Any], entities: _Entities, relations: _Relations, reading: Reading) -> None:
@@ -139,7 +150,7 @@ def _first_list(answer: str) -> list[Any] | None:
 
     What a model thinks aloud before it answers (`</think>` ends that) is not its answer.
     """
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
     answer = answer.rpartition("</think>")[2]
     for start in re.finditer(r"\[", answer):
         try:
@@ -155,6 +166,9 @@ def _prediction(triple: Any, entities: _Entities, relations: _Relations, reading
     """What a triple says; None, with its reason counted, where that cannot be read."""
     if isinstance(triple, list) and len(triple) == 3:
         triple = dict(zip(("head", "relation", "tail"), triple, strict=True))
+    if isinstance(triple, dict) and REPEATS in triple:
+        reading.refuse("a triple that gives a key twice", ", ".join(triple[REPEATS]))
+        return None
     if not (isinstance(triple, dict) and {"head", "relation", "tail"} <= triple.keys()):
         reading.refuse("a triple that is not head, relation and tail", triple)
         return None

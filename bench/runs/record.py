@@ -105,7 +105,8 @@ class SplitRecord(BaseModel):
     documents: the counts of each document.   mentions_cut: mentions past the length limit.
     evidence: scores of predicted evidence; None for a model that predicts none, and for labels without it.
     unknown_titles: distinct predicted triples of documents that the split lacks: wrong, and in no document's counts.
-    gold_outside: labelled triples on pairs that are no candidates, counted as missed (0 in records from before it).
+    gold_outside: labelled triples on pairs that are no candidates, which every model misses and predictions from
+    outside may have (0 in records from before it).
     highest_margin: how far the highest logit of any candidate triple is above what it is compared with; None where
     that does not decide, without candidates, and in records from before it.
     """

@@ -19,7 +19,7 @@ from bench.slurm.exit_status import DONE, FAILED, STOPPED, TO_REQUEUE
 from bench.slurm.outcomes import fail, goes_on, how_it_ended, ran_out_of_memory, why_not_again
 from bench.slurm.pack import status_left, status_of
 from bench.slurm.queue import SchedulerError, command
-from bench.slurm.states import meaning
+from bench.slurm.states import MEANINGS, meaning
 from bench.slurm.submissions import Job, job_log, read_submission
 
 PATIENCE_SECONDS = 600
@@ -106,7 +106,13 @@ def requeue(job: str, status: int) -> int:
 
 
 def _is_running(job: str) -> bool:
-    return meaning(command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"]).strip()) == "running"
+    """Whether SLURM calls a job running, whatever a site prints besides. Raises SchedulerError if it says no state."""
+    said = command(["squeue", "--noheader", f"--jobs={job}", "--format=%T"])
+    words = [line.strip() for line in said.splitlines() if line.strip()]
+    states = [word for word in words if word in MEANINGS]
+    if words and not states:
+        raise SchedulerError(f"squeue: {words[-1]}")
+    return any(meaning(state) == "running" for state in states)
 
 
 def _ask_to_requeue(job: str) -> str:

@@ -113,7 +113,13 @@ def _test_only(script: Path) -> tuple[bool, str]:
     environment = clean_environment()
     try:
         done = subprocess.run(
-            asking, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_SECONDS
+            asking,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            env=environment,
+            timeout=TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired:
         return False, f"no answer within {TIMEOUT_SECONDS} s"

@@ -62,7 +62,8 @@ def command(arguments: Sequence[str], timeout_seconds: float = TIMEOUT_SECONDS) 
         done = subprocess.run(
             arguments,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=timeout_seconds,
             check=False,
             env=clean_environment(),
@@ -79,12 +80,9 @@ def command(arguments: Sequence[str], timeout_seconds: float = TIMEOUT_SECONDS) 
 
 def queued_jobs() -> dict[ArrayIndex, Queued]:
     """Every array task of this user that SLURM has. Raises SchedulerError."""
-    lines = command(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%N|%r|%j"]).splitlines()
+    told = command(["squeue", "--me", "--noheader", "--array", "--format=%F|%K|%T|%N|%r|%j"])
     jobs = {}
-    for line in lines:
-        if "|" not in line:  # "CLUSTER: name", where SLURM_CLUSTERS names one
-            continue
-        array, index, state, node, reason, name = line.strip().split("|", 5)
+    for array, index, state, node, reason, name in _rows("squeue", told, 6):
         # What has no index is not a job of ours: those are arrays. What is over is not in the queue any more.
         if index.isdigit() and meaning(state) not in ENDS:
             jobs[ArrayIndex(array, int(index))] = Queued(name, state, node, reason)
@@ -92,21 +90,23 @@ def queued_jobs() -> dict[ArrayIndex, Queued]:
 
 
 def accounted_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Accounted]:
-    """What SLURM's accounting says of some tasks. Raises SchedulerError, where there is none NoAccountingError."""
+    """What SLURM's accounting says of some tasks. Raises SchedulerError, where there is none NoAccountingError.
+
+    A task that it does not know is left out, unless it says that it could not look: then that is raised.
+    """
     arrays = ",".join(sorted({job.array for job in asked}))
     if not arrays:
         return {}
     asking = ["sacct", "-X", "--noheader", "--parsable2", "--format=JobID,State,ExitCode,NodeList", f"--jobs={arrays}"]
     try:
-        lines = command(asking).splitlines()
+        told = command(asking)
     except SchedulerError as error:
         if re.search(r"accounting storage is disabled|: not found", str(error)):
             raise NoAccountingError(str(error)) from error
         raise
     tasks: dict[ArrayIndex, Accounted] = {}
     whole: dict[str, Accounted] = {}
-    for line in lines:
-        job, state, exit_code, node = line.replace("None assigned", "").split("|")[:4]
+    for job, state, exit_code, node in _rows("sacct", told.replace("None assigned", ""), 4):
         account = Accounted(state.split(" ")[0], exit_code, node)  # "CANCELLED by 1000"
         if "_" in job and "..." not in job:
             tasks |= dict.fromkeys(_array_indices(job), account)
@@ -114,7 +114,27 @@ def accounted_jobs(asked: Collection[ArrayIndex]) -> dict[ArrayIndex, Accounted]
             # An array of one task that never started is told without its index. Of a list that is cut although it was
             # asked for whole, those without a line of their own are the rest.
             whole[job.partition("_")[0]] = account
-    return {job: tasks.get(job) or whole[job.array] for job in asked if job in tasks or job.array in whole}
+    known = {job: tasks.get(job) or whole[job.array] for job in asked if job in tasks or job.array in whole}
+    if len(known) < len(set(asked)) and (trouble := re.search(r"^(sacct|slurm\w*): error: .*$", told, re.MULTILINE)):
+        raise SchedulerError(trouble[0])  # with an exit status of 0, as some versions end
+    return known
+
+
+def _rows(asked: str, told: str, fields: int) -> list[list[str]]:
+    """The fields of each line of an answer that is of a job; what a site prints besides begins with no job's id.
+
+    asked: the command.   fields: their number; the last may have a `|` in it. Raises SchedulerError where a line of a
+    job is of another form: a job whose line is passed over would be taken for over, and submitted again.
+    """
+    rows = []
+    for line in map(str.strip, told.splitlines()):
+        if not re.match(r"\d+([_|]|$)", line):  # "CLUSTER: name", where SLURM_CLUSTERS names one
+            continue
+        row = line.split("|", fields - 1)
+        if len(row) < fields:
+            raise SchedulerError(f"{asked}: a line of a job that cannot be read: {line!r}")
+        rows.append(row)
+    return rows
 
 
 def _array_indices(job: str) -> list[ArrayIndex]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -159,6 +160,13 @@ class ArrayExecutor(SlurmExecutor):
             teardown=list(teardown),
             additional_parameters={**options, **extra},
         )
+
+    @staticmethod
+    def _get_job_id_from_submission_command(string: str | bytes) -> str:
+        """The id in what sbatch says. submitit takes the first `job` with a number, be it in what a site prints."""
+        said = string if isinstance(string, str) else string.decode(errors="replace")
+        found = re.search(r"^Submitted batch job \d+", said, re.MULTILINE)
+        return SlurmExecutor._get_job_id_from_submission_command(found[0] if found else said)
 
     def submit_indices(self, work: Callable[[], None], indices: Sequence[int], at_most: int) -> str:
         """Submit `work` once for each index, no more than `at_most` at a time; the id of the array."""

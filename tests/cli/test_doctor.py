@@ -19,13 +19,15 @@ def checked(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
 
-    def check(config, **options):
+    def check(config, change=lambda model: None, **options):
         folder = tmp_path / config.model_type
         letters = {
             piece: i for i, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "*", *"abcdefghijklmnopqrstu"])
         }
         BertTokenizer(vocab=letters).save_pretrained(folder)
-        AutoModel.from_config(deepcopy(config), **options).save_pretrained(folder)
+        model = AutoModel.from_config(deepcopy(config), **options)
+        change(model)
+        model.save_pretrained(folder)
         status, printed, refusal = bench("doctor", "--encoder", folder)
         lines = [line for line in printed.splitlines() if line.startswith(("ok ", "-- "))]
         return status, {re.split(r"\s{2,}", line)[1]: line for line in lines}, printed + refusal
@@ -66,6 +68,17 @@ def test_doctor_fails_for_an_encoder_that_cannot_be_used(checked):
     assert status == 2
     assert "it gives no states of word pieces" in row["states"]
     assert "cannot be used: it gives no states of word pieces" in printed.replace("\n", " ")
+
+
+def test_doctor_fails_for_an_encoder_whose_weights_are_not_finite(checked):
+    def spoil(model):
+        model.encoder.layer[0].output.dense.bias.data[0] = float("nan")
+
+    status, row, printed = checked(BertConfig(**BERT_LIKE), spoil)
+    assert status == 2
+    assert row["weights"].startswith("--")
+    assert "numbers that are not finite" in printed.replace("\n", " ")
+    assert "It can be used" not in printed
 
 
 def test_memory_grows_with_layers_and_word_pieces():

@@ -148,6 +148,9 @@ def test_an_empty_fact_file_is_told(files, tmp_path):
     (tmp_path / "empty.fact").write_text("[]")
     result = run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "empty.fact", "--json")
     assert "empty.fact has no facts: Ign F1 leaves nothing out and equals F1" in result.stderr
+    (tmp_path / "empty.fact").write_text("")
+    with pytest.raises(UsageError, match="empty file: expected facts"):
+        run("--gold", files["gold"], "--pred", files["pred"], "--train-facts", tmp_path / "empty.fact")
     printed = json.loads(result.stdout)
     assert printed["checks"]["train_facts"] == 0
     assert printed["ign_f1"] == printed["f1"]
@@ -211,6 +214,9 @@ def test_auc_is_of_predictions_that_all_have_a_score(files, tmp_path):
     printed = json.loads(result.stdout)
     assert printed["auc"] == pytest.approx(50 + 50 * (1 / 2 + 2 / 3) / 2)
     assert printed["ign_auc"] == pytest.approx(50 * (0 + 1 / 2) / 2)
+    path.write_text(json.dumps([right, *rows]))
+    result = run("--gold", files["gold"], "--pred", path)
+    assert "AUC is of the 3 predictions listed" in result.stderr  # as many as are ranked
     path.write_text(json.dumps([right, {**rows[1], "score": None}]))
     result = run("--gold", files["gold"], "--pred", path, "--json")
     assert "no AUC: only 1 of 2 predictions have a score" in result.stderr

@@ -210,6 +210,15 @@ def test_logs_of_a_run_that_failed_end_with_its_traceback(slurm, bench, out):
     assert bench("logs", name, "-f", "--out", out)[1] == "ValueError: no (mine.py, line 3)\n"
 
 
+def test_logs_of_a_job_that_was_killed_and_printed_nothing_say_what_slurm_says(slurm, bench, out):
+    (name,) = submitted(out, write_plan(out, "m", "human", 0, "human"))
+    slurm.queue()
+    slurm.accounts("100_0|OUT_OF_MEMORY|0:125|n1")
+    status, printed, _ = bench("logs", name, "--out", out)
+    assert status == 0
+    assert printed.startswith(f"{name} failed: out of memory: the job was killed.")
+
+
 def test_logs_without_a_job_show_the_training(slurm, bench, out):
     name = write_plan(out, "m", "human", 0, "human")
     path = out / "stages" / stage_of(out, name) / "log.jsonl"

@@ -121,6 +121,17 @@ def test_a_broken_promise_is_found_and_explained(body, claim, detail, broken):
     assert detail in failed(broken(body))[claim]
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_logits_that_are_not_finite_are_the_one_failure_of_a_model(value, broken):
+    checks = broken(
+        "def forward(self, pairs):\n    logits = super().forward(pairs)\n"
+        f"    return logits if self.training else logits * float({value!r})"
+    )
+    (failure,) = failed(checks).items()
+    assert failure[0] == checks[-1].claim == checking.FINITE
+    assert failure[1].startswith("in evaluation mode ")
+
+
 def test_a_check_that_raises_ends_the_list_with_its_own_claim(broken):
     checks = broken("def decode(self, logits):\n    raise ValueError('why')")
     assert (checks[-1].claim, checks[-1].holds) == ("decode gives [P, R] booleans", False)

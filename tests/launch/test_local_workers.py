@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import platform
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +20,7 @@ from bench.launch import local as launch
 from bench.launch.display import RunDisplay
 from bench.launch.local import WorkerTeam, divide
 from bench.runs.run_folder import RunFolder, announce
+from bench.runs.status import RunStatus
 
 
 @pytest.fixture
@@ -56,6 +59,59 @@ def test_processes_that_come_to_nothing_are_not_started_again(started, tmp_path)
     while workers.is_at_work(may_start=True):
         assert len(started) == 2
     assert len(started) == 2
+
+
+@pytest.mark.parametrize(
+    ("dies", "how"),
+    [("os._exit(7)", "exit status 7"), ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by SIGSEGV")],
+)
+def test_a_run_whose_process_dies_has_failed_and_the_others_go_on(dies, how, tmp_path, monkeypatch):
+    began = []
+    popen = subprocess.Popen
+
+    def start(command, env, **options):
+        """A worker that dies at the first of its runs, unless that is the good one."""
+        folder = RunFolder(tmp_path, command[-len(left()) :][0])
+        end = "" if folder.name == "good" else dies
+        process = popen([sys.executable, "-S", "-c", f"import os, signal; {end}"], **options)
+        began.append(folder.name)
+        said = RunStatus(state="running", time=time.time(), pid=process.pid, host=platform.node())
+        folder.write_status(said.model_copy(update={"state": "done"}) if folder.name == "good" else said)
+        return process
+
+    def left():
+        return [name for name in ("bad", "worse", "good") if RunFolder(tmp_path, name).error() is None]
+
+    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    workers = WorkerTeam(0, 1, 1, [RunFolder(tmp_path, name) for name in left()], tmp_path, 60)
+    while workers.is_at_work(may_start=True):
+        assert len(began) <= 3
+    assert began == ["bad", "worse", "good"]
+    assert len(workers.noted_deaths) == 2
+    for name in ("bad", "worse"):
+        folder = RunFolder(tmp_path, name)
+        assert (
+            folder.error()
+            == f"its process ended without a word ({how}); `bench retry` goes on from the last checkpoint"
+        )
+        assert folder.status().state == "failed"
+    assert RunFolder(tmp_path, "good").error() is None
+
+
+def test_a_process_that_is_to_stop_and_dies_fails_no_run(tmp_path, monkeypatch):
+    popen = subprocess.Popen
+
+    def start(command, env, **options):
+        process = popen([sys.executable, "-S", "-c", "raise SystemExit(7)"], **options)
+        said = RunStatus(state="running", time=time.time(), pid=process.pid, host=platform.node())
+        RunFolder(tmp_path, "run").write_status(said)
+        return process
+
+    monkeypatch.setattr(launch.subprocess, "Popen", start)
+    workers = WorkerTeam(0, 1, 1, [RunFolder(tmp_path, "run")], tmp_path, 60)
+    while workers.is_at_work(may_start=False):
+        pass
+    assert RunFolder(tmp_path, "run").error() is None
 
 
 @pytest.fixture

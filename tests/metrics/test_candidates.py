@@ -48,6 +48,11 @@ def test_labels_on_pairs_that_are_no_candidates_count_as_missed_and_are_counted(
     assert record.documents.gold == [4]
 
 
+def test_a_label_on_a_pair_that_is_no_candidate_is_right_where_a_submission_has_it() -> None:
+    every = [Prediction("a", label.head, label.tail, label.relation) for label in document().labels]
+    assert split_record(every, [document()], None, None, 0).scores.f1 == 100.0
+
+
 def test_where_no_candidates_are_named_no_label_is_outside() -> None:
     assert gold_outside([document(candidates=None)]) == 0
 
@@ -103,7 +108,9 @@ def cell() -> Cell:
 
 def test_the_table_says_how_many_labels_are_outside_and_shows_no_ign_f1(cell: Cell) -> None:
     (table,) = overview_tables([cell], ("test",))
-    assert "2 of 4 labelled triples of test are on pairs that are no candidates: counted as missed" in table.notes
+    assert (
+        "2 of 4 labelled triples of test are on pairs that are no candidates: missed by every model here" in table.notes
+    )
     assert "test F1" in [column.name for column in table.columns]
     assert "test Ign F1" not in [column.name for column in table.columns]
 
@@ -133,7 +140,7 @@ def test_predictions_on_the_real_test_file_are_scored_with_all_its_triples(
     assert scores["precision"] == 100.0
     assert scores["recall"] == pytest.approx(100 * (3_833 - 65) / 3_833)
     assert "sentences" not in scores["slices"]["strict"]
-    assert "65 labelled triples are on pairs that are no candidates; they count as missed" in result.stderr
+    assert "65 labelled triples are on pairs that are no candidates: missed by every model here" in result.stderr
     assert "--train-facts" not in result.stderr
     with pytest.raises(UsageError, match="Ign F1, which is no part of chemdisgene"):
         CliRunner().invoke(

@@ -83,6 +83,28 @@ def test_every_problem_of_a_submission_is_reported_at_once(tmp_path):
         assert problem in text
 
 
+TWICE_IN_A_ROW = (
+    '[{"title": "a", "h_idx": 0, "t_idx": 1, "r": "P1"},\n {"title": "a", "h_idx": 0, "r": "P1", "r": "P2"}]'
+)
+
+
+def zipped(tmp_path, text):
+    path = tmp_path / "pred.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("result.json", text)
+    return path
+
+
+@pytest.mark.parametrize("form", [write, zipped])
+def test_a_key_that_stands_twice_in_a_row_is_refused(form, tmp_path):
+    path = form(tmp_path, TWICE_IN_A_ROW.replace('"h_idx": 0, "r"', '"h_idx": 0, "t_idx": 1, "r"'))
+    assert message(path).splitlines() == [
+        f"{path}: 1 problem in 1 of 2 rows (from row 0)",
+        "  row 1: r: given twice in one object, of which only the last would be read",
+    ]
+    assert "2 problems in 1 of 2 rows" in message(form(tmp_path, TWICE_IN_A_ROW))
+
+
 def test_a_score_that_is_not_finite_is_refused(tmp_path):
     assert "score = NaN" in message(write(tmp_path, [{**GOOD, "score": float("nan")}]))
 

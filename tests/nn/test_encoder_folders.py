@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from dataclasses import replace
 
@@ -107,6 +108,16 @@ def test_one_that_is_run_otherwise_than_before_has_another(config, options, tmp_
     assert source.fingerprint == find_encoder(str(folder), ()).fingerprint
 
 
+def test_a_path_that_is_no_folder_is_none_of_the_hub_and_is_not_to_be_downloaded(tmp_path):
+    folder = write(tmp_path, BERT)
+    with pytest.raises(UsageError, match=r"config\.json' is a file: expected the folder it is in") as refusal:
+        find_encoder(f"{folder}/config.json", ())
+    assert "--download" not in str(refusal.value)
+    for path in (f"{folder}/no such", "./mistyped", "models/bert/base", "~/no-such-encoder"):
+        with pytest.raises(UsageError, match=r"no such folder$"):
+            find_encoder(path, ())
+
+
 # Weights
 
 
@@ -134,8 +145,36 @@ def test_a_single_missing_weight_is_an_error_but_not_the_poolers(tmp_path):
 def test_weights_of_another_shape_are_an_error(tmp_path):
     folder = write(tmp_path, BERT)
     rewrite_weights(folder, lambda w: w | {"encoder.layer.1.output.dense.weight": torch.zeros(3, 3)})
-    with pytest.raises(UsageError, match="do not fit"):
+    expected = (
+        r"do not fit: 1 of \d+ are of another shape than config.json says:\n"
+        r"  encoder\.layer\.1\.output\.dense\.weight is \[3, 3\], where \[\d+, \d+\] is needed$"
+    )
+    with pytest.raises(UsageError, match=expected):
         check(folder)
+    with pytest.raises(UsageError, match=expected):
+        replace(find_encoder(str(folder), ()), misfit="").build()
+
+
+def test_of_many_weights_of_another_shape_a_few_are_told(tmp_path):
+    folder = write(tmp_path, BERT)
+    rewrite_weights(folder, lambda w: {key: tensor[..., :1].clone() for key, tensor in w.items()})
+    with pytest.raises(UsageError) as refusal:
+        check(folder)
+    _, *lines = str(refusal.value).splitlines()
+    assert lines[0].startswith("  embeddings.word_embeddings.weight is [")
+    assert len(lines) == 4
+    assert re.fullmatch(r"  and \d+ more", lines[-1])
+
+
+def test_weights_that_are_not_finite_are_an_error_where_they_are_read_but_not_the_poolers(tmp_path):
+    folder = write(tmp_path, BERT)
+    name = "encoder.layer.1.output.dense.weight"
+    rewrite_weights(folder, lambda w: w | {name: torch.full_like(w[name], float("nan"))})
+    with pytest.raises(UsageError, match=rf"1 tensor holds numbers that are not finite \(NaN or infinite\): {name}$"):
+        find_encoder(str(folder), ()).build()
+    pooler = "pooler.dense.bias"
+    rewrite_weights(folder, lambda w: w | {name: w[name].nan_to_num(), pooler: w[pooler] / 0})
+    find_encoder(str(folder), ()).build()
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "distilbert"])

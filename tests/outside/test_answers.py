@@ -101,6 +101,18 @@ def test_lines_and_documents_are_counted_too(tmp_path):
     }
 
 
+def test_a_key_given_twice_leaves_its_triple_or_its_line_unread(tmp_path):
+    twice = '{"head": 0, "relation": "P1", "relation": "P2", "tail": 1}'
+    reading = read(tmp_path, f'{{"title": "a", "triples": [{twice}, [0, "P2", 1]]}}')
+    assert [p.triple for p in reading.predictions] == [("a", 0, 1, "P2")]
+    assert reading.refused == {"a triple that gives a key twice": 1}
+    said = read(tmp_path, {"title": "a", "answer": f"These: [{twice}]"})
+    assert (said.predictions, said.refused) == ([], {"a triple that gives a key twice": 1})
+    line = read(tmp_path, '{"title": "a", "triples": [], "triples": [[0, "P2", 1]]}')
+    assert line.predictions == []
+    assert line.refused == {"a line that gives a key twice": 1, "a document without an answer": 1}
+
+
 def test_an_empty_list_is_an_answer(tmp_path):
     assert not read(tmp_path, {"title": "a", "answer": "[]"}).refused
 

@@ -202,6 +202,28 @@ def test_an_f1_of_zero_has_its_reason_under_the_table():
     )
 
 
+def test_an_f1_of_zero_counts_the_predictions_of_documents_that_the_split_lacks():
+    def elsewhere(seed, predicted, unknown, relations):
+        of = zero(seed, predicted, relations, None)
+        return of.model_copy(
+            update={"splits": {"test": of.splits["test"].model_copy(update={"unknown_titles": unknown})}}
+        )
+
+    records = (
+        elsewhere(0, 0, 2, {"P1": (0, 2, 2)}),
+        elsewhere(1, 0, 1, {"P1": (0, 1, 2)}),
+        elsewhere(2, 1, 2, {"P1": (0, 0, 2), "country": (0, 3, 0)}),
+        elsewhere(3, 1, 2, {"P1": (0, 3, 2)}),
+    )
+    (table,) = overview_tables([Cell(tuple(map(plan, range(4))), records, ())], ("test",))
+    assert [note.partition("test F1 is 0.00: ")[2] for note in table.notes] == [
+        "all 2 predictions are of documents that test lacks",
+        "the one prediction is of a document that test lacks",
+        "all 3 predicted triples are of relations that have no label there (country)",
+        "none of 3 predicted triples is labelled",
+    ]
+
+
 def test_seeds_with_the_same_reason_share_a_note_and_others_have_none():
     records = (zero(0, 0, {}, None), zero(1, 0, {}, None), record(2, 50.0))
     (table,) = overview_tables([Cell(tuple(map(plan, range(3))), records, ())], ("test",))

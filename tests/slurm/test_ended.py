@@ -63,6 +63,19 @@ def test_a_job_to_which_a_signal_is_still_being_delivered_goes_back_into_the_que
     assert slurm.commands("scontrol") == ["requeue 100_0"]
 
 
+def test_a_running_job_is_known_as_one_whatever_a_site_prints_around_its_state(end, slurm):
+    slurm.state("Welcome to two\nRUNNING\n")
+    end(STOPPED)
+    assert slurm.commands("scontrol") == ["requeue 100_0"]
+
+
+def test_a_squeue_that_tells_no_state_is_asked_again(end, slurm, monkeypatch):
+    slurm.state("slurm_load_jobs error: Unable to contact slurm controller")
+    monkeypatch.setattr("bench.slurm.ended.time.sleep", lambda seconds: slurm.state("RUNNING"))
+    end(STOPPED)
+    assert slurm.commands("scontrol") == ["requeue 100_0"]
+
+
 @pytest.mark.parametrize("state", ["CANCELLED", "COMPLETING", "PENDING"])
 def test_a_job_that_was_cancelled_or_requeued_by_another_is_left_alone(state, end, slurm):
     slurm.state(state)

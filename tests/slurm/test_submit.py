@@ -105,6 +105,16 @@ def test_the_output_folder_knows_what_was_submitted(slurm, out):
     assert (first.profile, first.checkpoint_seconds) == (PROFILE, 60.0)
 
 
+def test_the_id_of_an_array_is_what_sbatch_says_it_is_whatever_a_site_prints_before(slurm, out):
+    script = slurm.folder / "bin" / "sbatch"
+    script.write_text(
+        script.read_text().replace('echo "Submitted', 'echo "this is job 3 of your day"; echo "Submitted')
+    )
+    write_plan(out, "m", "human", 0, "human")
+    submit(list(outlines(out)), out, make_profile("p", {}, "here"), 60.0)
+    assert [submission.job for submission in submissions(out)] == ["100"]
+
+
 def test_a_shared_stage_is_submitted_once(slurm, out):
     for model in ("a", "b"):
         write_plan(out, model, "human+distant", 0, "distant", "human", shared="teacher")

@@ -14,6 +14,10 @@ NO_RELATION = frozenset({"na", "n/a", "no_relation"})
 """Names (lower case) under which a rel2id file lists the threshold class, which is no relation."""
 
 
+_IN_DIGITS = re.compile(r"\s*[+-]?[0-9]*\.?[0-9]+\.?(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
+"""A number, however it is written: names of relations have letters."""
+
+
 class Relations(NamedTuple):
     """What files of relations say. order: column r + 1 of a model's logits is the relation `order[r]`.
 
@@ -51,6 +55,9 @@ def read_relations(paths: Sequence[Path]) -> Relations:
             if any(isinstance(number, str) for number in value.values()):
                 notes.append(f"{path}: its numbers are written as strings, and read as the numbers that they are")
         elif all(isinstance(name, str) for name in value.values()):
+            if all(map(_IN_DIGITS.fullmatch, value.values())):
+                odd = next(number for relation, number in value.items() if relation not in numbers)
+                raise UsageError(f"{path}: expected whole numbers (rel2id) or names (rel_info), found {odd!r}")
             names.update(value)
         elif all(map(_is_described, value.values())):
             names.update({relation: entry["name"] for relation, entry in value.items()})

@@ -60,8 +60,8 @@ UNLINKED = frozenset({"-", ""})
 
 NO_PAIRS = Note("document without candidate pairs", "documents without candidate pairs")
 NO_CANDIDATE = Note(
-    "triple whose head or tail has no mention: no candidate, so always missed",
-    "triples whose head or tail has no mention: no candidates, so always missed",
+    "triple whose head or tail has no mention: no candidate, so missed by every model here",
+    "triples whose head or tail has no mention: no candidates, so missed by every model here",
 )
 SEVERAL_IDS = Note(
     "mention of several concepts at once (ids joined by |, ; or ,), an entity of its own",

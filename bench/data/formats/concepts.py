@@ -49,12 +49,12 @@ PART_OF_COMPOSITE = Note(
 NO_ABSTRACT = Note("abstract that only says there is none, left out", "abstracts that only say there is none, left out")
 IN_NO_ABSTRACT = Note("mention in such an abstract, left out", "mentions in such abstracts, left out")
 WITH_ITSELF = Note(
-    "relation of a concept with itself: no candidate, so always missed",
-    "relations of a concept with itself: no candidates, so always missed",
+    "relation of a concept with itself: no candidate, so missed by every model here",
+    "relations of a concept with itself: no candidates, so missed by every model here",
 )
 OTHER_PAIR = Note(
-    "relation of two types that are not paired: no candidate, so always missed",
-    "relations of two types that are not paired: no candidates, so always missed",
+    "relation of two types that are not paired: no candidate, so missed by every model here",
+    "relations of two types that are not paired: no candidates, so missed by every model here",
 )
 HYPERNYM = Note(
     "pair left out of the candidates: its disease stands above one that the chemical induces (MeSH)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,9 @@ _BEGINNING = 1 << 16
 _XML = "<"
 _JSON = ("[", "{")
 """With what a file of JSON begins that may hold documents."""
+_COMMENTS = re.compile(r"\A(#.*\n\s*)+")
+"""Lines above a file of text, which no form has: the reader of the form says so, if it is one."""
+_PMID = re.compile(r"(#\s*)?pmid\b", re.IGNORECASE)
 
 Scanner = Callable[[Path, Collection[str] | None, bool], Scan]
 
@@ -250,7 +254,7 @@ def detect(path: Path) -> Format:
         if "documents" in keys:
             return _form_of_corpus(text) or FORMATS["bc5cdr"]
         return FORMATS[_named_by(keys)]
-    lines = text.split("\n", 3)[:3]
+    lines = _COMMENTS.sub("", text).split("\n", 3)[:3]
     if (corpus := pair_lines.corpus_in(lines)) is not None:
         return FORMATS[corpus.form]
     first = lines[0]
@@ -259,6 +263,8 @@ def detect(path: Path) -> Format:
         return _form_of_corpus(text) or FORMATS["chemdisgene"]
     if first.count("\t") == 3:
         return FORMATS["chemdisgene"]
+    if _PMID.match(text):  # a header of 17 columns alone, as their reader says
+        return FORMATS["cdr"]
     return FORMATS["docred"]
 
 

@@ -36,12 +36,12 @@ FEW_ENTITIES = Note(
 )
 NO_MENTIONS = Note("entity without mentions, in no candidate pair", "entities without mentions, in no candidate pair")
 OF_NO_MENTIONS = Note(
-    "label of an entity without mentions: no candidate, so always missed",
-    "labels of entities without mentions: no candidates, so always missed",
+    "label of an entity without mentions: no candidate, so missed by every model here",
+    "labels of entities without mentions: no candidates, so missed by every model here",
 )
 OF_ITSELF = Note(
-    "label from an entity to itself: no candidate, so always missed",
-    "labels from an entity to itself: no candidates, so always missed",
+    "label from an entity to itself: no candidate, so missed by every model here",
+    "labels from an entity to itself: no candidates, so missed by every model here",
 )
 
 

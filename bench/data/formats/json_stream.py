@@ -82,10 +82,10 @@ def value_of(text: str) -> tuple[Any, list[BrokenJson]]:
     """The value of a JSON text, and what is wrong with it: where it is none, or keys that stand twice in an object."""
     repeated: list[RepeatedKey] = []
     try:
-        value = json.loads(text, object_pairs_hook=_noting(repeated))
+        value = json.loads(text, object_pairs_hook=noting(repeated))
     except (ValueError, RecursionError) as error:
         return None, [_not_json(error, text)]
-    return value, [BrokenJson(place, TWICE) for place in _places(value, repeated)] if repeated else []
+    return value, [BrokenJson(place, TWICE) for place in places_of(value, repeated)] if repeated else []
 
 
 def first_keys(blocks: Iterable[bytes]) -> frozenset[str]:
@@ -144,7 +144,7 @@ def elements(
             kind += " (one document per line? put them in one list)" if several else ""
         return f"expected a JSON list of documents, found {kind}"
 
-    hook = None if repeated is None else _noting(repeated)
+    hook = None if repeated is None else noting(repeated)
     empty = True
     for item in list_items(blocks, "a JSON list of documents", no_list, hook, lines):
         empty = False
@@ -252,14 +252,14 @@ def checked(blocks: Iterable[bytes], checker: JsonChecker, count: int = 0) -> tu
             if document is not None:
                 documents.append(document)
             if repeated:
-                for place in _places(item, repeated):
+                for place in places_of(item, repeated):
                     checker.problem(place, TWICE)
                 repeated.clear()
             count += 1
     return documents, count, broken
 
 
-def _noting(repeated: list[RepeatedKey]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+def noting(repeated: list[RepeatedKey]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
     """Makes objects of their pairs as `json` does by itself, and notes in `repeated` the keys that come again."""
 
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _noting(repeated: list[RepeatedKey]) -> Callable[[list[tuple[str, Any]]], di
     return object_of
 
 
-def _places(value: Any, repeated: Iterable[RepeatedKey]) -> list[str]:
+def places_of(value: Any, repeated: Iterable[RepeatedKey]) -> list[str]:
     """Where in `value` the keys stand that are given twice: `labels[3].r`."""
     keys: dict[int, list[str]] = {}
     for object_, key in repeated:

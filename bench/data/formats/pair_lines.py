@@ -18,7 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
@@ -107,7 +107,7 @@ def scan(
     count = 0
     with no_cycle_search():
         try:
-            for number, line in _without_header(_lines(blocks), checker):
+            for number, line in _without_headers(_lines(blocks), checker):
                 document = checker.check(count, number, line)
                 if document is not None:
                     documents.append(document)
@@ -166,8 +166,11 @@ def _decoded(number: int, raw: bytes) -> str:
         raise _UnreadableError(f"line {number}", f"not UTF-8 (byte 0x{raw[error.start]:02x})") from None
 
 
-def _without_header(lines: Iterator[tuple[int, str]], checker: PairLineChecker) -> Iterator[tuple[int, str]]:
-    """The lines of the documents. Raises _UnreadableError where there is none."""
+def _without_headers(lines: Iterator[tuple[int, str]], checker: PairLineChecker) -> Iterator[tuple[int, str]]:
+    """The lines of the documents; files that were put together have a header in the middle as well.
+
+    Raises _UnreadableError where there is none.
+    """
     lines = ((number, line) for number, line in lines if line.strip())
     first = list(islice(lines, 2))
     if not first:
@@ -175,15 +178,16 @@ def _without_header(lines: Iterator[tuple[int, str]], checker: PairLineChecker) 
     if first[0][1].lstrip().startswith(("[", "{")):
         expected = "a document in each line, found JSON: it is of another form (`--format docred`, or leave it out)"
         raise _UnreadableError("", f"expected {expected}")
-    if _is_header(*(line for _, line in first)):
-        checker.changes[HEADER] += 1
-        del first[0]
-        if not first:
-            checker.problems.append(
-                Problem(None, "", "", "expected a document in each line, found a header line alone")
-            )
-    yield from first
-    yield from lines
+    header = first[0][1] if _is_header(*(line for _, line in first)) else None
+    documents = 0
+    for number, line in chain(first, lines):
+        if line == header or _names_columns(line):
+            checker.changes[HEADER] += 1
+        else:
+            documents += 1
+            yield number, line
+    if not documents:
+        checker.problems.append(Problem(None, "", "", "expected a document in each line, found a header line alone"))
 
 
 def corpus_in(lines: Iterable[str]) -> Corpus | None:
@@ -210,6 +214,15 @@ def _is_header(first: str, second: str = "1") -> bool:
     """Whether the first of two lines names columns: no PMID and no pair, where the second has a PMID."""
     pmids = [line.partition("\t")[0].strip() for line in (first, second)]
     return not pmids[0].isdecimal() and pmids[1].isdecimal() and corpus_in([first]) is None
+
+
+def _names_columns(line: str) -> bool:
+    """Whether a line names columns wherever it stands: no number in it, and one word in place of a text.
+
+    Less would do for a document whose line is broken in two, whose second half has no PMID and no pair at its place.
+    """
+    columns = line.split("\t")
+    return len(columns) > 1 and " " not in columns[1].strip() and not re.search(r"\d", line)
 
 
 class PairLineChecker(Checker):

@@ -87,7 +87,7 @@ function detailOf(triple) {
   if (triple.gold) facts.push(triple.evidence.length ? `labelled, evidence in ${inWords(triple.evidence)}` : "labelled, without evidence");
   else facts.push("not labelled");
   if (triple.flags & SEEN) facts.push(`a fact of the training documents${triple.gold ? ": Ign F1 leaves it out" : ""}`);
-  if (triple.flags & NO_CANDIDATE) facts.push("on a pair that is no candidate: no model can predict it");
+  if (triple.flags & NO_CANDIDATE) facts.push("on a pair that is no candidate: no model here predicts it");
   const lines = triple.runs.map((said, i) => make("li", {}, make("span", { class: "letter" }, LETTERS[i]), " ",
     make("span", { class: `verdict ${said.verdict}` }, `${SIGNS[said.verdict]} ${WORDS[said.verdict]}`), `: ${scoreOf(said, DATA.runs[i])}`));
   const cell = make("td", { colspan: 3 + DATA.runs.length }, make("p", {}, facts.join(" · ")), make("ul", {}, ...lines));

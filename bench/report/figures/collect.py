@@ -110,7 +110,7 @@ def planned(material: Material) -> Iterator[Drawn]:
             yield Drawn(
                 "ranking", f"precision-recall-{condition.heading}-{part}", f"Precision and recall: {condition.heading}",
                 "Test, all candidate triples ranked by how far their logit is above its threshold; a line per seed. "
-                "Labels on pairs that are no candidates cannot be reached.",
+                "Labels on pairs that are no candidates are not ranked.",
                 "; ".join(f"{r.name}: AUC {_area(r.auc)}" for r in of_part),
                 Drawing("precision_recall", (of_part,)),
             )  # fmt: skip

@@ -78,7 +78,7 @@ def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
 
 
 def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
-    """Labels that no model can predict. The same for all models and seeds: the documents are."""
+    """Labels that no model predicts; predictions from outside may. The same for all seeds: the documents are."""
     for split in splits:
         if cell.records and split in cell.records[0].splits:
             record = cell.records[0].splits[split]
@@ -86,7 +86,8 @@ def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
                 gold = sum(record.documents.gold)
                 one = record.gold_outside == 1
                 on = "is on a pair that is no candidate" if one else "are on pairs that are no candidates"
-                yield f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split} {on}: counted as missed"
+                of_split = f"{record.gold_outside:,} of {plural(gold, 'labelled triple')} of {split}"
+                yield f"{of_split} {on}: missed by every model here"
 
 
 def outside_notes(systems: Sequence[System], splits: Sequence[str]) -> Iterator[str]:
@@ -171,7 +172,7 @@ def version_notes(systems: Sequence[System]) -> Iterator[str]:
 
 
 def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
-    """Why seeds of a system have an F1 of 0: nothing was predicted, relations that have no label, or nothing right."""
+    """Why seeds of a system have an F1 of 0: nothing predicted, other documents or relations, or nothing right."""
     for split in splits:
         seeds: dict[str, list[int]] = defaultdict(list)
         for record in system.cell.records:
@@ -184,9 +185,14 @@ def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
 
 def _why_zero(record: RunRecord, split: str, trained_here: bool) -> str:
     scored = record.splits[split]
-    predicted, gold = sum(scored.documents.predicted), sum(scored.documents.gold)
+    gold, elsewhere = sum(scored.documents.gold), scored.unknown_titles
+    predicted = sum(scored.documents.predicted) + elsewhere
     if not gold:
         return f"{split} has no labelled triple"
+    if elsewhere and elsewhere == predicted:
+        if predicted == 1:
+            return f"the one prediction is of a document that {split} lacks"
+        return f"all {predicted:,} predictions are of documents that {split} lacks"
     if predicted:
         unlabelled = [r for r, (_, of_relation, labels) in scored.relations.items() if of_relation and not labels]
         if sum(scored.relations[relation][1] for relation in unlabelled) == predicted:

@@ -328,6 +328,9 @@ def test_numbers_of_relations_that_are_strings_are_read_as_numbers_and_told(
     [
         ({"P1": "1", "P2": " 01"}, "two relations have the same number"),
         ({"P1": "one"}, "'P2': not a relation of this data set (1 known)"),
+        ({"P1": "0.0", "P2": "1.0"}, "expected whole numbers (rel2id) or names (rel_info), found '0.0'"),
+        ({"P1": "1", "P2": "+2"}, "expected whole numbers (rel2id) or names (rel_info), found '+2'"),
+        ({"P1": "1e0", "P2": "12345678901"}, "expected whole numbers (rel2id) or names (rel_info), found '1e0'"),
         ({"P1": 1, "P2": 1}, "two relations have the same number"),
         ({"P1": 1, "P2": "two"}, "(rel2id) or"),
         ([], "expected an object of relations"),

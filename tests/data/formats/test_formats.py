@@ -105,6 +105,15 @@ def test_json_is_known_by_its_keys_whatever_its_text_says(tmp_path: Path, what: 
     assert len(read_documents(path)) == 1
 
 
+def test_a_comment_above_abstracts_is_told_by_their_reader(tmp_path: Path) -> None:
+    path = tmp_path / "abstracts.txt"
+    mention = {"bc5cdr": "Chemical\tD000001", "biored": "ChemicalEntity\tD000001", "chemdisgene": "Chemical\tMESH:D1"}
+    for form, columns in mention.items():
+        path.write_text(f"# of last week\n\n7|t|Aspirin\n7|a|It helps.\n7\t0\t7\tAspirin\t{columns}\n")
+        assert detect(path).name == form
+        assert str(scan(path).problems[0]).startswith('line 1 = "# of last week": expected a title (')
+
+
 def test_a_long_first_abstract_is_chemdisgenes_by_the_keys_that_come_after_it(tmp_path: Path) -> None:
     item = {"abstract": "word " * 30_000, **{key: value for key, value in small().items() if key != "abstract"}}
     assert detect(save_json(tmp_path / "x.json", [{**item, "entity": []}])).name == "chemdisgene"

@@ -98,7 +98,31 @@ def test_a_header_line_is_no_document_and_is_told(tmp_path: Path, header: str) -
 @pytest.mark.parametrize("first", [line(pmid="PMC7"), line(("1:CID:2", ASPIRIN, ASTHMA), pmid="train")])
 def test_a_document_is_no_header_whatever_its_id(tmp_path: Path, first: str) -> None:
     assert scan(tmp_path, first, line(pmid="PMC8")).count == 2
-    assert scan(tmp_path, SMALL, "pmid\ttext").count == 2  # not in the first line
+    assert scan(tmp_path, SMALL, "abstract\tlabel by label").count == 2  # no header above, and a text of several words
+
+
+@pytest.mark.parametrize("header", [HEADERS[0], HEADERS[1], HEADERS[3]])
+def test_the_header_lines_of_files_put_together_are_no_documents(tmp_path: Path, header: str) -> None:
+    second = line(("1:CID:2", ASPIRIN, ASTHMA), pmid="78")
+    for lines in ([header, SMALL, header, second], [SMALL, header, second]):
+        result = scan(tmp_path, *lines)
+        assert not result.problems
+        assert [document.title for document in result.documents] == ["77", "78"]
+        assert result.changes == {pair_lines.HEADER: lines.count(header)}
+
+
+def test_half_a_line_is_no_header_but_a_problem(tmp_path: Path) -> None:
+    halves = SMALL.partition(" relieves")
+    result = scan(tmp_path, halves[0], halves[2].lstrip(), line(pmid="78"))
+    assert [problem.document for problem in result.problems] == [1]
+    assert not result.changes
+
+
+def test_a_header_line_alone_is_called_one(tmp_path: Path) -> None:
+    for header in ("pmid\ttext", "# PMID\ttext\ttype"):
+        path = scan(tmp_path, header).path
+        (problem,) = detect(path).scan(path, None, False).problems
+        assert "found a header line alone" in problem.expected
 
 
 GENE = ["9001", "Aspirin|It", "Gene", "0:4", "1:5", "0:1"]
