@@ -80,8 +80,10 @@ def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
 def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     """Labels that no model can predict. The same for all models and seeds: the documents are."""
     for split in splits:
-        if cell.records and split in cell.records[0].splits:
-            record = cell.records[0].splits[split]
+        # Of predictions from elsewhere a seed may lack the split, and a record from before it says 0.
+        having = [record.splits[split] for record in cell.records if split in record.splits]
+        if having:
+            record = max(having, key=lambda scored: scored.gold_outside)
             if record.gold_outside:
                 gold = sum(record.documents.gold)
                 one = record.gold_outside == 1
