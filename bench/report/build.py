@@ -27,6 +27,9 @@ from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
 UNUSUAL = {"damaged": "Damaged", "newer": "Made by a newer version"}
 """Kinds of runs without a record that the top of the page counts only where there are any."""
 
+MARKED = (("dev", "f1"), ("test", "f1"))
+"""Scores by which the top of the page counts rows that are marked: whose seeds do not all have them."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -169,7 +172,7 @@ def make_page(
         ("Runs finished", f"{counts['finished']:,} of {counts['planned']:,}"),
         ("Failed", f"{counts['failed']:,}"),
         *((title, f"{counts[kind]:,}") for kind, title in UNUSUAL.items() if counts[kind]),
-        ("Rows with missing seeds", f"{sum(system.partial for system in material.systems):,}"),
+        ("Rows with missing seeds", f"{sum(system.lacks_seeds(MARKED) for system in material.systems):,}"),
         ("Models", f"{len({plan.model for plan in plans}):,}"),
         ("Data sets", ", ".join(dict.fromkeys(plan.dataset for plan in plans))),
         ("Encoders", ", ".join(dict.fromkeys(plan.encoder for plan in plans))),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import made_records
 import pytest
-from made_records import plan, write
+from made_records import of_predictions, plan, write
 
 from bench.analysis.aggregate import load_cells
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Question, adjusted
+from bench.analysis.comparison import Question, adjusted, compare
 from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
 from bench.analysis.systems import Condition, System, systems_of
@@ -18,6 +18,8 @@ from bench.report.material import gather
 from bench.report.table import Table, TableCell, TableRow, line_of
 from bench.report.tables.ablations import ablations
 from bench.report.tables.comparisons import claims_tables
+from bench.report.tables.comparisons import tests_table as table_of_tests
+from bench.report.tables.overview import overview_tables
 from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
@@ -258,8 +260,9 @@ def test_two_values_are_a_comparison_and_no_ablation(tmp_path):
     assert list(ablations(systems(tmp_path))) == []
 
 
-def write_sliced(out: Path, model: str, seed: int, **fields: object) -> None:
-    planned = plan(**paper(model, seed=seed, **fields))
+def write_sliced(out: Path, model: str, seed: int, outside: bool = False) -> None:
+    planned = plan(**paper(model, seed=seed))
+    planned = of_predictions(planned) if outside else planned
     record = made_records.record(planned, GOOD)
     strict, released = (
         {part: Scores(f1=f1 + seed, ign_f1=f1 - 1, precision=f1, recall=f1)
@@ -294,6 +297,34 @@ def test_rare_relations_are_those_strictly_below_the_25th_percentile_of_labels(t
     assert "The 2 relations" in table.caption
     assert "12 of the 144 labels of the test set (0.083)" in table.caption
     assert table.rows[0].cells[2].text == "70.00"
+
+
+def test_a_mean_over_the_seeds_that_have_the_split_says_so_wherever_it_stands(tmp_path):
+    """Of predictions from elsewhere: seeds 0 and 1 predict on dev alone."""
+    for seed in range(2):
+        write(tmp_path, of_predictions(plan(**paper("they", seed=seed))), GOOD, splits=("dev",))
+    write_sliced(tmp_path, "they", 2, outside=True)
+    for seed in range(3):
+        write_sliced(tmp_path, "atlop", seed)
+    (main,) = (table for table in tables(tmp_path).values() if "table3" in table.name)
+    (sliced,) = slice_tables(systems(tmp_path), ROWS)
+    (overview,) = overview_tables(load_cells(tmp_path))
+    for table in (main, sliced):
+        seeds = row(table, "they (outside)")["Seeds"]
+        assert (seeds.text, seeds.notes) == ("3 of 3*", ("test over 1 of 3 planned seeds",))
+    for table in (main, sliced):
+        assert row(table, "atlop")["Seeds"].text == "3 of 3"
+    assert {line.cells[0].text: line.cells[-1].text for line in overview.rows} == {
+        "atlop": "3 of 3", "they (outside)": "3 of 3*",
+    }  # fmt: skip
+    (condition,) = {Condition.of(system.plan) for system in systems(tmp_path) if not system.is_without_encoder}
+    (claims,) = claims_tables([(condition, systems(tmp_path))])
+    assert any("Preliminary (1 of 3 seeds of they (outside))" in cell.text for cell in claims.rows[0].cells)
+    tests = table_of_tests(condition, [compare(condition, Question(resamples=100), *systems(tmp_path))])
+    assert [cell.under[0].text for cell in tests.rows[0].cells[:2]] == [
+        "60.00 ± 0.00 (3 of 3 seeds)",
+        "60.00 (1 of 3 seeds*)",
+    ]
 
 
 def test_where_test_has_no_labels_dev_is_shown(tmp_path):

@@ -85,7 +85,7 @@ def score_rows(
         cells = [_name_cell(entry, mixed)]
         if encoders:
             cells.append(_encoder_cell(entry))
-        cells.append(_seeds_cell(entry))
+        cells.append(_seeds_cell(entry, columns))
         cells += [score_cell(entry, c, of_column[i]) for c, of_column in zip(columns, by_column, strict=True)]
         rows.append(TableRow(tuple(cells), section))
     return rows
@@ -157,17 +157,29 @@ def _encoder_cell(entry: Entry) -> TableCell:
     return TableCell(encoder, encoder)
 
 
-def _seeds_cell(entry: Entry) -> TableCell:
+def _seeds_cell(entry: Entry, columns: Sequence[ScoreColumn]) -> TableCell:
     system = entry.system
     if system is None:
         return TableCell(MISSING)
-    notes = []
-    if system.partial:
-        seeds = f"over {system.seeds} planned seeds" if system.cell.records else "no planned seed is finished"
-        notes.append("; ".join([seeds, *_errors(system.cell.errors)]))
-    text = system.seeds + ("*" if system.partial else "")
-    data = {"finished": len(system.cell.records), "planned": system.cell.expected}
-    return TableCell(text, len(system.cell.records), notes=tuple(notes), data=data)
+    finished, planned = len(system.cell.records), system.cell.expected
+    said = list(dict.fromkeys(_of_fewer(system, columns)))
+    if finished < planned:
+        said.insert(0, f"over {system.seeds} planned seeds" if finished else "no planned seed is finished")
+        said += _errors(system.cell.errors)
+    text = system.seeds + ("*" if said else "")
+    notes = ("; ".join(said),) if said else ()
+    return TableCell(text, finished, notes=notes, data={"finished": finished, "planned": planned})
+
+
+def _of_fewer(system: System, columns: Sequence[ScoreColumn]) -> Iterator[str]:
+    """Of which splits, or scores of a split, finished seeds have none: `test over 1 of 3 planned seeds`."""
+    for column in columns:
+        score = system.score(column.split, column.metric, column.part)
+        if score is not None and score.n < len(system.cell.records):
+            # A split that a seed lacks, all of its scores lack.
+            whole = score.n == len(system.values(column.split, "f1", column.part))
+            what = column.split if whole else f"{column.split} {METRICS[column.metric].label}"
+            yield f"{what} over {score.n} of {score.expected} planned seeds"
 
 
 def _errors(errors: Sequence[str]) -> list[str]:
