@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import made_records
 import pytest
-from made_records import of_predictions, plan, write
+from made_records import of_predictions, of_weights, plan, write
 
 from bench.analysis.aggregate import load_cells
 from bench.analysis.claims import claim
@@ -23,6 +25,7 @@ from bench.report.tables.overview import overview_tables
 from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
+from bench.report.tables.runs import runs_csv
 from bench.runs.names import NO_ENCODER
 from bench.runs.record import Scores
 from bench.runs.run_folder import RunFolder
@@ -161,6 +164,21 @@ def test_a_row_selected_by_another_rule_is_marked(tmp_path):
         "mixed selection: last epoch, where most rows have the best epoch on dev",
     )
     assert row(table, "a")["Model"].notes == ()
+
+
+def test_of_what_was_not_trained_here_no_row_says_how_it_was(tmp_path):
+    """A plan has settings of training even for a model that counts, and for weights of elsewhere: they are defaults."""
+    for model in ("atlop", "ssrpu"):
+        frozen = plan(**paper(model)).with_training(freeze_encoder=True, select="last", select_on="dev_ext")
+        write(tmp_path, frozen, GOOD)
+    write(tmp_path, of_weights(plan(**paper("ttmre"))), [[0, 0, 100, 0]])
+    write(tmp_path, plan(**paper("prior") | {"encoder": NO_ENCODER}), [[0, 0, 100, 0]])
+    table = tables(tmp_path)["table3-redocred-roberta-large"]
+    assert row(table, "prior")["Model"].notes == ("has no encoder",)
+    assert row(table, "ttmre (imported)")["Model"].notes == ()
+    assert not [note for note in table.notes if "epoch" in note]
+    lines = list(csv.DictReader(io.StringIO(runs_csv(systems(tmp_path)))))
+    assert {line["model"]: line["epochs"] for line in lines} == {"atlop": "1", "ssrpu": "1", "ttmre": "", "prior": ""}
 
 
 def test_another_rule_of_selection_than_the_papers_is_told(tmp_path):

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from made_records import of_predictions, plan, write
+from made_records import of_predictions, of_weights, plan, write
 
 from bench.analysis.aggregate import Cell, load_cells
 from bench.analysis.published import read_published
@@ -162,3 +162,8 @@ def test_a_prior_that_the_share_contradicts_is_told_under_the_table(multiple, se
     assert (
         any(f"is told of {multiple or 0:g} positives for each labelled one" in note for note in table.notes) == is_told
     )
+
+
+def test_of_imported_weights_nobody_knows_what_prior_they_were_told():
+    (table,) = overview_tables([Cell((of_weights(told(12.0, "ext@50%")),), (), ())])
+    assert not [note for note in table.notes if "positives for each labelled one" in note]

@@ -213,13 +213,13 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
         yield "made elsewhere, with an encoder that is not stated" if own == UNSTATED else f"made elsewhere with {own}"
     elif own != usual:
         yield f"mixed encoders: {own}, where most rows have {usual}"
-    yield from _trained_unlike(entry.name, {name: plan.last for name, plan in plans.items() if plan.last})
+    yield from _trained_unlike(entry.name, {name: plan.learnt for name, plan in plans.items() if plan.learnt})
 
 
 def _trained_unlike(name: str, last: Mapping[str, StagePlan]) -> Iterator[str]:
-    """What the training of the system `name` does not share with most. last: of each that was trained here, the stage.
+    """What the training of the system `name` does not share with most. last: of each that learnt here, its last stage.
 
-    Empty for one that was not.
+    Empty for one that did not: an import, or a model that counts.
     """
     if name not in last:
         return
