@@ -134,6 +134,14 @@ def test_missing_seeds_are_marked_with_what_failed_once_for_all_it_happened_to(t
     assert seeds.notes == ("over 3 of 5 planned seeds; seeds 3, 4 failed: out of memory",)
 
 
+def test_a_damaged_seed_has_not_failed(tmp_path):
+    for seed in range(2):
+        write(tmp_path, plan(seed=seed), GOOD)
+    (RunFolder.of(tmp_path, plan(seed=1)).path / "record.json").write_text("{")
+    (note,) = row(tables(tmp_path)["table3-d-e"], "m")["Seeds"].notes
+    assert note.startswith("over 1 of 2 planned seeds; seed 1: damaged: ")
+
+
 def test_a_model_without_a_setting_is_not_applicable_with_the_reason(tmp_path):
     student = plan("kd").model_copy(update={"not_applicable": {"distant": "needs a teacher"}})
     for planned in (student, plan("m"), plan("m", setting="distant")):

@@ -12,6 +12,7 @@ from bench.analysis.metrics import COLUMNS, METRICS, Metric
 from bench.analysis.published import UNSTATED, Printed, PublishedRow
 from bench.analysis.systems import System
 from bench.report.table import MISSING, Column, Line, TableCell, TableRow
+from bench.report.tables.runs import without_record
 from bench.report.tables.verdicts import Verdict, against, signed, verdicts
 from bench.runs.names import NO_ENCODER
 from bench.runs.plan import StagePlan
@@ -183,12 +184,15 @@ def _of_fewer(system: System, columns: Sequence[ScoreColumn]) -> Iterator[str]:
 
 
 def _errors(errors: Sequence[str]) -> list[str]:
-    """`seeds 3, 4 failed: out of memory`, each error once."""
+    """`seeds 3, 4 failed: out of memory`, each error once. Damaged and newer runs have not failed, and say so."""
     seeds: dict[str, list[str]] = defaultdict(list)
     for error in errors:
         seed, _, message = error.removeprefix("seed ").partition(": ")
         seeds[message].append(seed)
-    return [f"seed{'s' * (len(of) > 1)} {', '.join(of)} failed: {message}" for message, of in seeds.items()]
+    return [
+        f"seed{'s' * (len(of) > 1)} {', '.join(of)}{' failed' * (without_record(message) == 'failed')}: {message}"
+        for message, of in seeds.items()
+    ]
 
 
 def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
