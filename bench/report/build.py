@@ -122,7 +122,10 @@ def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, 
     finished = sum(any(system.cell.records for system in systems) for _, systems in conditions)
     if not 0 < len(shown) < finished:
         return ""
-    return f" Of the {finished} combinations of data set, encoder and setting, the {len(shown)} with most rows."
+    return (
+        f" {len(shown)} of the {finished} combinations of data set, encoder and setting: of those with most rows, "
+        "which come first, the ones that have such numbers."
+    )
 
 
 def audit_section(material: Material) -> Section:

@@ -16,6 +16,7 @@ from bench.analysis.comparison import Question, adjusted, compare
 from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
 from bench.analysis.systems import Condition, System, systems_of
+from bench.report.build import make_results, sections
 from bench.report.material import gather
 from bench.report.table import Table, TableCell, TableRow, line_of
 from bench.report.tables.ablations import ablations
@@ -351,6 +352,18 @@ def test_a_mean_over_the_seeds_that_have_the_split_says_so_wherever_it_stands(tm
         "60.00 ± 0.00 (3 of 3 seeds)",
         "60.00 (1 of 3 seeds*)",
     ]
+
+
+def test_what_is_shown_of_some_combinations_is_not_said_to_be_those_with_most_rows(tmp_path):
+    """Those with more rows may have no labels of test."""
+    for model in ("a", "b", "c"):
+        write(tmp_path, plan(model, dataset="unlabelled"), GOOD, splits=("dev",))
+    for model in ("a", "b"):
+        write(tmp_path, plan(model), GOOD)
+    material = gather(tmp_path, load_cells(tmp_path), read_published())
+    (intro,) = [part.intro for part in sections(material, make_results(material), ()) if part.name == "claims"]
+    assert "1 of the 2 combinations of data set, encoder and setting" in intro
+    assert "the ones that have such numbers" in intro
 
 
 def test_where_test_has_no_labels_dev_is_shown(tmp_path):
