@@ -78,9 +78,7 @@ class Cell:
         if not self.records:
             return tuple(_score(self, split, ALL, metric, {}) for split in ("dev", "test") for metric in COUNTED)
         scores = []
-        # Of predictions from elsewhere a seed may lack a split that others have.
-        splits = {split: scored for record in reversed(self.records) for split, scored in record.splits.items()}
-        for split, part, metric in _recorded(splits):
+        for split, part, metric in _recorded(self.records):
             scored = {str(record.seed): record.splits[split] for record in self.records if split in record.splits}
             values = {seed: _value(of_split, part, metric) for seed, of_split in scored.items()}
             seeds = {seed: value for seed, value in values.items() if value is not None}
@@ -238,16 +236,22 @@ def _sample_std(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def _recorded(splits: dict[str, SplitRecord]) -> Iterator[tuple[str, str, Metric]]:
-    """Split, slice and metric of every score of a record, in the order of tables."""
-    for split, record in splits.items():
+def _recorded(records: Sequence[RunRecord]) -> Iterator[tuple[str, str, Metric]]:
+    """Split, slice and metric of every score that any of the records has, in the order of tables.
+
+    Of predictions from elsewhere a seed may lack a split, scores or evidence that others have, and so may the record of
+    an older version.
+    """
+    for split in sorted({split for record in records for split in record.splits}):
+        having = [record.splits[split] for record in records if split in record.splits]
         for metric in METRICS.values():
-            if metric.of_split(record) is not None:
+            if any(metric.of_split(scored) is not None for scored in having):
                 yield split, ALL, metric
         for protocol, prefix in PROTOCOL_PREFIXES.items():
-            for name, scores in record.slices[protocol].items():
+            for name in dict.fromkeys(name for scored in having for name in scored.slices[protocol]):
+                scores = [scored.slices[protocol][name] for scored in having if name in scored.slices[protocol]]
                 for metric in METRICS.values():
-                    if metric.of_slice(scores) is not None:
+                    if any(metric.of_slice(of_seed) is not None for of_seed in scores):
                         yield split, prefix + name, metric
 
 

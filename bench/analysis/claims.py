@@ -104,7 +104,9 @@ def _untestable(comparison: Comparison) -> list[str]:
 
 
 def _preliminary(comparison: Comparison) -> list[str]:
-    partial = [f"{system.seeds} seeds of {system.name}" for system in (comparison.a, comparison.b) if system.partial]
+    score = comparison.question.split, comparison.question.metric
+    systems = [system for system in (comparison.a, comparison.b) if system.is_partial(*score)]
+    partial = [f"{system.seeds_with(*score)} seeds of {system.name}" for system in systems]
     return [f"Preliminary ({', '.join(partial)})."] if partial and comparison.difference is not None else []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -89,10 +89,18 @@ class System:
         """How many of the planned seeds are finished: `4 of 5`."""
         return f"{len(self.cell.records)} of {self.expected}"
 
-    @property
-    def partial(self) -> bool:
-        """Whether seeds that were planned are missing."""
-        return len(self.cell.records) < self.cell.expected
+    def lacks_seeds(self, scores: Iterable[tuple[str, str]]) -> bool:
+        """Whether planned seeds are not finished, or lack one of these scores (split, metric) that others have."""
+        return len(self.cell.records) < self.cell.expected or any(self.is_partial(*score) for score in scores)
+
+    def is_partial(self, split: str, metric: str = "f1", part: str = ALL) -> bool:
+        """Whether a score is a mean over fewer seeds than were planned."""
+        score = self.score(split, metric, part)
+        return score is not None and score.n < score.expected
+
+    def seeds_with(self, split: str, metric: str = "f1") -> str:
+        """How many of the planned seeds have a score: `2 of 5` of which three predict on dev alone."""
+        return f"{len(self.values(split, metric))} of {self.expected}"
 
     def score(self, split: str, metric: str, part: str = ALL) -> Score | None:
         """What our records say of a score, None where they have no such score. part: a slice of the split."""

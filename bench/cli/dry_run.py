@@ -60,6 +60,7 @@ def planned_cells(plans: Iterable[RunPlan], out: Path, numbers: dict[str, int]) 
 
 
 def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> PlannedCell:
+    recorded = [RunFolder.of(out, run).record() is not None for run in runs]
     stages = []
     for seeds in zip(*(run.stages for run in runs), strict=True):
         first, *_ = seeds
@@ -67,13 +68,13 @@ def _cell(runs: tuple[RunPlan, ...], out: Path, numbers: dict[str, int]) -> Plan
         number = numbers.setdefault(first.key, 1 + max(numbers.values(), default=0))
         numbers.update((stage.key, number) for stage in seeds if stage.key not in numbers)
         folders = [stage_folder(out, stage) for stage in seeds]
-        done = [stage_is_trained(folder) for folder in folders]
+        # Of what is counted nothing is kept but the record.
+        done = recorded if first.is_counted else [stage_is_trained(folder) for folder in folders]
         begun = sum(folder.exists() and not finished for folder, finished in zip(folders, done, strict=True))
         before = numbers[first.after or first.teacher] if first.after or first.teacher else None
         stages.append(PlannedStage(number, shared, first, before, sum(done), begun, tuple(s.key for s in seeds)))
-    with_record = sum(RunFolder.of(out, run).record() is not None for run in runs)
     newer = sum(bool(kept_from_newer(out, run)) for run in runs)
-    return PlannedCell(runs, tuple(stages), with_record, newer)
+    return PlannedCell(runs, tuple(stages), sum(recorded), newer)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def logs(
     view = the_one(run_views(out), run, out)
     path = _newest_log(out, view.run)
     if path is None and not follow and view.state != "failed":
-        raise UsageError(f"{view.run} has printed nothing yet ({view.state})")
+        raise UsageError(f"{view.run} {_why_none(out, view)}")
     shown = 0
     while True:
         newest = _newest_log(out, view.run)
@@ -54,6 +54,18 @@ def logs(
             _print_failure(out, view)
             return
         pause()
+
+
+def _why_none(out: Path, view: RunView) -> str:
+    """Why there is nothing to show of a run."""
+    from bench.runs.run_folder import RunFolder
+
+    plan = RunFolder(out, view.run).plan()
+    if plan is None or view.state != "done":
+        return f"has printed nothing yet ({view.state})"
+    if plan.origin != "trained":
+        return "has no log: it was imported"
+    return "has no log" if plan.learnt else "has no log: its model is fitted without updates that could be logged"
 
 
 def _print_failure(out: Path, view: RunView) -> None:

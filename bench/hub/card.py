@@ -271,8 +271,7 @@ def _claims(system: System) -> Iterator[str]:
             "another model takes a test over seeds and documents of both (`bench compare`): two means with their "
             "deviations do not decide it."
         )
-    last = plan.last
-    if last is not None and plan.imported is None and not last.is_counted and last.training.select == "best":
+    if plan.learnt is not None and plan.learnt.training.select == "best":
         yield "The epoch was chosen by F1 on dev: dev scores are those of what was best there, and optimistic."
     if plan.dataset == SAMPLE:
         yield "The documents are generated, for trying out: scores on them say nothing about real ones."
@@ -285,13 +284,7 @@ def _claims(system: System) -> Iterator[str]:
 def _training(system: System) -> Iterator[str]:
     plan, record = system.plan, system.cell.records[0]
     if plan.imported is None:
-        several = "" if len(system.cell.records) == 1 else f" (epochs and dev F1: seed {record.seed})"
-        yield f"| stage{several} | trained on | documents | epochs | selected | dev F1 of it | computed in |"
-        yield "|---|---|---:|---:|---:|---:|---|"
-        for number, stage in enumerate(record.stages, 1):
-            best = points(stage.dev_f1[stage.selected_epoch - 1])
-            epochs = f"{len(stage.dev_f1)} | {stage.selected_epoch}"
-            yield f"| {number} | {stage.data} | {stage.documents:,} | {epochs} | {best} | {stage.precision or '—'} |"
+        yield from _stages(system, record)
     else:
         yield "Not here. What follows is what it was read, and evaluated, with."
     for number, planned in enumerate(plan.stages, 1):
@@ -303,6 +296,23 @@ def _training(system: System) -> Iterator[str]:
     keys = ", ".join(f"{seed.seed}: `{seed.key}`" for seed in system.cell.plans if _is_recorded(system, seed))
     yield f"Keys of the runs, hashes of all that decides their results, by seed: {keys}."
     yield f"What the seeds share: `{plan.configuration_name}`."
+
+
+def _stages(system: System, record: RunRecord) -> Iterator[str]:
+    """The stages of a run that was made here, as a table. What is counted has no epochs."""
+    if system.plan.learnt is None:
+        yield "| stage | fitted on | documents | dev F1 after it |"
+        yield "|---|---|---:|---:|"
+        for number, stage in enumerate(record.stages, 1):
+            yield f"| {number} | {stage.data} | {stage.documents:,} | {points(stage.dev_f1[-1])} |"
+        return
+    several = "" if len(system.cell.records) == 1 else f" (epochs and dev F1: seed {record.seed})"
+    yield f"| stage{several} | trained on | documents | epochs | selected | dev F1 of it | computed in |"
+    yield "|---|---|---:|---:|---:|---:|---|"
+    for number, stage in enumerate(record.stages, 1):
+        best = points(stage.dev_f1[stage.selected_epoch - 1])
+        epochs = f"{len(stage.dev_f1)} | {stage.selected_epoch}"
+        yield f"| {number} | {stage.data} | {stage.documents:,} | {epochs} | {best} | {stage.precision or '—'} |"
 
 
 def _is_recorded(system: System, plan: RunPlan) -> bool:

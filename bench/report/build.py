@@ -27,6 +27,9 @@ from bench.report.tables.verdicts import AGAINST_PUBLISHED, RULES
 UNUSUAL = {"damaged": "Damaged", "newer": "Made by a newer version"}
 """Kinds of runs without a record that the top of the page counts only where there are any."""
 
+MARKED = (("dev", "f1"), ("test", "f1"))
+"""Scores by which the top of the page counts rows that are marked: whose seeds do not all have them."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -119,7 +122,10 @@ def _of_how_many(shown: Sequence[object], conditions: Sequence[tuple[Condition, 
     finished = sum(any(system.cell.records for system in systems) for _, systems in conditions)
     if not 0 < len(shown) < finished:
         return ""
-    return f" Of the {finished} combinations of data set, encoder and setting, the {len(shown)} with most rows."
+    return (
+        f" {len(shown)} of the {finished} combinations of data set, encoder and setting: of those with most rows, "
+        "which come first, the ones that have such numbers."
+    )
 
 
 def audit_section(material: Material) -> Section:
@@ -169,7 +175,7 @@ def make_page(
         ("Runs finished", f"{counts['finished']:,} of {counts['planned']:,}"),
         ("Failed", f"{counts['failed']:,}"),
         *((title, f"{counts[kind]:,}") for kind, title in UNUSUAL.items() if counts[kind]),
-        ("Rows with missing seeds", f"{sum(system.partial for system in material.systems):,}"),
+        ("Rows with missing seeds", f"{sum(system.lacks_seeds(MARKED) for system in material.systems):,}"),
         ("Models", f"{len({plan.model for plan in plans}):,}"),
         ("Data sets", ", ".join(dict.fromkeys(plan.dataset for plan in plans))),
         ("Encoders", ", ".join(dict.fromkeys(plan.encoder for plan in plans))),

@@ -283,6 +283,11 @@ class RunPlan(_Frozen):
         return "weights" if self.imported else "trained"
 
     @property
+    def learnt(self) -> StagePlan | None:
+        """The last stage where it was trained here epoch by epoch; None of imports, and of what is counted."""
+        return self.last if self.last and self.origin == "trained" and not self.last.is_counted else None
+
+    @property
     def relations(self) -> tuple[str, ...]:
         """The relations of the data set, in the order in which kept scores number them."""
         return self.outside.relations if self.outside else self.stages[-1].relations

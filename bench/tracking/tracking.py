@@ -207,7 +207,9 @@ def tracked(out: Path, plan: RunPlan) -> TrackedRun:
     }
     for stage in plan.stages:
         name = stage_name(plan, stage)
-        settings = {"max_length": stage.max_length, **stage.training.model_dump(mode="json"), **stage.hyperparameters}
+        settings = dict(stage.hyperparameters)
+        if not stage.is_counted:
+            settings = {"max_length": stage.max_length, **stage.training.model_dump(mode="json"), **settings}
         if stage.loss is not None:
             settings |= {"loss": stage.loss.name, **stage.loss.hyperparameters}
         config |= {f"{name}.{key}": value for key, value in settings.items()}

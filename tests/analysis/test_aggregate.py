@@ -13,7 +13,7 @@ from bench.report.render.markdown import to_markdown
 from bench.report.tables.overview import overview_tables
 from bench.report.write import write_tables
 from bench.runs.plan import OutsidePredictions, RunPlan
-from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
+from bench.runs.record import DocumentCounts, EvidenceScores, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small")
@@ -151,6 +151,24 @@ def test_a_copied_folder_is_still_one_run(tmp_path):
     shutil.copytree(path, path.with_name("a copy"))
     (row,) = find(tmp_path, split="dev", slice="all", metric="f1")
     assert (row["n"], row["expected"]) == (1, 1)
+
+
+def test_what_the_first_seed_lacks_others_may_have(tmp_path):
+    """As the record of an older version, or of predictions that came without scores, lacks AUC."""
+    planned = plans(seeds="2")
+    write(tmp_path, planned, (50.0, 60.0), splits=("test",))
+    second = RunFolder.of(tmp_path, planned[1])
+    record = record_of(planned[1], 60.0)
+    test = record.splits["test"]
+    of_slice = test.slices["strict"]["top_10"]
+    test.scores.auc, test.evidence = 30.0, EvidenceScores(f1=20.0, precision=20.0, recall=20.0)
+    test.slices["strict"]["top_5"] = of_slice
+    second.write_record(record)
+    for split, part, metric in (
+        ("test", "all", "auc"), ("test", "all", "evidence_f1"), ("test", "top_5", "f1"), ("dev", "all", "f1"),
+    ):  # fmt: skip
+        (row,) = find(tmp_path, split=split, slice=part, metric=metric)
+        assert (row["n"], row["expected"], list(row["seeds"])) == (1, 2, [str(planned[1].seed)])
 
 
 @pytest.mark.parametrize(("f1", "counts"), [((50.0, 60.0), 0), ((None, 60.0), 1)])

@@ -10,6 +10,7 @@ from made_records import plan, write
 from bench.analysis.aggregate import load_cells
 from bench.analysis.label_shares import ShareCurves, share_curves
 from bench.analysis.systems import systems_of
+from bench.runs.names import NO_ENCODER
 
 
 def put(out: Path, share: str, right: int, model: str = "m", seeds: int = 1, **fields: str) -> None:
@@ -130,3 +131,17 @@ def test_cells_are_in_the_order_of_shares_after_the_setting_that_they_are_of(tmp
         write(tmp_path, plan(setting=setting), None)
     settings = [cell.plans[0].setting for cell in load_cells(tmp_path)]
     assert settings == ["ext", "ext@5%", "ext@10%", "ext@100%", "ext+distant", "human"]
+
+
+def test_a_model_without_an_encoder_has_all_its_shares_beside_those_of_every_encoder(tmp_path):
+    for share, right in (("5%", 20), ("10%", 30), ("50%", 40)):
+        put(tmp_path, share, right, "prior", encoder=NO_ENCODER)
+        put(tmp_path, share, right, "prior", encoder=NO_ENCODER, dataset="other")
+    for encoder, shares in (("e", ("5%", "10%")), ("e2", ("10%", "100%"))):
+        for share in shares:
+            put(tmp_path, share, 60, encoder=encoder)
+    assert {(of.dataset, of.encoder): shown(of) for of in curves_of(tmp_path)} == {
+        ("d", "e"): {"m": [(5, 60), (10, 60)], "prior": [(5, 20), (10, 30), (50, 40)]},
+        ("d", "e2"): {"m": [(10, 60), (100, 60)], "prior": [(5, 20), (10, 30), (50, 40)]},
+        ("other", NO_ENCODER): {"prior": [(5, 20), (10, 30), (50, 40)]},
+    }

@@ -64,6 +64,16 @@ def test_a_run_without_its_record_is_trained_but_not_done(finished, tmp_path):
     assert (cell.done, cell.stages[0].done) == (0, 1)
 
 
+def test_all_stages_of_a_finished_run_of_a_model_that_counts_are_done(tmp_path, monkeypatch):
+    monkeypatch.setattr("small_experiments.SMALL", ())
+    planned = plans("prior", settings="human+distant")
+    (cell,) = planned_cells(planned, tmp_path, {})
+    assert [stage.done for stage in cell.stages] == [0, 0]
+    assert execute(tmp_path, planned) == []
+    (cell,) = planned_cells(planned, tmp_path, {})
+    assert [stage.done for stage in cell.stages] == [1, 1]
+
+
 def test_an_interrupted_run_is_begun(tmp_path):
     planned = plans()
     assert stopped(tmp_path, planned, after=3)

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from made_records import plan, write
 
 from bench.data.catalog.dataset import open_dataset
 from bench.data.formats.docred import write_documents
+from bench.runs.names import NO_ENCODER
 from bench.runs.run_folder import run_folders
 
 RESULTS = Path(__file__).parents[1] / "fixtures" / "schema-1" / "results"
@@ -50,6 +52,13 @@ def test_every_command_over_results_takes_them(files, bench):
     assert "3 done" in bench("status", "--out", "out")[1]
     runs_csv = Path("out/report/runs.csv").read_text().splitlines()
     assert all(",imported," in line for line in runs_csv[1:])
+
+
+def test_what_was_imported_or_counted_has_no_log_and_will_have_none(files, bench):
+    imported(bench, files)
+    write(Path("out"), plan("counts", encoder=NO_ENCODER), [[1, 2, 3, 0]])
+    assert "has no log: it was imported" in bench("logs", "LMRC-s0", "--out", "out")[2]
+    assert "has no log: its model is fitted without updates" in bench("logs", "counts-s0", "--out", "out")[2]
 
 
 def test_a_second_system_is_compared_with_it_by_name_over_seeds_and_documents(files, bench):

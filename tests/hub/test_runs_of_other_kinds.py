@@ -46,6 +46,7 @@ def test_a_model_without_weights_is_sent_as_its_record_and_predictions(tmp_path,
     }  # fmt: skip
     assert "It has no weights: `bench run --models prior`" in text
     assert "base_model" not in text
+    assert "epochs" not in text
 
 
 def test_predictions_of_elsewhere_have_no_card(bench, tmp_path):

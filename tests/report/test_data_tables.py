@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from made_records import plan, write
+from made_records import of_weights, plan, write
 
 from bench.analysis.aggregate import load_cells
 from bench.analysis.published import read_published
@@ -68,6 +68,16 @@ def test_documents_that_the_runs_did_not_read_are_not_described(small: Path, tmp
     (facts,) = data_facts(systems_of(load_cells(tmp_path)))
     assert "test" not in facts.splits
     assert facts.missing["test"] == "the test documents here are not those that the runs read"
+
+
+def test_of_imported_weights_nobody_knows_what_they_were_trained_on(small: Path, tmp_path: Path):
+    """Neither are the training documents here not theirs, nor were there none."""
+    write(tmp_path, of_weights(plan("a", dataset="small")), [[1, 2, 3, 0]])
+    write(tmp_path, of_weights(plan("a", dataset="away")), [[1, 2, 3, 0]])
+    write(tmp_path, plan("b", dataset="away"), [[1, 2, 3, 0]])
+    away, here = sorted(data_facts(systems_of(load_cells(tmp_path))), key=lambda facts: facts.name)
+    assert "train" in here.splits
+    assert away.recorded["train"].documents == 3
 
 
 def test_what_others_printed_of_a_data_set_is_listed_best_first(tmp_path: Path):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import made_records
 import numpy as np
 import pytest
 import torch
 from small_experiments import execute, plans
 
-from bench.analysis.aggregate import load_cells
-from bench.analysis.systems import systems_of
+from bench.analysis.aggregate import Cell, load_cells
+from bench.analysis.systems import System, systems_of
 from bench.data.catalog.dataset import open_dataset
 from bench.errors import BenchError
 from bench.inference.load import load_system
@@ -25,6 +26,20 @@ from bench.runs.stage_folder import stage_folder
 from ttmre.memory import MemoryRead
 
 pytestmark = pytest.mark.usefixtures("small")
+
+
+def test_head_tokens_that_are_all_the_same_have_no_variance_to_be_a_share_of(monkeypatch, tmp_path):
+    of, heads = made_records.plan("ttmre"), np.ones((4, 3))
+    stage = of.stages[0].model_copy(update={"hyperparameters": {"memory": 2}})
+    made = of.model_copy(update={"stages": (stage,)})
+    system = System.of_cell(Cell((made,), (made_records.record(made, [[1, 2, 3, 0]]),), ()), "")
+    for tokens in (np.eye(3)[:2], np.ones((2, 3))):
+        projection = principal(heads, tokens)
+        assert np.isfinite(projection.explained).all()
+        monkeypatch.setattr("bench.report.figures.memory.kept_projection", lambda key, made=projection: made)
+        ((drawn,), problems) = memory_figures(tmp_path, [system])
+        assert drawn.caption.endswith("(Figure 5 of the paper). All head tokens are the same.")
+        assert not problems
 
 
 @pytest.fixture(scope="module")

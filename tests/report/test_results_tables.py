@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import made_records
 import pytest
-from made_records import plan, write
+from made_records import of_predictions, of_weights, plan, write
 
 from bench.analysis.aggregate import load_cells
 from bench.analysis.claims import claim
-from bench.analysis.comparison import Question, adjusted
+from bench.analysis.comparison import Question, adjusted, compare
 from bench.analysis.pairing import Pairing
 from bench.analysis.published import read_published
 from bench.analysis.systems import Condition, System, systems_of
+from bench.report.build import make_results, sections
 from bench.report.material import gather
 from bench.report.table import Table, TableCell, TableRow, line_of
 from bench.report.tables.ablations import ablations
 from bench.report.tables.comparisons import claims_tables
+from bench.report.tables.comparisons import tests_table as table_of_tests
+from bench.report.tables.overview import overview_tables
 from bench.report.tables.paper import PaperRows, the_paper
 from bench.report.tables.paper_tables import ablation_table, main_tables, slice_tables
 from bench.report.tables.relations import rare_tables
+from bench.report.tables.runs import runs_csv
 from bench.runs.names import NO_ENCODER
 from bench.runs.record import Scores
 from bench.runs.run_folder import RunFolder
@@ -129,6 +135,14 @@ def test_missing_seeds_are_marked_with_what_failed_once_for_all_it_happened_to(t
     assert seeds.notes == ("over 3 of 5 planned seeds; seeds 3, 4 failed: out of memory",)
 
 
+def test_a_damaged_seed_has_not_failed(tmp_path):
+    for seed in range(2):
+        write(tmp_path, plan(seed=seed), GOOD)
+    (RunFolder.of(tmp_path, plan(seed=1)).path / "record.json").write_text("{")
+    (note,) = row(tables(tmp_path)["table3-d-e"], "m")["Seeds"].notes
+    assert note.startswith("over 1 of 2 planned seeds; seed 1: damaged: ")
+
+
 def test_a_model_without_a_setting_is_not_applicable_with_the_reason(tmp_path):
     student = plan("kd").model_copy(update={"not_applicable": {"distant": "needs a teacher"}})
     for planned in (student, plan("m"), plan("m", setting="distant")):
@@ -159,6 +173,21 @@ def test_a_row_selected_by_another_rule_is_marked(tmp_path):
         "mixed selection: last epoch, where most rows have the best epoch on dev",
     )
     assert row(table, "a")["Model"].notes == ()
+
+
+def test_of_what_was_not_trained_here_no_row_says_how_it_was(tmp_path):
+    """A plan has settings of training even for a model that counts, and for weights of elsewhere: they are defaults."""
+    for model in ("atlop", "ssrpu"):
+        frozen = plan(**paper(model)).with_training(freeze_encoder=True, select="last", select_on="dev_ext")
+        write(tmp_path, frozen, GOOD)
+    write(tmp_path, of_weights(plan(**paper("ttmre"))), [[0, 0, 100, 0]])
+    write(tmp_path, plan(**paper("prior") | {"encoder": NO_ENCODER}), [[0, 0, 100, 0]])
+    table = tables(tmp_path)["table3-redocred-roberta-large"]
+    assert row(table, "prior")["Model"].notes == ("has no encoder",)
+    assert row(table, "ttmre (imported)")["Model"].notes == ()
+    assert not [note for note in table.notes if "epoch" in note]
+    lines = list(csv.DictReader(io.StringIO(runs_csv(systems(tmp_path)))))
+    assert {line["model"]: line["epochs"] for line in lines} == {"atlop": "1", "ssrpu": "1", "ttmre": "", "prior": ""}
 
 
 def test_another_rule_of_selection_than_the_papers_is_told(tmp_path):
@@ -258,8 +287,9 @@ def test_two_values_are_a_comparison_and_no_ablation(tmp_path):
     assert list(ablations(systems(tmp_path))) == []
 
 
-def write_sliced(out: Path, model: str, seed: int, **fields: object) -> None:
-    planned = plan(**paper(model, seed=seed, **fields))
+def write_sliced(out: Path, model: str, seed: int, outside: bool = False) -> None:
+    planned = plan(**paper(model, seed=seed))
+    planned = of_predictions(planned) if outside else planned
     record = made_records.record(planned, GOOD)
     strict, released = (
         {part: Scores(f1=f1 + seed, ign_f1=f1 - 1, precision=f1, recall=f1)
@@ -294,6 +324,46 @@ def test_rare_relations_are_those_strictly_below_the_25th_percentile_of_labels(t
     assert "The 2 relations" in table.caption
     assert "12 of the 144 labels of the test set (0.083)" in table.caption
     assert table.rows[0].cells[2].text == "70.00"
+
+
+def test_a_mean_over_the_seeds_that_have_the_split_says_so_wherever_it_stands(tmp_path):
+    """Of predictions from elsewhere: seeds 0 and 1 predict on dev alone."""
+    for seed in range(2):
+        write(tmp_path, of_predictions(plan(**paper("they", seed=seed))), GOOD, splits=("dev",))
+    write_sliced(tmp_path, "they", 2, outside=True)
+    for seed in range(3):
+        write_sliced(tmp_path, "atlop", seed)
+    (main,) = (table for table in tables(tmp_path).values() if "table3" in table.name)
+    (sliced,) = slice_tables(systems(tmp_path), ROWS)
+    (overview,) = overview_tables(load_cells(tmp_path))
+    for table in (main, sliced):
+        seeds = row(table, "they (outside)")["Seeds"]
+        assert (seeds.text, seeds.notes) == ("3 of 3*", ("test over 1 of 3 planned seeds",))
+    for table in (main, sliced):
+        assert row(table, "atlop")["Seeds"].text == "3 of 3"
+    assert {line.cells[0].text: line.cells[-1].text for line in overview.rows} == {
+        "atlop": "3 of 3", "they (outside)": "3 of 3*",
+    }  # fmt: skip
+    (condition,) = {Condition.of(system.plan) for system in systems(tmp_path) if not system.is_without_encoder}
+    (claims,) = claims_tables([(condition, systems(tmp_path))])
+    assert any("Preliminary (1 of 3 seeds of they (outside))" in cell.text for cell in claims.rows[0].cells)
+    tests = table_of_tests(condition, [compare(condition, Question(resamples=100), *systems(tmp_path))])
+    assert [cell.under[0].text for cell in tests.rows[0].cells[:2]] == [
+        "60.00 ± 0.00 (3 of 3 seeds)",
+        "60.00 (1 of 3 seeds*)",
+    ]
+
+
+def test_what_is_shown_of_some_combinations_is_not_said_to_be_those_with_most_rows(tmp_path):
+    """Those with more rows may have no labels of test."""
+    for model in ("a", "b", "c"):
+        write(tmp_path, plan(model, dataset="unlabelled"), GOOD, splits=("dev",))
+    for model in ("a", "b"):
+        write(tmp_path, plan(model), GOOD)
+    material = gather(tmp_path, load_cells(tmp_path), read_published())
+    (intro,) = [part.intro for part in sections(material, make_results(material), ()) if part.name == "claims"]
+    assert "1 of the 2 combinations of data set, encoder and setting" in intro
+    assert "the ones that have such numbers" in intro
 
 
 def test_where_test_has_no_labels_dev_is_shown(tmp_path):

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from made_records import plan, write
+from made_records import of_predictions, of_weights, plan, write
 
 from bench.analysis.aggregate import Cell, load_cells
 from bench.analysis.published import read_published
@@ -84,6 +84,18 @@ def test_a_model_that_lacks_a_share_has_a_gap_there_and_nothing_left(tmp_path):
     assert "m0 at 10%: 2 of 3 seeds" in table.notes
 
 
+def test_a_point_over_the_seeds_that_have_the_split_says_so(tmp_path):
+    material_of(tmp_path)
+    for share in ("5%", "100%"):
+        for seed in range(2):
+            of = of_predictions(plan("they", seed, setting=f"ext@{share}"))
+            write(tmp_path, of, [[20, 100, 100, 0]], splits=("dev", "test")[: 2 - seed])
+    (table,) = label_share_tables(gather(tmp_path, load_cells(tmp_path), read_published()).shares)
+    assert [note for note in table.notes if "seeds" in note] == [
+        "they (outside) at 5%: 1 of 2 seeds", "they (outside) at 100%: 1 of 2 seeds",
+    ]  # fmt: skip
+
+
 def test_the_page_has_a_section_of_them_with_table_and_figure(tmp_path):
     material = material_of(tmp_path)
     page = make_page(material, make_results(material), collect.figures(material, tmp_path)[0])
@@ -150,3 +162,8 @@ def test_a_prior_that_the_share_contradicts_is_told_under_the_table(multiple, se
     assert (
         any(f"is told of {multiple or 0:g} positives for each labelled one" in note for note in table.notes) == is_told
     )
+
+
+def test_of_imported_weights_nobody_knows_what_prior_they_were_told():
+    (table,) = overview_tables([Cell((of_weights(told(12.0, "ext@50%")),), (), ())])
+    assert not [note for note in table.notes if "positives for each labelled one" in note]

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.interface import Training
 from bench.metrics.official import Counts
-from bench.runs.plan import HARNESS_VERSION, RunPlan, StagePlan
+from bench.runs.plan import HARNESS_VERSION, ImportedWeights, OutsidePredictions, RunPlan, StagePlan
 from bench.runs.record import DocumentCounts, RunRecord, Scores, SplitRecord, StageRecord
 from bench.runs.run_folder import RunFolder
 
@@ -46,6 +46,27 @@ def plan(
     )  # fmt: skip
 
 
+def of_weights(trained: RunPlan) -> RunPlan:
+    """The same run with weights that were imported in the place of its training."""
+    (stage,) = trained.stages
+    weights = ImportedWeights(
+        sha256=f"{trained.seed}",
+        mapping="atlop",
+        mapping_version=1,
+        columns=("r",),
+        setting=trained.setting,
+        file="m.ckpt",
+    )
+    imported = stage.model_copy(update={"imported": weights, "train_checksum": "", "select_checksum": ""})
+    return trained.model_copy(update={"variant": "imported", "stages": (imported,)})
+
+
+def of_predictions(trained: RunPlan) -> RunPlan:
+    """The same run with predictions that were imported in the place of its training and predicting."""
+    outside = OutsidePredictions(predictions={"test": f"{trained.seed}"}, relations=("r",))
+    return trained.model_copy(update={"variant": "outside", "encoder": "unstated", "stages": (), "outside": outside})
+
+
 def split_record(counts: Sequence[Sequence[int]], slices: dict[str, Scores] | None = None) -> SplitRecord:
     """counts: [documents, 4], correct, predicted, gold, correct in facts."""
     rows = np.asarray(counts).tolist()
@@ -71,11 +92,14 @@ def record(of: RunPlan, counts: Sequence[Sequence[int]], splits: Sequence[str] =
         **{field: getattr(of, field) for field in fields},
         facts={},
         stages=[
-            StageRecord(key=stage.key, data="human", dev_f1=[1.0], selected_epoch=1, documents=3, mentions_cut=0)
+            StageRecord(
+                key=stage.key, data="human", dev_f1=[1.0], selected_epoch=1, documents=0 if stage.imported else 3,
+                mentions_cut=0,
+            )
             for stage in of.stages
         ],
         splits={split: split_record(counts) for split in splits},
-    )
+    )  # fmt: skip
 
 
 def write(out: Path, of: RunPlan, counts: Sequence[Sequence[int]] | None, **options: Sequence[str]) -> None:

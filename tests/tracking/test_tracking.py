@@ -159,6 +159,8 @@ def test_a_model_without_gradients_is_told_by_its_scores(tmp_path, monkeypatch):
     (plan,) = plans("prior")
     assert not execute(tmp_path, [plan], track=TRACK)
     assert [axis for _, _, axis, _, _ in Recorder.told] == ["run"]
+    (begun,) = Recorder.begun
+    assert not [name for name in begun.config if name.endswith(("epochs", "head_lr", "max_length"))]
 
 
 def test_damaged_lines_of_a_log_and_damaged_marks_are_passed_over(tmp_path):

@@ -74,11 +74,16 @@ def _drawn(system: System, plan: RunPlan, projection: Projection) -> Drawn:
     return Drawn(
         "memory", f"memory-{plan.folder}", f"Memory of {system.name}, seed {plan.seed}: {condition.heading}",
         f"Memory tokens and the head tokens of pairs of {DOCUMENTS} test documents, on the first two principal "
-        "components of both (Figure 5 of the paper). The variance among memory tokens is "
-        f"{projection.spread:.1%} of that among head tokens, over all dimensions.{_between(projection.between)}",
+        f"components of both (Figure 5 of the paper). {_spread(projection.spread)}{_between(projection.between)}",
         f"{len(projection.tokens)} memory tokens, {len(projection.heads)} head entities",
         Drawing("memory", (projection.heads, projection.tokens, tuple(projection.explained.tolist()))),
     )  # fmt: skip
+
+
+def _spread(share: float) -> str:
+    if math.isnan(share):
+        return "All head tokens are the same."
+    return f"The variance among memory tokens is {share:.1%} of that among head tokens, over all dimensions."
 
 
 def _between(share: float) -> str:

@@ -23,7 +23,8 @@ HEADS = 2_000
 class Projection:
     """heads: [h, 2], tokens: [m, 2], explained: [2], the share of the variance of both along each component.
 
-    spread: the variance among the tokens as a share of that among the heads, over all dimensions, not only these two.
+    spread: the variance among the tokens as a share of that among the heads, over all dimensions, not only these two;
+    NaN where all heads are the same.
     between: of the mean square of what pairs read, the share that differs from pair to pair; NaN of a single pair, and
     where the module returns something else than a vector, or several, of each pair.
     """
@@ -44,9 +45,10 @@ def principal(heads: Array, tokens: Array, between: float = math.nan) -> Project
     # The sign of a component is arbitrary: its largest part is made positive, so that a figure drawn again is the same.
     directions = directions[:2] * np.sign(directions[np.arange(2), np.abs(directions[:2]).argmax(axis=1)])[:, None]
     placed = centred @ directions.T
-    share = spread**2 / np.sum(spread**2)
+    share = spread**2 / (np.sum(spread**2) or 1.0)
     of_tokens, of_heads = (float(points.var(axis=0).sum()) for points in (tokens, heads))
-    return Projection(placed[: -len(tokens)], placed[-len(tokens) :], share[:2], of_tokens / of_heads, between)
+    ratio = of_tokens / of_heads if of_heads else math.nan
+    return Projection(placed[: -len(tokens)], placed[-len(tokens) :], share[:2], ratio, between)
 
 
 def kept_projection(key: str) -> Projection | None:

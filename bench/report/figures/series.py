@@ -117,7 +117,7 @@ def curves(systems: Sequence[System]) -> list[Curve]:
 
     Of systems that are one training, and differ in how they decide, the one that decides by its logits stands for all.
     """
-    learnt = [each for each in systems if each.plan.origin == "trained" and not each.plan.stages[-1].is_counted]
+    learnt = [system for system in systems if system.plan.learnt]
     by_logits = {record.stages[-1].key for each in learnt if not each.plan.inference for record in each.cell.records}
     return [
         Curve(

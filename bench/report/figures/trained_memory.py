@@ -45,7 +45,7 @@ def project(out: Path, plan: RunPlan, trust: Trust = INSTALLED_ONLY) -> Projecti
         for _ in reader.score(dataset.documents("test")[:DOCUMENTS]):
             pass
     hook.remove()
-    if not seen:
+    if not any(map(len, seen)):  # the memory was not read, or no document has a pair
         return None
     between = between_pairs(torch.cat(read)) if len(read) == len(seen) else math.nan
     return principal(torch.cat(seen).numpy(), tokens.detach().float().cpu().numpy(), between)

@@ -140,9 +140,10 @@ def _scored(comparison: Comparison, system: System) -> list[str]:
     score = points_and_std(summary.mean, summary.std)
     if system.published:
         return [score + ("" if system.expected is None else f" ({system.expected} seeds claimed)")]
-    middle = system.interquartile_mean(comparison.question.split, comparison.question.metric)
+    asked = comparison.question.split, comparison.question.metric
+    middle = system.interquartile_mean(*asked)
     iqm = [] if middle is None else [f"IQM {points(middle)}"]
-    return [f"{score} ({system.seeds} seeds{'*' if system.partial else ''})", *iqm]
+    return [f"{score} ({system.seeds_with(*asked)} seeds{'*' if system.is_partial(*asked) else ''})", *iqm]
 
 
 def _improvement(found: Improvement | None) -> list[str]:

@@ -77,9 +77,10 @@ def data_facts(systems: Sequence[System]) -> list[DataFacts]:
 def _recorded(systems: Sequence[System]) -> dict[str, Recorded]:
     """From the first finished run; what others trained on comes from theirs."""
     by_split: dict[str, Recorded] = {}
-    for record in (record for system in systems for record in system.cell.records):
+    for plan, record in ((system.plan, record) for system in systems for record in system.cell.records):
         share = parts_of(record.setting).share
-        for stage in record.stages:
+        # On what imported weights were trained nobody knows: their stage has no documents.
+        for stage in () if plan.imported else record.stages:
             # Names of sources that an older version had are no splits of ours.
             if (split := SPLIT_OF.get(stage.data)) is not None:  # type: ignore[call-overload]
                 by_split.setdefault(split_for(split, share), Recorded(stage.documents))
@@ -97,7 +98,7 @@ def _of(dataset: Dataset, systems: Sequence[System]) -> DataFacts:
     for system in systems:
         read["dev"].add(system.plan.dev_checksum)
         read["test"].add(system.plan.test_checksum)
-        for stage in system.plan.stages:
+        for stage in () if system.plan.imported else system.plan.stages:
             read.setdefault(stage.train_split, set()).add(stage.train_checksum)
     for split in [split for split in SPLITS if split in dataset.splits]:
         try:

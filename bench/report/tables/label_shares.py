@@ -24,8 +24,8 @@ def notes_of(curves: ShareCurves) -> Iterator[str]:
         percent = shown_percent(point.share.percent)
         if point.changes:
             yield f"{name} at {percent}: {', '.join(point.changes)}"
-        if point.system.partial:
-            yield f"{name} at {percent}: {point.system.seeds} seeds"
+        if point.system.is_partial(curves.split):
+            yield f"{name} at {percent}: {point.system.seeds_with(curves.split)} seeds"
     yield from prior_notes([point.system for _, point in points])
 
 

@@ -80,8 +80,10 @@ def _cut(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
 def _outside(cell: Cell, splits: Sequence[str]) -> Iterator[str]:
     """Labels that no model predicts; predictions from outside may. The same for all seeds: the documents are."""
     for split in splits:
-        if cell.records and split in cell.records[0].splits:
-            record = cell.records[0].splits[split]
+        # Of predictions from elsewhere a seed may lack the split, and a record from before it says 0.
+        having = [record.splits[split] for record in cell.records if split in record.splits]
+        if having:
+            record = max(having, key=lambda scored: scored.gold_outside)
             if record.gold_outside:
                 gold = sum(record.documents.gold)
                 one = record.gold_outside == 1
@@ -135,7 +137,7 @@ def prior_notes(systems: Sequence[System]) -> Iterator[str]:
     """Which systems were told of many more or fewer positives for each labelled one than their share of labels says."""
     for system in systems:
         stage, share = system.plan.last, parts_of(system.plan.setting).share
-        if stage is None or share is None:
+        if stage is None or share is None or system.plan.imported:  # of which nobody knows what they were told
             continue
         told = (stage.loss.hyperparameters if stage.loss else stage.hyperparameters).get("prior_multiple")
         kept = 100 / float(share.percent)
@@ -177,13 +179,13 @@ def zero_notes(system: System, splits: Sequence[str]) -> Iterator[str]:
         seeds: dict[str, list[int]] = defaultdict(list)
         for record in system.cell.records:
             if split in record.splits and record.splits[split].scores.f1 == 0:
-                seeds[_why_zero(record, split, system.plan.origin == "trained")].append(record.seed)
+                seeds[_why_zero(record, split, system.plan.learnt is not None)].append(record.seed)
         for why, of in seeds.items():
             numbers = ", ".join(map(str, of))
             yield f"{system.name} with {system.encoder}, seed{'s' * (len(of) > 1)} {numbers}: {split} F1 is 0.00: {why}"
 
 
-def _why_zero(record: RunRecord, split: str, trained_here: bool) -> str:
+def _why_zero(record: RunRecord, split: str, learnt_here: bool) -> str:
     scored = record.splits[split]
     gold, elsewhere = sum(scored.documents.gold), scored.unknown_titles
     predicted = sum(scored.documents.predicted) + elsewhere
@@ -204,7 +206,7 @@ def _why_zero(record: RunRecord, split: str, trained_here: bool) -> str:
     if not record.stages:
         return "nothing was predicted"
     epochs = len(record.stages[-1].dev_f1)
-    after = f" after {plural(epochs, 'epoch')} of the last stage" if trained_here else ""
+    after = f" after {plural(epochs, 'epoch')} of the last stage" if learnt_here else ""
     if scored.highest_margin is None:
         return f"nothing was predicted,{after}" if after else "nothing was predicted"
     # Three digits that matter: a margin of -0.0004 and one of -12 call for different things.

@@ -42,12 +42,14 @@ def _table(
     cells = [system.cell for system in systems]
     metrics = shown_metrics(cells)
     scores = [(split, metric) for split in splits for metric in metrics]
-    lines, notes = [], []
+    lines, notes, marked = [], [], False
     for system in systems:
         values = [_shown(system, split, metric.name) for split, metric in scores]
-        lines.append((system.name, system.encoder, *values, f"{system.seeds}{'*' if system.partial else ''}"))
+        few = system.lacks_seeds((split, metric.name) for split, metric in scores)
+        marked |= few
+        lines.append((system.name, system.encoder, *values, f"{system.seeds}{'*' if few else ''}"))
         notes += [f"{system.name}, {note}" for note in system.notes]
-    if any(system.partial for system in systems):
+    if marked:
         notes.insert(0, "* not all planned seeds are there: the mean is over those that are")
     for absent in impossible:
         name = model_name(absent.model, absent.variant)

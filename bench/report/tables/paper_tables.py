@@ -288,7 +288,7 @@ def _remarks(
     if system is not None and (remark := rows.paper.remarks.get(system.plan.model)):
         notes.append(f"{system.plan.model}: {remark}")
     comparable = [beside.row for beside in published.values() if not beside.why_not]
-    if system is not None and table is not None and comparable and (last := system.plan.last) is not None:
+    if system is not None and table is not None and comparable and (last := system.plan.learnt) is not None:
         selected_on = last.training.select_on
         if selected_on != table.select_on:
             notes.append(f"the epoch is chosen on {selected_on}, the paper's on {table.select_on}")

@@ -63,7 +63,7 @@ def runs_csv(systems: Sequence[System]) -> str:
             writer.writerow(_as_texts(line | {"status": without_record(error)}))
             continue
         line["status"] = _finished(plan)
-        if plan.origin == "trained":
+        if plan.learnt:
             last = record.stages[-1]
             line |= {"epochs": len(last.dev_f1), "selected_epoch": last.selected_epoch}
         for split in record.splits:

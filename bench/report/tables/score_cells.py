@@ -12,6 +12,7 @@ from bench.analysis.metrics import COLUMNS, METRICS, Metric
 from bench.analysis.published import UNSTATED, Printed, PublishedRow
 from bench.analysis.systems import System
 from bench.report.table import MISSING, Column, Line, TableCell, TableRow
+from bench.report.tables.runs import without_record
 from bench.report.tables.verdicts import Verdict, against, signed, verdicts
 from bench.runs.names import NO_ENCODER
 from bench.runs.plan import StagePlan
@@ -85,7 +86,7 @@ def score_rows(
         cells = [_name_cell(entry, mixed)]
         if encoders:
             cells.append(_encoder_cell(entry))
-        cells.append(_seeds_cell(entry))
+        cells.append(_seeds_cell(entry, columns))
         cells += [score_cell(entry, c, of_column[i]) for c, of_column in zip(columns, by_column, strict=True)]
         rows.append(TableRow(tuple(cells), section))
     return rows
@@ -157,26 +158,41 @@ def _encoder_cell(entry: Entry) -> TableCell:
     return TableCell(encoder, encoder)
 
 
-def _seeds_cell(entry: Entry) -> TableCell:
+def _seeds_cell(entry: Entry, columns: Sequence[ScoreColumn]) -> TableCell:
     system = entry.system
     if system is None:
         return TableCell(MISSING)
-    notes = []
-    if system.partial:
-        seeds = f"over {system.seeds} planned seeds" if system.cell.records else "no planned seed is finished"
-        notes.append("; ".join([seeds, *_errors(system.cell.errors)]))
-    text = system.seeds + ("*" if system.partial else "")
-    data = {"finished": len(system.cell.records), "planned": system.cell.expected}
-    return TableCell(text, len(system.cell.records), notes=tuple(notes), data=data)
+    finished, planned = len(system.cell.records), system.cell.expected
+    said = list(dict.fromkeys(_of_fewer(system, columns)))
+    if finished < planned:
+        said.insert(0, f"over {system.seeds} planned seeds" if finished else "no planned seed is finished")
+        said += _errors(system.cell.errors)
+    text = system.seeds + ("*" if said else "")
+    notes = ("; ".join(said),) if said else ()
+    return TableCell(text, finished, notes=notes, data={"finished": finished, "planned": planned})
+
+
+def _of_fewer(system: System, columns: Sequence[ScoreColumn]) -> Iterator[str]:
+    """Of which splits, or scores of a split, finished seeds have none: `test over 1 of 3 planned seeds`."""
+    for column in columns:
+        score = system.score(column.split, column.metric, column.part)
+        if score is not None and score.n < len(system.cell.records):
+            # A split that a seed lacks, all of its scores lack.
+            whole = score.n == len(system.values(column.split, "f1", column.part))
+            what = column.split if whole else f"{column.split} {METRICS[column.metric].label}"
+            yield f"{what} over {score.n} of {score.expected} planned seeds"
 
 
 def _errors(errors: Sequence[str]) -> list[str]:
-    """`seeds 3, 4 failed: out of memory`, each error once."""
+    """`seeds 3, 4 failed: out of memory`, each error once. Damaged and newer runs have not failed, and say so."""
     seeds: dict[str, list[str]] = defaultdict(list)
     for error in errors:
         seed, _, message = error.removeprefix("seed ").partition(": ")
         seeds[message].append(seed)
-    return [f"seed{'s' * (len(of) > 1)} {', '.join(of)} failed: {message}" for message, of in seeds.items()]
+    return [
+        f"seed{'s' * (len(of) > 1)} {', '.join(of)}{' failed' * (without_record(message) == 'failed')}: {message}"
+        for message, of in seeds.items()
+    ]
 
 
 def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
@@ -201,13 +217,13 @@ def _unlike(entry: Entry, entries: Sequence[Entry]) -> Iterator[str]:
         yield "made elsewhere, with an encoder that is not stated" if own == UNSTATED else f"made elsewhere with {own}"
     elif own != usual:
         yield f"mixed encoders: {own}, where most rows have {usual}"
-    yield from _trained_unlike(entry.name, {name: plan.last for name, plan in plans.items() if plan.last})
+    yield from _trained_unlike(entry.name, {name: plan.learnt for name, plan in plans.items() if plan.learnt})
 
 
 def _trained_unlike(name: str, last: Mapping[str, StagePlan]) -> Iterator[str]:
-    """What the training of the system `name` does not share with most. last: of each that was trained here, the stage.
+    """What the training of the system `name` does not share with most. last: of each that learnt here, its last stage.
 
-    Empty for one that was not.
+    Empty for one that did not: an import, or a model that counts.
     """
     if name not in last:
         return
