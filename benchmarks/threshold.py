@@ -17,6 +17,7 @@ point. Where dev labels are complete and those of training are not, dev tells wh
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -113,6 +114,11 @@ def main() -> None:
         cells = [cell for cell in existing_cells(options.out) if cell.plans[0].setting == options.setting]
     except BenchError as error:
         raise SystemExit(f"threshold.py: {error}") from None
+    # The third column of the curve of an import is the score that somebody gave, over a threshold that nobody knows.
+    outside = [cell.plans[0].model for cell in cells if cell.plans[0].outside]
+    if outside:
+        print(f"left out, since no threshold of theirs is known: {', '.join(outside)}", file=sys.stderr)
+    cells = [cell for cell in cells if not cell.plans[0].outside]
     rows = [row(cell, runs) for cell in cells if (runs := list(moved_runs(cell, options.out, options.predicted)))]
     if not rows:
         raise SystemExit(f"threshold.py: no finished run in {options.setting} has its curves in {options.out}")

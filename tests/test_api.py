@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from made_records import plan, write
 from nbclient import NotebookClient
 
 from bench import api
@@ -114,5 +115,17 @@ def test_the_notebook_runs(small, tmp_path, monkeypatch, bench):
     notebook = nbformat.read(ROOT / "examples" / "results.ipynb", as_version=4)
     assert all(not cell.get("outputs") for cell in notebook.cells)
     NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(ROOT)}}).execute()
-    shown = [o for cell in notebook.cells for o in cell.get("outputs", ()) if o.output_type == "execute_result"]
+    kinds = ("execute_result", "display_data")
+    shown = [o for cell in notebook.cells for o in cell.get("outputs", ()) if o.output_type in kinds]
     assert len(shown) == 4
+
+
+def test_the_notebook_runs_with_one_model_and_without_predictions_on_test(tmp_path, monkeypatch):
+    write(tmp_path, plan(), [[1, 2, 3, 0]])
+    monkeypatch.setenv("BENCH_RESULTS", str(tmp_path))
+    notebook = nbformat.read(ROOT / "examples" / "results.ipynb", as_version=4)
+    names = {"display": print}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+    assert names["models"] == ["m"]

@@ -93,10 +93,10 @@ def share_curves(systems: Sequence[System]) -> list[ShareCurves]:
     thinned = [system for system in systems if parts_of(system.plan.setting).share and system.cell.records]
     encoders = _encoders(thinned)
     for system in thinned:
-        plan, (base, share) = system.plan, parts_of(system.plan.setting)
-        assert share is not None
-        for encoder in encoders[plan.dataset, base] if system.is_without_encoder else (plan.encoder,):
-            groups[plan.dataset, encoder, base][share].append(system)
+        plan, of_setting = system.plan, parts_of(system.plan.setting)
+        assert of_setting.share is not None
+        for encoder in encoders[plan.dataset, of_setting.base] if system.is_without_encoder else (plan.encoder,):
+            groups[plan.dataset, encoder, of_setting.base][of_setting.share].append(system)
     curves = []
     for (dataset, encoder, base), by_share in groups.items():
         for rule, seed in dict.fromkeys((share.rule, share.seed) for share in by_share if share.percent < 100):

@@ -24,6 +24,8 @@ from bench.outside.checkpoints import (
 )
 from bench.outside.mappings import MAPPINGS, ProgramMapping
 from bench.runs.interrupt import Interrupt
+from bench.runs.plan import RunPlan
+from bench.runs.record import RunRecord
 from bench.runs.run_folder import RunFolder, not_finished
 
 COLUMNS = "rel2id.json"
@@ -77,7 +79,7 @@ def export_checkpoint(run: RunFolder, model: str, to: Path, relations: Path | No
     tensors = tensors_of(mapping, reader.system.cpu().state_dict(), unused, columns, plan.relations)
     write_checkpoint(to, tensors)
     write_json(beside, content)
-    return Exported(len(tensors), tuple(_notes(reader, mapping)))
+    return Exported(len(tensors), (*_notes_on_deciding(plan, record), *_notes(reader, mapping)))
 
 
 def _unused_of_encoder(reader: Reader, mapping: ProgramMapping) -> dict[str, Tensor]:
@@ -90,6 +92,12 @@ def _unused_of_encoder(reader: Reader, mapping: ProgramMapping) -> dict[str, Ten
     if mapping.old_encoder and positions is not None:
         unused["embeddings.position_ids"] = torch.arange(positions.shape[-1])[None]
     return unused
+
+
+def _notes_on_deciding(plan: RunPlan, record: RunRecord) -> Iterator[str]:
+    if plan.inference:
+        by = plan.inference.class_name + (f" with {record.chosen}, chosen on dev" if record.chosen else "")
+        yield f"the run predicts by {by}; the program decides by the logits alone, and predicts otherwise"
 
 
 def _notes(reader: Reader, mapping: ProgramMapping) -> Iterator[str]:

@@ -78,6 +78,7 @@ def _run(run: ExploredRun) -> dict[str, Any]:
         "seed": plan.seed,
         "against": run.scores.against if run.scores else "",
         "decides": run.scores.decides if run.scores else False,
+        "outside": plan.outside is not None,
         "inference": plan.inference.class_name if plan.inference else "",
         # A threshold for each of 96 relations is with its triples; what else was tuned has its place here.
         "decision": {name: round(value, 3) for name, value in run.record.decision.items() if not _of_relation(name)},

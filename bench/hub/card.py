@@ -225,6 +225,18 @@ def _what_it_is(system: System) -> Iterator[str]:
             f"{plan.imported.setting} ({plan.imported.file}, sha256 `{plan.imported.sha256}`{said}); evaluated on "
             f"{plan.dataset} by {by}."
         )
+    yield from _how_it_decides(system)
+
+
+def _how_it_decides(system: System) -> Iterator[str]:
+    """By which inference, where that is not the model's own, and what each seed chose on dev to decide by."""
+    if system.plan.inference is not None:
+        yield ""
+        yield f"It does not decide by its logits alone, but by the inference {system.plan.inference.class_name}."
+    chosen = [f"seed {record.seed} {record.chosen}" for record in system.cell.records if record.chosen]
+    if chosen:
+        yield ""
+        yield f"Chosen on dev to decide by: {'; '.join(chosen)}."
 
 
 def _score_table(system: System) -> Iterator[str]:

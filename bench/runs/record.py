@@ -24,6 +24,8 @@ Percent = Annotated[float, Field(strict=True, ge=0, le=100 + 1e-9, allow_inf_nan
 """A share in percent; a mean of many may be past 100 in its last digit."""
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 """How many of something there are: as a float, too, it is exact."""
+FEW = 5
+"""Of more numbers that were chosen on dev, such as a threshold of each relation, not all are in a sentence."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -207,6 +209,13 @@ class RunRecord(BaseModel):
         """The number to show where there is room for one: `test F1 48.21`, of dev where test has no labels."""
         split = "test" if "test" in self.splits else "dev"
         return f"{split} F1 {points(self.splits[split].scores.f1)}"
+
+    @property
+    def chosen(self) -> str:
+        """What was chosen on dev to decide by, in a few words: `margin = 0.5`; empty where nothing was."""
+        shown = [f"{name} = {value:.6g}" for name, value in self.decision.items()]
+        more = f" and {len(shown) - FEW} more" if len(shown) > FEW else ""
+        return ", ".join(shown[:FEW]) + more
 
 
 def _first(content: Any) -> RunRecord:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import threshold
-from made_records import plan, write
+from made_records import of_predictions, plan, write
 
 from bench.runs.run_folder import RunFolder
 from bench.runs.triple_scores import SplitScores, scores_path, write_scores
@@ -21,9 +21,10 @@ COUNTS = [(1, 2, 3, 0)]
 """F1 40, by a model's own threshold."""
 
 
-def put(out: Path, seed: int, curves: dict[str, Points], setting: str = "human") -> None:
+def put(out: Path, seed: int, curves: dict[str, Points], setting: str = "human", outside: bool = False) -> None:
     """A finished run, with a curve of each of the splits."""
     of = plan("m", seed, setting=setting)
+    of = of_predictions(of) if outside else of
     write(out, of, COUNTS)
     nothing = np.zeros((0, 4), np.int32), np.zeros((0, 2), np.float32), None
     for split, points in curves.items():
@@ -83,3 +84,10 @@ def test_where_no_run_has_its_curves_it_is_told(tmp_path, printed):
 def test_where_nothing_is_planned_it_is_told(tmp_path, printed):
     with pytest.raises(SystemExit, match="nothing has been planned"):
         printed(threshold, "--out", str(tmp_path))
+
+
+def test_imported_predictions_have_no_threshold_to_move(tmp_path, printed):
+    for outside in (False, True):
+        put(tmp_path, 1, {"dev": CAUTIOUS, "test": CAUTIOUS}, outside=outside)
+    (row,) = rows(printed(threshold, "--out", str(tmp_path)))
+    assert row[0] == "m"

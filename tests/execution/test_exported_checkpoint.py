@@ -104,5 +104,7 @@ def test_an_order_of_relations_that_is_there_is_not_written_over(tmp_path):
 def test_a_run_that_only_predicts_otherwise_is_written_as_what_it_was_trained_as(tmp_path):
     (plan,) = plans("dreeam-isf", "epochs=1")
     assert not execute(tmp_path, [plan])
-    exported(tmp_path, plan, "dreeam", tmp_path / "file" / "dreeam.pt")
+    made = export_checkpoint(RunFolder.of(tmp_path, plan), "dreeam", tmp_path / "file" / "dreeam.pt")
     assert (tmp_path / "file" / "dreeam.pt").exists()
+    chosen = RunFolder.of(tmp_path, plan).record().chosen
+    assert any(f" with {chosen}, chosen on dev; the program decides by the logits alone" in note for note in made.notes)

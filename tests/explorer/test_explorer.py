@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -141,6 +142,14 @@ def test_a_fact_of_training_is_one_whether_it_is_labelled_here_or_not(made, data
 
 def test_a_relation_is_rare_as_the_metrics_have_it(data):
     assert {row[0]: row[3] == RARE for row in data["relations"]} == {"knows": True, "leads": False}
+
+
+def test_predictions_of_elsewhere_are_not_said_to_be_decided_by_a_model_of_ours(made, tmp_path):
+    plan = explored_runs.write_run(tmp_path, open_dataset("tricky"), "theirs", 3)
+    shown = explore([RunFolder.of(tmp_path, plan)], "test")
+    (run,) = shown.runs
+    outside = replace(shown, runs=[replace(run, plan=made_records.of_predictions(plan))])
+    assert [encode(of)["runs"][0]["outside"] for of in (shown, outside)] == [False, True]
 
 
 def test_a_run_with_an_inference_of_its_own_is_not_said_to_be_decided_by_scores(made, tmp_path):

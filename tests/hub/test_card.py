@@ -13,6 +13,7 @@ from bench.data.catalog.hub import HubSource
 from bench.data.catalog.registration import load_registration, registration_path
 from bench.errors import UsageError
 from bench.hub.card import NOTHING_SAID, Said, card_text, cell_of
+from bench.runs.plan import InferencePlan
 from bench.runs.record import RunRecord
 from bench.runs.run_folder import RunFolder
 
@@ -71,6 +72,19 @@ def test_a_data_set_of_the_hub_is_linked_to_where_it_is_the_one_that_was_evaluat
         of = plan(test=test)
         write(tmp_path, of, HALF)
         assert card_of(tmp_path, of).data.datasets == linked
+
+
+def test_an_inference_and_what_it_chose_on_dev_are_told(tmp_path):
+    inference = InferencePlan(reference="a.py:Moved", class_name="Moved", code="c")
+    of = plan().model_copy(update={"inference": inference})
+    made = record(of, HALF).model_copy(update={"decision": {"margin": 0.5}})
+    RunFolder.of(tmp_path, of).announce(of)
+    RunFolder.of(tmp_path, of).write_record(made)
+    text = str(card_of(tmp_path, of))
+    assert "It does not decide by its logits alone, but by the inference Moved." in text
+    assert f"Chosen on dev to decide by: seed {of.seed} margin = 0.5." in text
+    many = made.model_copy(update={"decision": {f"threshold P{i}": 0.0 for i in range(96)}})
+    assert many.chosen.endswith("threshold P4 = 0 and 91 more")
 
 
 def test_one_seed_may_claim_nothing_and_has_no_deviation(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_records import plan, record, write
+from made_records import of_predictions, plan, record, write
 from scipy.stats import t as student
 
 from bench.analysis.aggregate import load_cells
@@ -204,3 +204,15 @@ def test_curves_that_runs_kept_are_drawn_with_their_area_and_runs_without_one_ar
     figure = dict(collect.figures(material, tmp_path)[0])["ranking"]
     assert {"one", "AUC 31.0"} <= set(texts(figure.svg))
     assert figure.alt == "one: AUC 31.0"
+    assert "listed" not in figure.caption
+
+
+def test_imported_predictions_are_not_said_to_be_all_candidates_by_their_logit(tmp_path: Path):
+    nothing = np.zeros((0, 4), dtype=np.int32), np.zeros((0, 2), dtype=np.float32)
+    for of in (plan("one"), of_predictions(plan("they"))):
+        write(tmp_path, of, [[60, 100, 100, 5]])
+        about = SplitScores("0", True, {}, np.array([[10.0, 100.0, 2.0]]))
+        write_scores(scores_path(RunFolder.of(tmp_path, of).path, "test"), *nothing, None, about)
+    drawn = collect.planned(gather(tmp_path, load_cells(tmp_path), read_published()))
+    (caption,) = [each.caption for each in drawn if each.section == "ranking"]
+    assert "; of they (outside), the triples listed, by the scores given with them" in caption

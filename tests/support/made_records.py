@@ -63,7 +63,7 @@ def of_weights(trained: RunPlan) -> RunPlan:
 
 def of_predictions(trained: RunPlan) -> RunPlan:
     """The same run with predictions that were imported in the place of its training and predicting."""
-    outside = OutsidePredictions(predictions={"test": f"{trained.seed}"}, relations=("r",))
+    outside = OutsidePredictions(predictions={"test": f"{trained.seed}"}, relations=trained.relations)
     return trained.model_copy(update={"variant": "outside", "encoder": "unstated", "stages": (), "outside": outside})
 
 

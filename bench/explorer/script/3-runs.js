@@ -21,6 +21,7 @@ function nameOf(run) {
 // How a run decides, as a sentence.
 function ruleOf(run) {
   if (run.unscored) return `(no scores: ${run.unscored})`;
+  if (run.outside) return `it is listed in a file that was imported; the score given with it is shown beside ${run.against}`;
   const against = run.against === "the threshold class" ? "that of the threshold class" : run.against;
   if (run.decides) return `its logit is above ${against}`;
   const chosen = Object.entries(run.decision).map(([name, value]) => `${name} = ${value}`).join(", ");

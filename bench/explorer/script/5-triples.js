@@ -98,7 +98,7 @@ function inWords(sentences) {
   return `sentence${sentences.length > 1 ? "s" : ""} ${sentences.join(", ")}`;
 }
 
-// Logit, what it is compared with, and the difference: in words.
+// Logit (of an import, the score given with it), what it is compared with, and the difference: in words.
 function scoreOf(said, run) {
   const evidence = said.evidence.length ? `; its evidence: ${inWords(said.evidence)}` : "";
   if (said.unknown) return NO_NUMBER + evidence;
@@ -110,5 +110,5 @@ function scoreOf(said, run) {
   let odd = "";
   if (said.margin > 0 && !predicted) odd = "; above, and not predicted: the model has another condition, such as a limit of relations a pair";
   if (said.margin < 0 && predicted) odd = "; below, and predicted: this score does not decide alone";
-  return `logit ${logit}, ${against}, margin ${signed(said.margin)}${odd}${evidence}`;
+  return `${run.outside ? "score" : "logit"} ${logit}, ${against}, margin ${signed(said.margin)}${odd}${evidence}`;
 }

@@ -106,11 +106,14 @@ def planned(material: Material) -> Iterator[Drawn]:
                 "; ".join(f"{c.name} from {c.mean[0]:.1f} to {c.mean[-1]:.1f}" for c in some if c.mean),
                 Drawing("learning_curves", (some,)),
             )  # fmt: skip
+        listed = [each.name for each in systems if each.plan.outside]
         for part, of_part in enumerate(_parts(ranked(systems, material.out), PANELS)):
+            outside = [r.name for r in of_part if r.name in listed]
+            rank = f"; of {', '.join(outside)}, the triples listed, by the scores given with them" if outside else ""
             yield Drawn(
                 "ranking", f"precision-recall-{condition.heading}-{part}", f"Precision and recall: {condition.heading}",
-                "Test, all candidate triples ranked by how far their logit is above its threshold; a line per seed. "
-                "Labels on pairs that are no candidates are not ranked.",
+                f"Test, all candidate triples ranked by how far their logit is above its threshold{rank}; a line per "
+                "seed. Labels on pairs that are no candidates are not ranked.",
                 "; ".join(f"{r.name}: AUC {_area(r.auc)}" for r in of_part),
                 Drawing("precision_recall", (of_part,)),
             )  # fmt: skip

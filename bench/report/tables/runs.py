@@ -42,7 +42,7 @@ def runs_table(systems: Sequence[System]) -> Table:
     return Table(
         name=RUNS,
         title="Runs",
-        caption="Every run that was planned in this folder, F1 of test (of dev where test has no labels) in percent.",
+        caption="Every run that was planned in this folder, F1 of test (of dev where it has none of test) in percent.",
         columns=tuple(Column(title, numeric=title in ("Seed", "F1")) for title in titles),
         rows=tuple(rows),
     )
