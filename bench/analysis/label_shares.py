@@ -10,9 +10,9 @@ from functools import cached_property
 
 from bench.analysis import stats
 from bench.analysis.stats import Summary
-from bench.analysis.systems import System
+from bench.analysis.systems import System, encoders_beside
 from bench.label_share import LabelShare, Rule, shown_percent
-from bench.runs.names import NO_ENCODER, model_name
+from bench.runs.names import model_name
 from bench.runs.settings import parts_of
 
 _BETWEEN_CHANGES = re.compile(r",(?=[A-Za-z_][\w.@%:+-]*=)")
@@ -91,11 +91,12 @@ def share_curves(systems: Sequence[System]) -> list[ShareCurves]:
     """
     groups: dict[tuple[str, str, str], dict[LabelShare, list[System]]] = defaultdict(lambda: defaultdict(list))
     thinned = [system for system in systems if parts_of(system.plan.setting).share and system.cell.records]
-    encoders = _encoders(thinned)
+    # On whichever share: there may be more of a model that is done in no time than of those that are trained.
+    beside = encoders_beside(thinned, lambda system: parts_of(system.plan.setting).base)
     for system in thinned:
         plan, of_setting = system.plan, parts_of(system.plan.setting)
         assert of_setting.share is not None
-        for encoder in encoders[plan.dataset, of_setting.base] if system.is_without_encoder else (plan.encoder,):
+        for encoder in beside[plan.dataset, of_setting.base] if system.is_without_encoder else (plan.encoder,):
             groups[plan.dataset, encoder, of_setting.base][of_setting.share].append(system)
     curves = []
     for (dataset, encoder, base), by_share in groups.items():
@@ -107,20 +108,6 @@ def share_curves(systems: Sequence[System]) -> list[ShareCurves]:
             if len({point.share.percent for line in lines for point in line.points}) > 1:
                 curves.append(ShareCurves(dataset, encoder, base, rule, seed, split, lines))
     return curves
-
-
-def _encoders(systems: Sequence[System]) -> dict[tuple[str, str], list[str]]:
-    """By data set and setting, on whichever share: the encoders beside which systems without one of ours are shown.
-
-    Not by each share: there may be more shares of a model that is done in no time than of those that are trained.
-    """
-    trained: dict[tuple[str, str], set[str]] = defaultdict(set)
-    named: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for system in systems:
-        of = system.plan.dataset, parts_of(system.plan.setting).base
-        (named if system.is_without_encoder else trained)[of].add(system.plan.encoder)
-    alone = {of: sorted(encoders) if len(encoders) == 1 else [NO_ENCODER] for of, encoders in named.items()}
-    return alone | {of: sorted(encoders) for of, encoders in trained.items()}
 
 
 def _of_rule(by_share: Mapping[LabelShare, list[System]], rule: Rule, seed: int) -> dict[LabelShare, list[System]]:

@@ -22,7 +22,7 @@ class Pairing:
     """The systems of some records, and published rows, by condition; compares those that are asked for by name.
 
     published: None where no published row is asked for.
-    left_out: which systems, in which conditions, have nothing to be compared by, and why: sentences.
+    left_out: which systems, in which conditions, have nothing to be compared by, and why: sentences, each once.
     """
 
     def __init__(self, cells: Sequence[Cell], published: Published | None, question: Question) -> None:
@@ -117,7 +117,8 @@ class Pairing:
     def _scored(self, systems: Sequence[System], condition: Condition) -> list[System]:
         """Those of which a finished seed has the score that is asked for, or none is finished."""
         reasons = {system: self._why_not(system) for system in systems}
-        self.left_out += [f"{why} ({condition})" for why in reasons.values() if why]
+        told = [f"{why} ({condition})" for why in reasons.values() if why]
+        self.left_out += [each for each in told if each not in self.left_out]
         return [system for system in systems if not reasons[system]]
 
     def _why_not(self, system: System) -> str:
@@ -134,7 +135,7 @@ class Pairing:
     def _fail_where_left_out(self) -> None:
         """Raise UsageError with what left systems out, if anything did."""
         if self.left_out:
-            raise UsageError("\n".join(dict.fromkeys(self.left_out)))
+            raise UsageError("\n".join(self.left_out))
 
     def _rows(self, condition: Condition) -> list[PublishedRow]:
         """Published rows that could be compared in a condition; a row that is printed in two tables once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -175,20 +175,26 @@ def by_condition(systems: Sequence[System]) -> dict[Condition, list[System]]:
     there are no others, beside each other.
     """
     conditions: dict[Condition, list[System]] = defaultdict(list)
-    trained = {Condition.of(system.plan) for system in systems if not system.is_without_encoder}
-    named = defaultdict(set)
-    for system in systems:
-        named[Condition.of(system.plan)[:2]].add(system.plan.encoder)
+    beside = encoders_beside(systems, lambda system: system.plan.setting)
     for system in systems:
         own = Condition.of(system.plan)
-        if not system.is_without_encoder:
-            conditions[own].append(system)
-        elif beside := sorted(other for other in trained if other[:2] == own[:2]):
-            for condition in beside:
-                conditions[condition].append(system)
-        else:
-            conditions[own._replace(encoder=NO_ENCODER) if len(named[own[:2]]) > 1 else own].append(system)
+        for encoder in beside[own[:2]] if system.is_without_encoder else (own.encoder,):
+            conditions[own._replace(encoder=encoder)].append(system)
     return {condition: told_apart(of_condition) for condition, of_condition in conditions.items()}
+
+
+def encoders_beside(systems: Sequence[System], setting_of: Callable[[System], str]) -> dict[tuple[str, str], list[str]]:
+    """By data set and setting: the encoders beside which systems are shown that no encoder of ours was trained for.
+
+    Those that others were trained with; where there are none, the one that all of these name, or none in particular.
+    """
+    trained: dict[tuple[str, str], set[str]] = defaultdict(set)
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for system in systems:
+        of = system.plan.dataset, setting_of(system)
+        (named if system.is_without_encoder else trained)[of].add(system.plan.encoder)
+    alone = {of: sorted(encoders) if len(encoders) == 1 else [NO_ENCODER] for of, encoders in named.items()}
+    return alone | {of: sorted(encoders) for of, encoders in trained.items()}
 
 
 def told_apart(systems: Sequence[System]) -> list[System]:

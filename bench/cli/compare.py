@@ -70,7 +70,7 @@ def compare(
     pairing = Pairing(cells, read_published(published) if asks_published or published else None, question)
     pairing.limit(dataset, setting, encoder)
     comparisons = pairing.pair(*names) if against is None else pairing.against(against, names)
-    for why in dict.fromkeys(pairing.left_out):
+    for why in pairing.left_out:
         print(f"left out: {why}", file=sys.stderr)
     if as_json:
         print(json.dumps({"comparisons": [{**_as_json(one), "claim": claim(one)} for one in comparisons]}))

@@ -94,10 +94,10 @@ def _first_finished(views: list[RunView], out: Path, split: str) -> list[RunView
     from bench.runs.run_folder import RunFolder, predictions_path
 
     cells: dict[tuple[str, ...], RunView] = {}
-    lacking = {view.run for view in views if not predictions_path(RunFolder(out, view.run).path, split).is_file()}
-    for view in sorted(views, key=lambda view: (view.run in lacking, view.seed)):
-        if view.state == "done":
-            cells.setdefault((view.dataset, view.setting, view.model, view.variant, view.encoder), view)
+    done = [view for view in views if view.state == "done"]
+    lacking = {view.run for view in done if not predictions_path(RunFolder(out, view.run).path, split).is_file()}
+    for view in sorted(done, key=lambda view: (view.run in lacking, view.seed)):
+        cells.setdefault((view.dataset, view.setting, view.model, view.variant, view.encoder), view)
     return list(cells.values())
 
 

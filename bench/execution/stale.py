@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 from bench.data.catalog.dataset import Dataset, open_dataset
@@ -43,12 +43,15 @@ def _reasons(plan: RunPlan, folder: Path, dataset: Dataset | None) -> Iterator[s
     if plan.metric < METRIC_VERSION:
         yield f"version {plan.metric} of the metric, today's is {METRIC_VERSION}"
     if dataset is not None:
-        changed = sorted({split for split, checksum in _planned(plan) if _is_other(dataset, split, checksum)})
+        changed = sorted(
+            {split for split, checksum in _planned(plan) if _is_other(partial(dataset.checksum, split), checksum)}
+        )
         if changed:
             yield f"other documents now: {', '.join(changed)}"
         if dataset.relations != plan.relations:
             yield "other relations now"
-        if "train" not in changed and _has_other_facts(dataset, plan):  # of which facts are made that no file has
+        of_facts = _is_other(lambda: dataset.facts_source()["sha256"], plan.facts_checksum)
+        if of_facts and "train" not in changed:  # of which facts are made that no file has
             yield "other facts for Ign F1 now"
     if plan.imported is None:
         yield from (f"the code of {name} has changed" for name in sorted(set(_changed(plan, folder))))
@@ -63,18 +66,10 @@ def _planned(plan: RunPlan) -> Iterator[tuple[str, str]]:
             yield stage.select_split, stage.select_checksum
 
 
-def _is_other(dataset: Dataset, split: str, checksum: str) -> bool:
-    """Whether a split is here with another content; not where it, or its file, is gone."""
+def _is_other(checksum: Callable[[], str], planned: str) -> bool:
+    """Whether something of a data set is here with another content; not where it, or its file, is gone."""
     try:
-        return dataset.checksum(split) != checksum
-    except BenchError:
-        return False
-
-
-def _has_other_facts(dataset: Dataset, plan: RunPlan) -> bool:
-    """Whether the triples that Ign F1 leaves out are others now; not where their file is gone."""
-    try:
-        return bool(dataset.facts_source()["sha256"] != plan.facts_checksum)
+        return checksum() != planned
     except BenchError:
         return False
 

@@ -208,7 +208,7 @@ class WorkerTeam:
         if None in codes:
             self._end_if_broken(codes)
             return True
-        if not may_start or not (self._has_noted_death() if self.size == 1 else codes[0] == 1):
+        if not may_start or not (self._note_death() if self.size == 1 else codes[0] == 1):
             return False
         left = [folder for folder in self.folders if not self._is_over(folder)]
         if not left or len(left) == len(self.folders):  # nothing came of it: nothing would of another
@@ -217,8 +217,8 @@ class WorkerTeam:
         self._start()
         return True
 
-    def _has_noted_death(self) -> bool:
-        """Whether the one worker died at a run, not by itself: the run has failed then, and its folder says of what."""
+    def _note_death(self) -> bool:
+        """Fail the run that the one worker died at, its folder saying of what; whether there is one."""
         (worker,) = self.workers
         if worker.returncode in (0, 1):
             return False
